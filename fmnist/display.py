@@ -1,0 +1,86 @@
+"""What a person sees while a pipeline runs: live bars in a terminal, plain lines elsewhere; all on stderr."""
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+
+__all__ = ["Display"]
+
+
+class Display(AbstractContextManager["Display"]):
+    """Shows downloads, steps and epochs; its methods are the callbacks of a run.
+
+    Parameters
+    ----------
+    epochs : int
+        How many epochs the train step has.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._console = Console(file=sys.stderr)  # this very stream: kfp's chatter is redirected
+        self._epochs = epochs
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=30),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_progress(self, file: str, done: int, total: int) -> None:
+        """Show that `done` of `total` bytes of `file` have come; a total of 0 is not known."""
+        if file not in self._tasks:
+            self._start(file, total or None)
+        self._advance(file, done, f"{done / 1e6:.1f} MB")
+        if done == total:
+            self._end(file)
+
+    def on_event(self, event: Event) -> None:
+        """Show what happened."""
+        match event:
+            case StepStarted(step):
+                self._start(step, self._epochs if step == "train" else 1)
+            case Epoch(number, of, metrics):
+                self._advance("train", number, f"epoch {number}/{of}  {metrics}")
+                self._line(f"train: epoch {number}/{of}: {metrics}")
+            case StepFinished(step):
+                self._end(step)
+
+    def _start(self, name: str, total: int | None) -> None:
+        self._started[name] = time.monotonic()
+        self._tasks[name] = self._progress.add_task(name, total=total, note="")
+        self._line(f"{name}: started")
+
+    def _advance(self, name: str, completed: int, note: str) -> None:
+        self._progress.update(self._tasks[name], completed=completed, note=note)
+
+    def _end(self, name: str) -> None:
+        task = self._progress.tasks[self._tasks[name]]
+        total = task.total or task.completed or 1
+        self._progress.update(task.id, total=total, completed=total)
+        self._line(f"{name}: done in {time.monotonic() - self._started[name]:.1f} s")
+
+    def _line(self, text: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""The step code as one archive that a compiled pipeline carries, the same bytes for the same code.
+
+kfp can embed a folder, but its archive holds times, owners and compiled files, so that every compilation differs
+and Kubeflow's step cache never hits. Here the archive is made of the package's sources alone.
+"""
+
+import base64
+import gzip
+import io
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from fmnist.steps.files import sha256
+
+__all__ = ["archive", "digest", "embed", "extract", "sources"]
+
+PACKAGE = Path(__file__).parents[1]
+
+_EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')")
+
+
+def sources() -> dict[str, bytes]:
+    """Return the content of each source file that a step needs, by its path, sorted."""
+    paths = [PACKAGE / "__init__.py", *PACKAGE.glob("steps/**/*.py")]
+    return {path.relative_to(PACKAGE.parent).as_posix(): path.read_bytes() for path in sorted(paths)}
+
+
+def archive() -> bytes:
+    """Return `sources` as a gzipped tar: sorted, undated, owned by nobody."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in sources().items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(out.getvalue(), mtime=0)
+
+
+def digest() -> str:
+    """Return one SHA-256 for `sources`: that of a ``sha256sum`` list of them."""
+    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in sources().items()).encode())
+
+
+def embed(source: str) -> str:
+    """Return a component's `source` with the archive that kfp embedded replaced by `archive`.
+
+    Raises
+    ------
+    ValueError
+        If kfp embedded no archive in `source`, or more than one.
+    """
+    source, count = _EMBEDDED.subn(base64.b64encode(archive()).decode(), source)
+    if count != 1:
+        raise ValueError(f"component source: expected one archive embedded by kfp, got {count}.")
+    return source
+
+
+def extract(source: str) -> dict[str, bytes]:
+    """Return the content of each file in the archive that a component's `source` carries, by its path."""
+    match = _EMBEDDED.search(source)
+    if match is None:
+        raise ValueError("component source: expected an archive embedded by kfp, got none.")
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(match[0])), mode="r:gz") as tar:
+        members: list[Any] = [(member.name, tar.extractfile(member)) for member in tar]
+        return {name: file.read() for name, file in members}

@@ -1,0 +1,133 @@
+"""The three components: each unpacks paths, calls a step, and writes its artifacts.
+
+kfp copies a component's source text into the compiled pipeline, so each imports what it needs in its body.
+"""
+
+from collections.abc import Callable
+from importlib.resources import files as resources
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+
+from fmnist.kubeflow import bundle
+
+__all__ = ["BASE_IMAGE", "as_component", "confusion_matrix", "pins", "test", "train"]
+
+BASE_IMAGE = "python:3.11.13-slim-bookworm"
+
+
+def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
+    compile_optimizer: str,
+    epochs: int,
+    validation_split: float,
+    seed: int,
+    model: Output[Model],
+    history: Output[Artifact],
+    loss_plot: Output[Artifact],
+    loss_page: Output[HTML],
+) -> None:
+    """Train the tutorial's network on Fashion-MNIST.
+
+    Args:
+        compile_optimizer: Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.
+        epochs: Passes over the training set, at least 1.
+        validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
+        seed: Decides the initial weights and the order of each epoch; 0 to 2147483647.
+
+    Returns
+    -------
+        model: The trained network, a .keras file.
+        history: Loss and accuracy of each epoch, for training and validation, as JSON.
+        loss_plot: Loss and accuracy by epoch, a PNG.
+        loss_page: Loss and accuracy by epoch, a self-contained page.
+    """
+    from fmnist.steps import dataset, files, settings, training
+
+    result = training.train(settings.Settings(compile_optimizer, epochs, validation_split, seed), dataset.load("train"))
+    files.write_artifacts(
+        result, model=model.path, history=history.path, loss_plot=loss_plot.path, loss_page=loss_page.path
+    )
+
+
+def test(
+    model: Input[Model],
+    results: Output[Dataset],
+    labels: Output[Dataset],
+    metrics: Output[Metrics],
+) -> None:
+    """Let the trained network classify the 10,000 test images.
+
+    Args:
+        model: The trained network, a .keras file.
+
+    Returns
+    -------
+        results: One row an image: image, prediction, confidence, actual; a CSV.
+        labels: A folder of true labels, predicted labels and class names.
+        metrics: Accuracy and loss on the test images.
+    """
+    from fmnist.steps import dataset, evaluation, files
+    from fmnist.steps import model as models
+
+    result = evaluation.test(models.read(model.path), dataset.load("test"))
+    files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
+    metrics.log_metric("accuracy", result.accuracy)
+    metrics.log_metric("loss", result.loss)
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # a component, which pytest would take for a test
+
+
+def confusion_matrix(
+    labels: Input[Dataset],
+    classification: Output[ClassificationMetrics],
+    matrix: Output[Dataset],
+    matrix_plot: Output[Artifact],
+) -> None:
+    """Count predictions by true label (row) and predicted label (column).
+
+    Args:
+        labels: A folder of true.txt and predicted.txt, one class number a line, and class_names.txt.
+
+    Returns
+    -------
+        classification: The confusion matrix, as Kubeflow's UI draws it.
+        matrix: The confusion matrix, a CSV.
+        matrix_plot: The confusion matrix, a PNG.
+    """
+    from fmnist.steps import confusion, files
+    from fmnist.steps.labels import Labels
+
+    result = confusion.confusion_matrix(Labels.read(labels.path))
+    files.write_artifacts(result, matrix=matrix.path, matrix_plot=matrix_plot.path)
+    classification.log_confusion_matrix(list(result.class_names), result.counts.tolist())
+
+
+def pins() -> list[str]:
+    """Return the packages that a step installs on a cluster, each as ``name==version``."""
+    text = resources(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def as_component(function: Callable[..., None], image: str | None = None) -> Any:
+    """Return `function` as a component that carries the step code.
+
+    Parameters
+    ----------
+    function : callable
+        Its parameters and docstring describe the component.
+    image : str, optional
+        An image that has every package; nothing is installed at run time then. By default `BASE_IMAGE`, where
+        each step installs `pins`.
+    """
+    component = dsl.component(
+        function,
+        base_image=image or BASE_IMAGE,
+        packages_to_install=[] if image else pins(),
+        install_kfp_package=image is None,
+        embedded_artifact_path=str(bundle.PACKAGE / "steps"),
+    )
+    container = component.component_spec.implementation.container
+    container.command[-1] = bundle.embed(container.command[-1])
+    return component

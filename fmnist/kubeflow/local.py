@@ -1,0 +1,154 @@
+"""Executing a compiled pipeline here, on kfp's local runner, in this environment and without pip."""
+
+import contextlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from fmnist.steps.errors import StepError
+from fmnist.steps.files import ARTIFACT_FILES
+
+__all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "run"]
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step began to run."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    """A step ended well."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch ended: its number from 1, of how many, and its metrics as text."""
+
+    number: int
+    of: int
+    metrics: str
+
+
+Event = StepStarted | StepFinished | Epoch
+
+#: What kfp puts before each line of a step.
+_INDENT = "    "
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_STARTED = re.compile(r"Executing task '([^']+)'")
+_FINISHED = re.compile(r"Task '([^']+)' finished with status SUCCESS")
+_EPOCH = re.compile(r"^\s*epoch (\d+)/(\d+): (.*)")
+
+
+def run(
+    pipeline: str | Path,
+    arguments: Mapping[str, Any],
+    folder: str | Path,
+    log: TextIO,
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> dict[str, Path]:
+    """Execute the compiled file `pipeline` and return where each artifact is.
+
+    Parameters
+    ----------
+    pipeline : path
+        A compiled pipeline whose image has every package, so that its steps install nothing.
+    arguments : mapping
+        The pipeline's parameters.
+    folder : path
+        An existing folder of this run's own: outputs, temporary files and caches all go there.
+    log : text file
+        Takes what kfp and the steps print.
+    on_event : callable
+        Told of each step and epoch as they happen.
+
+    Returns
+    -------
+    dict of str to Path
+        File or folder of each artifact, by its name in `ARTIFACT_FILES`.
+
+    Raises
+    ------
+    StepError
+        If a step fails; the message is the step's own error.
+    """
+    from kfp import components, local
+
+    root = Path(folder).absolute()
+    out = _LogSplitter(log, on_event)
+    with _confined(root / "tmp"), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        local.init(
+            local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(root / "outputs"),
+            workspace_root=str(root / "workspace"),
+        )
+        try:
+            components.load_component_from_file(str(pipeline))(**arguments)
+        except RuntimeError as error:
+            raise StepError(out.failure(str(error))) from error
+    return {path.name: path for path in root.glob("outputs/*/*/*") if path.name in ARTIFACT_FILES}
+
+
+@contextlib.contextmanager
+def _confined(temporary: Path) -> Iterator[None]:
+    """Let the steps keep their temporary files and caches in `temporary`, and import nothing from here."""
+    temporary.mkdir()
+    changes = {
+        "TMPDIR": str(temporary),
+        "MPLCONFIGDIR": str(temporary),
+        "PYTHONSAFEPATH": "1",
+        "PIP_NO_INDEX": "1",
+    }
+    before, folder = dict(os.environ), tempfile.tempdir
+    os.environ.update(changes)
+    tempfile.tempdir = None
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        tempfile.tempdir = folder
+
+
+class _LogSplitter(io.TextIOBase):
+    """Takes what is printed: every line goes to the log, those that say something become events."""
+
+    def __init__(self, log: TextIO, on_event: Callable[[Event], None]) -> None:
+        self._log, self._on_event = log, on_event
+        self._step, self._line = "", ""
+        self._step_lines: list[str] = []
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._take(_COLOUR.sub("", line))
+        return len(text)
+
+    def _take(self, line: str) -> None:
+        self._log.write(line + "\n")
+        self._log.flush()
+        if match := _STARTED.search(line):
+            self._step, self._step_lines = match[1], []
+            self._on_event(StepStarted(match[1]))
+        elif match := _FINISHED.search(line):
+            self._on_event(StepFinished(match[1]))
+        elif match := _EPOCH.match(line):
+            self._on_event(Epoch(int(match[1]), int(match[2]), match[3]))
+        else:
+            self._step_lines.append(line)
+
+    def failure(self, otherwise: str) -> str:
+        """Return the error with which the last step ended: what follows the frames of its last traceback."""
+        text = "\n".join(line.removeprefix(_INDENT) for line in self._step_lines)
+        errors = re.findall(r"^Traceback \(most recent call last\):\n(?: .*\n)+((?:\S.*\n?)+)", text, re.MULTILINE)
+        return f"step {self._step}: {(errors[-1] if errors else _COLOUR.sub('', otherwise)).strip()}"

@@ -1,0 +1,1 @@
+"""Does the published accuracy replicate? Runs, their records and reports, and the published figures."""

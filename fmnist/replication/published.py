@@ -1,0 +1,45 @@
+"""The published accuracies that runs are compared with."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files as resources
+from typing import Any
+
+__all__ = ["Figure", "figures", "matching"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published accuracy.
+
+    Attributes
+    ----------
+    name : str
+        Its short name.
+    accuracy : float
+        On the 10,000 test images, in [0, 1]; the result of one run.
+    parameters : mapping
+        The pipeline's parameters at which a run is compared with it.
+    source : str
+        Where it was published.
+    """
+
+    name: str
+    accuracy: float
+    parameters: Mapping[str, Any]
+    source: str
+
+
+def figures() -> tuple[Figure, ...]:
+    """Return the published figures, the tutorial's first."""
+    text = resources(__package__).joinpath("published.json").read_text(encoding="utf-8")
+    return tuple(
+        Figure(f["name"], f["accuracy"], f.get("compared_with", f["parameters"]), f["source"])
+        for f in json.loads(text)["figures"]
+    )
+
+
+def matching(parameters: Mapping[str, Any]) -> tuple[Figure, ...]:
+    """Return the published figures that a run with `parameters` is compared with; there may be none."""
+    return tuple(f for f in figures() if f.parameters.items() <= parameters.items())

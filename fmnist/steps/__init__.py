@@ -1,0 +1,1 @@
+"""All that runs inside a step of the pipeline: ordinary functions on ordinary values."""

@@ -1,0 +1,63 @@
+"""The confusion matrix step: it needs a labels folder of any pipeline, and nothing else."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.steps import files, plots
+from fmnist.steps.labels import Labels
+
+__all__ = ["ConfusionMatrix", "confusion_matrix"]
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Counts of images by true label (row) and predicted label (column).
+
+    Attributes
+    ----------
+    counts : int64 ndarray of shape (k, k)
+        ``counts[i, j]`` images of class i were taken for class j.
+    class_names : tuple of k str
+        The names of rows and columns.
+    """
+
+    counts: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    def artifacts(self) -> Mapping[str, files.Content]:
+        """Return `matrix` (CSV, one row a true label) and `matrix_plot` (PNG) as bytes."""
+        return {"matrix": self._csv(), "matrix_plot": plots.confusion_png(self.counts, self.class_names)}
+
+    def _csv(self) -> bytes:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["true \\ predicted", *self.class_names])
+        for name, row in zip(self.class_names, self.counts.tolist(), strict=True):
+            writer.writerow([name, *row])
+        return out.getvalue().encode()
+
+
+def confusion_matrix(labels: Labels) -> ConfusionMatrix:
+    """Count `labels` by true and predicted class.
+
+    Examples
+    --------
+    Rows are the true label, columns the predicted one; here one dog was taken for a cat:
+
+    >>> import numpy as np
+    >>> labels = Labels(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2]), ("cat", "dog", "emu"))
+    >>> confusion_matrix(labels).counts
+    array([[1, 0, 0],
+           [1, 1, 0],
+           [0, 0, 1]])
+    """
+    from sklearn import metrics
+
+    classes = np.arange(len(labels.class_names))
+    counts = metrics.confusion_matrix(labels.true, labels.predicted, labels=classes)
+    return ConfusionMatrix(counts.astype(np.int64), labels.class_names)

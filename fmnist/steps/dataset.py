@@ -1,0 +1,169 @@
+"""The dataset: Fashion-MNIST as Zalando Research published it, verified each time it is read."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.steps import sources
+from fmnist.steps.errors import ContractError
+from fmnist.steps.sources import DataFile, Progress
+
+__all__ = [
+    "CLASS_NAMES",
+    "FILES",
+    "TRAINING_IMAGES",
+    "DataFile",
+    "Progress",
+    "Split",
+    "data_folder",
+    "fetch",
+    "load",
+]
+
+#: What the ten classes are called, in the order of their labels; the names are the TensorFlow tutorial's.
+CLASS_NAMES: tuple[str, ...] = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+#: The files: training images, training labels, test images, test labels.
+FILES: tuple[DataFile, ...] = (
+    DataFile(
+        "train-images-idx3-ubyte",
+        47_040_016,
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    ),
+    DataFile(
+        "train-labels-idx1-ubyte",
+        60_008,
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    ),
+    DataFile(
+        "t10k-images-idx3-ubyte",
+        7_840_016,
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    ),
+    DataFile(
+        "t10k-labels-idx1-ubyte",
+        10_008,
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+)
+
+TRAINING_IMAGES = 60_000
+
+# The headers of the IDX format: a magic number and each axis' length, four bytes each.
+_IMAGES_HEADER, _LABELS_HEADER = 16, 8
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their labels, n of each, in the same order.
+
+    Attributes
+    ----------
+    images : uint8 ndarray of shape (n, 28, 28)
+        Grey values from 0, the background, to 255; n is 1 or more.
+    labels : uint8 ndarray of shape (n,)
+        Class numbers, 0 to 9.
+
+    Raises
+    ------
+    ContractError
+        If the arrays are of another form, or hold another class.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if n == 0:
+            raise ContractError("images: expected at least one, got none. Give a split that holds images.")
+        _check_form("images", self.images, (n, 28, 28))
+        _check_form("labels", self.labels, (n,))
+        if (highest := self.labels.max()) >= len(CLASS_NAMES):
+            raise ContractError(
+                f"labels: expected 0 to {len(CLASS_NAMES) - 1}, got {highest}. Give the number of a class."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def _check_form(name: str, array: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+    if array.dtype != np.uint8 or array.shape != shape:
+        raise ContractError(
+            f"{name}: expected uint8 of shape {shape}, got {array.dtype} of shape {array.shape}. "
+            "Convert it, or use what load() gives."
+        )
+
+
+def data_folder() -> Path:
+    """Return the folder for the data: what FMNIST_DATA_DIR names or, without it, the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("FMNIST_DATA_DIR") or platformdirs.user_cache_path("fmnist"))
+
+
+def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: Progress | None = None) -> Split:
+    """Return the training or the test set, fetching what of it is not in `data_folder()` yet.
+
+    Parameters
+    ----------
+    name : {"train", "test"}
+        60,000 or 10,000 images.
+    offline : bool
+        Whether to ask no other machine.
+    on_progress : callable
+        Told of the progress of downloads.
+
+    Returns
+    -------
+    Split
+        With read-only arrays.
+
+    Raises
+    ------
+    ContractError
+        If there is no split of that name.
+    DataError
+        If the published data is to be had nowhere, or `data_folder()` cannot be written.
+    """
+    if name not in ("train", "test"):
+        raise ContractError(f"split: expected 'train' or 'test', got {name!r}. Ask for one of the two.")
+    files = FILES[:2] if name == "train" else FILES[2:]
+    found = sources.find(files, data_folder(), offline=offline, on_progress=on_progress)
+    images, labels = (np.frombuffer(found[file.name], np.uint8) for file in files)
+    return Split(images[_IMAGES_HEADER:].reshape(-1, 28, 28), labels[_LABELS_HEADER:])
+
+
+def fetch(*, offline: bool = False, on_progress: Progress | None = None) -> Path:
+    """Return `data_folder()`, where all four files are now, decompressed and verified.
+
+    Parameters
+    ----------
+    offline : bool
+        Whether to ask no other machine.
+    on_progress : callable
+        Told of the progress of downloads.
+
+    Raises
+    ------
+    DataError
+        If the published data is to be had nowhere, or `data_folder()` cannot be written.
+    """
+    sources.find(FILES, folder := data_folder(), offline=offline, on_progress=on_progress)
+    return folder

@@ -1,0 +1,91 @@
+"""The one gate to TensorFlow: it starts with the switches that make results bit-identical, or not at all.
+
+With one intra-op thread the weights are the same on any number of cores, with more they are not; XLA's
+platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras reads defaults from a file in
+the home folder. None of this can be changed once TensorFlow runs.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from fmnist.steps.errors import DeterminismError
+
+__all__ = ["SWITCHES", "cpu", "tensorflow"]
+
+#: Environment variables that TensorFlow and Keras read when they start, as results need them.
+SWITCHES: Mapping[str, str] = {
+    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU adds up in another order
+    "KERAS_BACKEND": "tensorflow",
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # its kernels are chosen by CPU
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_enable_platform_dependent_math=false",
+}
+
+#: Keras' own settings, as results need them.
+KERAS_CONFIG: Mapping[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+
+
+def tensorflow() -> Any:
+    """Import TensorFlow with `SWITCHES` set and return it.
+
+    Raises
+    ------
+    DeterminismError
+        If TensorFlow or Keras already runs in this process in another way.
+    """
+    if not {"tensorflow", "keras"} & sys.modules.keys():
+        os.environ.update(SWITCHES)
+        os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # noqa: PTH118 - a path that cannot exist
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    _check_environment()
+    _check_threads(tf)
+    _check_keras()
+    return tf
+
+
+def _check_environment() -> None:
+    for name, expected in SWITCHES.items():
+        _check(f"the environment variable {name}", expected, os.environ.get(name))
+
+
+def _check_threads(tf: Any) -> None:
+    threading = tf.config.threading
+    for kind in ("intra", "inter"):
+        try:
+            getattr(threading, f"set_{kind}_op_parallelism_threads")(1)
+        except RuntimeError:
+            got = getattr(threading, f"get_{kind}_op_parallelism_threads")()
+            _check(f"TensorFlow's number of {kind}-op threads (0: one for each core)", 1, got)
+
+
+def _check_keras() -> None:
+    import keras
+
+    for name, expected in KERAS_CONFIG.items():
+        _check(f"keras.config.{name}()", expected, getattr(keras.config, name)())
+    _check("keras.config.dtype_policy()", "float32", keras.config.dtype_policy().name)
+
+
+def _check(what: str, expected: Any, got: Any) -> None:
+    if got != expected:
+        raise DeterminismError(
+            f"{what}: expected {expected!r}, got {got!r}. TensorFlow or Keras already ran in this process, "
+            "and this cannot be changed any more. Call fmnist first, or in a process of its own."
+        )
+
+
+def cpu() -> dict[str, Any]:
+    """Return this machine's CPU: `model` (its name, or None) and which of `avx2`, `avx512f` and `fma` it has."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel's
+            pairs = dict(line.strip().split("\t", 1) for line in file if "\t" in line)
+    except OSError:
+        pairs = {}
+    values = {name.strip(): value.lstrip(": \t") for name, value in pairs.items()}
+    flags = values.get("flags", "").split()
+    return {"model": values.get("model name")} | {name: name in flags for name in ("avx2", "avx512f", "fma")}

@@ -1,0 +1,39 @@
+"""Errors that a person can act on: what, expected, got, and what to do."""
+
+__all__ = [
+    "ContractError",
+    "DataError",
+    "DeterminismError",
+    "FmnistError",
+    "SettingsError",
+    "StepError",
+    "TrainingError",
+]
+
+
+class FmnistError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class SettingsError(FmnistError, ValueError):
+    """A parameter of the experiment is not valid."""
+
+
+class ContractError(FmnistError, ValueError):
+    """A file or value given to a step is not what the step's contract asks for."""
+
+
+class DataError(FmnistError, RuntimeError):
+    """The dataset is nowhere to be had, or is not the published one."""
+
+
+class DeterminismError(FmnistError, RuntimeError):
+    """The process cannot give bit-identical results."""
+
+
+class TrainingError(FmnistError, ArithmeticError):
+    """The training diverged."""
+
+
+class StepError(FmnistError, RuntimeError):
+    """A step of the pipeline failed."""

@@ -1,0 +1,87 @@
+"""The test step: what the trained network says of every test image."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.steps import files
+from fmnist.steps.dataset import CLASS_NAMES, Split
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.labels import Labels
+from fmnist.steps.training import losses_and_correct, scale
+
+__all__ = ["Evaluation", "test"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test step gives for n images.
+
+    Attributes
+    ----------
+    labels : Labels
+        True and predicted labels, n of each.
+    confidence : float32 ndarray of shape (n,)
+        The softmax probability of the predicted class, in (0, 1].
+    loss : float
+        The mean cross-entropy.
+    """
+
+    labels: Labels
+    confidence: NDArray[np.float32]
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images whose predicted label is the true one, in [0, 1]."""
+        return float(np.count_nonzero(self.labels.true == self.labels.predicted) / len(self.labels.true))
+
+    def artifacts(self) -> Mapping[str, files.Content]:
+        """Return `results` (CSV), `labels` (a folder) and `metrics` (JSON) as bytes."""
+        return {
+            "results": self._results(),
+            "labels": self.labels.files(),
+            "metrics": files.canonical_json({"accuracy": self.accuracy, "loss": self.loss}),
+        }
+
+    def _results(self) -> bytes:
+        """Return a table of one row an image, by its number in the test set; confidences in full precision."""
+        names, out = self.labels.class_names, io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["image", "prediction", "confidence", "actual"])
+        rows = zip(self.labels.predicted, self.confidence, self.labels.true, strict=True)
+        for image, (predicted, confidence, true) in enumerate(rows):
+            writer.writerow([image, names[predicted], str(confidence), names[true]])
+        return out.getvalue().encode()
+
+
+def test(network: Any, data: Split) -> Evaluation:
+    """Let `network` classify every image of `data`, all in one batch.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Takes 28×28 images in [0, 1] and gives 10 logits.
+    data : Split
+        Images, uint8 of shape (n, 28, 28), and labels.
+    """
+    tf = tensorflow()
+
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def predict(images: Any, labels: Any) -> tuple[Any, Any, Any]:
+        logits = network(scale(images))
+        losses, _ = losses_and_correct(network, images, labels)
+        loss = tf.reduce_mean(tf.cast(losses, tf.float64))
+        return tf.argmax(logits, -1), tf.reduce_max(tf.nn.softmax(logits), -1), loss
+
+    predicted, confidence, loss = predict(tf.constant(data.images), tf.constant(data.labels, tf.int32))
+    labels = Labels(data.labels.astype(np.int64), predicted.numpy(), CLASS_NAMES)
+    return Evaluation(labels, confidence.numpy(), float(loss))
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # a step, which pytest would take for a test where it is imported

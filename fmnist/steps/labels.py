@@ -1,0 +1,108 @@
+"""The labels folder: what was true, what was predicted, and what the classes are called.
+
+It is three UTF-8 text files with one value a line, which any pipeline can write: ``true.txt`` and
+``predicted.txt`` hold class numbers from 0, ``class_names.txt`` the names in the order of the numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.steps.errors import ContractError
+
+__all__ = ["Labels"]
+
+TRUE, PREDICTED, CLASS_NAMES = "true.txt", "predicted.txt", "class_names.txt"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """True and predicted labels of n images, in the same order.
+
+    Attributes
+    ----------
+    true, predicted : int64 ndarray of shape (n,)
+        Class numbers, 0 to k - 1.
+    class_names : tuple of k str
+        Distinct, not empty, each on one line.
+
+    Raises
+    ------
+    ContractError
+        If the parts do not fit together.
+    """
+
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_names(self.class_names)
+        for name, labels in (("true", self.true), ("predicted", self.predicted)):
+            _check_labels(f"{name} labels", labels, len(self.class_names))
+        if len(self.true) != len(self.predicted):
+            raise ContractError(
+                f"labels: expected as many true as predicted, got {len(self.true)} and {len(self.predicted)}."
+            )
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Labels":
+        """Read a labels folder.
+
+        Raises
+        ------
+        ContractError
+            If a file is missing or broken, or the files do not fit together.
+        """
+        true, predicted = (_numbers(Path(folder, name)) for name in (TRUE, PREDICTED))
+        return cls(true, predicted, tuple(_lines(Path(folder, CLASS_NAMES))))
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return the content of each file of the labels folder."""
+        return {
+            TRUE: _text(map(str, self.true.tolist())),
+            PREDICTED: _text(map(str, self.predicted.tolist())),
+            CLASS_NAMES: _text(self.class_names),
+        }
+
+
+def _text(lines: "map[str] | Sequence[str]") -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ContractError(f"labels: expected a file {path}, got {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ContractError(f"labels: expected UTF-8 text in {path}, got {error}.") from error
+    if not text.endswith("\n"):
+        raise ContractError(f"labels: expected whole lines in {path}, got an end without a newline: is it truncated?")
+    return text.removesuffix("\n").split("\n")
+
+
+def _numbers(path: Path) -> NDArray[np.int64]:
+    lines = _lines(path)
+    for number, line in enumerate(lines, 1):
+        if not (line.isascii() and line.isdigit()):
+            raise ContractError(f"labels: expected a class number in line {number} of {path}, got {line!r}.")
+    return np.array(lines, dtype=np.int64)
+
+
+def _check_labels(what: str, labels: NDArray[np.int64], classes: int) -> None:
+    if labels.dtype != np.int64 or labels.ndim != 1 or not labels.size:
+        raise ContractError(f"{what}: expected int64 of shape (n,), n > 0, got {labels.dtype} of {labels.shape}.")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ContractError(
+            f"{what}: expected class numbers from 0 to {classes - 1}, got {labels.min()} to {labels.max()}."
+        )
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    bad = [name for name in names if not name.strip() or "\n" in name or "\r" in name]
+    if bad or not names or len(set(names)) != len(names):
+        raise ContractError(f"class names: expected distinct names, each one line and not blank, got {list(names)}.")

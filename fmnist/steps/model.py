@@ -1,0 +1,128 @@
+"""The tutorial's network, and its file in a form that has the same bytes each time."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from fmnist.steps import files
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import ContractError
+
+__all__ = ["build", "from_bytes", "read", "to_bytes"]
+
+INPUT_SHAPE = (28, 28)
+HIDDEN_UNITS = 128
+CLASSES = 10
+
+#: The earliest time a zip archive can hold.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def build(seed: int) -> Any:
+    """Return the tutorial's untrained network: 28×28 grey values in [0, 1] to 10 logits.
+
+    Parameters
+    ----------
+    seed : int
+        Decides the initial weights: Glorot uniform kernels, zero biases, as Keras does it by default.
+
+    Returns
+    -------
+    keras.Sequential
+        Flatten, Dense(128, relu), Dense(10).
+
+    References
+    ----------
+    https://www.tensorflow.org/tutorials/keras/classification#build_the_model
+    """
+    tensorflow()
+    import keras
+
+    def kernel(layer: int) -> Any:
+        return keras.initializers.GlorotUniform(seed=2 * seed + layer)
+
+    return keras.Sequential(
+        [
+            keras.Input(INPUT_SHAPE, name="image"),
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dense(HIDDEN_UNITS, activation="relu", kernel_initializer=kernel(0), name="hidden"),
+            keras.layers.Dense(CLASSES, kernel_initializer=kernel(1), name="logits"),
+        ],
+        name="fashion_mnist",
+    )
+
+
+def to_bytes(model: Any) -> bytes:
+    """Return `model` as the content of a ``.keras`` file, without the times that Keras puts in."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return _normalised(path.read_bytes())
+
+
+def _normalised(archive: bytes) -> bytes:
+    """Return a ``.keras`` archive with its entries sorted and undated, and its JSON normalised."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in sorted(old.namelist()):
+            content = old.read(name)
+            if name.endswith(".json"):
+                content = _normalised_json(content)
+            new.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
+    return out.getvalue()
+
+
+def _normalised_json(content: bytes) -> bytes:
+    """Drop what differs between equal models: the date, and the addresses by which Keras knows shared objects."""
+
+    def normalise(value: dict[str, Any]) -> dict[str, Any]:
+        return {key: item for key, item in value.items() if key not in {"date_saved", "shared_object_id"}}
+
+    return files.canonical_json(json.loads(content, object_hook=normalise))
+
+
+def read(path: str | Path) -> Any:
+    """Load a trained network from the ``.keras`` file at `path`, whatever its name ends in.
+
+    Raises
+    ------
+    ContractError
+        If there is no such file, or it is not a network of this shape, or it holds code.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ContractError(f"model: expected a .keras file at {path}, got {error.strerror}.") from error
+    return from_bytes(content)
+
+
+def from_bytes(content: bytes) -> Any:
+    """Load a trained network from the content of a ``.keras`` file.
+
+    Raises
+    ------
+    ContractError
+        If it is not a network that takes 28×28 images and gives 10 logits, or if it holds code.
+    """
+    tensorflow()
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(content)
+        try:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises errors of many types for a bad file
+            raise ContractError(f"model: expected a .keras file that Keras loads safely, got {error}") from error
+    _check_shape(model)
+    return model
+
+
+def _check_shape(model: Any) -> None:
+    expected = ((None, *INPUT_SHAPE), (None, CLASSES))
+    got = (getattr(model, "input_shape", None), getattr(model, "output_shape", None))
+    if got != expected:
+        raise ContractError(f"model: expected input and output shapes {expected}, got {got}.")

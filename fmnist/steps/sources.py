@@ -1,0 +1,306 @@
+"""Where the files of the dataset come from: the cache, Debian's package or the web, each verified alike."""
+
+import os
+import subprocess
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmnist.steps.errors import DataError
+from fmnist.steps.files import sha256, write
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["DEBIAN_FOLDER", "MIRRORS", "PACKAGE", "DataFile", "Progress", "find"]
+
+#: Debian's and Ubuntu's package of the dataset, and the folder where it keeps the compressed files.
+PACKAGE = "dataset-fashion-mnist"
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+
+#: Where the compressed files are downloaded from, in this order.
+MIRRORS: tuple[str, ...] = (
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+)
+
+#: Told during a download: the file's name, the bytes so far, and the bytes in total (0 while unknown).
+Progress = Callable[[str, int, int], None]
+
+TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two packets
+RETRIES, BACKOFF = 2, 1.0  # of each request, with a pause that starts at so many seconds and doubles
+BUSY = (429, 500, 502, 503, 504)  # HTTP statuses that may pass
+PATIENCE, SLOWEST = (
+    30.0,
+    10_000,
+)  # after so many seconds, a download slower than these bytes a second is given up
+APT_TIMEOUT = 900.0  # seconds
+
+_CHUNK = 2**16
+
+# What apt-get keeps goes into a private folder, and the system's hooks, which may expect root, stay out.
+_APT_CONFIG = """
+Dir::State "{folder}";
+Dir::Cache "{folder}";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+"""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of the dataset, as published.
+
+    Attributes
+    ----------
+    name : str
+        Its name without ``.gz``.
+    size : int
+        Its bytes, decompressed.
+    sha256 : str
+        The SHA-256 digest of the decompressed bytes, 64 hexadecimal digits.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+    def verified(self, content: bytes) -> bytes:
+        """Return `content`, of which the caller need not read more than ``size + 1`` bytes.
+
+        Raises
+        ------
+        DataError
+            If it is not the published content.
+        """
+        if len(content) != self.size:
+            got = "more" if len(content) > self.size else len(content)
+            raise DataError(f"expected {self.size} bytes, got {got}")
+        if (digest := sha256(content)) != self.sha256:
+            raise DataError(f"expected SHA-256 {self.sha256}, got {digest}")
+        return content
+
+
+# Gives the verified content of one file. A DataError refuses this file, an OSError the source as a whole.
+_Read = Callable[[DataFile], bytes]
+
+
+def find(
+    files: Sequence[DataFile], cache: Path, *, offline: bool = False, on_progress: Progress | None = None
+) -> dict[str, bytes]:
+    """Return the verified content of each of `files` by name, from the first source that has it.
+
+    Afterwards `cache` holds them all, decompressed. Any number of processes may do this at once.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        With different names.
+    cache : Path
+        The first source, and where what other sources give is kept; made if need be.
+    offline : bool
+        Whether to ask no other machine.
+    on_progress : callable
+        Told of the progress of downloads.
+
+    Raises
+    ------
+    DataError
+        If a file is to be had nowhere, with every source's reason, or if `cache` cannot be written.
+    """
+    search = _Search(cache, list(files))
+    search.look(str(cache), _folder(cache), keep=False)
+    for place, source in _sources(on_progress or (lambda *_: None), offline=offline).items():
+        if search.missing:
+            search.look(place, source)
+    if search.missing:
+        raise DataError(search.failure(offline=offline))
+    return search.found
+
+
+@dataclass
+class _Search:
+    """What of the files is found so far, and why each source did not give the others."""
+
+    cache: Path
+    missing: list[DataFile]
+    found: dict[str, bytes] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+    def look(self, place: str, source: AbstractContextManager[_Read], *, keep: bool = True) -> None:
+        """Take all that `source` has of what is missing."""
+        try:
+            with source as read:
+                for file in tuple(self.missing):
+                    self._take(file, place, read, keep=keep)
+        except (OSError, subprocess.SubprocessError) as error:
+            self.reasons.append(f"{place}: {error}")
+
+    def _take(self, file: DataFile, place: str, read: _Read, *, keep: bool) -> None:
+        try:
+            content = read(file)
+        except DataError as error:
+            self.reasons.append(f"{place}: {file.name}: {error}")
+            return
+        if keep:
+            _keep(self.cache, file, content)
+        self.found[file.name] = content
+        self.missing.remove(file)
+
+    def failure(self, *, offline: bool) -> str:
+        """Say what is missing, why, and what to do."""
+        names = ", ".join(file.name for file in self.missing)
+        tried = "\n".join(f"  - {reason}" for reason in self.reasons)
+        return (
+            f"Fashion-MNIST: expected {names} from one of these sources, got from each:\n{tried}\n"
+            + ("No other machine was asked, as the data is wanted offline.\n" if offline else "")
+            + f"Install the Debian package {PACKAGE}, or put the files, decompressed, into {self.cache} "
+            "(or the folder that FMNIST_DATA_DIR names), or connect to a network and try again."
+        )
+
+
+def _keep(cache: Path, file: DataFile, content: bytes) -> None:
+    """Write a file into the cache."""
+    try:
+        write(cache / file.name, content)
+    except OSError as error:
+        raise DataError(
+            f"data folder {cache}: expected to write {file.name} ({file.size} bytes) there, got: {error}. "
+            "Set FMNIST_DATA_DIR to a folder with write permission and enough space."
+        ) from error
+
+
+def _sources(report: Progress, *, offline: bool) -> dict[str, AbstractContextManager[_Read]]:
+    """Return the sources besides the cache by name, in the order to try them; each opens when entered."""
+    sources: dict[str, AbstractContextManager[_Read]] = {str(DEBIAN_FOLDER): _folder(DEBIAN_FOLDER, ".gz")}
+    if not offline:
+        sources |= {url: _mirror(url, report) for url in MIRRORS}
+        sources["apt-get"] = _package(report)
+    return sources
+
+
+@contextmanager
+def _folder(folder: Path, suffix: str = "") -> Iterator[_Read]:
+    """Read from `folder`, where the files are compressed if `suffix` is ``.gz``."""
+    if not folder.is_dir():
+        raise FileNotFoundError("there is no such folder")
+
+    def read(file: DataFile) -> bytes:
+        try:
+            with (folder / f"{file.name}{suffix}").open("rb") as stream:
+                chunks = iter(partial(stream.read, _CHUNK), b"")
+                return file.verified(_inflate(chunks, file) if suffix else stream.read(file.size + 1))
+        except OSError as error:
+            raise DataError(error) from error
+
+    yield read
+
+
+def _inflate(chunks: Iterable[bytes], file: DataFile) -> bytes:
+    """Decompress `chunks`, but at most one byte over the file's size, lest a gzip bomb fill memory."""
+    inflater, content = zlib.decompressobj(zlib.MAX_WBITS | 16), bytearray()
+    try:
+        for chunk in chunks:
+            content += inflater.decompress(chunk, file.size + 1 - len(content))
+            if inflater.eof or len(content) > file.size:
+                break
+    except zlib.error as error:
+        raise DataError(f"expected a gzip file: {error}") from error
+    return bytes(content)
+
+
+@contextmanager
+def _mirror(url: str, report: Progress) -> Iterator[_Read]:
+    """Download from the web folder `url`."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import HTTPError
+    from urllib3.util import Retry
+
+    # A server that asks for an hour's pause is not worth it: there are other sources.
+    retry = Retry(RETRIES, read=0, status_forcelist=BUSY, backoff_factor=BACKOFF, respect_retry_after_header=False)
+    with requests.Session() as session:
+        session.headers["Accept-Encoding"] = "identity"
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
+        try:
+            yield partial(_download, session, url, report)
+        except HTTPError as error:
+            raise OSError(error) from error
+
+
+def _download(session: "requests.Session", url: str, report: Progress, file: DataFile) -> bytes:
+    with session.get(f"{url}{file.name}.gz", stream=True, timeout=TIMEOUT) as response:
+        if not response.ok:
+            raise DataError(f"{response.status_code} {response.reason}")
+        content = file.verified(_inflate(_body(response, partial(report, file.name)), file))
+        report(file.name, response.raw.tell(), response.raw.tell())
+    return content
+
+
+def _body(response: "requests.Response", report: Callable[[int, int], None]) -> Iterator[bytes]:
+    """Yield the body as it comes in, unless it comes in too slowly."""
+    total, started = response.raw.length_remaining or 0, time.monotonic()
+    while chunk := response.raw.read1(_CHUNK):
+        done = response.raw.tell()
+        if done < SLOWEST * (time.monotonic() - started - PATIENCE):
+            raise TimeoutError(f"less than {SLOWEST} bytes a second")
+        report(done, total)
+        yield chunk
+
+
+@contextmanager
+def _package(report: Progress) -> Iterator[_Read]:
+    """Fetch Debian's package with apt-get and unpack it, not installing it: that takes no privilege."""
+    with tempfile.TemporaryDirectory(prefix="fmnist-") as name:
+        folder = Path(name)
+        report(PACKAGE, 0, 0)
+        package = _apt_get(folder)
+        report(PACKAGE, package.stat().st_size, package.stat().st_size)
+        _check(_run(folder, "dpkg-deb", "-x", str(package), name))
+        with _folder(folder / "usr/share/datasets/fashion-mnist", ".gz") as read:
+            yield read
+
+
+def _apt_get(folder: Path) -> Path:
+    """Download the package into `folder` from the repositories that the system trusts."""
+    config = folder / "apt.conf"
+    config.write_text(_APT_CONFIG.format(folder=folder))
+    apt_get = ("apt-get", "-qq", "-c", str(config))
+    # One broken repository fails the update, but another one may have the package.
+    update = _run(folder, *apt_get, "update")
+    _check(update, _run(folder, *apt_get, "download", PACKAGE))
+    return next(folder.glob(f"{PACKAGE}_*.deb"))
+
+
+def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=APT_TIMEOUT,
+        check=False,
+    )
+
+
+def _check(*processes: subprocess.CompletedProcess[str]) -> None:
+    """Raise what all `processes` said if the last one failed."""
+    if processes[-1].returncode:
+        raise OSError(" ".join("".join(process.stderr for process in processes).split()))

@@ -1,0 +1,178 @@
+"""The train step, on an engine that compiles a whole epoch with XLA.
+
+Each epoch's order is a pure function of (seed, epoch). Seeding Keras and calling `fit` repeats one order in
+every epoch, which is another experiment: it costs accuracy.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fmnist.steps import files, model, optimizers, plots
+from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import TrainingError
+from fmnist.steps.settings import Settings
+
+__all__ = ["BATCH_SIZE", "METRICS", "Training", "epoch_order", "scale", "train"]
+
+BATCH_SIZE = 32
+
+#: What the history holds for each epoch.
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the train step gives.
+
+    Attributes
+    ----------
+    model : keras.Sequential
+        The trained network.
+    history : dict of str to list of float
+        For each of `METRICS`, one finite value an epoch.
+    """
+
+    model: Any
+    history: dict[str, list[float]]
+
+    def artifacts(self) -> Mapping[str, files.Content]:
+        """Return `model`, `history`, `loss_plot` (PNG) and `loss_page` (HTML) as bytes."""
+        return {
+            "model": model.to_bytes(self.model),
+            "history": files.canonical_json(self.history),
+            "loss_plot": plots.loss_png(self.history),
+            "loss_page": plots.loss_html(self.history),
+        }
+
+
+def report_epoch(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+    """Print one line on a finished epoch, counted from 1."""
+    values = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    print(f"epoch {epoch}/{epochs}: {values}", flush=True)  # noqa: T201 - a step's log is what it prints
+
+
+def train(
+    settings: Settings,
+    data: Split,
+    on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch,
+) -> Training:
+    """Train the network of the tutorial on the first part of `data`, validating on the rest.
+
+    Parameters
+    ----------
+    settings : Settings
+        Equal settings and data give equal bytes.
+    data : Split
+        Images, uint8 of shape (n, 28, 28), and labels.
+    on_epoch : callable
+        Called after each epoch with its number from 1, the number of epochs, and its metrics.
+
+    Raises
+    ------
+    SettingsError
+        If the validation split leaves a part of `data` empty.
+    TrainingError
+        If the loss stops being finite.
+    """
+    at = settings.split_at(len(data))
+    network = model.build(settings.seed)
+    optimizer = optimizers.build(settings.compile_optimizer)
+    run_epoch = compile_epoch(network, optimizer, data, at)
+    history: dict[str, list[float]] = {name: [] for name in METRICS}
+    for epoch in range(settings.epochs):
+        metrics = run_epoch(epoch_order(settings.seed, epoch, at))
+        _check_finite(metrics, epoch + 1)
+        for name, value in metrics.items():
+            history[name].append(value)
+        on_epoch(epoch + 1, settings.epochs, metrics)
+    optimizer.finalize_variable_values(network.trainable_variables)
+    return Training(network, history)
+
+
+def _check_finite(metrics: Mapping[str, float], epoch: int) -> None:
+    if not all(map(math.isfinite, metrics.values())):
+        raise TrainingError(
+            f"epoch {epoch}: expected a finite loss, got {dict(metrics)}: the training diverged. "
+            "Choose a lower learning rate or another optimizer."
+        )
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> Any:
+    """Return the order in which `epoch` (from 0) visits `n` images: an int32 tensor, a permutation of 0..n-1.
+
+    References
+    ----------
+    https://www.tensorflow.org/api_docs/python/tf/random/experimental/stateless_shuffle
+    """
+    tf = tensorflow()
+    return tf.random.experimental.stateless_shuffle(tf.range(n), seed=(seed, epoch), alg="philox")
+
+
+def scale(images: Any) -> Any:
+    """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``."""
+    tf = tensorflow()
+    # In float32 XLA would multiply by the reciprocal, which is another number for half of the grey values.
+    return tf.cast(tf.cast(images, tf.float64) / 255.0, tf.float32)
+
+
+def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callable[[Any], dict[str, float]]:
+    """Return a function from an epoch's order to its metrics, which trains `network` by one epoch.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Its variables are trained in place.
+    optimizer : keras.optimizers.Optimizer
+        Not yet built.
+    data : Split
+        The first `at` images are trained on, in batches of `BATCH_SIZE`, the last of which may be smaller;
+        the rest is the validation set.
+    at : int
+        Where `data` is cut.
+    """
+    tf = tensorflow()
+    variables = network.trainable_variables
+    optimizer.build(variables)
+    images, labels = tf.constant(data.images), tf.constant(data.labels, tf.int32)
+    full_batches, rest = divmod(at, BATCH_SIZE)
+
+    def learn(images: Any, labels: Any, batch: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            losses, correct = losses_and_correct(network, tf.gather(images, batch), tf.gather(labels, batch))
+            loss = tf.reduce_mean(losses)
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return tf.reduce_sum(tf.cast(losses, tf.float64)), tf.reduce_sum(correct)
+
+    # The images are arguments: as constants of the graph XLA would copy them into the program.
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def epoch(images: Any, labels: Any, order: Any) -> dict[str, Any]:
+        def body(i: Any, loss: Any, correct: Any) -> tuple[Any, Any, Any]:
+            more_loss, more_correct = learn(images, labels, tf.slice(order, [i * BATCH_SIZE], [BATCH_SIZE]))
+            return i + 1, loss + more_loss, correct + more_correct
+
+        zeros = (0, tf.constant(0.0, tf.float64), 0)
+        _, loss, correct = tf.while_loop(lambda i, *_: i < full_batches, body, zeros)
+        if rest:
+            more_loss, more_correct = learn(images, labels, order[-rest:])
+            loss, correct = loss + more_loss, correct + more_correct
+        val_losses, val_correct = losses_and_correct(network, images[at:], labels[at:])
+        val_loss = tf.reduce_mean(tf.cast(val_losses, tf.float64))
+        values = (loss / at, correct / at, val_loss, tf.reduce_mean(tf.cast(val_correct, tf.float64)))
+        return dict(zip(METRICS, values, strict=True))
+
+    def run(order: Any) -> dict[str, float]:
+        metrics = epoch(images, labels, order)
+        return {name: float(metrics[name]) for name in METRICS}
+
+    return run
+
+
+def losses_and_correct(network: Any, images: Any, labels: Any) -> tuple[Any, Any]:
+    """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, int32."""
+    tf = tensorflow()
+    logits = network(scale(images))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return losses, tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.int32)

@@ -1,0 +1,43 @@
+"""Fixtures and settings that all tests share."""
+
+import os
+
+import hypothesis
+import pytest
+
+from fmnist.steps import dataset, training
+from fmnist.steps.dataset import Split
+from fmnist.steps.settings import Settings
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("default"), derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def training_set() -> Split:
+    """The real training set: 60,000 images."""
+    return dataset.load("train")
+
+
+@pytest.fixture(scope="session")
+def test_set() -> Split:
+    """The real test set: 10,000 images."""
+    return dataset.load("test")
+
+
+@pytest.fixture(scope="session")
+def few(training_set: Split) -> Split:
+    """The first 1,000 training images: with the default split, 29 full batches, one of 22, and 50 for validation."""
+    return Split(training_set.images[:1_000], training_set.labels[:1_000])
+
+
+@pytest.fixture(scope="session")
+def trained(few: Split) -> training.Training:
+    """What three epochs on a few images give."""
+    return training.train(Settings(epochs=3), few)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that take longest, so that no core idles at the end."""
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")

@@ -1,0 +1,61 @@
+"""Checks and programs that several test modules share."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from fmnist.steps.determinism import SWITCHES
+
+
+def digest(network: Any) -> str:
+    """Return one SHA-256 for all weights of a network."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights())).hexdigest()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file below `folder`, by its path."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def assert_same_files(*, got: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
+    """Assert that two sets of files have the same names and the same bytes."""
+    __tracebackhide__ = True
+    assert sorted(got) == sorted(expected), f"expected the files {sorted(expected)}, got {sorted(got)}"
+    different = [name for name in expected if got[name] != expected[name]]
+    assert not different, f"expected equal bytes, got others in {different}"
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without the switches that TensorFlow was started with in it."""
+    return {name: value for name, value in os.environ.items() if name not in {*SWITCHES, "KERAS_HOME"}}
+
+
+def python(code: str, *, prefix: tuple[str, ...] = (), cwd: Path | None = None, **environment: str) -> str:
+    """Run `code` in a Python process of its own and return what it prints; a failure shows its errors."""
+    __tracebackhide__ = True
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**clean_environment(), **environment},
+    )
+    assert done.returncode == 0, f"expected exit code 0, got {done.returncode}:\n{done.stderr}"
+    return done.stdout
+
+
+def missing(what: str) -> NoReturn:
+    """Skip a test for want of `what`, loudly; in CI, where everything must be there, fail it."""
+    __tracebackhide__ = True
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"needs {what}, and CI must have it")
+    pytest.skip(f"NOT CHECKED: needs {what}")

@@ -1,0 +1,83 @@
+"""Contracts of the components: what each declares, it takes and gives, as kfp calls it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kfp import dsl
+
+from fmnist.kubeflow import components
+from fmnist.steps import confusion, dataset, evaluation, training
+from fmnist.steps.dataset import Split
+from fmnist.steps.errors import ContractError
+from fmnist.steps.labels import Labels
+from fmnist.steps.settings import Settings
+
+
+def artifact(kind: type[Any], path: Path) -> Any:
+    """Return an artifact as kfp hands it to a component."""
+    return kind(name=path.name, uri=str(path))
+
+
+@pytest.fixture
+def few_data(monkeypatch: pytest.MonkeyPatch, few: Split) -> Split:
+    """Let the components see a few images of the real dataset."""
+    monkeypatch.setattr(dataset, "load", lambda _: few)
+    return few
+
+
+def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: Split) -> None:
+    """The component writes model, history and both loss plots, byte for byte those of the train function."""
+    outputs = {"model": dsl.Model, "history": dsl.Artifact, "loss_plot": dsl.Artifact, "loss_page": dsl.HTML}
+    artifacts = {name: artifact(kind, tmp_path / name) for name, kind in outputs.items()}
+    components.train("adam", 1, 0.1, 3, **artifacts)
+    expected = training.train(Settings("adam", 1, 0.1, 3), few_data).artifacts()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
+
+
+def test_test_gives_what_the_function_gives(tmp_path: Path, few_data: Split, trained: training.Training) -> None:
+    """The component writes results, labels and metrics, and logs accuracy and loss."""
+    expected = evaluation.test(trained.model, few_data)
+    (tmp_path / "model").write_bytes(trained.artifacts()["model"])  # type: ignore[arg-type]
+    metrics = artifact(dsl.Metrics, tmp_path / "metrics")
+    components.test(
+        artifact(dsl.Model, tmp_path / "model"),
+        artifact(dsl.Dataset, tmp_path / "results"),
+        artifact(dsl.Dataset, tmp_path / "labels"),
+        metrics,
+    )
+    assert (tmp_path / "results").read_bytes() == expected.artifacts()["results"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "labels").iterdir()} == expected.labels.files()
+    assert metrics.metadata == {"accuracy": expected.accuracy, "loss": expected.loss}
+    assert json.loads((tmp_path / "metrics").read_bytes()) == metrics.metadata
+
+
+def test_confusion_matrix_gives_what_the_function_gives(tmp_path: Path) -> None:
+    """The component writes the matrix and its picture, and logs it with true labels as rows."""
+    labels = Labels(np.array([0, 0, 1]), np.array([0, 1, 1]), ("cat", "dog"))
+    (tmp_path / "labels").mkdir()
+    for name, content in labels.files().items():
+        (tmp_path / "labels" / name).write_bytes(content)
+    classification = artifact(dsl.ClassificationMetrics, tmp_path / "classification")
+    components.confusion_matrix(
+        artifact(dsl.Dataset, tmp_path / "labels"),
+        classification,
+        artifact(dsl.Dataset, tmp_path / "matrix"),
+        artifact(dsl.Artifact, tmp_path / "matrix_plot"),
+    )
+    expected = confusion.confusion_matrix(labels).artifacts()
+    assert {name: (tmp_path / name).read_bytes() for name in expected} == expected
+    assert classification.metadata["confusionMatrix"] == {
+        "annotationSpecs": [{"displayName": "cat"}, {"displayName": "dog"}],
+        "rows": [{"row": [1, 1]}, {"row": [0, 1]}],
+    }
+
+
+def test_a_missing_model_writes_nothing(tmp_path: Path) -> None:
+    """Without a model the test component fails before it writes anything."""
+    outputs = [artifact(kind, tmp_path / "out") for kind in (dsl.Dataset, dsl.Dataset, dsl.Metrics)]
+    with pytest.raises(ContractError, match="model: expected a .keras file at"):
+        components.test(artifact(dsl.Model, tmp_path / "model"), *outputs)
+    assert list(tmp_path.iterdir()) == []

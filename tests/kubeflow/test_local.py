@@ -1,0 +1,113 @@
+"""Tests of executing a compiled pipeline here; the pipelines are small ones of the tests' own."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import helpers
+import pytest
+from kfp import compiler, dsl
+
+from fmnist.kubeflow import local
+from fmnist.steps.errors import StepError
+
+
+def train(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Print two epochs, and where things are."""
+    import os
+    import tempfile
+
+    for epoch in (1, 2):
+        print(f"epoch {epoch}/2: loss 0.{epoch}")  # noqa: T201 - what is tested
+    with open(history.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write("\n".join([message, tempfile.mkdtemp(), os.environ["MPLCONFIGDIR"], os.environ["PIP_NO_INDEX"]]))
+
+
+def fail(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Fail with an error of its own that follows another."""
+    try:
+        raise KeyError("the first error")  # noqa: TRY301 - what is tested
+    except KeyError as error:
+        raise ValueError(f"expected good, got {message}.\nTry harder.") from error
+
+
+def vanish(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """End without a traceback."""
+    import os
+
+    os._exit(7)
+
+
+def compiled(function: Callable[..., None], folder: Path) -> Path:
+    """Compile a pipeline with the one step `function` into `folder`, and make a folder to work in."""
+    component = dsl.component(function, base_image="python", install_kfp_package=False)
+
+    @dsl.pipeline(name="small")  # type: ignore[untyped-decorator]
+    def small(message: str) -> None:
+        component(message=message)
+
+    compiler.Compiler().compile(small, str(folder / "small.yaml"))
+    (folder / "work").mkdir()
+    return folder / "small.yaml"
+
+
+def test_a_step_runs_and_its_artifacts_are_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The artifact is returned by name; what kfp and the step print goes to the log and nowhere else."""
+    log = io.StringIO()
+    outputs = local.run(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
+    assert outputs.keys() == {"history"}
+    assert outputs["history"].read_text().startswith("hello\n")
+    assert "epoch 2/2: loss 0.2" in log.getvalue()
+    assert "\x1b" not in log.getvalue()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_events_tell_what_happens(tmp_path: Path) -> None:
+    """Start, epochs and end of a step are told in order."""
+    events: list[local.Event] = []
+    local.run(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO(), events.append)
+    assert events == [
+        local.StepStarted("train"),
+        local.Epoch(1, 2, "loss 0.1"),
+        local.Epoch(2, 2, "loss 0.2"),
+        local.StepFinished("train"),
+    ]
+
+
+def test_all_files_stay_in_the_folder(tmp_path: Path) -> None:
+    """Temporary files and caches of a step are in the run's folder, pip is offline, and the environment is restored."""
+    before = dict(os.environ)
+    outputs = local.run(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
+    _, temporary, cache, pip = outputs["history"].read_text().split("\n")
+    assert Path(temporary).is_relative_to(tmp_path / "work")
+    assert Path(cache).is_relative_to(tmp_path / "work")
+    assert pip == "1"
+    assert dict(os.environ) == before
+
+
+def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
+    """The error names the step and says what the step said, without frames, colours or kfp's own words."""
+    log = io.StringIO()
+    with pytest.raises(StepError) as caught:
+        local.run(compiled(fail, tmp_path), {"message": "bad"}, tmp_path / "work", log)
+    assert str(caught.value) == "step fail: ValueError: expected good, got bad.\nTry harder."
+    assert "the first error" in log.getvalue()
+
+
+def test_a_step_that_ends_without_an_error_is_named(tmp_path: Path) -> None:
+    """Where a step leaves no traceback, its name and kfp's status are shown."""
+    with pytest.raises(StepError, match="^step vanish: .*FAILURE"):
+        local.run(compiled(vanish, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
+
+
+def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) -> None:
+    """Python files in the working folder are not imported by a step."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "json.py").write_text("raise RuntimeError('imported from the working folder')")
+    path = compiled(train, tmp_path)
+    helpers.python(
+        "import io, sys; sys.path.pop(0)\nfrom fmnist.kubeflow import local\n"
+        f"local.run({str(path)!r}, {{'message': ''}}, {str(tmp_path / 'work')!r}, io.StringIO())",
+        cwd=tmp_path / "here",
+    )

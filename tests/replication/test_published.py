@@ -1,0 +1,37 @@
+"""Tests of the published figures."""
+
+import pytest
+
+from fmnist.replication import published
+from fmnist.steps.settings import Settings
+
+
+def test_the_figures_are_those_published() -> None:
+    """Names and accuracies, the tutorial's first."""
+    assert [(figure.name, round(figure.accuracy, 4)) for figure in published.figures()] == [
+        ("tensorflow-tutorial", 0.8693),
+        ("same-example-10-epochs", 0.8822),
+        ("same-example-100-epochs", 0.8819),
+    ]
+
+
+def test_the_parameters_of_each_figure_are_valid() -> None:
+    """Each figure can be compared with: its parameters are settings of the pipeline."""
+    for figure in published.figures():
+        assert vars(Settings.parse(figure.parameters)).items() >= figure.parameters.items()
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (Settings(), ["tensorflow-tutorial", "same-example-10-epochs"]),
+        (Settings(seed=5), ["tensorflow-tutorial", "same-example-10-epochs"]),
+        (Settings(epochs=100, validation_split=0.1), ["same-example-100-epochs"]),
+        (Settings(epochs=11), []),
+        (Settings("sgd"), []),
+    ],
+    ids=["defaults", "another seed", "100 epochs", "11 epochs", "sgd"],
+)
+def test_a_run_is_compared_with_figures_of_its_parameters(settings: Settings, names: list[str]) -> None:
+    """Only figures for the same parameters are compared with; the seed does not matter."""
+    assert [figure.name for figure in published.matching(vars(settings))] == names

@@ -1,0 +1,47 @@
+"""Tests of the confusion matrix step."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.steps.confusion import ConfusionMatrix, confusion_matrix
+from fmnist.steps.labels import Labels
+
+CLASSES = 4
+
+
+@given(pairs=st.lists(st.tuples(st.integers(0, CLASSES - 1), st.integers(0, CLASSES - 1)), min_size=1))
+def test_counts_are_by_true_row_and_predicted_column(pairs: list[tuple[int, int]]) -> None:
+    """Field (i, j) counts the images of class i that were taken for class j."""
+    true, predicted = np.array(pairs, np.int64).T
+    counts = confusion_matrix(Labels(true, predicted, ("a", "b", "c", "d"))).counts
+    expected = [[pairs.count((i, j)) for j in range(CLASSES)] for i in range(CLASSES)]
+    assert counts.tolist() == expected
+
+
+def test_a_class_that_never_occurs_has_its_row_and_column() -> None:
+    """The matrix has all classes, also those without an image."""
+    labels = Labels(np.array([0, 0]), np.array([0, 0]), ("a", "b", "c"))
+    assert confusion_matrix(labels).counts.tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("classes", [2, 37])
+def test_it_works_on_labels_of_another_pipeline(classes: int) -> None:
+    """Any number of classes with names in any script are counted, written and drawn."""
+    names = tuple(f"класс №{i}, «$x_{i}$»" for i in range(classes))
+    rng = np.random.default_rng(0)
+    labels = Labels(rng.integers(0, classes, 500), rng.integers(0, classes, 500), names)
+    matrix = confusion_matrix(labels)
+    assert matrix.counts.sum() == 500
+    assert matrix.artifacts()["matrix_plot"][:4] == b"\x89PNG"  # type: ignore[index]
+
+
+def test_the_csv_says_what_rows_and_columns_are() -> None:
+    """The file has a header of predicted names and a row for each true name."""
+    matrix = ConfusionMatrix(np.array([[3, 1], [0, 2]]), ("cat, old", "dog"))
+    rows = list(csv.reader(io.StringIO(str(matrix.artifacts()["matrix"], "utf-8"))))  # type: ignore[arg-type]
+    assert rows == [["true \\ predicted", "cat, old", "dog"], ["cat, old", "3", "1"], ["dog", "0", "2"]]

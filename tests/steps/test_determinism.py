@@ -1,0 +1,82 @@
+"""Tests of the gate to TensorFlow, in processes of their own: TensorFlow starts once."""
+
+import json
+from typing import Any
+
+import helpers
+import pytest
+
+from fmnist.steps import determinism
+
+REFUSED = """
+{before}
+from fmnist.steps import determinism, errors
+try:
+    determinism.tensorflow()
+except errors.DeterminismError as error:
+    print(error)
+"""
+
+SWITCHES_SET = f"import os; os.environ.update({dict(determinism.SWITCHES)!r});"
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What TensorFlow is like behind the gate, where environment and home folder of the user say otherwise."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".keras").mkdir()
+    (home / ".keras" / "keras.json").write_text('{"floatx": "float16", "backend": "jax"}')
+    out = helpers.python(
+        "from fmnist.steps import determinism as d; import json, os\n"
+        "tf = d.tensorflow(); import keras\n"
+        "threads = tf.config.threading\n"
+        "print(json.dumps({\n"
+        "  'threads': [threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()],\n"
+        "  'switches': {name: os.environ[name] for name in d.SWITCHES},\n"
+        "  'keras': [keras.config.backend(), keras.config.floatx()],\n"
+        "  'again': d.tensorflow() is tf}))",
+        HOME=str(home),
+        TF_NUM_INTRAOP_THREADS="7",
+        XLA_FLAGS="--xla_cpu_enable_fast_math=true",
+    )
+    return dict(json.loads(out))
+
+
+def test_the_switches_are_set_before_tensorflow_starts(started: dict[str, Any]) -> None:
+    """TensorFlow comes with one thread and the switches, and a second call gives the same module."""
+    assert started["threads"] == [1, 1]
+    assert started["switches"] == dict(determinism.SWITCHES)
+    assert started["again"]
+
+
+def test_keras_configuration_in_the_home_folder_is_not_read(started: dict[str, Any]) -> None:
+    """A keras.json with another backend and float type changes nothing."""
+    assert started["keras"] == ["tensorflow", "float32"]
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ("import tensorflow", "the environment variable CUDA_VISIBLE_DEVICES: expected '-1', got None"),
+        (
+            SWITCHES_SET + "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(2);"
+            "tf.config.threading.set_inter_op_parallelism_threads(1); tf.zeros(1)",
+            "TensorFlow's number of intra-op threads (0: one for each core): expected 1, got 2",
+        ),
+        (
+            SWITCHES_SET + "import keras; keras.config.set_dtype_policy('mixed_bfloat16')",
+            "keras.config.dtype_policy(): expected 'float32', got 'mixed_bfloat16'",
+        ),
+    ],
+    ids=["started without switches", "two threads", "mixed precision"],
+)
+def test_a_tensorflow_that_runs_otherwise_is_refused(before: str, message: str) -> None:
+    """What cannot be changed any more is an error that names the switch, what it should be and what it is."""
+    assert helpers.python(REFUSED.format(before=before)).startswith(message)
+
+
+def test_the_cpu_is_described() -> None:
+    """The record names the CPU and says which instructions it has."""
+    cpu = determinism.cpu()
+    assert cpu.keys() == {"model", "avx2", "avx512f", "fma"}
+    assert all(isinstance(cpu[name], bool) for name in ("avx2", "avx512f", "fma"))

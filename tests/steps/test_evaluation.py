@@ -1,0 +1,89 @@
+"""Tests of the test step."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmnist.steps import dataset, evaluation, model, training
+from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
+
+tensorflow()
+import keras  # noqa: E402 - through the gate
+
+
+@pytest.fixture(scope="module")
+def tested(trained: training.Training, test_set: Split) -> evaluation.Evaluation:
+    """What the trained network says of all 10,000 test images."""
+    return evaluation.test(trained.model, test_set)
+
+
+@pytest.fixture(scope="module")
+def logits(trained: training.Training, test_set: Split) -> Any:
+    """Keras' own prediction for the test images."""
+    return trained.model.predict(test_set.images / np.float32(255), verbose=0)
+
+
+def test_every_image_is_tested(tested: evaluation.Evaluation) -> None:
+    """All 10,000 images have a true label, a predicted label and a confidence: no remainder is dropped."""
+    assert len(tested.labels.true) == len(tested.labels.predicted) == len(tested.confidence) == 10_000
+
+
+def test_predictions_are_keras_own(tested: evaluation.Evaluation, logits: Any) -> None:
+    """The predicted label is the one with the largest logit that Keras predicts."""
+    assert np.array_equal(tested.labels.predicted, logits.argmax(axis=1))
+
+
+def test_confidences_are_softmax_probabilities(tested: evaluation.Evaluation, logits: Any) -> None:
+    """The confidence is the probability of the predicted class, in (0, 1]."""
+    assert tested.confidence.dtype == np.float32
+    assert tested.confidence.min() > 0
+    assert tested.confidence.max() <= 1
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(tested.confidence, 1 / exponentials.sum(axis=1), rtol=1e-5)
+
+
+def test_accuracy_and_loss_are_keras_own(
+    tested: evaluation.Evaluation, trained: training.Training, test_set: Split
+) -> None:
+    """Accuracy and loss are those of `model.evaluate`."""
+    network = model.from_bytes(model.to_bytes(trained.model))
+    network.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    loss, accuracy = network.evaluate(test_set.images / np.float32(255), test_set.labels, verbose=0)
+    assert tested.accuracy == pytest.approx(accuracy, abs=1e-6)
+    assert tested.loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_true_labels_are_the_datasets(tested: evaluation.Evaluation, test_set: Split) -> None:
+    """True labels keep the order of the test set, and the classes their names."""
+    assert np.array_equal(tested.labels.true, test_set.labels)
+    assert tested.labels.class_names == dataset.CLASS_NAMES
+
+
+def test_the_results_table_says_what_the_labels_say(tested: evaluation.Evaluation) -> None:
+    """One row an image, in order: names of the predicted and true class, and the confidence to the last bit."""
+    rows = list(csv.DictReader(io.StringIO(str(tested.artifacts()["results"], "utf-8"))))  # type: ignore[arg-type]
+    names = np.array(dataset.CLASS_NAMES)
+    assert [int(row["image"]) for row in rows] == list(range(10_000))
+    assert [row["prediction"] for row in rows] == list(names[tested.labels.predicted])
+    assert [row["actual"] for row in rows] == list(names[tested.labels.true])
+    assert np.array_equal(np.array([row["confidence"] for row in rows], np.float32), tested.confidence)
+
+
+def test_the_metrics_are_counted_from_the_results(tested: evaluation.Evaluation) -> None:
+    """The accuracy in the metrics is the share of rows in which prediction and actual agree."""
+    rows = list(csv.DictReader(io.StringIO(str(tested.artifacts()["results"], "utf-8"))))  # type: ignore[arg-type]
+    right = sum(row["prediction"] == row["actual"] for row in rows)
+    assert json.loads(tested.artifacts()["metrics"]) == {"accuracy": right / 10_000, "loss": tested.loss}  # type: ignore[arg-type]
+
+
+def test_a_reloaded_model_gives_the_same_bytes(
+    tested: evaluation.Evaluation, trained: training.Training, test_set: Split
+) -> None:
+    """The model read from its file gives the same artifacts, byte for byte."""
+    reloaded = model.from_bytes(model.to_bytes(trained.model))
+    assert evaluation.test(reloaded, test_set).artifacts() == tested.artifacts()

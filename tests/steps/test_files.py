@@ -1,0 +1,103 @@
+"""Tests of writing files."""
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.steps import files
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+class Result:
+    """A step's result with one file and one folder."""
+
+    def artifacts(self) -> dict[str, files.Content]:
+        return {"history": b"h", "labels": {"true.txt": b"t", "predicted.txt": b"p"}}
+
+
+@given(value=JSON)
+def test_canonical_json_is_read_back_unchanged(value: object) -> None:
+    """Canonical JSON loses nothing."""
+    assert json.loads(files.canonical_json(value)) == value
+
+
+@given(value=st.dictionaries(st.text(), st.integers(), min_size=2))
+def test_canonical_json_does_not_depend_on_the_order_of_keys(value: dict[str, int]) -> None:
+    """Two mappings with equal items have equal bytes."""
+    assert files.canonical_json(dict(reversed(value.items()))) == files.canonical_json(value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=["nan", "inf", "-inf"])
+def test_canonical_json_refuses_what_json_cannot_express(value: float) -> None:
+    """NaN and infinities are errors, not invalid JSON."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.canonical_json([value])
+
+
+def test_write_makes_the_folders_and_the_file(tmp_path: Path) -> None:
+    """A file is written with all its bytes, in folders that did not exist."""
+    files.write(tmp_path / "a" / "b", b"content")
+    assert (tmp_path / "a" / "b").read_bytes() == b"content"
+
+
+def test_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    """A second write takes the place of the first, without temporary files."""
+    files.write(tmp_path / "a", b"old")
+    files.write(tmp_path / "a", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"new")]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fails in the middle, the old content stands and no temporary file is left."""
+    files.write(tmp_path / "a", b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write(tmp_path / "a", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_written_files_have_the_mode_that_the_umask_asks_for(tmp_path: Path) -> None:
+    """A written file is as readable as one that `open` makes."""
+    files.write(tmp_path / "written", b"")
+    (tmp_path / "opened").touch()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("written", "opened")]
+    assert modes[0] == modes[1]
+
+
+def test_artifacts_go_where_they_are_told(tmp_path: Path) -> None:
+    """A file artifact is written to its path, a folder artifact's files into its path."""
+    files.write_artifacts(Result(), history=str(tmp_path / "x"), labels=str(tmp_path / "y"))
+    assert (tmp_path / "x").read_bytes() == b"h"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "y").iterdir()} == {
+        "true.txt": b"t",
+        "predicted.txt": b"p",
+    }
+
+
+@pytest.mark.parametrize("names", [["history"], ["history", "labels", "model"]], ids=["missing", "extra"])
+def test_artifacts_and_paths_must_match(tmp_path: Path, names: list[str]) -> None:
+    """A path too few or too many is an error, and nothing is written."""
+    with pytest.raises(TypeError, match="expected one for each of"):
+        files.write_artifacts(Result(), **{name: str(tmp_path / name) for name in names})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_save_names_the_files(tmp_path: Path) -> None:
+    """A saved result has the published file names."""
+    files.save(tmp_path, Result())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "labels"]

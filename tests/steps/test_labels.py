@@ -1,0 +1,87 @@
+"""Tests of the labels folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.steps.errors import ContractError
+from fmnist.steps.labels import Labels
+
+NAMES = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1).filter(str.strip),
+    min_size=1,
+    max_size=40,
+    unique=True,
+)
+
+
+@st.composite
+def any_labels(draw: st.DrawFn) -> Labels:
+    """Labels of any classes, with names in any script."""
+    names = draw(NAMES, label="class names")
+    classes = st.integers(0, len(names) - 1)
+    pairs = draw(st.lists(st.tuples(classes, classes), min_size=1, max_size=50), label="true, predicted")
+    true, predicted = np.array(pairs, np.int64).T
+    return Labels(true, predicted, tuple(names))
+
+
+def write(folder: Path, labels: Labels) -> None:
+    """Write a labels folder."""
+    folder.mkdir(exist_ok=True)
+    for name, content in labels.files().items():
+        (folder / name).write_bytes(content)
+
+
+@given(labels=any_labels())
+def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is written is read: labels in order, names in any script."""
+    folder = tmp_path_factory.mktemp("labels")
+    write(folder, labels)
+    read = Labels.read(folder)
+    assert np.array_equal(read.true, labels.true)
+    assert np.array_equal(read.predicted, labels.predicted)
+    assert read.class_names == labels.class_names
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("true.txt", None, r"expected a file .*true\.txt, got No such file"),
+        ("predicted.txt", None, r"expected a file .*predicted\.txt, got No such file"),
+        ("class_names.txt", None, r"expected a file .*class_names\.txt, got No such file"),
+        ("true.txt", b"", r"expected whole lines in .*true\.txt"),
+        ("true.txt", b"0\n1", r"expected whole lines in .*is it truncated\?"),
+        ("true.txt", b"0\n1\n", "expected as many true as predicted, got 2 and 3"),
+        ("true.txt", b"0\nnan\n1\n", r"expected a class number in line 2 of .*true\.txt, got 'nan'"),
+        ("true.txt", b"0\n-1\n1\n", "expected a class number in line 2 of .* got '-1'"),
+        ("true.txt", b"0\n1.0\n1\n", "expected a class number in line 2 of .* got '1.0'"),
+        ("true.txt", "0\n٣\n1\n".encode(), "expected a class number in line 2 of "),
+        ("predicted.txt", b"0\n1\n2\n", "predicted labels: expected class numbers from 0 to 1, got 0 to 2"),
+        ("class_names.txt", b"cat\n", "true labels: expected class numbers from 0 to 0, got 0 to 1"),
+        ("class_names.txt", b"cat\ncat\n", "expected distinct names"),
+        ("class_names.txt", b"cat\n \n", "expected distinct names, each one line and not blank"),
+        ("class_names.txt", b"\xff\xfe\n", r"expected UTF-8 text in .*class_names\.txt"),
+    ],
+)
+def test_a_bad_labels_folder_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    """A missing, truncated or wrong file is refused, with its name and what was expected."""
+    write(tmp_path, Labels(np.array([0, 1, 1]), np.array([0, 0, 1]), ("cat", "dog")))
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ContractError, match=message):
+        Labels.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "true",
+    [np.array([0.0, 1.0]), np.array([[0], [1]]), np.array([], np.int64)],
+    ids=["float", "2-d", "empty"],
+)
+def test_labels_of_another_kind_are_refused(true: np.ndarray) -> None:
+    """Labels that are not a list of whole numbers are refused."""
+    with pytest.raises(ContractError, match=r"true labels: expected int64 of shape \(n,\), n > 0"):
+        Labels(true, np.array([0, 1]), ("cat", "dog"))

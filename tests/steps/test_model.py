@@ -1,0 +1,127 @@
+"""Tests of the network and its file."""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import helpers
+import numpy as np
+import pytest
+
+from fmnist.steps import model, training
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import ContractError
+
+tensorflow()
+import keras  # noqa: E402 - through the gate
+
+
+def test_the_network_is_the_tutorials() -> None:
+    """Flatten 28×28, Dense 128 relu, Dense 10 logits: 101,770 weights."""
+    layers = model.build(seed=0).layers
+    assert [type(layer).__name__ for layer in layers] == ["Flatten", "Dense", "Dense"]
+    assert [(layer.units, layer.activation.__name__) for layer in layers[1:]] == [
+        (128, "relu"),
+        (10, "linear"),
+    ]
+    assert model.build(seed=0).input_shape == (None, 28, 28)
+    assert model.build(seed=0).count_params() == 101_770
+
+
+def test_initial_weights_are_glorot_uniform_with_zero_biases() -> None:
+    """Kernels fill the Glorot interval evenly, biases are zero, as Keras does by default."""
+    hidden, hidden_bias, logits, logits_bias = model.build(seed=5).get_weights()
+    for kernel in (hidden, logits):
+        limit = np.sqrt(6 / sum(kernel.shape))
+        assert np.abs(kernel).max() <= limit
+        assert np.quantile(kernel, [0.25, 0.5, 0.75]) / limit == pytest.approx([-0.5, 0, 0.5], abs=0.1)
+    assert not hidden_bias.any()
+    assert not logits_bias.any()
+
+
+def test_the_seed_alone_decides_the_initial_weights() -> None:
+    """Equal seeds give equal weights whatever the global seed; the next seed gives others, in both layers."""
+    keras.utils.set_random_seed(1)
+    first = model.build(seed=3).get_weights()
+    keras.utils.set_random_seed(2)
+    assert all(map(np.array_equal, first, model.build(seed=3).get_weights()))
+    other = model.build(seed=4).get_weights()
+    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(first[2], other[2])
+
+
+def test_a_saved_model_has_the_same_bytes_each_time(
+    trained: training.Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the time nor the place of the objects in memory shows in the file."""
+    once = model.to_bytes(trained.model)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 86_400 * 400)
+    assert model.to_bytes(model.from_bytes(once)) == once
+    assert helpers.digest(model.from_bytes(once)) == helpers.digest(trained.model)
+
+
+def test_the_file_holds_no_time_and_no_address(trained: training.Training) -> None:
+    """Entries are dated 1980, there is no date of saving, and no address of a shared object."""
+    with zipfile.ZipFile(io.BytesIO(model.to_bytes(trained.model))) as archive:
+        assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+        assert json.loads(archive.read("metadata.json")) == {"keras_version": keras.__version__}
+        assert b"shared_object_id" not in archive.read("config.json")
+
+
+def test_a_saved_model_predicts_the_same_bits(trained: training.Training, tmp_path: Path, few: Any) -> None:
+    """The file read back gives bit for bit the same logits, whatever the file is called."""
+    (tmp_path / "artifact").write_bytes(model.to_bytes(trained.model))
+    images = few.images / np.float32(255)
+    assert np.array_equal(model.read(tmp_path / "artifact")(images), trained.model(images))
+
+
+def keras_file(network: Any, folder: Path) -> bytes:
+    """Return a network's file as Keras itself writes it."""
+    network.save(folder / "bad.keras")
+    return (folder / "bad.keras").read_bytes()
+
+
+def sequential(*layers: Any, shape: tuple[int, ...] = (28, 28)) -> Any:
+    """Return a network of other layers."""
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+BAD_FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "empty": (lambda _: b"", "expected a .keras file that Keras loads safely"),
+    "text": (lambda _: b"not a model", "expected a .keras file that Keras loads safely"),
+    "truncated": (
+        lambda f: keras_file(model.build(0), f)[:-1000],
+        "expected a .keras file that Keras loads safely",
+    ),
+    "other classes": (
+        lambda f: keras_file(sequential(keras.layers.Flatten(), keras.layers.Dense(9)), f),
+        r"expected input and output shapes .*\(None, 10\)\), got .*\(None, 9\)\)",
+    ),
+    "other input": (
+        lambda f: keras_file(sequential(keras.layers.Dense(10), shape=(784,)), f),
+        r"expected input and output shapes .* got \(\(None, 784\)",
+    ),
+    "holds code": (
+        lambda f: keras_file(sequential(keras.layers.Lambda(lambda x: x)), f),
+        "expected a .keras file that Keras loads safely.*Lambda",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_model_file_is_refused(name: str, tmp_path: Path) -> None:
+    """A file that is no such network, or holds code, is refused with what was expected."""
+    make, message = BAD_FILES[name]
+    with pytest.raises(ContractError, match="(?s)" + message):
+        model.from_bytes(make(tmp_path))
+
+
+def test_a_missing_model_file_is_refused(tmp_path: Path) -> None:
+    """A path without a file is refused, and named."""
+    with pytest.raises(ContractError, match="expected a .keras file at .*nothing, got No such file"):
+        model.read(tmp_path / "nothing")

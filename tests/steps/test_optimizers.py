@@ -1,0 +1,92 @@
+"""Tests of naming and building optimizers."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.steps import optimizers
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import SettingsError
+
+#: Keras knows these by name too, but they wrap others or are abstract.
+WRAPPERS = {"lossscaleoptimizer", "multioptimizer", "optimizer", "optimizermap"}
+
+
+def test_the_names_are_those_that_keras_knows() -> None:
+    """The list holds exactly the optimizers that Keras makes by name."""
+    tensorflow()
+    from keras.src.optimizers import ALL_OBJECTS
+
+    assert set(optimizers.OPTIMIZERS) == {kind.__name__.lower() for kind in ALL_OBJECTS} - WRAPPERS
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_each_name_builds_its_optimizer(name: str) -> None:
+    """A name builds the optimizer of that name."""
+    assert type(optimizers.build(name)).__name__.lower() == name
+
+
+@given(name=st.sampled_from(optimizers.OPTIMIZERS), upper=st.lists(st.booleans(), min_size=20, max_size=20))
+def test_case_does_not_count(name: str, upper: list[bool]) -> None:
+    """A name in any case is the same optimizer."""
+    mixed = "".join(c.upper() if up else c for c, up in zip(name, upper, strict=False))
+    assert optimizers.canonical(mixed) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("adm", "adam"), ("rms_prop", "rmsprop"), ("SDG", "sgd"), ("nadan", "nadam")]
+)
+def test_an_unknown_name_is_refused_with_the_nearest(name: str, near: str) -> None:
+    """A misspelt optimizer is refused, and the nearest is suggested."""
+    with pytest.raises(SettingsError, match=rf"got '{name}'\. Did you mean '{near}'\?"):
+        optimizers.canonical(name)
+
+
+def test_an_unknown_name_with_nothing_near_lists_all() -> None:
+    """Where no name is near, all are listed."""
+    with pytest.raises(SettingsError, match="The names are adadelta, .*, sgd"):
+        optimizers.canonical("zzz")
+
+
+CONFIG = {"class_name": "Adam", "config": {"learning_rate": 0.01}}
+
+
+def test_a_config_and_its_json_are_one() -> None:
+    """A mapping and its JSON, however it is laid out, come to the same text."""
+    assert optimizers.canonical(CONFIG) == optimizers.canonical(json.dumps(CONFIG, indent=4))
+
+
+def test_a_config_is_built_with_its_values() -> None:
+    """The learning rate of a config is the built optimizer's."""
+    optimizer = optimizers.build(optimizers.canonical(CONFIG))
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_an_instance_is_its_config() -> None:
+    """An optimizer instance comes to a text that builds an equal one."""
+    tensorflow()
+    import keras
+
+    original = keras.optimizers.SGD(learning_rate=0.25, momentum=0.5)
+    assert optimizers.build(optimizers.canonical(original)).get_config() == original.get_config()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"class_name": "Adam", "config": {"lr": 1}}, "expected a config that Keras takes"),
+        ({"class_name": "Nothing", "config": {}}, "got 'Nothing'"),
+        ({}, "got None"),
+        ("{not json", "got bad JSON"),
+        (7, "got 7"),
+        (None, "got None"),
+    ],
+    ids=["unknown key", "unknown class", "empty", "bad json", "number", "none"],
+)
+def test_bad_configs_are_refused(value: Any, message: str) -> None:
+    """What is no optimizer's config is refused with what was got."""
+    with pytest.raises(SettingsError, match=message):
+        optimizers.canonical(value)

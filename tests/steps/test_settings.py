@@ -1,0 +1,82 @@
+"""Tests of the parameters of the experiment."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fmnist.steps.errors import SettingsError
+from fmnist.steps.settings import Settings
+
+
+def test_the_defaults_are_the_pipelines() -> None:
+    """Without arguments the parameters are those of the mission."""
+    assert Settings() == Settings("adam", 10, 0.05, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, 2.5, "ten", math.nan, math.inf, True, None, "", "1e1"],
+    ids=lambda value: repr(value) or "empty",
+)
+def test_bad_epochs_are_refused(value: Any) -> None:
+    """Epochs that are not a whole number of at least 1 are refused with what was got."""
+    with pytest.raises(SettingsError, match=r"^epochs: expected a whole number of at least 1, got "):
+        Settings.parse({"epochs": value})
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, math.nan, math.inf, "half", True, None], ids=repr)
+def test_bad_validation_splits_are_refused(value: Any) -> None:
+    """A validation split that is not strictly between 0 and 1 is refused with what was got."""
+    with pytest.raises(
+        SettingsError, match=r"^validation_split: expected a number greater than 0 and less than 1, got "
+    ):
+        Settings.parse({"validation_split": value})
+
+
+@pytest.mark.parametrize("value", [1e-300, 1 - 1e-16, 0.999999], ids=repr)
+def test_a_split_with_an_empty_part_is_refused(value: float) -> None:
+    """A share so small or large that one side has no image is refused."""
+    with pytest.raises(SettingsError, match=r"^validation_split: expected a share that leaves at least one of 60000"):
+        Settings(validation_split=value)
+
+
+@pytest.mark.parametrize("value", [-1, 2**31, 0.5, "x", math.nan, True, None], ids=repr)
+def test_bad_seeds_are_refused(value: Any) -> None:
+    """A seed that is not a whole number from 0 to 2**31 - 1 is refused with what was got."""
+    with pytest.raises(SettingsError, match=r"^seed: expected a whole number from 0 to 2147483647, got "):
+        Settings.parse({"seed": value})
+
+
+@pytest.mark.parametrize(("name", "near"), [("epoch", "epochs"), ("optimizer", "compile_optimizer"), ("Seed", "seed")])
+def test_an_unknown_parameter_is_refused_with_the_nearest(name: str, near: str) -> None:
+    """A misspelt parameter is refused, and the nearest name is suggested."""
+    with pytest.raises(SettingsError, match=f"got {name!r}. Did you mean {near!r}?"):
+        Settings.parse({name: 1})
+
+
+@given(epochs=st.integers(min_value=1), seed=st.integers(0, 2**31 - 1))
+def test_numbers_may_be_text(epochs: int, seed: int) -> None:
+    """A number written as text is the number."""
+    assert Settings.parse({"epochs": str(epochs), "seed": str(seed)}) == Settings(epochs=epochs, seed=seed)
+
+
+@given(n=st.integers(2, 100_000), split=st.floats(0.01, 0.99))
+def test_the_split_is_keras_own(n: int, split: float) -> None:
+    """The training part has as many images as Keras' own splitting leaves."""
+    from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+
+    settings = Settings(validation_split=split)
+    assume(0 < math.floor(n * (1 - split)) < n)
+    (train,), (validation,) = train_validation_split((np.arange(n),), validation_split=split)
+    assert settings.split_at(n) == len(train)
+    assert n - settings.split_at(n) == len(validation)
+
+
+def test_settings_cannot_be_changed() -> None:
+    """Settings are frozen: what was checked stays checked."""
+    with pytest.raises(AttributeError, match="cannot assign"):
+        Settings().epochs = 0  # type: ignore[misc]

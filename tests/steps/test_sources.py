@@ -1,0 +1,608 @@
+"""Where the dataset's files come from, tried with real servers, a real apt-get and real faults."""
+
+import contextlib
+import gzip
+import hashlib
+import http.server
+import os
+import pwd
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import fmnist
+from fmnist.steps import sources
+from fmnist.steps.errors import DataError
+from fmnist.steps.sources import DataFile
+
+CONTENT = {"images": random.Random(0).randbytes(300_000), "labels": bytes(range(200))}  # noqa: S311 - not a secret
+ZIPPED = {name: gzip.compress(content) for name, content in CONTENT.items()}
+FILES = tuple(DataFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items())
+WRONG = {name: gzip.compress(bytes(len(content))) for name, content in CONTENT.items()}
+
+Respond = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+def cannot(reason: str) -> NoReturn:
+    """Skip the test for want of something in this environment; in CI, where all must be there, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"NOT TESTED: {reason}")
+    pytest.skip(f"NOT TESTED: {reason}")
+
+
+def fill(folder: Path, files: dict[str, bytes], suffix: str = "") -> None:
+    """Write `files` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / f"{name}{suffix}").write_bytes(data)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what the files of `folder` hold, also the hidden ones; nothing if there is no such folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def send(request: http.server.BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    """Answer `request`."""
+    request.send_response(status)
+    for name, value in ({"Content_Length": str(len(body))} | headers).items():
+        request.send_header(name.replace("_", "-"), value)
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def asked(request: http.server.BaseHTTPRequestHandler) -> str:
+    """Return the name of the file that `request` asks for."""
+    return request.path.removeprefix("/").removesuffix(".gz")
+
+
+def good(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Answer with the published file."""
+    send(request, 200, ZIPPED[asked(request)])
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Give the cache folder, which is not there yet."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def debian(tmp_path: Path) -> Path:
+    """Give the folder of Debian's installed package, which is not there yet."""
+    return tmp_path / "debian"
+
+
+@pytest.fixture(autouse=True)
+def _no_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debian: Path) -> None:
+    """Let every test start with no source at all and no wait between tries."""
+    monkeypatch.setattr(sources, "MIRRORS", ())
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", debian)
+    monkeypatch.setattr(sources, "BACKOFF", 0)
+    monkeypatch.setattr(sources, "TIMEOUT", (1, 0.3))
+    monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@contextlib.contextmanager
+def web_server(respond: Respond) -> Iterator[tuple[str, list[str]]]:
+    """Give the URL of a web server on this machine that answers as told, and the log of its requests."""
+    log: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            log.append(self.path)
+            with contextlib.suppress(ConnectionError):  # a client may leave early
+                respond(self)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        yield f"http://127.0.0.1:{server.server_port}/", log
+        server.shutdown()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Respond], list[str]]]:
+    """Give a function that adds a mirror which answers as told, and returns the log of its requests."""
+    with contextlib.ExitStack() as servers:
+
+        def start(respond: Respond) -> list[str]:
+            url, log = servers.enter_context(web_server(respond))
+            monkeypatch.setattr(sources, "MIRRORS", (*sources.MIRRORS, url))
+            return log
+
+        yield start
+
+
+Serve = Callable[[Respond], list[str]]
+
+# The cache and Debian's package
+
+
+def test_cached_files_are_enough(cache: Path, serve: Serve) -> None:
+    """Files in the cache are used and left as they are, and nobody is asked."""
+    log = serve(good)
+    fill(cache, CONTENT)
+    before = {path.name: path.stat().st_ino for path in cache.iterdir()}
+    assert sources.find(FILES, cache) == CONTENT
+    assert {path.name: path.stat().st_ino for path in cache.iterdir()} == before
+    assert log == []
+
+
+def test_debian_package_is_used_and_kept(cache: Path, debian: Path, serve: Serve) -> None:
+    """The files of Debian's installed package are unpacked into the cache, and nobody is asked."""
+    log = serve(good)
+    fill(debian, ZIPPED, ".gz")
+    assert sources.find(FILES, cache, offline=True) == CONTENT
+    assert contents(cache) == CONTENT
+    assert log == []
+
+
+def test_only_what_is_missing_is_sought(cache: Path, serve: Serve) -> None:
+    """A file that the cache has is not downloaded again."""
+    log = serve(good)
+    fill(cache, {"images": CONTENT["images"]})
+    assert sources.find(FILES, cache) == CONTENT
+    assert log == ["/labels.gz"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(b"\0" + CONTENT["images"][1:], id="one byte differs"),
+        pytest.param(CONTENT["images"][:-1], id="too short"),
+        pytest.param(CONTENT["images"] + b"\0", id="too long"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_corrupt_cached_file_is_replaced(broken: bytes, cache: Path, debian: Path) -> None:
+    """A corrupt cached file is not used, and the next source's content takes its place."""
+    fill(cache, {**CONTENT, "images": broken})
+    fill(debian, ZIPPED, ".gz")
+    assert sources.find(FILES, cache) == CONTENT
+    assert contents(cache) == CONTENT
+
+
+def test_refusal_names_both_digests(cache: Path, debian: Path) -> None:
+    """A file of the right size with other content is refused with the digest expected and the one got."""
+    fill(debian, WRONG, ".gz")
+    got = hashlib.sha256(bytes(200)).hexdigest()
+    with pytest.raises(DataError, match=f"labels: expected SHA-256 {FILES[1].sha256}, got {got}"):
+        sources.find(FILES, cache)
+    assert contents(cache) == {}
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        pytest.param(ZIPPED["labels"][:-50], "expected 200 bytes, got", id="truncated"),
+        pytest.param(gzip.compress(bytes(199)), "expected 200 bytes, got 199", id="too short"),
+        pytest.param(gzip.compress(bytes(201)), "expected 200 bytes, got more", id="too long"),
+        pytest.param(b"<html>Sign in</html>", "incorrect header check", id="not gzip"),
+        pytest.param(b"", "expected 200 bytes, got 0", id="empty"),
+    ],
+)
+def test_broken_debian_file_is_refused(broken: bytes, reason: str, cache: Path, debian: Path) -> None:
+    """A compressed file that does not unpack to the published content is refused with the reason."""
+    fill(debian, {**ZIPPED, "labels": broken}, ".gz")
+    with pytest.raises(DataError, match=f"{debian}: .*labels: .*{reason}"):
+        sources.find(FILES, cache)
+    assert contents(cache) == {"images": CONTENT["images"]}
+
+
+def test_gzip_bomb_does_not_fill_memory(cache: Path, debian: Path) -> None:
+    """A small file that unpacks to 64 MiB is refused before it takes a fraction of that."""
+    fill(debian, {"labels": gzip.compress(bytes(2**26))}, ".gz")
+    tracemalloc.start()
+    with pytest.raises(DataError, match="expected 200 bytes, got more"):
+        sources.find(FILES[1:], cache)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+# Mirrors
+
+
+def lacking(name: str) -> Respond:
+    """Return a mirror's way to answer if it has not the file of that name."""
+    return lambda request: send(request, 404) if asked(request) == name else good(request)
+
+
+def truncated(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Announce the whole file and send half of it."""
+    body = ZIPPED[asked(request)]
+    send(request, 200, body[: len(body) // 2], Content_Length=str(len(body)))
+    request.close_connection = True
+
+
+def leave(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Close the connection without an answer."""
+    request.close_connection = True
+
+
+def hang(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Say nothing for longer than a client waits."""
+    request.close_connection = True
+    threading.Event().wait(2 * sources.TIMEOUT[1])
+
+
+def stall(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Send half of the file, then nothing for longer than a client waits."""
+    truncated(request)
+    hang(request)
+
+
+def drip(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Send a byte now and then, so that no wait for the next one is long."""
+    send(request, 200, Content_Length=str(len(ZIPPED[asked(request)])))
+    for byte in ZIPPED[asked(request)]:
+        threading.Event().wait(0.02)
+        request.wfile.write(bytes([byte]))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param(truncated, "IncompleteRead", id="truncated body"),
+        pytest.param(stall, "timed out|IncompleteRead", id="stalled body"),
+        pytest.param(hang, "Read timed out", id="no answer"),
+        pytest.param(drip, "less than 10000 bytes a second", id="a byte now and then"),
+        pytest.param(lambda request: send(request, 404), "404", id="404"),
+        pytest.param(lambda request: send(request, 500), "500", id="500 for ever"),
+        pytest.param(lambda request: send(request, 200, WRONG[asked(request)]), "SHA-256", id="wrong content"),
+        pytest.param(lambda request: send(request, 200, b"<html>"), "header check", id="a sign-in page"),
+        pytest.param(leave, "aborted", id="no response"),
+    ],
+)
+def test_second_mirror_helps(
+    fault: Respond, reason: str, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong with a mirror, it is refused with the reason, and the next one is used."""
+    monkeypatch.setattr(sources, "PATIENCE", 0.2)
+    serve(fault)
+    with pytest.raises(DataError, match=reason):
+        sources.find(FILES, cache)
+    assert contents(cache) == {}
+    serve(good)
+    assert sources.find(FILES, cache) == CONTENT
+    assert contents(cache) == CONTENT
+
+
+def test_unreachable_mirror_is_not_asked_for_each_file(cache: Path, serve: Serve) -> None:
+    """A mirror that does not answer is left at once, not tried for every file."""
+    silent, log = serve(hang), serve(good)
+    assert sources.find(FILES, cache) == CONTENT
+    assert silent == ["/images.gz"]
+    assert log == ["/images.gz", "/labels.gz"]
+
+
+def test_mirrors_complete_each_other(cache: Path, serve: Serve) -> None:
+    """A file refused from one mirror is taken from another, and the other way round."""
+    serve(lacking("images"))
+    serve(lacking("labels"))
+    assert sources.find(FILES, cache) == CONTENT
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_busy_mirror_is_asked_again(status: int, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passing fault of a server is overcome by asking again, but never by waiting as long as it pleases."""
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
+    answers = iter([status, status])
+
+    def busy(request: http.server.BaseHTTPRequestHandler) -> None:
+        fault = next(answers, None)
+        send(request, fault, Retry_After="3600") if fault else good(request)
+
+    log = serve(busy)
+    assert sources.find(FILES, cache) == CONTENT
+    assert log == ["/images.gz", "/images.gz", "/images.gz", "/labels.gz"]
+
+
+def test_nothing_is_read_past_the_end(cache: Path, serve: Serve) -> None:
+    """What a mirror sends after the compressed file, be it without end, is not read."""
+    more = bytes(2**20)
+    sent: list[int] = []
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        send(request, 200, ZIPPED[asked(request)], Content_Length=str(2**40))
+        request.close_connection = True
+        while len(sent) < 64:
+            request.wfile.write(more)
+            sent.append(len(more))
+
+    serve(respond)
+    assert sources.find(FILES[:1], cache) == {"images": CONTENT["images"]}
+    assert len(sent) < 32
+
+
+def test_mirror_may_compress_what_it_sends(cache: Path, serve: Serve) -> None:
+    """A server that compresses whatever a client says it can decompress is not in the way."""
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        if "gzip" in request.headers["Accept-Encoding"]:
+            send(request, 200, gzip.compress(ZIPPED[asked(request)]), Content_Encoding="gzip")
+        else:
+            good(request)
+
+    serve(respond)
+    assert sources.find(FILES, cache) == CONTENT
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length known", "length unknown"])
+def test_progress_is_told(known: bool, cache: Path, serve: Serve) -> None:
+    """A download tells the bytes so far and in total, 0 while that is unknown, and ends with all of them."""
+    told: list[tuple[str, int, int]] = []
+    size = len(ZIPPED["images"])
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        if known:
+            return good(request)
+        request.send_response(200)
+        request.send_header("Connection", "close")
+        request.end_headers()
+        request.wfile.write(ZIPPED[asked(request)])
+        return None
+
+    serve(respond)
+    sources.find(FILES[:1], cache, on_progress=lambda *values: told.append(values))
+    assert {name for name, _, _ in told} == {"images"}
+    assert {total for _, _, total in told[:-1]} == {size if known else 0}
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert told[-1] == ("images", size, size)
+
+
+def test_mirrors_are_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the mirrors, of which there are several, is asked over HTTPS."""
+    monkeypatch.undo()
+    assert len(sources.MIRRORS) > 1
+    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in sources.MIRRORS)
+
+
+# No source left
+
+
+def test_error_lists_every_source(cache: Path, debian: Path, serve: Serve) -> None:
+    """With no source left, one error lists every source with its reason, and says what to do."""
+    serve(lambda request: send(request, 404))
+    serve(hang)
+    with pytest.raises(DataError, match="images, labels") as caught:
+        sources.find(FILES, cache)
+    message = str(caught.value)
+    first, second = sources.MIRRORS
+    reasons = [f"{cache}: ", f"{debian}: ", f"{first}: images: ", f"{second}: ", "apt-get: ", "offline"]
+    assert [reason in message for reason in reasons] == [True, True, True, True, True, False]
+    for remedy in ("dataset-fashion-mnist", "FMNIST_DATA_DIR", "network"):
+        assert remedy in message
+
+
+def test_offline_asks_nobody(cache: Path, debian: Path, serve: Serve) -> None:
+    """Offline, only the cache and Debian's folder are tried, and the error says so."""
+    log = serve(good)
+    with pytest.raises(DataError, match="offline") as caught:
+        sources.find(FILES, cache, offline=True)
+    assert f"{cache}: " in str(caught.value)
+    assert f"{debian}: " in str(caught.value)
+    assert "apt-get: " not in str(caught.value)
+    assert log == []
+
+
+# A cache that cannot be written
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Be the user `nobody`, and the programs started too, where this process is root."""
+    if os.getuid() != 0:
+        yield
+        return
+    groups, nobody = os.getgroups(), pwd.getpwnam("nobody")
+    os.setgroups([])
+    os.setresgid(nobody.pw_gid, nobody.pw_gid, 0)
+    os.setresuid(nobody.pw_uid, nobody.pw_uid, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """Give a folder that every user can reach and write, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def test_read_only_cache_is_explained(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder without write permission gives an error with the folder, the reason and the remedy."""
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", public)
+    fill(public, ZIPPED, ".gz")
+    cache = public / "cache"
+    cache.mkdir(mode=0o555)
+    with ordinary_user(), pytest.raises(DataError, match="Permission denied") as caught:
+        sources.find(FILES, cache)
+    assert str(cache) in str(caught.value)
+    assert "FMNIST_DATA_DIR" in str(caught.value)
+    assert contents(cache) == {}
+
+
+def test_file_in_place_of_the_cache_is_explained(cache: Path, debian: Path) -> None:
+    """A file where the cache folder should be gives an error with its path and the remedy."""
+    cache.write_bytes(b"mine")
+    fill(debian, ZIPPED, ".gz")
+    with pytest.raises(DataError, match=f"{cache}.*FMNIST_DATA_DIR"):
+        sources.find(FILES, cache)
+    assert cache.read_bytes() == b"mine"
+
+
+def test_full_disk_is_explained(cache: Path, debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk gives an error with folder, reason and remedy, and leaves nothing half-written."""
+    monkeypatch.setenv("PATH", os.defpath)
+    cache.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(cache)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        cannot("a full disk, which takes the right to mount a small one")
+    try:
+        fill(debian, ZIPPED, ".gz")
+        with pytest.raises(DataError, match=f"{cache}.*No space left on device.*FMNIST_DATA_DIR"):
+            sources.find(FILES, cache)
+        assert contents(cache) == {}
+    finally:
+        subprocess.run(["umount", str(cache)], check=True)
+
+
+# Other processes
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from fmnist.steps import sources
+cache, mirror, *files = sys.argv[1:]
+sources.MIRRORS, sources.DEBIAN_FOLDER = (mirror,), Path(cache, "none")
+names, sizes, digests = files[::3], map(int, files[1::3]), files[2::3]
+sources.find([sources.DataFile(*file) for file in zip(names, sizes, digests)], Path(cache))
+"""
+
+
+def start(cache: Path) -> subprocess.Popen[bytes]:
+    """Start another process that looks for the files at the only mirror."""
+    files = [str(value) for file in FILES for value in (file.name, file.size, file.sha256)]
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(cache), *sources.MIRRORS, *files],
+        env={**os.environ, "PYTHONPATH": str(Path(fmnist.__file__).parents[1])},
+    )
+
+
+def test_processes_may_start_at_once(cache: Path, serve: Serve) -> None:
+    """Processes that all download at the same time all succeed, and leave one good cache."""
+    together = threading.Barrier(3)
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        together.wait(timeout=30)
+        good(request)
+
+    log = serve(respond)
+    processes = [start(cache) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert len(log) == 6
+    assert contents(cache) == CONTENT
+
+
+def test_killed_download_leaves_nothing(cache: Path, serve: Serve) -> None:
+    """A process killed in the middle of a download leaves no file in the cache."""
+    halfway, killed = threading.Event(), threading.Event()
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        truncated(request)
+        halfway.set()
+        killed.wait(timeout=30)
+
+    serve(respond)
+    process = start(cache)
+    assert halfway.wait(timeout=30)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    killed.set()
+    assert contents(cache) == {}
+
+
+# apt-get
+
+
+@pytest.fixture
+def repository(public: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of a real APT repository, still empty, which is the only one that apt-get knows."""
+    monkeypatch.setenv("PATH", os.defpath)
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        cannot("apt-get, which this machine has not")
+    for name in ("repository", "settings", "system", "scratch"):
+        (public / name).mkdir()
+        (public / name).chmod(0o777)
+    # What apt keeps in the system's folders or runs of the system's hooks would show in this one.
+    system = public / "system"
+    hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")
+    (public / "apt.conf").write_text(
+        f'Dir::Etc::parts "{public}/settings"; Dir::Etc::sourceparts "{public}/settings";\n'
+        f'Dir::Etc::sourcelist "{public}/sources.list";\n'
+        f'Dir::State "{system}"; Dir::State::status "/dev/null"; Dir::Cache "{system}";\n'
+        + "".join(f'APT::Update::{hook} {{ "touch {system}/{hook}"; }};\n' for hook in hooks)
+    )
+    monkeypatch.setenv("APT_CONFIG", str(public / "apt.conf"))
+    monkeypatch.setenv("TMPDIR", str(public / "scratch"))
+    monkeypatch.setattr(tempfile, "tempdir", str(public / "scratch"))
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        file = public / "repository" / request.path.removeprefix("/")
+        send(request, 200, file.read_bytes()) if file.is_file() else send(request, 404)
+
+    with web_server(respond) as (url, _):
+        (public / "sources.list").write_text(f"deb [trusted=yes] {url} ./\n")
+        yield public / "repository"
+    left = [path for name in ("system", "scratch") for path in (public / name).iterdir()]
+    assert left == []
+
+
+def publish(repository: Path, files: dict[str, bytes], package: str = "dataset-fashion-mnist") -> None:
+    """Build a package of `files` with Debian's own tools and list it in `repository`."""
+    tree, built = repository.parent / "tree", repository / "package.deb"
+    fill(tree / "usr/share/datasets/fashion-mnist", files, ".gz")
+    fields = f"Package: {package}\nVersion: 1\nArchitecture: all\nMaintainer: A <a@b.invalid>\nDescription: d\n"
+    fill(tree / "DEBIAN", {"control": fields.encode()})
+    subprocess.run(["dpkg-deb", "--build", tree, built], check=True, capture_output=True)
+    deb = built.read_bytes()
+    listed = f"{fields}Filename: ./package.deb\nSize: {len(deb)}\nSHA256: {hashlib.sha256(deb).hexdigest()}\n"
+    (repository / "Packages").write_text(listed)
+
+
+@pytest.mark.parametrize("user", [contextlib.nullcontext, ordinary_user], ids=["as this user", "as an ordinary user"])
+def test_package_is_fetched_without_installing(
+    user: Callable[[], contextlib.AbstractContextManager[None]], repository: Path
+) -> None:
+    """The Debian package is fetched and unpacked by any user, and nothing but the cache is left behind."""
+    publish(repository, ZIPPED)
+    told: list[Any] = []
+    with user():
+        found = sources.find(FILES, repository.parent / "cache", on_progress=lambda *values: told.append(values))
+    assert found == CONTENT
+    assert contents(repository.parent / "cache") == CONTENT
+    size = (repository / "package.deb").stat().st_size
+    assert told == [("dataset-fashion-mnist", 0, 0), ("dataset-fashion-mnist", size, size)]
+
+
+def test_other_package_of_that_name_is_refused(repository: Path) -> None:
+    """A package of that name with other content is refused like any other source."""
+    publish(repository, WRONG)
+    with pytest.raises(DataError, match=r"apt-get: images: expected SHA-256"):
+        sources.find(FILES, repository.parent / "cache")
+    assert not (repository.parent / "cache").exists()
+
+
+def test_unknown_package_is_explained(repository: Path) -> None:
+    """Where no repository has the package, the error carries apt-get's own words."""
+    publish(repository, ZIPPED, package="another")
+    with pytest.raises(DataError, match=r"apt-get: .*Unable to locate package dataset-fashion-mnist"):
+        sources.find(FILES, repository.parent / "cache")
+
+
+def test_unreachable_repository_is_explained(repository: Path) -> None:
+    """Where the repository cannot be reached, the error carries apt-get's own words."""
+    with pytest.raises(DataError, match=r"apt-get: .*Packages.*404"):
+        sources.find(FILES, repository.parent / "cache")

@@ -1,0 +1,191 @@
+"""Tests of the engine and the train step."""
+
+import json
+import math
+from typing import Any
+
+import helpers
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.steps import model, optimizers, training
+from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import SettingsError, TrainingError
+from fmnist.steps.settings import Settings
+
+tf = tensorflow()
+import keras  # noqa: E402 - through the gate
+
+#: How far a weight of the engine may be from Keras' after 90 batches; the largest difference seen was 6e-6.
+TOLERANCE = 1e-5
+
+
+@given(seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 10_000), n=st.integers(1, 300))
+def test_an_order_visits_each_image_once(seed: int, epoch: int, n: int) -> None:
+    """The order of an epoch is a permutation, and a pure function of seed and epoch."""
+    order = training.epoch_order(seed, epoch, n).numpy()
+    assert np.array_equal(np.sort(order), np.arange(n))
+    assert np.array_equal(order, training.epoch_order(seed, epoch, n))
+
+
+def test_no_two_epochs_share_an_order() -> None:
+    """Neither two epochs of a seed nor two seeds visit the images in the same order."""
+    orders = {training.epoch_order(seed, epoch, 57_000).numpy().tobytes() for seed in range(5) for epoch in range(20)}
+    assert len(orders) == 100
+
+
+def test_the_scale_is_the_tutorials() -> None:
+    """Each of the 256 grey values is bit for bit the tutorial's: divided in float64, then rounded to float32."""
+    values = np.arange(256, dtype=np.uint8)
+    in_float32 = tf.function(lambda u: tf.cast(u, tf.float32) / 255.0, jit_compile=True)
+    expected = (values / 255.0).astype(np.float32)
+    assert np.array_equal(training.scale(values), expected)
+    assert np.array_equal(tf.function(training.scale, jit_compile=True)(values), expected)
+    assert not np.array_equal(in_float32(values), expected), "XLA divides exactly now: scale in float32"
+
+
+def keras_training(settings: Settings, data: Split) -> tuple[Any, dict[str, list[float]]]:
+    """Train as the engine does, but by Keras' own `train_on_batch` and `evaluate`, batch by batch."""
+    network = model.build(settings.seed)
+    network.compile(
+        optimizer=optimizers.build(settings.compile_optimizer),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    # Left to itself Keras builds the optimizer symbolically, which loses ScheduleFreeAdamW's first momentum.
+    network.optimizer.build(network.trainable_variables)
+    images, at = (data.images / 255.0).astype(np.float32), settings.split_at(len(data))
+    history: dict[str, list[float]] = {name: [] for name in training.METRICS}
+    for epoch in range(settings.epochs):
+        order = training.epoch_order(settings.seed, epoch, at).numpy()
+        sums = dict.fromkeys(("loss", "accuracy"), 0.0)
+        for start in range(0, at, training.BATCH_SIZE):
+            batch = order[start : start + training.BATCH_SIZE]
+            network.reset_metrics()
+            logs = network.train_on_batch(images[batch], data.labels[batch], return_dict=True)
+            sums = {name: value + logs[name] * len(batch) for name, value in sums.items()}
+        validation = network.evaluate(images[at:], data.labels[at:], verbose=0, return_dict=True)
+        for name in sums:
+            history[name].append(sums[name] / at)
+            history[f"val_{name}"].append(validation[name])
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    return network, history
+
+
+def trackable(name: str, few: Split) -> Split:
+    """Return images on which Keras' own training of the optimizer does not magnify each rounding."""
+    n = 170 if name == "muon" else len(few)  # muon normalises singular values that come near zero
+    return Split(few.images[:n], few.labels[:n])
+
+
+@pytest.mark.parametrize("name", [name for name in optimizers.OPTIMIZERS if name != "adafactor"])
+def test_the_engine_tracks_keras(name: str, few: Split) -> None:
+    """From equal weights and equal batches the engine comes to the weights and history of `train_on_batch`."""
+    settings, data = Settings(compile_optimizer=name, epochs=3, seed=1), trackable(name, few)
+    ours = training.train(settings, data, on_epoch=lambda *_: None)
+    network, history = keras_training(settings, data)
+    moved = 0.0
+    for got, expected, before in zip(
+        ours.model.get_weights(), network.get_weights(), model.build(1).get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+        moved = max(moved, np.abs(got - before).max())
+    assert moved > 10 * TOLERANCE
+    for metric in training.METRICS:
+        np.testing.assert_allclose(ours.history[metric], history[metric], atol=1e-5, rtol=0, err_msg=metric)
+
+
+def test_where_keras_diverges_so_does_the_engine(few: Split) -> None:
+    """Adafactor divides by zero where a pixel is always black: Keras' loss is NaN, ours an error."""
+    settings = Settings(compile_optimizer="adafactor", epochs=1)
+    assert math.isnan(keras_training(settings, few)[1]["loss"][0])
+    with pytest.raises(TrainingError, match="'loss': nan"):
+        training.train(settings, few)
+
+
+def test_a_config_reaches_the_training(few: Split) -> None:
+    """A learning rate given as JSON makes another training than the default one."""
+    slow = Settings(compile_optimizer='{"class_name": "Adam", "config": {"learning_rate": 1e-6}}', epochs=1)
+    weights = training.train(slow, few).model.get_weights()
+    for got, before in zip(weights, model.build(0).get_weights(), strict=True):
+        np.testing.assert_allclose(got, before, atol=1e-4, rtol=0)
+
+
+def test_equal_settings_give_equal_bytes(few: Split, trained: training.Training) -> None:
+    """A second training with the same settings gives the same artifacts, byte for byte."""
+    again = training.train(Settings(epochs=3), few)
+    assert again.artifacts() == trained.artifacts()
+
+
+def test_another_seed_gives_other_weights(few: Split, trained: training.Training) -> None:
+    """The seed decides the training."""
+    assert helpers.digest(training.train(Settings(epochs=3, seed=1), few).model) != helpers.digest(trained.model)
+
+
+def test_a_longer_run_starts_with_the_shorter_one(few: Split, trained: training.Training) -> None:
+    """Two epochs are the first two of three."""
+    two = training.train(Settings(epochs=2), few)
+    assert two.history == {name: values[:2] for name, values in trained.history.items()}
+
+
+def test_validation_images_are_not_trained_on(few: Split, trained: training.Training) -> None:
+    """Other validation images change the validation figures and nothing else."""
+    at = Settings().split_at(len(few))
+    images = few.images.copy()
+    images[at:] = 255 - images[at:]
+    other = training.train(Settings(epochs=3), Split(images, few.labels))
+    assert helpers.digest(other.model) == helpers.digest(trained.model)
+    assert other.history["loss"] == trained.history["loss"]
+    assert other.history["val_loss"] != trained.history["val_loss"]
+
+
+def test_every_training_image_is_trained_on(few: Split, trained: training.Training) -> None:
+    """A change of the last training image, which may be in a batch of its own size, changes the weights."""
+    at = Settings().split_at(len(few))
+    images = few.images.copy()
+    images[at - 1] = 255 - images[at - 1]
+    other = training.train(Settings(epochs=3), Split(images, few.labels))
+    assert helpers.digest(other.model) != helpers.digest(trained.model)
+
+
+def test_the_history_has_a_finite_value_for_each_epoch(trained: training.Training) -> None:
+    """Loss and accuracy, for training and validation, one finite float for each epoch."""
+    assert list(trained.history) == list(training.METRICS)
+    for name, values in trained.history.items():
+        assert len(values) == 3
+        assert all(isinstance(value, float) and math.isfinite(value) and value >= 0 for value in values)
+        assert "accuracy" not in name or max(values) <= 1
+
+
+def test_each_epoch_is_reported(few: Split, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each epoch says how far the training is and how it goes."""
+    training.train(Settings(epochs=2), few)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert all("val_accuracy 0." in line for line in lines)
+
+
+def test_a_diverging_training_is_an_error(few: Split) -> None:
+    """A loss that is not finite ends the training with the epoch and a remedy."""
+    wild = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
+    with pytest.raises(TrainingError, match=r"epoch 1: expected a finite loss, .* Choose a lower learning rate"):
+        training.train(Settings(compile_optimizer=wild, epochs=2), few)
+
+
+def test_a_set_too_small_to_split_is_refused(few: Split) -> None:
+    """With so few images that a part would be empty, nothing is trained."""
+    with pytest.raises(SettingsError, match="leaves at least one of 5 images"):
+        training.train(Settings(validation_split=0.95), Split(few.images[:5], few.labels[:5]))
+
+
+def test_the_artifacts_are_those_of_the_train_step(trained: training.Training) -> None:
+    """Model, history, PNG and page, each in its format."""
+    artifacts = trained.artifacts()
+    assert list(artifacts) == ["model", "history", "loss_plot", "loss_page"]
+    assert artifacts["model"][:4] == b"PK\x03\x04"  # type: ignore[index]
+    assert json.loads(artifacts["history"]) == trained.history  # type: ignore[arg-type]
+    assert artifacts["loss_plot"][:8] == b"\x89PNG\r\n\x1a\n"  # type: ignore[index]
+    assert artifacts["loss_page"][:15] == b"<!DOCTYPE html>"  # type: ignore[index]

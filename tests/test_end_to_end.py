@@ -1,0 +1,266 @@
+"""Tests of `fmnist run` on the real dataset: what it leaves, that it is the same each time, and how it fails."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import helpers
+import pytest
+
+from fmnist import pipeline
+from fmnist.steps import dataset, evaluation, files, training
+from fmnist.steps.dataset import Split
+from fmnist.steps.settings import Settings
+
+FMNIST = str(Path(sys.executable).with_name("fmnist"))
+SETTINGS = Settings(epochs=1, seed=3)
+PARAMETERS = ["-p", "epochs=1", "--seed", "3"]
+
+RESULTS = {
+    "confusion_matrix.csv",
+    "confusion_matrix.png",
+    "history.json",
+    "labels/class_names.txt",
+    "labels/predicted.txt",
+    "labels/true.txt",
+    "loss_plot.html",
+    "loss_plot.png",
+    "metrics.json",
+    "model.keras",
+    "results.csv",
+}
+
+#: What the default settings gave when they were first run; a change here is a change of the experiment.
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
+
+
+def environment(**changes: str) -> Mapping[str, str]:
+    """Return the environment of a user whose dataset is where it is here, with `changes`."""
+    return {**helpers.clean_environment(), "FMNIST_DATA_DIR": str(dataset.data_folder()), **changes}
+
+
+def start(*arguments: str, **changes: str) -> subprocess.Popen[str]:
+    """Start `fmnist run` in a process group of its own, its messages in a pipe."""
+    return subprocess.Popen(
+        [FMNIST, "run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**changes),
+        start_new_session=True,
+    )
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `fmnist run` to its end."""
+    with start(*arguments) as process:
+        out, messages = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, messages)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Empty folders for all that a program may write to but should not."""
+    root = tmp_path_factory.mktemp("places")
+    for name in ("home", "temporary", "here"):
+        (root / name).mkdir()
+    return {path.name: path for path in root.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, places: dict[str, Path]
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run with one epoch, without a network and with empty folders around, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--net", FMNIST, "run", *PARAMETERS, "-o", str(folder)],
+        cwd=places["here"],
+        env=environment(HOME=str(places["home"]), TMPDIR=str(places["temporary"])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def run_files(finished: tuple[Path, object]) -> dict[str, bytes]:
+    """The content of the finished run."""
+    return helpers.contents(finished[0])
+
+
+def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return those of the files that must be the same each time."""
+    return {name: content for name, content in found.items() if name in RESULTS}
+
+
+def test_a_run_leaves_all_its_files(run_files: dict[str, bytes]) -> None:
+    """The folder holds results, record, report, log and checksums, and nothing else."""
+    others = {"SHA256SUMS", "log.txt", "pipeline.yaml", "report.html", "run.json"}
+    assert run_files.keys() == RESULTS | others
+
+
+def test_nothing_else_is_written(finished: object, places: dict[str, Path]) -> None:
+    """Home, working folder and folder for temporary files are as empty as before."""
+    assert not any(helpers.contents(path) for path in places.values())
+
+
+def test_the_checksums_cover_every_result(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+    """`sha256sum -c` agrees, and lists the compiled pipeline and every result."""
+    check = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=finished[0], check=False, capture_output=True, text=True
+    )
+    assert check.returncode == 0, check.stdout
+    listed = {line.split("  ")[1] for line in run_files["SHA256SUMS"].decode().splitlines()}
+    assert listed == RESULTS | {"pipeline.yaml"}
+
+
+def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path: Path) -> None:
+    """The folder's pipeline.yaml is the pipeline, compiled for an image with everything: no step calls pip."""
+    from fmnist.replication import runs
+
+    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", runs.LOCAL_IMAGE).read_bytes()
+    assert run_files["pipeline.yaml"] == expected
+    assert b"pip install" not in expected
+
+
+def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
+    """The record holds parameters, metrics, versions, digests of code and data, switches and the CPU."""
+    from fmnist.kubeflow import bundle
+    from fmnist.steps import determinism
+
+    record = json.loads(run_files["run.json"])
+    assert record["parameters"] == asdict(SETTINGS)
+    assert record["metrics"] == json.loads(run_files["metrics.json"])
+    assert record["code"] == {"sha256": bundle.digest()}
+    assert record["data"] == {file.name: file.sha256 for file in dataset.FILES}
+    assert record["switches"] == dict(determinism.SWITCHES)
+    assert record["machine"]["cpu"] == determinism.cpu()
+    assert record["versions"]["tensorflow"].startswith("2.")
+    assert record["seconds"] > 0
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """The table has accuracy, report and pictures; the messages tell of each step and epoch in plain lines."""
+    folder, done = finished
+    accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
+    assert f"{accuracy:.4f}" in done.stdout
+    for name in ("report.html", "loss_plot.png", "confusion_matrix.png"):
+        assert str(folder / name) in done.stdout
+    lines = [line.split(" in ")[0].split(": loss")[0] for line in done.stderr.splitlines()]
+    assert lines == [
+        "train: started",
+        "train: epoch 1/1",
+        "train: done",
+        "test: started",
+        "test: done",
+        "confusion-matrix: started",
+        "confusion-matrix: done",
+    ]
+
+
+def test_a_finished_run_is_not_overwritten(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+    """Running into the folder of a finished run is bad input, and changes nothing."""
+    done = run(*PARAMETERS, "-o", str(finished[0]))
+    messages = done.stderr
+    assert done.returncode == 2
+    assert "expected a new or empty folder" in messages
+    assert helpers.contents(finished[0]) == run_files
+
+
+def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:
+    """Three lines of Python, on one core, elsewhere, with other hashes, time zone and language, give the same files."""
+    code = (
+        "from fmnist import Settings, confusion_matrix, load, save, test, train\n"
+        "training = train(Settings(epochs=1, seed=3), load('train'))\n"
+        "evaluation = test(training.model, load('test'))\n"
+        "save('out', training, evaluation, confusion_matrix(evaluation.labels))\n"
+    )
+    changes = {"PYTHONHASHSEED": "123", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "HOME": "/nonexistent"}
+    helpers.python(code, prefix=("taskset", "--cpu-list", "0"), cwd=tmp_path, **{**environment(), **changes})
+    helpers.assert_same_files(got=helpers.contents(tmp_path / "out"), expected=reproducible(run_files))
+
+
+@pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
+def test_the_pipeline_called_from_python_gives_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:
+    """The pipeline object, called on kfp's local runner, gives the same files."""
+    from kfp import local as kfp_local
+
+    kfp_local.init(
+        kfp_local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(tmp_path / "outputs"),
+        workspace_root=str(tmp_path / "workspace"),
+    )
+    pipeline.build("python")(**asdict(SETTINGS))
+    for path in tmp_path.glob("outputs/*/*/*"):
+        if path.name in files.ARTIFACT_FILES:
+            path.rename(tmp_path / files.ARTIFACT_FILES[path.name])
+    shutil.rmtree(tmp_path / "outputs")
+    helpers.assert_same_files(got=helpers.contents(tmp_path), expected=reproducible(run_files))
+
+
+def test_killed_interrupted_and_run_again(run_files: dict[str, bytes], tmp_path: Path) -> None:
+    """After kill -9 and after Ctrl-C no result has its name; then the same command works and gives the same bytes."""
+    folder = tmp_path / "run"
+    for number, code, message in ((signal.SIGKILL, -9, ""), (signal.SIGINT, 130, "interrupted")):
+        with start("-p", "epochs=500", "-o", str(folder)) as process:
+            assert process.stderr is not None
+            next(line for line in process.stderr if "epoch 2/500" in line)
+            os.killpg(process.pid, number)
+            rest = process.stderr.read()
+        assert process.returncode == code
+        assert message in rest
+        assert "Traceback" not in rest
+        assert {path.name for path in folder.iterdir()} <= {"log.txt", "pipeline.yaml", ".work"}
+    assert run(*PARAMETERS, "-o", str(folder)).returncode == 0
+    helpers.assert_same_files(got=reproducible(helpers.contents(folder)), expected=reproducible(run_files))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        helpers.missing("the right to mount a tmpfs (root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_a_clear_error(small_disk: Path) -> None:
+    """Where the results do not fit, the error says so, and no file has its final name but is incomplete."""
+    done = run(*PARAMETERS, "-o", str(small_disk / "run"))
+    messages = done.stderr
+    assert done.returncode == 3
+    assert "No space left on device" in messages
+    assert "Traceback" not in messages
+    left = {path.name for path in (small_disk / "run").iterdir()}
+    assert left <= {"log.txt", "pipeline.yaml"}
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error() -> None:
+    """A run folder on a read-only file system is an error that names it."""
+    done = run(*PARAMETERS, "-o", "/proc/run")
+    messages = done.stderr
+    assert done.returncode == 3
+    assert "/proc/run" in messages
+    assert "Traceback" not in messages
+
+
+def test_the_default_run_is_the_golden_one(training_set: Split, test_set: Split) -> None:
+    """Seed 0, 10 epochs, validation 0.05: weights and accuracy are the recorded ones, and within 0.87 to 0.89."""
+    trained = training.train(Settings(), training_set, on_epoch=lambda *_: None)
+    accuracy = evaluation.test(trained.model, test_set).accuracy
+    assert 0.87 <= accuracy <= 0.89
+    assert {"accuracy": accuracy, "weights": helpers.digest(trained.model)} == GOLDEN

@@ -1,0 +1,207 @@
+"""Tests of the compiled pipeline: what it is, and that it is the same bytes for the same code."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fmnist import pipeline
+from fmnist.kubeflow import bundle, components
+from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+#: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
+LONGEST_ARGUMENT = 128 * 1024
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled pipeline."""
+    return pipeline.compile_pipeline(tmp_path_factory.mktemp("compiled") / "pipeline.yaml")
+
+
+@pytest.fixture(scope="module")
+def spec(compiled: Path) -> dict[str, Any]:
+    """The compiled pipeline's document."""
+    return next(yaml.safe_load_all(compiled.read_text()))
+
+
+@pytest.fixture(scope="module")
+def image_spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document compiled for an image that has every package."""
+    path = tmp_path_factory.mktemp("compiled") / "image.yaml"
+    return next(yaml.safe_load_all(pipeline.compile_pipeline(path, image="registry.example/fmnist:1").read_text()))
+
+
+def containers(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return each step's container, by the step's name."""
+    executors = spec["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
+
+
+def script(name: str) -> str:
+    """Return the path of a program of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, str(ROOT / "fmnist" / "pipeline.py")],
+        [script("fmnist"), "compile"],
+        [
+            script("kfp"),
+            "dsl",
+            "compile",
+            "--py",
+            str(ROOT / "fmnist" / "pipeline.py"),
+            "--output",
+            pipeline.FILE_NAME,
+        ],
+    ],
+    ids=["python", "fmnist", "kfp"],
+)
+def test_every_way_to_compile_gives_the_same_bytes(tmp_path: Path, compiled: Path, command: list[str]) -> None:
+    """In another folder, time zone, locale and umask, each command writes the same file."""
+    environment = os.environ | {
+        "TZ": "Asia/Kathmandu",
+        "LC_ALL": "C",
+        "PYTHONHASHSEED": "7",
+        "HOME": "/nonexistent",
+    }
+    subprocess.run(command, cwd=tmp_path, env=environment, umask=0o077, check=True, capture_output=True)
+    assert [path.name for path in tmp_path.iterdir()] == [pipeline.FILE_NAME]
+    assert (tmp_path / pipeline.FILE_NAME).read_bytes() == compiled.read_bytes()
+
+
+def test_the_steps_follow_each_other(spec: dict[str, Any]) -> None:
+    """Test takes the model of train, the confusion matrix the labels of test."""
+    tasks = spec["root"]["dag"]["tasks"]
+    edges = {
+        (source["producerTask"], source["outputArtifactKey"], name)
+        for name, task in tasks.items()
+        for entry in task["inputs"].get("artifacts", {}).values()
+        for source in [entry["taskOutputArtifact"]]
+    }
+    assert edges == {("train", "model", "test"), ("test", "labels", "confusion-matrix")}
+    assert {name: task.get("dependentTasks", []) for name, task in tasks.items()} == {
+        "train": [],
+        "test": ["train"],
+        "confusion-matrix": ["test"],
+    }
+
+
+def test_the_parameters_and_their_defaults_are_the_settings(spec: dict[str, Any]) -> None:
+    """The pipeline's inputs have the names and defaults of `Settings`, and a description."""
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    assert {name: value["defaultValue"] for name, value in inputs.items()} == vars(Settings())
+    assert {name: value["parameterType"] for name, value in inputs.items()} == {
+        "compile_optimizer": "STRING",
+        "epochs": "NUMBER_INTEGER",
+        "validation_split": "NUMBER_DOUBLE",
+        "seed": "NUMBER_INTEGER",
+    }
+
+
+def test_everything_a_step_takes_and_gives_is_described_and_typed(spec: dict[str, Any]) -> None:
+    """Each input and output has a description, and each artifact the type by which Kubeflow's UI shows it."""
+    types: dict[str, str] = {}
+    for component in spec["components"].values():
+        for part in ("inputDefinitions", "outputDefinitions"):
+            for kind in component.get(part, {}).values():
+                assert all(entry["description"] for entry in kind.values())
+        types |= {
+            name: artifact["artifactType"]["schemaTitle"]
+            for name, artifact in component["outputDefinitions"]["artifacts"].items()
+        }
+    assert types == {
+        "model": "system.Model",
+        "history": "system.Artifact",
+        "loss_plot": "system.Artifact",
+        "loss_page": "system.HTML",
+        "results": "system.Dataset",
+        "labels": "system.Dataset",
+        "metrics": "system.Metrics",
+        "classification": "system.ClassificationMetrics",
+        "matrix": "system.Dataset",
+        "matrix_plot": "system.Artifact",
+    }
+    assert types.keys() - {"classification"} == ARTIFACT_FILES.keys()
+
+
+def test_each_step_carries_the_code(spec: dict[str, Any]) -> None:
+    """Each step's program carries the package's own step code."""
+    for container in containers(spec).values():
+        assert bundle.extract(container["command"][-1]) == bundle.sources()
+
+
+def test_no_argument_is_too_long(spec: dict[str, Any]) -> None:
+    """Each argument of a step's command stays below what Linux lets a program take."""
+    for name, container in containers(spec).items():
+        longest = max(len(part.encode()) for part in container["command"] + container["args"])
+        assert longest < LONGEST_ARGUMENT, name
+
+
+def test_a_step_installs_what_the_lock_says(spec: dict[str, Any]) -> None:
+    """On a plain Python image each step installs exactly the pinned packages, at the versions of the lock."""
+    lock = {line.split()[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+    assert set(components.pins()) <= lock
+    assert {pin.split("==")[0] for pin in components.pins()} >= {
+        "tensorflow",
+        "keras",
+        "numpy",
+        "scikit-learn",
+    }
+    for container in containers(spec).values():
+        assert container["image"] == components.BASE_IMAGE
+        install = container["command"][2]
+        quoted = {part for part in install.split("'") if "==" in part}
+        assert quoted == {*components.pins(), next(pin for pin in lock if pin.startswith("kfp=="))}
+
+
+def test_an_image_with_everything_installs_nothing(spec: dict[str, Any], image_spec: dict[str, Any]) -> None:
+    """With an image the same code runs in it, and pip is never called."""
+    for name, container in containers(image_spec).items():
+        assert container["image"] == "registry.example/fmnist:1"
+        assert not any("pip" in part for part in container["command"][:-1])
+        plain = containers(spec)[name]
+        assert container["command"] == plain["command"][3:]
+        assert container["args"] == plain["args"]
+
+
+def test_an_image_changes_nothing_else(spec: dict[str, Any], image_spec: dict[str, Any]) -> None:
+    """But for images and commands the two documents are equal."""
+    spec, image_spec = copy.deepcopy(spec), copy.deepcopy(image_spec)
+    for document in (spec, image_spec):
+        for container in containers(document).values():
+            container |= {"image": "", "command": []}
+    assert image_spec == spec
+
+
+def test_resources_are_requested_and_limited(spec: dict[str, Any]) -> None:
+    """Each step asks for one core and the memory that was measured, and is held to a limit."""
+    resources = {name: container["resources"] for name, container in containers(spec).items()}
+    assert {name: (r["resourceCpuRequest"], r["resourceCpuLimit"]) for name, r in resources.items()} == dict.fromkeys(
+        ("train", "test", "confusion-matrix"), ("1", "1")
+    )
+    assert {name: (r["resourceMemoryRequest"], r["resourceMemoryLimit"]) for name, r in resources.items()} == {
+        "train": ("1Gi", "2Gi"),
+        "test": ("1Gi", "2Gi"),
+        "confusion-matrix": ("512Mi", "2Gi"),
+    }
+
+
+def test_kfp_loads_the_compiled_file(compiled: Path) -> None:
+    """Kfp's own loader takes the file, and sees the same pipeline."""
+    from kfp import components as kfp_components
+
+    loaded = kfp_components.load_component_from_file(str(compiled))
+    assert loaded.name == "fashion-mnist"
+    assert set(loaded.component_spec.inputs) == set(vars(Settings()))

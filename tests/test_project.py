@@ -1,0 +1,110 @@
+"""Tests of the project itself: the layers, the lock, and what tox and the README promise."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.lock").read_text()
+TOX = ConfigParser(interpolation=None)
+TOX.read(ROOT / "tox.ini")
+
+
+def script(name: str) -> str:
+    """Return the path of a program of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def test_arrows_point_down() -> None:
+    """No module imports from a layer above its own."""
+    done = subprocess.run([script("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "1 kept, 0 broken" in done.stdout
+
+
+def test_an_arrow_that_points_up_is_seen(tmp_path: Path) -> None:
+    """A step that imports a component breaks the check of the layers."""
+    for name in ("fmnist", "pyproject.toml"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    with (tmp_path / "fmnist" / "steps" / "files.py").open("a") as file:
+        file.write("from fmnist.kubeflow import bundle\n")
+    done = subprocess.run(
+        [script("lint-imports"), "--no-cache"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "0 kept, 1 broken" in done.stdout
+
+
+def test_only_the_gate_imports_tensorflow() -> None:
+    """TensorFlow is imported in `determinism` and nowhere else."""
+    importing = [
+        path.name
+        for path in (ROOT / "fmnist").rglob("*.py")
+        if re.search(r"^\s*(import|from) tensorflow", path.read_text(), re.MULTILINE)
+    ]
+    assert importing == ["determinism.py"]
+
+
+def locked() -> dict[str, str]:
+    """Return each requirement of the lock with its hashes."""
+    entries = re.split(r"\n(?=\S)", LOCK.strip())
+    return {entry.split("==")[0]: entry for entry in entries if not entry.startswith("#")}
+
+
+def test_every_locked_package_has_a_hash() -> None:
+    """Each package of the lock has one version a platform, and the digests of its files."""
+    for name, entry in locked().items():
+        assert re.match(r"[a-z0-9-]+==\S+( ; [^\n]+)? \\\n(    --hash=sha256:[0-9a-f]{64}( \\\n)?)+$", entry), name
+
+
+def test_the_lock_has_every_dependency() -> None:
+    """All that pyproject.toml asks for is in the lock, and the lock names no index."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *project["build-system"]["requires"],
+    ]
+    names = {re.split(r"[<>=!~ ]", requirement)[0] for requirement in asked}
+    assert names <= locked().keys()
+    assert "://" not in LOCK
+
+
+def wheel(folder: Path, code: str) -> Path:
+    """Write a tiny package that is a single module."""
+    path = folder / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny.py", code)
+        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\ntiny-1.0.dist-info/RECORD,,\n")
+    return path
+
+
+@pytest.mark.parametrize("tampered", [False, True], ids=["as locked", "tampered"])
+def test_a_tampered_package_fails_the_install(tmp_path: Path, tampered: bool) -> None:
+    """With tox's own install command, a package whose bytes are not the locked ones is not installed."""
+    import hashlib
+
+    digest = hashlib.sha256(wheel(tmp_path, "x = 1").read_bytes()).hexdigest()
+    (tmp_path / "requirements.lock").write_text(f"tiny==1.0 --hash=sha256:{digest}\n")
+    if tampered:
+        wheel(tmp_path, "x = 2")
+    command = TOX["testenv"]["install_command"]
+    options = (
+        f"--offline --no-index --find-links {tmp_path} --target {tmp_path / 'installed'} --python {sys.executable}"
+    )
+    command = command.replace("{opts}", options).replace("{packages}", f"-r {tmp_path / 'requirements.lock'}")
+    done = subprocess.run([script("uv"), *command.split()[1:]], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0, (tmp_path / "installed" / "tiny.py").exists()) == (
+        not tampered,
+        not tampered,
+    )
+    assert ("ash mismatch" in done.stderr) == tampered
