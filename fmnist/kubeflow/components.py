@@ -35,8 +35,7 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
         seed: Decides the initial weights and the order of each epoch; 0 to 2147483647.
 
-    Returns
-    -------
+    Returns:
         model: The trained network, a .keras file.
         history: Loss and accuracy of each epoch, for training and validation, as JSON.
         loss_plot: Loss and accuracy by epoch, a PNG.
@@ -61,8 +60,7 @@ def test(
     Args:
         model: The trained network, a .keras file.
 
-    Returns
-    -------
+    Returns:
         results: One row an image: image, prediction, confidence, actual; a CSV.
         labels: A folder of true labels, predicted labels and class names.
         metrics: Accuracy and loss on the test images.
@@ -90,8 +88,7 @@ def confusion_matrix(
     Args:
         labels: A folder of true.txt and predicted.txt, one class number a line, and class_names.txt.
 
-    Returns
-    -------
+    Returns:
         classification: The confusion matrix, as Kubeflow's UI draws it.
         matrix: The confusion matrix, a CSV.
         matrix_plot: The confusion matrix, a PNG.

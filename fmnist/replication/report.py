@@ -43,7 +43,9 @@ def _content(folder: Path) -> dict[str, Any]:
             header, *rows = csv.reader(file)
         pictures = {name: _embedded(folder / ARTIFACT_FILES[name]) for name in ("loss_plot", "matrix_plot")}
     except (OSError, ValueError, KeyError) as error:
-        raise ContractError(f"run folder: expected a finished run in {folder}, got: {error!r}") from error
+        raise ContractError(
+            f"run folder: expected a finished run in {folder}, got {type(error).__name__}: {error}"
+        ) from error
     return {
         "record": record,
         "figures": figures,
