@@ -14,6 +14,9 @@ from fmnist.replication import published
 from fmnist.steps import determinism
 from fmnist.steps.settings import Settings
 
+#: A script, started by a benchmark; pytest would import it to look for doctests.
+collect_ignore = ["tutorial.py"]
+
 RESULTS = Path(__file__).parent / "results"
 
 
