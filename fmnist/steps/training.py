@@ -137,42 +137,35 @@ def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callabl
     variables = network.trainable_variables
     optimizer.build(variables)
     images, labels = tf.constant(data.images), tf.constant(data.labels, tf.int32)
-    full_batches, rest = divmod(at, BATCH_SIZE)
-
-    def learn(images: Any, labels: Any, batch: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            losses, correct = losses_and_correct(network, tf.gather(images, batch), tf.gather(labels, batch))
-            loss = tf.reduce_mean(losses)
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return tf.reduce_sum(tf.cast(losses, tf.float64)), tf.reduce_sum(correct)
+    batches = math.ceil(at / BATCH_SIZE)
 
     # The images are arguments: as constants of the graph XLA would copy them into the program.
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def epoch(images: Any, labels: Any, order: Any) -> dict[str, Any]:
-        def body(i: Any, loss: Any, correct: Any) -> tuple[Any, Any, Any]:
-            more_loss, more_correct = learn(images, labels, tf.slice(order, [i * BATCH_SIZE], [BATCH_SIZE]))
-            return i + 1, loss + more_loss, correct + more_correct
+    def run_epoch(images: Any, labels: Any, order: Any) -> tuple[Any, ...]:
+        def learn(i: Any, loss: Any, correct: Any) -> tuple[Any, Any, Any]:
+            # The last batch is filled up with an image that does not count: one program fits all batches.
+            places = i * BATCH_SIZE + tf.range(BATCH_SIZE)
+            counts = places < at
+            batch = tf.gather(order, tf.minimum(places, at - 1))
+            with tf.GradientTape() as tape:
+                losses, right = losses_and_correct(network, tf.gather(images, batch), tf.gather(labels, batch))
+                total = tf.reduce_sum(losses * tf.cast(counts, tf.float32))
+                mean = total / tf.reduce_sum(tf.cast(counts, tf.float32))
+            optimizer.apply(tape.gradient(mean, variables), variables)
+            return i + 1, loss + tf.cast(total, tf.float64), correct + tf.math.count_nonzero(right & counts)
 
-        zeros = (0, tf.constant(0.0, tf.float64), 0)
-        _, loss, correct = tf.while_loop(lambda i, *_: i < full_batches, body, zeros)
-        if rest:
-            more_loss, more_correct = learn(images, labels, order[-rest:])
-            loss, correct = loss + more_loss, correct + more_correct
-        val_losses, val_correct = losses_and_correct(network, images[at:], labels[at:])
+        start = (0, tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
+        _, loss, correct = tf.while_loop(lambda i, *_: i < batches, learn, start)
+        val_losses, val_right = losses_and_correct(network, images[at:], labels[at:])
         val_loss = tf.reduce_mean(tf.cast(val_losses, tf.float64))
-        values = (loss / at, correct / at, val_loss, tf.reduce_mean(tf.cast(val_correct, tf.float64)))
-        return dict(zip(METRICS, values, strict=True))
+        return loss / at, correct / at, val_loss, tf.reduce_mean(tf.cast(val_right, tf.float64))
 
-    def run(order: Any) -> dict[str, float]:
-        metrics = epoch(images, labels, order)
-        return {name: float(metrics[name]) for name in METRICS}
-
-    return run
+    return lambda order: dict(zip(METRICS, map(float, run_epoch(images, labels, order)), strict=True))
 
 
 def losses_and_correct(network: Any, images: Any, labels: Any) -> tuple[Any, Any]:
-    """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, int32."""
+    """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, bool."""
     tf = tensorflow()
     logits = network(scale(images))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return losses, tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.int32)
+    return losses, tf.argmax(logits, -1, output_type=tf.int32) == labels
