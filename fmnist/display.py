@@ -8,6 +8,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
 
@@ -29,10 +30,10 @@ class Display(AbstractContextManager["Display"]):
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._progress = Progress(
-            TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=30),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", table_column=Column(min_width=18)),
+            BarColumn(table_column=Column(min_width=20)),
+            TimeElapsedColumn(table_column=Column(min_width=7)),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             redirect_stdout=False,
             redirect_stderr=False,

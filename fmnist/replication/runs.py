@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,12 +20,12 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, canonical_json, sha256, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["CHECKSUMS", "RECORD", "execute"]
+__all__ = ["execute"]
 
-#: The last file that a run writes: a folder without it holds an unfinished run.
-CHECKSUMS = "SHA256SUMS"
+CHECKSUMS, LOG, PIPELINE, RECORD = "SHA256SUMS", "log.txt", "pipeline.yaml", "run.json"
 
-LOG, PIPELINE, RECORD, WORK = "log.txt", "pipeline.yaml", "run.json", ".work"
+#: A folder that is there while a run is under way, and for what it needs meanwhile; a broken-off run leaves it.
+UNFINISHED = ".unfinished"
 
 #: The image named in the compiled file of a local run: this environment has every package.
 LOCAL_IMAGE = "this-python-environment"
@@ -66,34 +67,35 @@ def execute(
     started, clock = datetime.now(UTC), time.monotonic()
     dataset.fetch(on_progress=on_progress)
     pipeline.compile_pipeline(folder / PIPELINE, LOCAL_IMAGE)
-    try:
-        with (folder / LOG).open("w", encoding="utf-8") as log:
-            outputs = local.run(folder / PIPELINE, asdict(settings), folder / WORK, log, on_event)
+    with (
+        (folder / LOG).open("w", encoding="utf-8") as log,
+        tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
+    ):
+        outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
         for name, path in outputs.items():
             path.replace(folder / ARTIFACT_FILES[name])
-    finally:
-        shutil.rmtree(folder / WORK, ignore_errors=True)
     record = _record(settings, folder, started, time.monotonic() - clock)
     write(folder / RECORD, canonical_json(record))
     report.write(folder)
     write(folder / CHECKSUMS, _checksums(folder))
+    shutil.rmtree(folder / UNFINISHED)
     return record
 
 
 def _prepare(folder: Path) -> Path:
-    """Make `folder`, or empty it of what an unfinished run left."""
-    ours = {LOG, PIPELINE, RECORD, WORK, report.FILE_NAME, *ARTIFACT_FILES.values()}
+    """Make `folder`, or empty it of what a broken-off run left."""
+    ours = {CHECKSUMS, LOG, PIPELINE, RECORD, UNFINISHED, report.FILE_NAME, *ARTIFACT_FILES.values()}
     if folder.exists():
         found = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file of that name"}
-        if strange := sorted(found - ours):
+        if found and not (UNFINISHED in found and found <= ours):
             raise ContractError(
-                f"run folder: expected a new or empty folder, got {folder} with {', '.join(strange)}. "
-                "Nothing in it was changed. Choose another with -o."
+                f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "
+                "Nothing was changed. Choose another folder with -o."
             )
-    for name in ours:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    (folder / WORK).mkdir(parents=True)
+        for name in found - {UNFINISHED}:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
     return folder
 
 
