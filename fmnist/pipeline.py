@@ -43,7 +43,7 @@ def build(image: str | None = None) -> Any:
         )
         tested = test(model=trained.outputs["model"])
         counted = confusion_matrix(labels=tested.outputs["labels"])
-        # Measured: TensorFlow takes one core and less than 1 GiB, the confusion matrix a quarter of that.
+        # Measured peaks: train 0.89 GiB, test 0.77, confusion matrix 0.17; each on one core. pip needs some more.
         for task, memory in ((trained, "1Gi"), (tested, "1Gi"), (counted, "512Mi")):
             task.set_cpu_request("1").set_cpu_limit("1")
             task.set_memory_request(memory).set_memory_limit("2Gi")
