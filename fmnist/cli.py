@@ -96,8 +96,11 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
     """
     from fmnist.display import Display
     from fmnist.replication import runs
+    from fmnist.steps import determinism
     from fmnist.steps.settings import Settings
 
+    if caveat := determinism.caveat():
+        click.echo(f"Warning: {caveat}", err=True)
     settings = Settings.parse(_parameters(program, params, seed))
     folder = output or Path("runs", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     with Display(settings.epochs) as display:

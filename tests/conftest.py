@@ -10,7 +10,8 @@ from fmnist.steps.dataset import Split
 from fmnist.steps.settings import Settings
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
-hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("default"), derandomize=True)
+hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
+hypothesis.settings.register_profile("nightly", hypothesis.settings.get_profile("default"), max_examples=2_000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from fmnist import cli
 from fmnist.replication import runs
-from fmnist.steps import dataset
+from fmnist.steps import dataset, determinism
 from fmnist.steps.errors import DataError, StepError
 from fmnist.steps.settings import Settings
 
@@ -148,6 +148,14 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, here: Path) 
 
     monkeypatch.setattr(runs, "execute", execute)
     assert isinstance(invoke("run").exception, ZeroDivisionError)
+
+
+def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other machines may give other bits, the run says so, and goes on."""
+    monkeypatch.setattr(determinism, "caveat", lambda: "CPU: who knows.")
+    result = invoke("run")
+    assert result.exit_code == 0
+    assert result.stderr == "Warning: CPU: who knows.\n"
 
 
 def test_data_says_where_the_dataset_is() -> None:

@@ -1,16 +1,20 @@
 """Tests of `fmnist run` on the real dataset: what it leaves, that it is the same each time, and how it fails."""
 
+import csv
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import helpers
+import numpy as np
 import pytest
 
 from fmnist import pipeline
@@ -152,6 +156,19 @@ def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path
     assert b"pip install" not in expected
 
 
+def test_the_results_agree_with_each_other(run_files: dict[str, bytes]) -> None:
+    """Rows of the matrix sum to a class's images, columns to what was predicted, and the trace to the accuracy."""
+    header, *rows = csv.reader(io.StringIO(run_files["confusion_matrix.csv"].decode()))
+    matrix = np.array([[int(count) for count in row[1:]] for row in rows])
+    table = list(csv.DictReader(io.StringIO(run_files["results.csv"].decode())))
+    predicted = Counter(row["prediction"] for row in table)
+    assert header[1:] == [row[0] for row in rows] == run_files["labels/class_names.txt"].decode().splitlines()
+    assert matrix.sum(axis=1).tolist() == [1_000] * 10
+    assert matrix.sum(axis=0).tolist() == [predicted[name] for name in header[1:]]
+    accuracy = sum(row["prediction"] == row["actual"] for row in table) / len(table)
+    assert matrix.trace() / 10_000 == accuracy == json.loads(run_files["metrics.json"])["accuracy"]
+
+
 def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
     """The record holds parameters, metrics, versions, digests of code and data, switches and the CPU."""
     from fmnist.kubeflow import bundle
@@ -164,6 +181,7 @@ def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
     assert record["data"] == {file.name: file.sha256 for file in dataset.FILES}
     assert record["switches"] == dict(determinism.SWITCHES)
     assert record["machine"]["cpu"] == determinism.cpu()
+    assert record["machine"]["caveat"] == determinism.caveat()
     assert record["versions"]["tensorflow"].startswith("2.")
     assert record["seconds"] > 0
 

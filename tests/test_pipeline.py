@@ -2,13 +2,16 @@
 
 import copy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import helpers
 import pytest
 import yaml
+from pytest_regressions.data_regression import DataRegressionFixture
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, components
@@ -49,6 +52,24 @@ def containers(spec: dict[str, Any]) -> dict[str, Any]:
 def script(name: str) -> str:
     """Return the path of a program of this environment."""
     return str(Path(sys.executable).with_name(name))
+
+
+@pytest.mark.parametrize("image", [None, "registry.example/fmnist:1"], ids=["packages", "image"])
+def test_the_whole_document_is_the_golden_one(
+    tmp_path: Path, data_regression: DataRegressionFixture, image: str | None
+) -> None:
+    """Nothing was added, lost or changed but the step code; `pytest --force-regen` takes a wanted change over."""
+    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", image)
+    [document] = yaml.safe_load_all(path.read_text())
+    document["sdkVersion"] = "varies"
+    for container in containers(document).values():
+        container["command"] = [without_code(part) for part in container["command"]]
+    data_regression.check(document)
+
+
+def without_code(argument: str) -> str:
+    """Return an argument of a step without the archive of the code, which has tests of its own, and kfp's version."""
+    return re.sub(r"(?<=_B64 = ')[^']*|(?<='kfp==)[^']*", "...", argument)
 
 
 @pytest.mark.parametrize(
@@ -198,10 +219,51 @@ def test_resources_are_requested_and_limited(spec: dict[str, Any]) -> None:
     }
 
 
-def test_kfp_loads_the_compiled_file(compiled: Path) -> None:
-    """Kfp's own loader takes the file, and sees the same pipeline."""
+def test_kfp_loads_the_compiled_file(compiled: Path, tmp_path: Path) -> None:
+    """The loader of kfp takes the file, and its compiler takes the loaded pipeline as a part of another."""
+    from kfp import compiler, dsl
     from kfp import components as kfp_components
 
     loaded = kfp_components.load_component_from_file(str(compiled))
     assert loaded.name == "fashion-mnist"
     assert set(loaded.component_spec.inputs) == set(vars(Settings()))
+
+    @dsl.pipeline(name="outer")  # type: ignore[untyped-decorator]
+    def outer() -> None:
+        loaded(epochs=2)
+
+    compiler.Compiler().compile(outer, str(tmp_path / "outer.yaml"))
+    assert "exec-train" in (tmp_path / "outer.yaml").read_text()
+
+
+def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
+    """Kubeflow's own message type takes the document, with no field that it does not know."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec(), ignore_unknown_fields=False)
+    assert json_format.MessageToDict(message) == spec
+    with pytest.raises(json_format.ParseError, match="nonsense"):
+        json_format.ParseDict(spec | {"nonsense": 1}, pipeline_spec_pb2.PipelineSpec())
+
+
+def test_caching_is_left_to_the_cluster(spec: dict[str, Any]) -> None:
+    """Every step may be cached: its code is in its key, so that a hit is the same code on the same inputs."""
+    assert [task["cachingOptions"] for task in spec["root"]["dag"]["tasks"].values()] == [{"enableCache": True}] * 3
+
+
+def test_the_code_of_a_step_runs_alone(spec: dict[str, Any], tmp_path: Path) -> None:
+    """Unpacked into an empty folder, the step code is imported from there and needs nothing else of the package."""
+    for name, content in bundle.extract(containers(spec)["train"]["command"][-1]).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    out = helpers.python(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import pkgutil, importlib, fmnist\n"
+        "names = [m.name for m in pkgutil.walk_packages(fmnist.__path__, 'fmnist.')]\n"
+        "modules = [importlib.import_module(name) for name in names]\n"
+        "print(len(modules), {m.__file__.split('/fmnist/')[0] for m in modules})"
+    )
+    count, folders = out.split(maxsplit=1)
+    assert int(count) == len(bundle.sources()) - 1
+    assert folders.strip() == str({str(tmp_path)})

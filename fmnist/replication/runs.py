@@ -109,11 +109,7 @@ def _record(settings: Settings, folder: Path, started: datetime, seconds: float)
         "code": {"sha256": bundle.digest()},
         "data": {file.name: file.sha256 for file in dataset.FILES},
         "switches": dict(determinism.SWITCHES),
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "cpu": determinism.cpu(),
-        },
+        "machine": {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()},
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
     }

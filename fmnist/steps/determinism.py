@@ -6,13 +6,18 @@ the home folder. None of this can be changed once TensorFlow runs.
 """
 
 import os
+import platform
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from fmnist.steps.errors import DeterminismError
 
-__all__ = ["SWITCHES", "cpu", "tensorflow"]
+__all__ = ["SWITCHES", "caveat", "cpu", "tensorflow"]
+
+#: Where the bits are known to be the same: instructions that the CPU must have, by architecture.
+KNOWN_CPUS: Mapping[str, tuple[str, ...]] = {"x86_64": ("avx2", "fma")}
 
 #: Environment variables that TensorFlow and Keras read when they start, as results need them.
 SWITCHES: Mapping[str, str] = {
@@ -29,7 +34,7 @@ KERAS_CONFIG: Mapping[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_
 
 
 def tensorflow() -> Any:
-    """Import TensorFlow with `SWITCHES` set and return it.
+    """Import TensorFlow with `SWITCHES` set and return it; warn where there is a `caveat`.
 
     Raises
     ------
@@ -40,6 +45,8 @@ def tensorflow() -> Any:
         os.environ.update(SWITCHES)
         os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # noqa: PTH118 - a path that cannot exist
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        if sentence := caveat():
+            warnings.warn(sentence, stacklevel=2)
     import tensorflow as tf
 
     _check_environment()
@@ -79,8 +86,20 @@ def _check(what: str, expected: Any, got: Any) -> None:
         )
 
 
+def caveat() -> str | None:
+    """Return what cannot be promised on this machine's CPU, in a sentence, or None."""
+    found = cpu()
+    needed = KNOWN_CPUS.get(found["architecture"])
+    if needed is not None and all(found[name] for name in needed):
+        return None
+    return (
+        f"CPU: expected x86_64 with AVX2 and FMA, got {found['architecture']} ({found['model']}) without: equal "
+        "settings give equal bits on this machine, but perhaps not those of other machines."
+    )
+
+
 def cpu() -> dict[str, Any]:
-    """Return this machine's CPU: `model` (its name, or None) and which of `avx2`, `avx512f` and `fma` it has."""
+    """Return this machine's CPU: `architecture`, `model` (or None), and whether it has `avx2`, `avx512f` and `fma`."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel's
             pairs = dict(line.strip().split("\t", 1) for line in file if "\t" in line)
@@ -88,4 +107,5 @@ def cpu() -> dict[str, Any]:
         pairs = {}
     values = {name.strip(): value.lstrip(": \t") for name, value in pairs.items()}
     flags = values.get("flags", "").split()
-    return {"model": values.get("model name")} | {name: name in flags for name in ("avx2", "avx512f", "fma")}
+    found = {"architecture": platform.machine(), "model": values.get("model name")}
+    return found | {name: name in flags for name in ("avx2", "avx512f", "fma")}

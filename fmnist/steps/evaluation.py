@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fmnist.steps import files
 from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
 from fmnist.steps.training import scale
 
@@ -30,11 +31,24 @@ class Evaluation:
         The softmax probability of the predicted class, in (0, 1].
     loss : float
         The mean cross-entropy.
+
+    Raises
+    ------
+    ContractError
+        If a confidence is NaN or outside (0, 1].
     """
 
     labels: Labels
     confidence: NDArray[np.float32]
     loss: float
+
+    def __post_init__(self) -> None:
+        bad = self.confidence[~((self.confidence > 0) & (self.confidence <= 1))]
+        if bad.size:
+            raise ContractError(
+                f"model: expected confidences in (0, 1], got {bad.size} others, the first of them {bad[0]}: "
+                "do its weights hold NaN?"
+            )
 
     @property
     def accuracy(self) -> float:

@@ -24,7 +24,7 @@ RECORD = {
     "code": {"sha256": "c0de"},
     "data": {"train-images-idx3-ubyte": "da7a"},
     "switches": dict(determinism.SWITCHES),
-    "machine": {"system": "Linux", "architecture": "x86_64", "cpu": {"model": "A <fast> CPU"}},
+    "machine": {"system": "Linux", "cpu": {"architecture": "sparc", "model": "A <fast> CPU"}, "caveat": "Who knows."},
     "started": "2026-01-01T00:00:00+00:00",
     "seconds": 12.3,
 }
@@ -85,7 +85,7 @@ def test_each_class_has_its_recall(page: Page) -> None:
 
 def test_the_record_is_shown_and_escaped(page: Page) -> None:
     """Parameters, versions, digests, switches and the CPU are there, whatever characters they have."""
-    for expected in ("A <fast> CPU", "tensorflow 2.0", "c0de", "da7a", "XLA_FLAGS", "took 12.3 s"):
+    for expected in ("A <fast> CPU (sparc). Who knows.", "tensorflow 2.0", "c0de", "da7a", "XLA_FLAGS", "took 12.3 s"):
         assert expected in page.words
 
 

@@ -78,5 +78,33 @@ def test_a_tensorflow_that_runs_otherwise_is_refused(before: str, message: str) 
 def test_the_cpu_is_described() -> None:
     """The record names the CPU and says which instructions it has."""
     cpu = determinism.cpu()
-    assert cpu.keys() == {"model", "avx2", "avx512f", "fma"}
+    assert cpu.keys() == {"architecture", "model", "avx2", "avx512f", "fma"}
     assert all(isinstance(cpu[name], bool) for name in ("avx2", "avx512f", "fma"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "avx2", "promised"),
+    [("x86_64", True, True), ("x86_64", False, False), ("aarch64", False, False)],
+    ids=["AVX2", "no AVX2", "arm64"],
+)
+def test_what_is_not_promised_on_a_cpu_is_said(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, avx2: bool, promised: bool
+) -> None:
+    """Where the bits of other machines are not promised, a sentence names the CPU; elsewhere there is none."""
+    found = {"architecture": architecture, "model": "A CPU", "avx2": avx2, "avx512f": False, "fma": True}
+    monkeypatch.setattr(determinism, "cpu", lambda: found)
+    caveat = determinism.caveat()
+    assert (caveat is None) == promised
+    assert caveat is None or f"got {architecture} (A CPU) without" in caveat
+
+
+def test_another_cpu_is_warned_of_when_tensorflow_starts() -> None:
+    """A step on such a machine says so in its log, before TensorFlow is imported."""
+    out = helpers.python(
+        "import warnings; from fmnist.steps import determinism as d\n"
+        "d.cpu = lambda: {'architecture': 'aarch64', 'model': None}\n"
+        "warnings.simplefilter('error')\n"
+        "try: d.tensorflow()\n"
+        "except UserWarning as warning: print(warning)"
+    )
+    assert out.startswith("CPU: expected x86_64 with AVX2 and FMA, got aarch64")

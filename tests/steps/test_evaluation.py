@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fmnist.steps import dataset, evaluation, model, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import ContractError
+from fmnist.steps.labels import Labels
 
 tensorflow()
 import keras  # noqa: E402 - through the gate
@@ -79,6 +83,33 @@ def test_the_metrics_are_counted_from_the_results(tested: evaluation.Evaluation)
     rows = list(csv.DictReader(io.StringIO(str(tested.artifacts()["results"], "utf-8"))))  # type: ignore[arg-type]
     right = sum(row["prediction"] == row["actual"] for row in rows)
     assert json.loads(tested.artifacts()["metrics"]) == {"accuracy": right / 10_000, "loss": tested.loss}  # type: ignore[arg-type]
+
+
+def test_a_model_with_nan_weights_is_refused(trained: training.Training, few: Split) -> None:
+    """Where a weight is NaN there is no result, but an error that says so."""
+    network = model.from_bytes(model.to_bytes(trained.model))
+    network.set_weights([weight * np.nan for weight in network.get_weights()])
+    with pytest.raises(ContractError, match=r"expected confidences in \(0, 1\], got 1000 others, .* weights hold NaN"):
+        evaluation.test(network, few)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 9), st.integers(0, 9), st.floats(0, 1, width=32, exclude_min=True, allow_subnormal=False)
+        ),
+        min_size=1,
+    )
+)
+def test_any_results_are_read_back_unchanged(rows: list[tuple[int, int, float]]) -> None:
+    """The table of results loses nothing: labels by name, confidences to the last bit."""
+    true, predicted, confidence = zip(*rows, strict=True)
+    labels = Labels(np.array(true), np.array(predicted), dataset.CLASS_NAMES)
+    result = evaluation.Evaluation(labels, np.array(confidence, np.float32), 0.5)
+    names = dataset.CLASS_NAMES
+    table = csv.DictReader(io.StringIO(str(result.artifacts()["results"], "utf-8")))  # type: ignore[arg-type]
+    read = [(names.index(r["actual"]), names.index(r["prediction"]), float(np.float32(r["confidence"]))) for r in table]
+    assert read == rows
 
 
 def test_a_reloaded_model_gives_the_same_bytes(
