@@ -124,21 +124,15 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
 
 
 def _print_summary(record: dict[str, Any], folder: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from fmnist.replication import published, report
     from fmnist.steps.files import ARTIFACT_FILES
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("accuracy", f"{record['metrics']['accuracy']:.4f}")
-    for figure in published.matching(record["parameters"]):
-        table.add_row("published", f"{figure.accuracy:.4f}  ({figure.name})")
-    table.add_row("report", str(folder / report.FILE_NAME))
-    for name in ("loss_plot", "matrix_plot"):
-        table.add_row("picture", str(folder / ARTIFACT_FILES[name]))
-    console = Console()
-    console.print(table, soft_wrap=True) if console.is_terminal else Console(width=10_000).print(table)
+    rows = [("accuracy", f"{record['metrics']['accuracy']:.4f}")]
+    rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in published.matching(record["parameters"])]
+    rows += [("report", str(folder / report.FILE_NAME))]
+    rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
+    for name, value in rows:
+        click.echo(f"{name:<10} {value}")
 
 
 @main.command("compile")

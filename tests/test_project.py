@@ -52,6 +52,19 @@ def test_only_the_gate_imports_tensorflow() -> None:
     assert importing == ["determinism.py"]
 
 
+def test_each_promise_of_the_readme_names_its_test() -> None:
+    """Each row of the promise tables ends with a test that exists, as does each test named in the README."""
+    readme = (ROOT / "README.md").read_text()
+    section = readme.split("## What is promised")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert len(rows) > 8
+    for row in rows:
+        assert re.search(r"\| `(tests|benchmarks)/[\w/]+\.py(::\w+)?` \|$", row), row
+    for path, name in re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)(?:::(\w+))?`", readme):
+        assert not name or f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+        assert (ROOT / path).exists()
+
+
 def locked() -> dict[str, str]:
     """Return each requirement of the lock with its hashes."""
     entries = re.split(r"\n(?=\S)", LOCK.strip())
