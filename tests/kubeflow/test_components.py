@@ -22,24 +22,25 @@ def artifact(kind: type[Any], path: Path) -> Any:
 
 
 @pytest.fixture
-def few_data(monkeypatch: pytest.MonkeyPatch, few: Split) -> Split:
-    """Let the components see a few images of the real dataset."""
-    monkeypatch.setattr(dataset, "load", lambda _: few)
-    return few
+def few_data(monkeypatch: pytest.MonkeyPatch, few: Split) -> dict[str, Split]:
+    """Let the components see a few images of the real dataset, some for training and others for testing."""
+    halves = {"train": Split(few.images[:500], few.labels[:500]), "test": Split(few.images[500:], few.labels[500:])}
+    monkeypatch.setattr(dataset, "load", halves.__getitem__)
+    return halves
 
 
-def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: Split) -> None:
+def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str, Split]) -> None:
     """The component writes model, history and both loss plots, byte for byte those of the train function."""
     outputs = {"model": dsl.Model, "history": dsl.Artifact, "loss_plot": dsl.Artifact, "loss_page": dsl.HTML}
     artifacts = {name: artifact(kind, tmp_path / name) for name, kind in outputs.items()}
     components.train("adam", 1, 0.1, 3, **artifacts)
-    expected = training.train(Settings("adam", 1, 0.1, 3), few_data).artifacts()
+    expected = training.train(Settings("adam", 1, 0.1, 3), few_data["train"]).artifacts()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
 
 
-def test_test_gives_what_the_function_gives(tmp_path: Path, few_data: Split, trained: training.Training) -> None:
+def test_test_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str, Split], trained: training.Training) -> None:
     """The component writes results, labels and metrics, and logs accuracy and loss."""
-    expected = evaluation.test(trained.model, few_data)
+    expected = evaluation.test(trained.model, few_data["test"])
     (tmp_path / "model").write_bytes(trained.artifacts()["model"])  # type: ignore[arg-type]
     metrics = artifact(dsl.Metrics, tmp_path / "metrics")
     components.test(

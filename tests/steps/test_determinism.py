@@ -45,7 +45,14 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_the_switches_are_set_before_tensorflow_starts(started: dict[str, Any]) -> None:
     """TensorFlow comes with one thread and the switches, and a second call gives the same module."""
     assert started["threads"] == [1, 1]
-    assert started["switches"] == dict(determinism.SWITCHES)
+    assert started["switches"] == {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "XLA_FLAGS": "--xla_cpu_enable_platform_dependent_math=false",
+    }
     assert started["again"]
 
 

@@ -80,6 +80,13 @@ def test_a_saved_model_predicts_the_same_bits(trained: training.Training, tmp_pa
     assert np.array_equal(model.read(tmp_path / "artifact")(images), trained.model(images))
 
 
+def test_a_file_written_again_is_read_again(tmp_path: Path) -> None:
+    """Where another model has taken the place of one that was read, the other one is read."""
+    for seed in (1, 2):
+        (tmp_path / "model").write_bytes(model.to_bytes(model.build(seed)))
+        assert helpers.digest(model.read(tmp_path / "model")) == helpers.digest(model.build(seed))
+
+
 def keras_file(network: Any, folder: Path) -> bytes:
     """Return a network's file as Keras itself writes it."""
     network.save(folder / "bad.keras")

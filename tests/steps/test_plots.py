@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from fmnist.steps import plots
 
@@ -45,6 +46,12 @@ def test_the_users_settings_do_not_change_a_picture(monkeypatch: pytest.MonkeyPa
         assert plots.loss_png(HISTORY) == before
     monkeypatch.setitem(os.environ, "SOURCE_DATE_EPOCH", "0")
     assert plots.loss_png(HISTORY) == before
+
+
+def test_a_picture_does_not_say_who_made_it() -> None:
+    """No version of matplotlib is in the file, which may then be the same with the next one."""
+    for picture in (plots.loss_png(HISTORY), plots.confusion_png(np.eye(2, dtype=np.int64), ("a", "b"))):
+        assert b"matplotlib" not in picture.lower()
 
 
 def test_the_page_needs_nothing_else() -> None:
@@ -83,6 +90,15 @@ def test_rows_go_down_and_columns_right(true: int, predicted: int) -> None:
     assert len(dark) > 10_000
     middle = dark.mean(axis=0)
     assert (middle[0] > 173, middle[1] > 214) == (bool(true), bool(predicted))
+
+
+def test_the_axes_are_named() -> None:
+    """Rows are called the true label and columns the predicted one, each with the names of the classes."""
+    axes = Figure().subplots()
+    plots._name_axes(axes, ("cat", "dog"))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted label", "true label")
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["cat", "dog"]
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")

@@ -89,7 +89,7 @@ def _no_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debian: Path) -
     monkeypatch.setattr(sources, "MIRRORS", ())
     monkeypatch.setattr(sources, "DEBIAN_FOLDER", debian)
     monkeypatch.setattr(sources, "BACKOFF", 0)
-    monkeypatch.setattr(sources, "TIMEOUT", (1, 0.3))
+    monkeypatch.setattr(sources, "TIMEOUT", (5, 1.5))
     monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -274,7 +274,7 @@ def test_second_mirror_helps(
     fault: Respond, reason: str, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever goes wrong with a mirror, it is refused with the reason, and the next one is used."""
-    monkeypatch.setattr(sources, "PATIENCE", 0.2)
+    monkeypatch.setattr(sources, "PATIENCE", 1.0)
     serve(fault)
     with pytest.raises(DataError, match=reason):
         sources.find(FILES, cache)
