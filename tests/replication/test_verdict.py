@@ -1,0 +1,105 @@
+"""Tests of the verdict: against other implementations, and by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from statsmodels.stats.weightstats import DescrStatsW
+
+from fmnist.replication import verdict
+
+ACCURACIES = st.lists(st.floats(0.5, 1), min_size=2, max_size=60).filter(lambda values: np.std(values) > 1e-6)
+
+
+@given(accuracies=ACCURACIES, published=st.floats(0.5, 1), margin=st.floats(0.001, 0.2))
+def test_equivalence_is_that_of_statsmodels(accuracies: list[float], published: float, margin: float) -> None:
+    """The p of two one-sided tests is the one that statsmodels computes."""
+    expected, *_ = DescrStatsW(accuracies).ttost_mean(published - margin, published + margin)
+    assert verdict.equivalence(published, accuracies, margin) == pytest.approx(expected, abs=1e-9)
+
+
+def test_equal_accuracies_are_equivalent_or_not() -> None:
+    """Without any spread the margin alone decides."""
+    assert verdict.equivalence(0.88, [0.87] * 3, 0.015) == 0
+    assert verdict.equivalence(0.90, [0.87] * 3, 0.015) == 1
+
+
+def normal(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Draw accuracies with the spread of the experiment."""
+    return rng.normal(0.88, 0.0046, n)
+
+
+def skewed(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Draw accuracies with the same spread, and a long tail to the left."""
+    return 0.886 - 0.0046 * rng.gamma(1.5, 1, n) / math.sqrt(1.5)
+
+
+@pytest.mark.parametrize(("n", "draw"), [(60, normal), (60, skewed), (12, normal)], ids=["ranks", "skewed", "interval"])
+def test_a_draw_from_the_same_distribution_is_seldom_called_implausible(n: int, draw: object) -> None:
+    """The level holds: of 2,000 figures that are one more draw, at most 5 % and chance are called implausible."""
+    rng = np.random.default_rng(0)
+    draws = [draw(rng, n + 1).tolist() for _ in range(2_000)]  # type: ignore[operator]
+    implausible = sum(not verdict.judge(one, others).plausible for one, *others in draws)
+    assert 0.01 * 2_000 < implausible < (0.05 + 3 * math.sqrt(0.05 * 0.95 / 2_000)) * 2_000
+
+
+@pytest.mark.parametrize("n", [5, 60])
+def test_a_mean_at_the_margin_is_seldom_called_equivalent(n: int) -> None:
+    """The level holds: of 2,000 sets of seeds whose mean is off by the margin, 5 % and chance are called equivalent."""
+    rng = np.random.default_rng(0)
+    equivalent = sum(verdict.judge(0.88 - 0.015, normal(rng, n).tolist()).equivalent for _ in range(2_000))
+    assert equivalent == pytest.approx(0.05 * 2_000, abs=3 * math.sqrt(0.05 * 0.95 * 2_000))
+
+
+@given(accuracies=st.lists(st.floats(0, 1), min_size=1), published=st.floats(0, 1))
+def test_the_rank_test_is_the_share_of_draws_as_extreme(accuracies: list[float], published: float) -> None:
+    """The p is twice the share, among all n + 1, of those on the published figure's thinner side, itself with them."""
+    everyone = [*accuracies, published]
+    thinner = min(sum(a <= published for a in everyone), sum(a >= published for a in everyone))
+    assert verdict.rank_test(published, accuracies) == pytest.approx(min(1, 2 * thinner / len(everyone)))
+
+
+def test_the_prediction_interval_is_the_books() -> None:
+    """Five values with mean 0.5 and deviation 0.1 reach 2.776 deviations times the root of 6/5."""
+    values = [0.5 + 0.1 * value for value in (-math.sqrt(2), 0, 0, 0, math.sqrt(2))]
+    low, high = verdict.prediction_interval(values)
+    assert (low + high) / 2 == pytest.approx(0.5)
+    assert (high - low) / 2 == pytest.approx(2.776445 * 0.1 * math.sqrt(6 / 5))
+
+
+SPREAD = [0.870, 0.875, 0.880, 0.885, 0.890] * 12
+
+
+@pytest.mark.parametrize(
+    ("published", "accuracies", "outcome"),
+    [
+        (0.880, SPREAD, "replicated"),
+        (0.869, SPREAD, "equivalent, but the published run is unusual"),
+        (0.880, [0.80, 0.96], "inconclusive"),
+        (0.700, SPREAD, "not replicated"),
+        (0.880, [0.88], "inconclusive"),
+        (0.100, [0.88], "inconclusive"),
+        (0.880, [0.879, 0.881], "replicated"),
+    ],
+    ids=["both", "only equivalent", "only plausible", "neither", "one seed", "one seed, far", "two close seeds"],
+)
+def test_the_outcome_is_put_into_words(published: float, accuracies: list[float], outcome: str) -> None:
+    """Both, one or none of plausible and equivalent have each their words; one seed decides nothing."""
+    assert verdict.judge(published, accuracies).outcome == outcome
+
+
+def test_ranks_decide_from_39_seeds_on() -> None:
+    """With 39 seeds the rank test can reach the level, with 38 the prediction interval decides."""
+    assert verdict.judge(0.8, SPREAD[:38]).p_rank is None
+    assert verdict.judge(0.8, SPREAD[:39]).p_rank == 0.05
+    assert not verdict.judge(0.8, SPREAD[:39]).plausible
+
+
+@pytest.mark.parametrize("accuracies", [[], [math.nan], [1.5], [-0.1]], ids=["none", "nan", "above", "below"])
+def test_what_is_no_accuracy_is_refused(accuracies: list[float]) -> None:
+    """Without accuracies, or with one outside [0, 1], there is no verdict."""
+    with pytest.raises(ValueError, match="accuracies: expected at least one, all from 0 to 1"):
+        verdict.judge(0.88, accuracies)
