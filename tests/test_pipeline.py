@@ -131,6 +131,13 @@ def test_the_parameters_and_their_defaults_are_the_settings(spec: dict[str, Any]
     }
 
 
+def test_every_parameter_reaches_the_training(spec: dict[str, Any]) -> None:
+    """Each of the pipeline's inputs is the input of that name of the train step, and no other step has parameters."""
+    given = {name: task["inputs"].get("parameters", {}) for name, task in spec["root"]["dag"]["tasks"].items()}
+    assert given.pop("train") == {name: {"componentInputParameter": name} for name in vars(Settings())}
+    assert not any(given.values())
+
+
 def test_everything_a_step_takes_and_gives_is_described_and_typed(spec: dict[str, Any]) -> None:
     """Each input and output has a description, and each artifact the type by which Kubeflow's UI shows it."""
     types: dict[str, str] = {}

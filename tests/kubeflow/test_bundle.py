@@ -1,9 +1,11 @@
 """Tests of the step code that a compiled pipeline carries."""
 
 import base64
+import hashlib
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -49,8 +51,17 @@ def test_a_changed_line_changes_bundle_and_digest(tmp_path: Path, monkeypatch: p
     assert bundle.digest() != digest
 
 
+def test_the_digest_can_be_made_with_sha256sum() -> None:
+    """The digest is that of what ``sha256sum`` prints for the sources, so that anyone can check it."""
+    listed = subprocess.run(
+        ["sha256sum", *bundle.sources()], cwd=bundle.PACKAGE.parent, check=True, capture_output=True
+    ).stdout
+    assert bundle.digest() == hashlib.sha256(listed).hexdigest()
+
+
 def test_entries_have_no_owner_and_no_time() -> None:
-    """The archive says nothing of who made it, or when."""
+    """The archive says nothing of who made it, or when: neither in its entries nor in the head of the file."""
+    assert bundle.archive()[4:8] == bytes(4)
     with tarfile.open(fileobj=io.BytesIO(bundle.archive())) as tar:
         assert {(m.uid, m.gid, m.uname, m.gname, m.mtime, m.mode) for m in tar} == {(0, 0, "", "", 0, 0o644)}
 
@@ -58,13 +69,13 @@ def test_entries_have_no_owner_and_no_time() -> None:
 @pytest.mark.parametrize("source", ["x = 1", SOURCE.format("QUJD") * 2], ids=["none", "two"])
 def test_embedding_needs_exactly_one_archive(source: str) -> None:
     """A source in which kfp embedded nothing, or twice, is an error: kfp has changed."""
-    with pytest.raises(ValueError, match="expected one archive embedded by kfp, got [02]"):
+    with pytest.raises(ValueError, match="^component source: expected one archive embedded by kfp, got [02]"):
         bundle.embed(source)
 
 
 def test_extracting_needs_an_archive() -> None:
     """A source without an archive is an error."""
-    with pytest.raises(ValueError, match="expected an archive embedded by kfp, got none"):
+    with pytest.raises(ValueError, match="^component source: expected an archive embedded by kfp, got none"):
         bundle.extract("x = 1")
 
 

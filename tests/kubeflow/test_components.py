@@ -38,7 +38,9 @@ def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str,
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
 
 
-def test_test_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str, Split], trained: training.Training) -> None:
+def test_test_gives_what_the_function_gives(
+    tmp_path: Path, few_data: dict[str, Split], trained: training.Training
+) -> None:
     """The component writes results, labels and metrics, and logs accuracy and loss."""
     expected = evaluation.test(trained.model, few_data["test"])
     (tmp_path / "model").write_bytes(trained.artifacts()["model"])  # type: ignore[arg-type]

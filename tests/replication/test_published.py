@@ -15,6 +15,19 @@ def test_the_figures_are_those_published() -> None:
     ]
 
 
+def test_each_figure_says_where_it_was_published() -> None:
+    """A reader can look each figure up, the first in TensorFlow's tutorial."""
+    sources = [figure.source for figure in published.figures()]
+    assert all(sources)
+    assert sources[0].startswith("https://www.tensorflow.org/tutorials/keras/classification")
+
+
+def test_a_run_of_just_a_figures_parameters_is_compared_with_it() -> None:
+    """A run need not have more parameters than the figure."""
+    for figure in published.figures():
+        assert figure in published.matching(figure.parameters)
+
+
 def test_the_parameters_of_each_figure_are_valid() -> None:
     """Each figure can be compared with: its parameters are settings of the pipeline."""
     for figure in published.figures():

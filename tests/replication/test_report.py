@@ -1,5 +1,6 @@
 """Tests of the report of a run."""
 
+import base64
 import json
 import re
 import shutil
@@ -11,10 +12,9 @@ import numpy as np
 import pytest
 
 from fmnist.replication import report
-from fmnist.steps import determinism, files, training
-from fmnist.steps.confusion import confusion_matrix
+from fmnist.steps import determinism, files
+from fmnist.steps.confusion import ConfusionMatrix
 from fmnist.steps.errors import ContractError
-from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
 
 RECORD = {
@@ -30,12 +30,27 @@ RECORD = {
 }
 
 
+HISTORY = {
+    "loss": [0.5, 0.4, 0.3],
+    "accuracy": [0.7, 0.8, 0.9],
+    "val_loss": [0.6, 0.55, 0.5],
+    "val_accuracy": [0.65, 0.7, 0.75],
+}
+
+#: The report takes pictures as they are, so these need show nothing.
+PICTURES = {"loss_plot.png": b"\x89PNG of the loss", "confusion_matrix.png": b"\x89PNG of the matrix"}
+
+
 @pytest.fixture
-def folder(tmp_path: Path, trained: training.Training) -> Path:
-    """A finished run with two classes."""
-    labels = Labels(np.array([0, 0, 0, 1]), np.array([0, 1, 1, 1]), ("cat", "<dog>"))
-    files.save(tmp_path, trained, confusion_matrix(labels))
-    files.write(tmp_path / "run.json", files.canonical_json(RECORD))
+def folder(tmp_path: Path) -> Path:
+    """What the report reads of a finished run of three epochs with two classes."""
+    contents = PICTURES | {
+        "run.json": files.canonical_json(RECORD),
+        "history.json": files.canonical_json(HISTORY),
+        "confusion_matrix.csv": ConfusionMatrix(np.array([[1, 2], [0, 1]]), ("cat", "<dog>"))._csv(),
+    }
+    for name, content in contents.items():
+        files.write(tmp_path / name, content)
     return tmp_path
 
 
@@ -72,9 +87,16 @@ def test_the_report_says_the_accuracy_and_the_published_one(page: Page) -> None:
 
 def test_both_pictures_are_inside_and_described(page: Page) -> None:
     """The page refers to nothing but its own pictures, and says in words what they show."""
-    assert [reference[:22] for reference in page.references] == ["data:image/png;base64,"] * 2
+    expected = ["data:image/png;base64," + base64.b64encode(content).decode() for content in PICTURES.values()]
+    assert page.references == expected
     assert page.images[0].startswith("Line plots of loss and accuracy by epoch")
     assert page.images[1].startswith("Confusion matrix: rows are the true label")
+
+
+def test_the_picture_of_the_loss_is_described_by_its_last_epoch(page: Page) -> None:
+    """Who cannot see the curves reads where they end."""
+    assert "the training loss is 0.3000, the validation loss 0.5000" in page.images[0]
+    assert "the training accuracy 0.9000, the validation accuracy 0.7500" in page.images[0]
 
 
 def test_each_class_has_its_recall(page: Page) -> None:
@@ -104,11 +126,24 @@ def test_without_a_published_figure_the_report_says_so(folder: Path) -> None:
     assert "0.8693" not in words
 
 
+def test_a_class_without_images_has_a_row_too(folder: Path) -> None:
+    """A class that no image is of has a recall of 0, and was taken for nothing."""
+    matrix = ConfusionMatrix(np.array([[1, 2, 1], [0, 0, 0], [2, 2, 0]]), ("cat", "dog", "emu"))
+    files.write(folder / "confusion_matrix.csv", matrix._csv())
+    words = Page(report.write(folder).read_text(encoding="utf-8")).words
+    assert "cat 4 0.250 dog (2) dog 0 0.000 never another emu 4 0.000 dog (2)" in re.sub(r"\s+", " ", words)
+
+
+def test_the_report_is_written_into_the_folder(folder: Path) -> None:
+    """The path that is returned is `report.html` beside what it reports on."""
+    assert report.write(folder) == folder / "report.html"
+
+
 @pytest.mark.parametrize("name", ["run.json", "history.json", "confusion_matrix.csv", "loss_plot.png"])
 def test_a_folder_without_a_run_is_refused(folder: Path, name: str) -> None:
     """Where a part of the run is missing, no report is written."""
     (folder / name).unlink()
-    with pytest.raises(ContractError, match=f"expected a finished run in .*{name}"):
+    with pytest.raises(ContractError, match=f"^run folder: expected a finished run in .* FileNotFoundError: .*{name}"):
         report.write(folder)
     assert not (folder / report.FILE_NAME).exists()
 

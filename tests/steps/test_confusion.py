@@ -26,7 +26,17 @@ def test_counts_are_by_true_row_and_predicted_column(pairs: list[tuple[int, int]
 def test_a_class_that_never_occurs_has_its_row_and_column() -> None:
     """The matrix has all classes, also those without an image."""
     labels = Labels(np.array([0, 0]), np.array([0, 0]), ("a", "b", "c"))
-    assert confusion_matrix(labels).counts.tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
+    matrix = confusion_matrix(labels)
+    assert matrix.counts.tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert matrix.counts.dtype == np.int64
+    assert matrix.class_names == ("a", "b", "c")
+
+
+def test_the_matrix_is_written_and_drawn() -> None:
+    """The step's artifacts are a CSV and a PNG."""
+    artifacts = ConfusionMatrix(np.array([[3, 1], [0, 2]]), ("cat", "dog")).artifacts()
+    beginnings = {name: bytes(content)[:4] for name, content in artifacts.items()}  # type: ignore[arg-type]
+    assert beginnings == {"matrix": b"true", "matrix_plot": b"\x89PNG"}
 
 
 @pytest.mark.parametrize("classes", [2, 37])
@@ -41,7 +51,8 @@ def test_it_works_on_labels_of_another_pipeline(classes: int) -> None:
 
 
 def test_the_csv_says_what_rows_and_columns_are() -> None:
-    """The file has a header of predicted names and a row for each true name."""
+    """The file has a header of predicted names and a row for each true name, each ended as on Linux."""
     matrix = ConfusionMatrix(np.array([[3, 1], [0, 2]]), ("cat, old", "dog"))
     rows = list(csv.reader(io.StringIO(str(matrix.artifacts()["matrix"], "utf-8"))))  # type: ignore[arg-type]
+    assert b"\r" not in matrix.artifacts()["matrix"]
     assert rows == [["true \\ predicted", "cat, old", "dog"], ["cat, old", "3", "1"], ["dog", "0", "2"]]

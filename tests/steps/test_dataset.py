@@ -75,7 +75,7 @@ def test_there_are_as_many_training_images_as_said() -> None:
 def test_the_classes_have_the_tutorials_names() -> None:
     """The ten classes are called what the tutorial calls them, in the order of their labels."""
     names = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
-    assert dataset.CLASS_NAMES == tuple(names.split(", "))
+    assert tuple(names.split(", ")) == dataset.CLASS_NAMES
 
 
 @pytest.mark.parametrize(("name", "size"), [("train", 3), ("test", 2)])

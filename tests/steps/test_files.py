@@ -32,6 +32,12 @@ def test_canonical_json_is_read_back_unchanged(value: object) -> None:
     assert json.loads(files.canonical_json(value)) == value
 
 
+def test_canonical_json_can_be_read_by_people() -> None:
+    """Each value has its line, indented by two spaces, and letters of any script are themselves."""
+    expected = '{\n  "a": [\n    1\n  ],\n  "b": "é"\n}\n'
+    assert files.canonical_json({"b": "é", "a": [1]}).decode() == expected
+
+
 @given(value=st.dictionaries(st.text(), st.integers(), min_size=2))
 def test_canonical_json_does_not_depend_on_the_order_of_keys(value: dict[str, int]) -> None:
     """Two mappings with equal items have equal bytes."""
@@ -47,8 +53,8 @@ def test_canonical_json_refuses_what_json_cannot_express(value: float) -> None:
 
 def test_write_makes_the_folders_and_the_file(tmp_path: Path) -> None:
     """A file is written with all its bytes, in folders that did not exist."""
-    files.write(tmp_path / "a" / "b", b"content")
-    assert (tmp_path / "a" / "b").read_bytes() == b"content"
+    files.write(tmp_path / "a" / "b" / "c", b"content")
+    assert (tmp_path / "a" / "b" / "c").read_bytes() == b"content"
 
 
 def test_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -56,6 +62,25 @@ def test_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     files.write(tmp_path / "a", b"old")
     files.write(tmp_path / "a", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"new")]
+
+
+def test_a_file_is_hidden_and_beside_its_place_until_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While bytes are on their way to the disk, the folder holds but a hidden file, named after the one to come."""
+    seen: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.extend(path.name for path in tmp_path.iterdir()))
+    files.write(tmp_path / "a", b"content")
+    assert len(seen) == 1
+    assert seen[0].startswith(".a.")
+
+
+def test_bytes_are_on_the_disk_before_the_file_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power failure leaves no empty file: what is synchronised is the whole content."""
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    files.write(tmp_path / "a", b"content")
+    assert sizes == [len(b"content")]
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +117,7 @@ def test_artifacts_go_where_they_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["history"], ["history", "labels", "model"]], ids=["missing", "extra"])
 def test_artifacts_and_paths_must_match(tmp_path: Path, names: list[str]) -> None:
     """A path too few or too many is an error, and nothing is written."""
-    with pytest.raises(TypeError, match="expected one for each of"):
+    with pytest.raises(TypeError, match=r"^paths: expected one for each of \['history', 'labels'\], got \['history'"):
         files.write_artifacts(Result(), **{name: str(tmp_path / name) for name in names})
     assert list(tmp_path.iterdir()) == []
 

@@ -76,6 +76,13 @@ def test_a_bad_labels_folder_is_refused(tmp_path: Path, name: str, content: byte
         Labels.read(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["cat\n", "c\rat", " ", ""], ids=repr)
+def test_names_that_are_not_one_line_are_refused(name: str) -> None:
+    """A name that would not be read back as it was is refused."""
+    with pytest.raises(ContractError, match="^class names: expected distinct names, each one line and not blank, got "):
+        Labels(np.array([0]), np.array([0]), (name, "dog"))
+
+
 @pytest.mark.parametrize(
     "true",
     [np.array([0.0, 1.0]), np.array([[0], [1]]), np.array([], np.int64)],

@@ -5,6 +5,7 @@ import io
 import os
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.image
@@ -13,15 +14,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from fmnist.steps import plots
 
 HISTORY = {
-    "loss": [0.5, 0.4],
-    "accuracy": [0.8, 0.9],
-    "val_loss": [0.6, 0.55],
-    "val_accuracy": [0.7, 0.75],
+    "loss": [0.5, 0.4, 0.3],
+    "accuracy": [0.7, 0.8, 0.9],
+    "val_loss": [0.6, 0.55, 0.5],
+    "val_accuracy": [0.65, 0.7, 0.75],
 }
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that a test saves, in order, to look at what they hold."""
+    kept: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        kept.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return kept
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -29,14 +45,42 @@ def pixels(png: bytes) -> np.ndarray:
     return matplotlib.image.imread(io.BytesIO(png))
 
 
-def test_the_loss_plot_shows_both_curves_twice() -> None:
+def test_the_loss_plot_shows_both_curves_twice(figures: list[Figure]) -> None:
     """Training and validation are drawn in their colours, in the left and in the right half."""
     picture = pixels(plots.loss_png(HISTORY))
+    left, right = figures[0].axes
     assert picture.shape == (400, 1000, 4)
+    assert left.get_position().x1 < right.get_position().x0
     for colour in (plots.TRAINING_COLOUR, plots.VALIDATION_COLOUR):
         close = np.abs(picture[..., :3] - mpl.colors.to_rgb(colour)).max(axis=-1) < 0.02
         assert close[:, :500].sum() > 100
         assert close[:, 500:].sum() > 100
+
+
+def test_the_curves_are_named_and_start_at_epoch_1(figures: list[Figure]) -> None:
+    """Each half has a title, named axes, whole epochs, and a legend for its two curves, which differ in dashes too."""
+    plots.loss_png(HISTORY)
+    for axes, metric in zip(figures[0].axes, ("loss", "accuracy"), strict=True):
+        assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == (metric.capitalize(), "epoch", metric)
+        assert [tick for tick in axes.get_xticks() if 1 <= tick <= 3] == [1, 2, 3]
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == ["training", "validation"]
+        training, validation = axes.lines
+        assert (training.get_color(), training.get_linestyle()) == (plots.TRAINING_COLOUR, "-")
+        assert (validation.get_color(), validation.get_linestyle()) == (plots.VALIDATION_COLOUR, "--")
+        for line, name in ((training, metric), (validation, f"val_{metric}")):
+            assert np.array_equal(np.asarray(line.get_data()), ([1, 2, 3], HISTORY[name]))
+        assert all(line.get_visible() and line.get_alpha() == 0.3 for line in axes.get_xgridlines())
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(30, "o"), (31, "None")])
+def test_epochs_are_marked_while_they_are_few(figures: list[Figure], epochs: int, marker: str) -> None:
+    """Up to 30 epochs each has a small mark, which one epoch needs to be seen at all; more would blur."""
+    plots.loss_png({name: [0.5] * epochs for name in HISTORY})
+    lines = [line for axes in figures[0].axes for line in axes.lines]
+    assert {line.get_marker() for line in lines} == {marker}
+    assert all(line.get_markersize() == 4 for line in lines if marker == "o")
 
 
 def test_the_users_settings_do_not_change_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,11 +117,30 @@ def test_the_page_has_the_numbers_and_a_text_for_the_picture() -> None:
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             if tag == "img":
-                assert "After the last of 2 epochs: loss 0.4000, accuracy 0.9000" in str(dict(attrs)["alt"])
+                assert dict(attrs)["alt"] == (
+                    "Line plots of loss and accuracy by epoch. After the last of 3 epochs: "
+                    "loss 0.3000, accuracy 0.9000, val_loss 0.5000, val_accuracy 0.7500."
+                )
 
     Reader().feed(plots.loss_html(HISTORY).decode())
-    assert "epoch|loss|accuracy|val_loss|val_accuracy" in "|".join(filter(None, cells))
-    assert "2|0.4000|0.9000|0.5500|0.7500" in "|".join(filter(None, cells))
+    assert "|".join(filter(None, cells)).endswith(
+        "|epoch|loss|accuracy|val_loss|val_accuracy"
+        "|1|0.5000|0.7000|0.6000|0.6500|2|0.4000|0.8000|0.5500|0.7000|3|0.3000|0.9000|0.5000|0.7500"
+    )
+
+
+def test_the_rows_of_the_table_are_well_formed() -> None:
+    """Each row is closed, and its epoch is the row's header for a screen reader."""
+    page = plots.loss_html({name: [0.5, 0.25] for name in HISTORY}).decode()
+    cells = "<td>0.5000</td>" * 4
+    assert f'<tbody>\n<tr><th scope="row">1</th>{cells}</tr>\n<tr><th scope="row">2</th>' in page
+    assert '<th scope="col">epoch</th><th scope="col">loss</th><th scope="col">accuracy</th>' in page
+
+
+def test_a_history_with_a_gap_is_refused() -> None:
+    """The table would leave out what one metric has and another has not."""
+    with pytest.raises(ValueError, match="shorter than argument"):
+        plots.loss_html(HISTORY | {"accuracy": [0.7], "val_accuracy": [0.65]})
 
 
 @pytest.mark.parametrize(("true", "predicted"), list(np.ndindex(2, 2)))
@@ -99,6 +162,61 @@ def test_the_axes_are_named() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted label", "true label")
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["cat", "dog"]
+
+
+def test_the_matrix_says_what_it_shows(figures: list[Figure]) -> None:
+    """Matrix, shades and classes are named; a dollar sign in a name is one, not the start of a formula."""
+    plots.confusion_png(np.array([[3, 1, 0], [2, 2, 0], [0, 0, 0]]), ("cat", "dog", "$x$"))
+    axes, bar = figures[0].axes
+    assert axes.get_title() == "Confusion matrix"
+    assert bar.get_ylabel() == "share of the true class"
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["cat", "dog", r"\$x\$"]
+    for label in axes.get_xticklabels():
+        assert (label.get_rotation(), label.get_rotation_mode()) == (45, "anchor")
+        assert label.get_horizontalalignment() == "right"
+
+
+def test_each_field_has_its_count_and_the_shade_of_its_share(figures: list[Figure]) -> None:
+    """Counts stand in the middle of their fields, white on dark and black on light; shades are shares of a row."""
+    plots.confusion_png(np.array([[6, 2, 0], [2, 2, 0], [0, 0, 0]]), ("cat", "dog", "emu"))
+    axes = figures[0].axes[0]
+    shares = np.array([[0.75, 0.25, 0], [0.5, 0.5, 0], [0, 0, 0]])
+    assert np.array_equal(np.asarray(axes.images[0].get_array()), shares)
+    fields = {text.get_position(): text for text in axes.texts}
+    expected = {(0, 0): "6", (1, 0): "2", (0, 1): "2", (1, 1): "2"} | {(i, 2): "0" for i in range(3)}
+    assert {place: text.get_text() for place, text in fields.items()} == expected | {(2, 0): "0", (2, 1): "0"}
+    assert {place for place, text in fields.items() if text.get_color() == "white"} == {(0, 0)}
+    assert {text.get_color() for text in fields.values()} == {"white", "black"}
+    assert {text.get_horizontalalignment() for text in fields.values()} == {"center"}
+    assert {text.get_verticalalignment() for text in fields.values()} == {"center"}
+
+
+def test_shades_mean_the_same_in_each_picture(figures: list[Figure]) -> None:
+    """White is none and dark is all, also where no field is either; the bar says so."""
+    plots.confusion_png(np.ones((2, 2), np.int64), ("cat", "dog"))
+    axes, bar = figures[0].axes
+    (image,) = axes.images
+    assert (image.get_clim(), image.get_cmap().name) == ((0, 1), "Blues")
+    assert image.colorbar is not None
+    assert image.colorbar.ax is bar
+
+
+@pytest.mark.parametrize(("classes", "shape"), [(2, (370, 450, 4)), (10, (850, 930, 4))])
+def test_the_picture_grows_with_the_classes(classes: int, shape: tuple[int, int, int]) -> None:
+    """A field is as large in a matrix of many classes as in one of few."""
+    assert pixels(plots.confusion_png(np.eye(classes, dtype=np.int64), "abcdefghij"[:classes])).shape == shape
+
+
+def test_long_names_are_not_cut_off(figures: list[Figure]) -> None:
+    """All of each name is inside the picture."""
+    picture = pixels(plots.confusion_png(np.eye(2, dtype=np.int64), ("a name of some length", "b" * 30)))
+    for text in figures[0].findobj(Text):
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= picture.shape[1]
+        assert box.y1 <= picture.shape[0]
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")

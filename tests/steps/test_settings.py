@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.settings import Settings
 
@@ -58,15 +59,54 @@ def test_an_unknown_parameter_is_refused_with_the_nearest(name: str, near: str) 
         Settings.parse({name: 1})
 
 
+def test_an_unknown_parameter_near_to_none_lists_all() -> None:
+    """Where no name is near, none is suggested; all are listed in any case."""
+    listed = "compile_optimizer, epochs, validation_split, seed"
+    with pytest.raises(SettingsError, match=f"^parameter: expected one of {listed}, got 'zzz'[.]$"):
+        Settings.parse({"zzz": 1})
+
+
+def test_the_name_of_an_optimizer_is_not_read_as_a_number() -> None:
+    """An optimizer is text, also where the text could be JSON."""
+    with pytest.raises(SettingsError, match="got '7'"):
+        Settings.parse({"compile_optimizer": "7"})
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_the_smallest_and_the_largest_values_are_taken(seed: int) -> None:
+    """The limits belong to what is allowed."""
+    assert vars(Settings(epochs=1, seed=seed)).items() >= {"epochs": 1, "seed": seed}.items()
+
+
 @given(epochs=st.integers(min_value=1), seed=st.integers(0, 2**31 - 1))
 def test_numbers_may_be_text(epochs: int, seed: int) -> None:
     """A number written as text is the number."""
     assert Settings.parse({"epochs": str(epochs), "seed": str(seed)}) == Settings(epochs=epochs, seed=seed)
 
 
+@pytest.mark.parametrize(("split", "n", "trained_on"), [(0.05, 60_000, 57_000), (0.5, 3, 1), (0.5, 2, 1), (0.3, 4, 2)])
+def test_the_training_part_is_rounded_down(split: float, n: int, trained_on: int) -> None:
+    """What cannot be divided evenly goes to validation."""
+    assert Settings(validation_split=split).split_at(n) == trained_on
+
+
+def test_the_case_of_an_optimizers_name_does_not_count() -> None:
+    """Two spellings of a name are equal settings."""
+    assert Settings("Adam") == Settings("adam")
+
+
+def test_an_empty_part_is_named() -> None:
+    """The error says how many images each part would have."""
+    with pytest.raises(SettingsError, match="got 1e-300, which trains on 60000 and validates on 0"):
+        Settings(validation_split=1e-300)
+    with pytest.raises(SettingsError, match="of 1 images on each side, got 0.05, which trains on 0 and validates on 1"):
+        Settings().split_at(1)
+
+
 @given(n=st.integers(2, 100_000), split=st.floats(0.01, 0.99))
 def test_the_split_is_keras_own(n: int, split: float) -> None:
     """The training part has as many images as Keras' own splitting leaves."""
+    tensorflow()
     from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 
     settings = Settings(validation_split=split)

@@ -84,7 +84,13 @@ def trackable(name: str, few: Split) -> Split:
     return Split(few.images[:n], few.labels[:n])
 
 
-@pytest.mark.parametrize("name", [name for name in optimizers.OPTIMIZERS if name != "adafactor"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in optimizers.OPTIMIZERS if name != "adafactor"),
+        pytest.param('{"class_name": "Adam", "config": {"use_ema": true}}', id="averaged adam"),
+    ],
+)
 def test_the_engine_tracks_keras(name: str, few: Split) -> None:
     """From equal weights and equal batches the engine comes to the weights and history of `train_on_batch`."""
     settings, data = Settings(compile_optimizer=name, epochs=3, seed=1), trackable(name, few)

@@ -1,0 +1,35 @@
+"""Print the score of a finished ``mutmut run``, module by module, and exit with 1 if it is below 90 %."""
+
+import subprocess
+import sys
+from collections import Counter
+
+#: The smallest share of mutants that the tests must kill.
+TARGET = 0.9
+
+
+def results() -> dict[str, Counter[str]]:
+    """Return how many mutants ended how ("killed", "survived", ...), by module."""
+    command = ["mutmut", "results", "--all", "true"]
+    counts: dict[str, Counter[str]] = {}
+    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+        mutant, _, status = line.strip().rpartition(": ")
+        counts.setdefault(mutant.rpartition(".")[0], Counter())[status] += 1
+    return counts
+
+
+def main() -> int:
+    """Write a line for each module and one for all; a timeout is a kill: such a mutant never ends."""
+    counts = results()
+    score = 0.0
+    sys.stdout.write(f"{'module':<30}{'mutants':>9}{'killed':>9}{'timeout':>9}{'other':>9}{'score':>9}\n")
+    for module, row in (counts | {"all": sum(counts.values(), Counter[str]())}).items():
+        killed, timeout, mutants = row["killed"], row["timeout"], row.total()
+        score = (killed + timeout) / max(mutants, 1)
+        other = mutants - killed - timeout
+        sys.stdout.write(f"{module:<30}{mutants:>9}{killed:>9}{timeout:>9}{other:>9}{score:>9.1%}\n")
+    return int(score < TARGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

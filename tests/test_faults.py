@@ -1,0 +1,176 @@
+"""Tests of the catalogue of faults, and of the program that plants them, on a tiny project."""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import helpers
+import pytest
+from click.testing import CliRunner, Result
+from faults import plant
+
+ROOT = Path(__file__).parents[1]
+FAULTS = plant.read(plant.CATALOGUE)
+
+TEST = "tests/test_double.py::test_double"
+
+#: An entry of a catalogue; the tests of the tiny project catch it.
+ENTRY = {"id": "tripled", "title": "triples", "file": "fmnist/__init__.py", "old": "2 * n", "new": "3 * n"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A package of the same name with one function and its test, and one that no test calls."""
+    content = {
+        "fmnist/__init__.py": "def double(n):\n    return 2 * n\n\n\ndef half(n):\n    return n / 2\n",
+        "tests/test_double.py": "import fmnist\n\ndef test_double():\n    assert fmnist.double(2) == 4\n",
+        "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-ra'\n",
+    }
+    for name, text in content.items():
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "project"
+
+
+def fault(test: str = TEST, **changes: str) -> plant.Fault:
+    """Return the entry with `changes`."""
+    return plant.Fault(**(ENTRY | changes), tests=(test,))
+
+
+def outcome(project: Path, test: str = TEST, **changes: str) -> plant.Outcome:
+    """Plant the entry with `changes` in the tiny project."""
+    return asyncio.run(plant.plant(project, fault(test, **changes)))
+
+
+def arguments(project: Path, **changes: str) -> list[str]:
+    """Write a catalogue of the entry with `changes`, and return how to plant it in the tiny project."""
+    path = project.parent / "catalogue.toml"
+    entry = (ENTRY | changes).items()
+    path.write_text("[[fault]]\n" + "".join(f"{name} = '{value}'\n" for name, value in entry) + f"tests = ['{TEST}']\n")
+    return ["--root", str(project), "--catalogue", str(path), "--jobs", "1"]
+
+
+def invoke(*arguments: str) -> Result:
+    """Call the program."""
+    return CliRunner().invoke(plant.main, arguments)
+
+
+def test_there_are_faults_enough() -> None:
+    """The catalogue has at least 40 faults, and no two of one name or of one edit."""
+    assert len(FAULTS) >= 40
+    assert len({fault.id for fault in FAULTS}) == len(FAULTS)
+    assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.id))
+def test_every_fault_applies(fault: plant.Fault) -> None:
+    """The edit changes today's code, in a part that is copied, and the tests named are there."""
+    assert fault.edited(ROOT) != (ROOT / fault.file).read_text()
+    assert Path(fault.file).parts[0] in plant.PARTS
+    for test in fault.tests:
+        file, _, name = test.partition("::")
+        assert f"def {name.partition('[')[0]}" in (ROOT / file).read_text()
+
+
+def test_a_caught_fault_names_the_test(project: Path) -> None:
+    """Where the test fails the table names it, the score is full, and the code is as it was."""
+    before = helpers.contents(project)
+    result = invoke(*arguments(project))
+    assert result.exit_code == 0
+    assert TEST in result.stdout
+    assert result.stdout.splitlines()[-1] == "1 of 1 faults caught"
+    assert helpers.contents(project) == before
+
+
+def test_a_missed_fault_fails(project: Path) -> None:
+    """Where all tests pass the fault counts as missed, and the program fails."""
+    result = invoke(*arguments(project, old="n / 2", new="n / 3"))
+    assert result.exit_code == 1
+    assert "MISSED" in result.stdout
+    assert result.stdout.splitlines()[-1] == "0 of 1 faults caught"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("4 * n", "3 * n"), ("n", "m"), ("2 * n", "2 * n")], ids=["not there", "many times", "no change"]
+)
+def test_an_edit_that_does_not_apply_is_an_error(project: Path, old: str, new: str) -> None:
+    """An entry that the code has left behind is no catch: it fails, and says so."""
+    result = invoke(*arguments(project, old=old, new=new))
+    assert result.exit_code == 1
+    assert "ERROR: the edit does not apply: its old text occurs" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("test", "new"),
+    [("tests/test_double.py::test_nothing", "3 * n"), ("tests/test_none.py", "3 * n"), (TEST, "3 * (n")],
+    ids=["no such test", "no such file", "not collected"],
+)
+def test_tests_that_cannot_run_catch_nothing(project: Path, test: str, new: str) -> None:
+    """A test that does not exist or cannot be collected is an error, not a catch."""
+    found = outcome(project, test, new=new)
+    assert found.caught_by is None
+    assert str(found).startswith("ERROR: pytest ended with exit code")
+
+
+def test_a_fixture_that_fails_catches(project: Path) -> None:
+    """A fault that shows in a test's fixture is caught by that test."""
+    (project / "tests" / "test_double.py").write_text(
+        "import fmnist, pytest\n\n@pytest.fixture\ndef four():\n    assert fmnist.double(2) == 4\n\n"
+        "def test_double(four):\n    pass\n"
+    )
+    assert outcome(project).caught_by == TEST
+
+
+def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
+    """Where a test fails on the code as it is, no fault is planted."""
+    (project / "fmnist" / "__init__.py").write_text("def double(n):\n    return 5 + 2 * n\n")
+    result = invoke(*arguments(project))
+    assert result.exit_code == 1
+    assert f"without any fault, a test fails: {TEST}" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_package_from_elsewhere_is_not_tested(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python would take the installed package and not the copy, the program fails."""
+    monkeypatch.setattr(plant, "PARTS", ("tests", "pyproject.toml"))
+    result = invoke(*arguments(project))
+    assert result.exit_code == 1
+    assert "expected to test the package in" in result.stderr
+
+
+def test_an_endless_test_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that makes a test run for ever is told, and the test is ended."""
+    monkeypatch.setattr(plant, "TIMEOUT", 3.0)
+    assert str(outcome(project, new="[n for _ in iter(int, 1)]")) == "ERROR: the tests took longer than 3 s"
+
+
+def test_ctrl_c_ends_the_tests(project: Path) -> None:
+    """An interrupted program leaves no process behind."""
+    alive = project / "alive"
+    os.mkfifo(alive)
+    (project / "tests" / "test_double.py").write_text(
+        f"import time\n\ndef test_double():\n    with open({str(alive)!r}, 'w'):\n        time.sleep(600)\n"
+    )
+    command = [sys.executable, plant.__file__, *arguments(project)]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=helpers.clean_environment()) as process,
+        alive.open("rb") as held_open,  # as soon as the test runs
+    ):
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate()
+        ended, _, _ = select.select([held_open], [], [], 10)
+    assert ended
+    assert process.returncode == 1
+    assert messages.endswith("Aborted!\n")
+
+
+def test_an_unknown_id_is_bad_usage(project: Path) -> None:
+    """Only faults of the catalogue can be asked for."""
+    result = invoke(*arguments(project), "quadrupled")
+    assert result.exit_code == 2
+    assert "got quadrupled" in result.stderr
