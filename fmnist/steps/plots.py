@@ -116,13 +116,11 @@ def _write_counts(axes: Any, counts: NDArray[np.int64], shares: NDArray[np.float
 
 def _png(size: tuple[float, float], draw: Callable[[Any], None]) -> bytes:
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     out = io.BytesIO()
     with mpl.rc_context(mpl.rcParamsDefault):
         figure = Figure(figsize=size, dpi=100, layout="constrained")
-        FigureCanvasAgg(figure)
         draw(figure)
         figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
