@@ -98,6 +98,40 @@ def test_ranks_decide_from_39_seeds_on() -> None:
     assert not verdict.judge(0.8, SPREAD[:39]).plausible
 
 
+def test_the_verdict_holds_what_it_rests_on() -> None:
+    """Mean, deviation, interval and p are those of the seeds, and the margin is the one that was asked for."""
+    accuracies = [0.88, 0.89, 0.90]
+    judged = verdict.judge(0.87, accuracies, margin=0.03)
+    assert (judged.published, judged.n, judged.margin) == (0.87, 3, 0.03)
+    assert (judged.mean, judged.deviation) == (pytest.approx(0.89), pytest.approx(0.01))
+    assert judged.interval == verdict.prediction_interval(accuracies)
+    assert judged.p_equivalence == verdict.equivalence(0.87, accuracies, 0.03)
+    assert (judged.plausible, judged.p_rank) == (True, None)
+    assert not judged.equivalent
+    assert verdict.judge(0.87, accuracies, margin=0.1).equivalent
+    assert verdict.judge(0.87, accuracies).margin == 0.015
+
+
+def test_with_ranks_the_interval_does_not_decide() -> None:
+    """A long tail takes the interval past a figure that no seed came near: the ranks call it implausible."""
+    accuracies = [0.88] * 58 + [0.5, 0.5]
+    judged = verdict.judge(0.95, accuracies)
+    assert judged.interval[0] < 0.95 < judged.interval[1]
+    assert judged.p_rank == pytest.approx(2 / 61)
+    assert not judged.plausible
+
+
+def test_all_right_and_all_wrong_are_accuracies() -> None:
+    """Accuracies of exactly 0 and 1 can be judged."""
+    assert verdict.judge(1, [0, 1]).mean == 0.5
+
+
+def test_the_sampling_error_is_that_of_a_share() -> None:
+    """Of 10,000 images, 88 % are counted with a standard error of a third of a percent."""
+    assert verdict.sampling_error(0.88, 10_000) == pytest.approx(0.00325, abs=1e-5)
+    assert verdict.sampling_error(0.5, 100) == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize("accuracies", [[], [math.nan], [1.5], [-0.1]], ids=["none", "nan", "above", "below"])
 def test_what_is_no_accuracy_is_refused(accuracies: list[float]) -> None:
     """Without accuracies, or with one outside [0, 1], there is no verdict."""
