@@ -27,6 +27,12 @@ def test_equal_accuracies_are_equivalent_or_not() -> None:
     assert verdict.equivalence(0.90, [0.87] * 3, 0.015) == 1
 
 
+def test_one_accuracy_is_never_equivalent() -> None:
+    """Without a spread to compare with, the p is as large as a p can be, and the prediction interval has no end."""
+    assert verdict.equivalence(0.88, [0.88], 0.015) == 1
+    assert verdict.prediction_interval([0.88]) == (-math.inf, math.inf)
+
+
 def normal(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     """Draw accuracies with the spread of the experiment."""
     return rng.normal(0.88, 0.0046, n)
