@@ -14,6 +14,10 @@ import pytest
 from fmnist.steps.determinism import SWITCHES
 
 
+#: Starts a program that Ctrl-C ends, also where these tests run in the background of a shell, which ignores it.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
+
+
 def digest(network: Any) -> str:
     """Return one SHA-256 for all weights of a network."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights())).hexdigest()

@@ -48,7 +48,7 @@ def environment(**changes: str) -> Mapping[str, str]:
 def start(*arguments: str, **changes: str) -> subprocess.Popen[str]:
     """Start `fmnist run` in a process group of its own, its messages in a pipe."""
     return subprocess.Popen(
-        [FMNIST, "run", *arguments],
+        [*helpers.INTERRUPTIBLE, FMNIST, "run", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

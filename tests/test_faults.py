@@ -156,7 +156,7 @@ def test_ctrl_c_ends_the_tests(project: Path) -> None:
     (project / "tests" / "test_double.py").write_text(
         f"import time\n\ndef test_double():\n    with open({str(alive)!r}, 'w'):\n        time.sleep(600)\n"
     )
-    command = [sys.executable, plant.__file__, *arguments(project)]
+    command = [*helpers.INTERRUPTIBLE, sys.executable, plant.__file__, *arguments(project)]
     with (
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=helpers.clean_environment()) as process,
         alive.open("rb") as held_open,  # as soon as the test runs
