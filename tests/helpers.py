@@ -13,7 +13,6 @@ import pytest
 
 from fmnist.steps.determinism import SWITCHES
 
-
 #: Starts a program that Ctrl-C ends, also where these tests run in the background of a shell, which ignores it.
 INTERRUPTIBLE = ("env", "--default-signal=INT")
 
