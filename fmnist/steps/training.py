@@ -15,7 +15,7 @@ from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import TrainingError
 from fmnist.steps.settings import Settings
 
-__all__ = ["BATCH_SIZE", "METRICS", "Training", "epoch_order", "scale", "train"]
+__all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "scale", "train"]
 
 BATCH_SIZE = 32
 
@@ -77,19 +77,60 @@ def train(
     TrainingError
         If the loss stops being finite.
     """
-    at = settings.split_at(len(data))
-    network = model.build(settings.seed)
-    optimizer = optimizers.build(settings.compile_optimizer)
-    run_epoch = compile_epoch(network, optimizer, data, at)
-    history: dict[str, list[float]] = {name: [] for name in METRICS}
-    for epoch in range(settings.epochs):
-        metrics = run_epoch(epoch_order(settings.seed, epoch, at))
-        _check_finite(metrics, epoch + 1)
-        for name, value in metrics.items():
-            history[name].append(value)
-        on_epoch(epoch + 1, settings.epochs, metrics)
-    optimizer.finalize_variable_values(network.trainable_variables)
-    return Training(network, history)
+    return Trainer(settings, data).train(settings.seed, on_epoch)
+
+
+class Trainer:
+    """Trains the network from one seed after another, with a program that is compiled once.
+
+    Parameters
+    ----------
+    settings : Settings
+        All but the seed.
+    data : Split
+        As for `train`.
+
+    Raises
+    ------
+    SettingsError
+        If the validation split leaves a part of `data` empty.
+    """
+
+    def __init__(self, settings: Settings, data: Split) -> None:
+        self._settings, self._at = settings, settings.split_at(len(data))
+        self._network, self._optimizer = self._fresh(settings.seed)
+        self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at)
+
+    def train(self, seed: int, on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch) -> Training:
+        """Do what `train` does for `seed`, bit for bit; the model is the same object each time, trained anew.
+
+        Raises
+        ------
+        TrainingError
+            If the loss stops being finite.
+        """
+        network, epochs = self._reset(seed), self._settings.epochs
+        history: dict[str, list[float]] = {name: [] for name in METRICS}
+        for epoch in range(epochs):
+            metrics = self._run_epoch(epoch_order(seed, epoch, self._at))
+            _check_finite(metrics, epoch + 1)
+            for name, value in metrics.items():
+                history[name].append(value)
+            on_epoch(epoch + 1, epochs, metrics)
+        self._optimizer.finalize_variable_values(network.trainable_variables)
+        return Training(network, history)
+
+    def _fresh(self, seed: int) -> tuple[Any, Any]:
+        """Return an untrained network and its optimizer, whose state may start from the network's weights."""
+        network, optimizer = model.build(seed), optimizers.build(self._settings.compile_optimizer)
+        optimizer.build(network.trainable_variables)
+        return network, optimizer
+
+    def _reset(self, seed: int) -> Any:
+        for ours, fresh in zip((self._network, self._optimizer), self._fresh(seed), strict=True):
+            for variable, value in zip(ours.variables, fresh.variables, strict=True):
+                variable.assign(value)
+        return self._network
 
 
 def _check_finite(metrics: Mapping[str, float], epoch: int) -> None:
@@ -126,7 +167,7 @@ def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callabl
     network : keras.Model
         Its variables are trained in place.
     optimizer : keras.optimizers.Optimizer
-        Not yet built.
+        Built for the network.
     data : Split
         The first `at` images are trained on, in batches of `BATCH_SIZE`, the last of which may be smaller;
         the rest is the validation set.
@@ -135,7 +176,6 @@ def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callabl
     """
     tf = tensorflow()
     variables = network.trainable_variables
-    optimizer.build(variables)
     images, labels = tf.constant(data.images), tf.constant(data.labels, tf.int32)
     batches = math.ceil(at / BATCH_SIZE)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import helpers
@@ -127,6 +128,24 @@ def test_equal_settings_give_equal_bytes(few: Split, trained: training.Training)
     """A second training with the same settings gives the same artifacts, byte for byte."""
     again = training.train(Settings(epochs=3), few)
     assert again.artifacts() == trained.artifacts()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in optimizers.OPTIMIZERS if name != "adafactor"),
+        pytest.param('{"class_name": "Adam", "config": {"use_ema": true}}', id="averaged adam"),
+    ],
+)
+def test_a_seed_after_another_gives_the_same_bits(name: str, few: Split) -> None:
+    """Nothing of the seed before, in the weights or in the optimizer, reaches the next one."""
+    settings = Settings(compile_optimizer=name, epochs=2)
+    trainer = training.Trainer(settings, few)
+    trainer.train(0)
+    again = trainer.train(1)
+    alone = training.train(replace(settings, seed=1), few)
+    assert helpers.digest(again.model) == helpers.digest(alone.model)
+    assert again.history == alone.history
 
 
 def test_another_seed_gives_other_weights(few: Split, trained: training.Training) -> None:
