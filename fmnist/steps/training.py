@@ -102,14 +102,17 @@ class Trainer:
         self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at)
 
     def train(self, seed: int, on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch) -> Training:
-        """Do what `train` does for `seed`, bit for bit; the model is the same object each time, trained anew.
+        """Do what `train` does for `seed`, bit for bit.
 
         Raises
         ------
         TrainingError
             If the loss stops being finite.
         """
-        network, epochs = self._reset(seed), self._settings.epochs
+        network, optimizer = self._fresh(seed)
+        _copy(network, self._network)
+        _copy(optimizer, self._optimizer)
+        epochs = self._settings.epochs
         history: dict[str, list[float]] = {name: [] for name in METRICS}
         for epoch in range(epochs):
             metrics = self._run_epoch(epoch_order(seed, epoch, self._at))
@@ -117,7 +120,8 @@ class Trainer:
             for name, value in metrics.items():
                 history[name].append(value)
             on_epoch(epoch + 1, epochs, metrics)
-        self._optimizer.finalize_variable_values(network.trainable_variables)
+        self._optimizer.finalize_variable_values(self._network.trainable_variables)
+        _copy(self._network, network)
         return Training(network, history)
 
     def _fresh(self, seed: int) -> tuple[Any, Any]:
@@ -126,11 +130,11 @@ class Trainer:
         optimizer.build(network.trainable_variables)
         return network, optimizer
 
-    def _reset(self, seed: int) -> Any:
-        for ours, fresh in zip((self._network, self._optimizer), self._fresh(seed), strict=True):
-            for variable, value in zip(ours.variables, fresh.variables, strict=True):
-                variable.assign(value)
-        return self._network
+
+def _copy(source: Any, target: Any) -> None:
+    """Give the variables of a network or an optimizer the values of another's."""
+    for variable, value in zip(target.variables, source.variables, strict=True):
+        variable.assign(value)
 
 
 def _check_finite(metrics: Mapping[str, float], epoch: int) -> None:
