@@ -184,12 +184,16 @@ def _keep(cache: Path, file: DataFile, content: bytes) -> None:
 
 
 def _sources(report: Progress, *, offline: bool) -> dict[str, AbstractContextManager[_Read]]:
-    """Return the sources besides the cache by name, in the order to try them; each opens when entered."""
+    """Return the sources besides the cache by name, in the order to try them; each opens when entered.
+
+    Where FMNIST_MIRROR names a web folder with the compressed files, no other machine is asked.
+    """
     sources: dict[str, AbstractContextManager[_Read]] = {str(DEBIAN_FOLDER): _folder(DEBIAN_FOLDER, ".gz")}
-    if not offline:
-        sources |= {url: _mirror(url, report) for url in MIRRORS}
-        sources["apt-get"] = _package(report)
-    return sources
+    if offline:
+        return sources
+    if own := os.environ.get("FMNIST_MIRROR"):
+        return sources | {f"{own} (FMNIST_MIRROR)": _mirror(f"{own.rstrip('/')}/", report)}
+    return sources | {url: _mirror(url, report) for url in MIRRORS} | {"apt-get": _package(report)}
 
 
 @contextmanager

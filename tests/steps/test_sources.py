@@ -63,7 +63,7 @@ def send(request: http.server.BaseHTTPRequestHandler, status: int, body: bytes =
 
 def asked(request: http.server.BaseHTTPRequestHandler) -> str:
     """Return the name of the file that `request` asks for."""
-    return request.path.removeprefix("/").removesuffix(".gz")
+    return request.path.rpartition("/")[2].removesuffix(".gz")
 
 
 def good(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -112,8 +112,10 @@ def web_server(respond: Respond) -> Iterator[tuple[str, list[str]]]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,)).start()
-        yield f"http://127.0.0.1:{server.server_port}/", log
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", log
+        finally:
+            server.shutdown()
 
 
 @pytest.fixture
@@ -365,6 +367,21 @@ def test_progress_is_told(known: bool, cache: Path, serve: Serve) -> None:
     assert {total for _, _, total in told[:-1]} == {size if known else 0}
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[-1] == ("images", size, size)
+
+
+def test_a_mirror_of_ones_own_is_the_only_one_asked(
+    cache: Path, debian: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With FMNIST_MIRROR, as on a cluster without internet, no public mirror and no apt-get is tried."""
+    public = serve(good)
+    with web_server(good) as (url, log):
+        monkeypatch.setenv("FMNIST_MIRROR", f"{url}deep/fashion")
+        assert sources.find(FILES, cache) == CONTENT
+        assert log == ["/deep/fashion/images.gz", "/deep/fashion/labels.gz"]
+    with pytest.raises(DataError, match="FMNIST_MIRROR") as caught:
+        sources.find(FILES, cache.with_name("other"))
+    assert "apt-get" not in str(caught.value)
+    assert public == []
 
 
 def test_mirrors_are_https(monkeypatch: pytest.MonkeyPatch) -> None:
