@@ -1,15 +1,23 @@
 """The command line ``fmnist``: parse, call, print."""
 
 import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from fmnist.replication.conclusions import Conclusion
+    from fmnist.replication.results import Sample
+
 __all__ = ["main"]
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
+NOT_SHOWN, BAD_INPUT, FAILED, INTERRUPTED = 1, 2, 3, 130
 
 
 class _Group(click.Group):
@@ -45,27 +53,28 @@ def main() -> None:
     Try this:
       fmnist run                       run the whole pipeline here, on the real data
       fmnist run -p epochs=3 --seed 7  the same with other parameters
+      fmnist study --seeds 60          train many seeds: does the published accuracy replicate?
       fmnist compile                   write the file that Kubeflow takes
 
     Messages go to stderr, results to stdout.
 
     \b
     Exit codes:
-      0  done
+      0  done; of a study: its mean is equivalent to what was published
+      1  of a study: that is not shown
       2  bad usage or bad input
-      3  a step or a download failed
+      3  a step, a seed or a download failed
     """
 
 
-@main.command()
-@click.option(
+_program = click.option(
     "-f",
     "--file",
     "program",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Program file that holds the parameters.  [default: same.yaml here, if there is one]",
 )
-@click.option(
+_params = click.option(
     "-p",
     "--param",
     "params",
@@ -73,6 +82,11 @@ def main() -> None:
     multiple=True,
     help="Set a parameter: compile_optimizer, epochs, validation_split or seed. Repeat for more.",
 )
+
+
+@main.command()
+@_program
+@_params
 @click.option("--seed", metavar="N", help="Short for -p seed=N.")
 @click.option(
     "-o",
@@ -123,6 +137,100 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
     return values | ({} if seed is None else {"seed": seed})
 
 
+@main.command()
+@_program
+@_params
+@click.option("--seeds", type=click.IntRange(1), default=60, show_default=True, help="How many seeds to train.")
+@click.option("--first-seed", type=click.IntRange(0), help="The first of them.  [default: the parameter seed]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=lambda: len(os.sched_getaffinity(0)),
+    help="How many to train at once, each on a core and in 1 GiB.  [default: one a core]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the results; a study that was broken off there goes on.  [default: studies/<time>]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def study(  # noqa: PLR0913, PLR0917 - one for each option
+    program: Path | None,
+    params: tuple[str, ...],
+    seeds: int,
+    first_seed: int | None,
+    jobs: int,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    r"""Train and test many seeds, and say whether the published accuracy replicates.
+
+    Each seed gives what `fmnist run` gives with it, bit for bit, whatever the number of jobs. What is asked is fixed
+    at the start: in a folder that holds a study, the same command goes on with what is missing, and another is
+    refused. Choose seeds that were not looked at before.
+
+    \b
+    Examples:
+      fmnist study --seeds 60 --first-seed 1000
+      fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
+    """
+    from fmnist.display import Display
+    from fmnist.replication import conclusions
+    from fmnist.replication import study as studies
+    from fmnist.steps import determinism
+    from fmnist.steps.settings import Settings
+
+    if caveat := determinism.caveat():
+        click.echo(f"Warning: {caveat}", err=True)
+    settings = Settings.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
+    last = replace(settings, seed=settings.seed + seeds - 1)
+    folder = output or Path("studies", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    try:
+        with Display() as display:
+            sample = studies.execute(
+                settings,
+                range(settings.seed, last.seed + 1),
+                folder,
+                jobs,
+                on_seeds=display.on_seeds,
+                on_result=display.on_result,
+                on_progress=display.on_progress,
+            )
+    except KeyboardInterrupt as error:
+        raise _Failure(
+            f"interrupted; what is finished is kept, go on with the same command and -o {folder}.", INTERRUPTED
+        ) from error
+    drawn = conclusions.conclude(sample.parameters, sample.results)
+    if as_json:
+        click.echo(json.dumps([conclusion.as_json() for conclusion in drawn], indent=2))
+    else:
+        _print_study(sample, drawn, folder)
+    if not all(conclusion.verdict.equivalent for conclusion in drawn):
+        click.get_current_context().exit(NOT_SHOWN)
+
+
+def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) -> None:
+    from fmnist.replication import report
+
+    accuracies = [result.accuracy for result in sample.results]
+    rows = [("seeds", f"{len(accuracies)}, from {sample.results[0].seed} on")]
+    rows += [("mean", f"{fmean(accuracies):.4f}")]
+    rows += [("deviation", f"{stdev(accuracies):.4f}")] if len(accuracies) > 1 else []
+    rows += [("range", f"{min(accuracies):.4f} to {max(accuracies):.4f}")]
+    rows += [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}") for one in drawn]
+    rows += [("report", str(folder / report.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
+    _print_rows(rows)
+    for conclusion in drawn:
+        click.echo(conclusion.sentence)
+
+
+def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    for name, value in rows:
+        click.echo(f"{name:<10} {value}")
+
+
 def _print_summary(record: dict[str, Any], folder: Path) -> None:
     from fmnist.replication import published, report
     from fmnist.steps.files import ARTIFACT_FILES
@@ -131,8 +239,7 @@ def _print_summary(record: dict[str, Any], folder: Path) -> None:
     rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in published.matching(record["parameters"])]
     rows += [("report", str(folder / report.FILE_NAME))]
     rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
-    for name, value in rows:
-        click.echo(f"{name:<10} {value}")
+    _print_rows(rows)
 
 
 @main.command("compile")
@@ -160,9 +267,12 @@ def compile_command(output: Path | None, image: str | None) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="RUN_DIR")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
 def report(folder: Path) -> None:
-    """Write the report.html of a finished run again."""
+    """Write the report.html of a finished run or study again.
+
+    FOLDER is a RUN_DIR or a STUDY_DIR: what `fmnist run` or `fmnist study` left.
+    """
     from fmnist.replication import report as reports
 
     click.echo(reports.write(folder))
@@ -179,5 +289,5 @@ def data(*, offline: bool) -> None:
     from fmnist.display import Display
     from fmnist.steps import dataset
 
-    with Display(epochs=0) as display:
+    with Display() as display:
         click.echo(dataset.fetch(offline=offline, on_progress=display.on_progress))

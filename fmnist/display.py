@@ -1,8 +1,10 @@
-"""What a person sees while a pipeline runs: live bars in a terminal, plain lines elsewhere; all on stderr."""
+"""What a person sees while something runs: live bars in a terminal, plain lines elsewhere; all on stderr."""
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -11,22 +13,24 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+from fmnist.replication.results import Result
 
 __all__ = ["Display"]
 
 
 class Display(AbstractContextManager["Display"]):
-    """Shows downloads, steps and epochs; its methods are the callbacks of a run.
+    """Shows downloads, steps, epochs and seeds; its methods are the callbacks of a run and of a study.
 
     Parameters
     ----------
     epochs : int
-        How many epochs the train step has.
+        How many epochs the train step of a run has.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int = 0) -> None:
         self._console = Console(file=sys.stderr)  # this very stream: kfp's chatter is redirected
         self._epochs = epochs
+        self._seeds = self._trained = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._progress = Progress(
@@ -67,6 +71,22 @@ class Display(AbstractContextManager["Display"]):
                 self._line(f"train: epoch {number}/{of}: {metrics}")
             case StepFinished(step):
                 self._end(step)
+
+    def on_seeds(self, seeds: Sequence[int]) -> None:
+        """Show that `seeds` are to be trained."""
+        self._seeds = len(seeds)
+        self._start("seeds", self._seeds)
+
+    def on_result(self, result: Result) -> None:
+        """Show what a seed gave, how many are done, and how long the others will take."""
+        self._trained += 1
+        seconds = (time.monotonic() - self._started["seeds"]) * (self._seeds / self._trained - 1)
+        left = timedelta(seconds=round(seconds))
+        note = f"{self._trained}/{self._seeds}, seed {result.seed}: accuracy {result.accuracy:.4f}, about {left} left"
+        self._advance("seeds", self._trained, note)
+        self._line(f"seeds: {note}")
+        if self._trained == self._seeds:
+            self._end("seeds")
 
     def _start(self, name: str, total: int | None) -> None:
         self._started[name] = time.monotonic()

@@ -1,6 +1,7 @@
 """Tests of the command line: arguments, messages, exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fmnist import cli
-from fmnist.replication import runs
+from fmnist.replication import results, runs, study
+from fmnist.replication.results import Sample
 from fmnist.steps import dataset, determinism
 from fmnist.steps.errors import DataError, StepError
 from fmnist.steps.settings import Settings
@@ -44,7 +46,7 @@ def invoke(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["compile"], ["data"], ["report"]], ids=lambda c: " ".join(c) or "fmnist"
+    "command", [[], ["run"], ["study"], ["compile"], ["data"], ["report"]], ids=lambda c: " ".join(c) or "fmnist"
 )
 def test_help_teaches(command: list[str]) -> None:
     """Each command explains itself, and shows what to type."""
@@ -150,6 +152,117 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, here: Path) 
     assert isinstance(invoke("run").exception, ZeroDivisionError)
 
 
+def sample(*accuracies: float, epochs: int = 10) -> Sample:
+    """Return a study of seeds from 5 on."""
+    counts = [[1] * 10] * 10
+    found = [results.Result(5 + i, "", accuracy, 0.3, {}, counts, []) for i, accuracy in enumerate(accuracies)]
+    parameters = {"compile_optimizer": "adam", "epochs": epochs, "validation_split": 0.05}
+    return Sample(parameters, found, {}, is_study=True)
+
+
+@pytest.fixture
+def studied(monkeypatch: pytest.MonkeyPatch, here: Path) -> tuple[list[Sample], list[tuple[Any, ...]]]:
+    """A study's result, to be put in, and what would be studied: `test_study_end_to_end.py` does it."""
+    given: list[Sample] = [sample(0.868, 0.870, 0.881)]
+    calls: list[tuple[Any, ...]] = []
+
+    def execute(settings: Settings, seeds: range, folder: Path, jobs: int, **_: object) -> Sample:
+        calls.append((settings, seeds, folder, jobs))
+        return given[0]
+
+    monkeypatch.setattr(study, "execute", execute)
+    return given, calls
+
+
+Studied = tuple[list[Sample], list[tuple[Any, ...]]]
+
+
+def test_sixty_seeds_on_all_cores_are_studied_by_default(studied: Studied) -> None:
+    """Without options 60 seeds from 0 on are studied, one a core, into a folder of the time."""
+    invoke("study")
+    [(settings, seeds, folder, jobs)] = studied[1]
+    assert (settings, seeds, jobs) == (Settings(), range(60), len(os.sched_getaffinity(0)))
+    assert folder.parts[0] == "studies"
+
+
+def test_the_seeds_of_a_study_are_chosen(studied: Studied) -> None:
+    """Parameters, first seed, number of seeds, jobs and folder are taken over."""
+    invoke("study", "-p", "epochs=3", "--first-seed", "7", "--seeds", "4", "--jobs", "3", "-o", "x")
+    assert studied[1] == [(Settings(epochs=3, seed=7), range(7, 11), Path("x"), 3)]
+
+
+def test_a_study_prints_its_result(studied: Studied) -> None:
+    """The table says seeds, mean, deviation, range, each verdict and where to look; the sentences follow."""
+    studied[0][0] = sample(*[0.868, 0.870, 0.881] * 20)
+    result = invoke("study", "-o", "x")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[:6] == [
+        "seeds 60, from 5 on",
+        "mean 0.8730",
+        "deviation 0.0058",
+        "range 0.8680 to 0.8810",
+        "published 0.8693 (tensorflow-tutorial): replicated",
+        "published 0.8822 (same-example-10-epochs): equivalent, but the published run is unusual",
+    ]
+    assert lines[6:8] == ["report x/report.html", "picture x/distribution.png"]
+    assert [line.split(":")[0] for line in lines[8:]] == [
+        "The published accuracy of 0.8693 replicates",
+        "The published accuracy of 0.8822 is matched on average, though few seeds come near it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (sample(*[0.870, 0.875, 0.880] * 3), 0),
+        (sample(0.88), 1),
+        (sample(*[0.860, 0.861, 0.862] * 3), 1),
+        (sample(0.2, 0.3, epochs=11), 0),
+    ],
+    ids=["equivalent to both", "one seed", "equivalent to one", "nothing published"],
+)
+def test_the_exit_code_says_whether_the_figures_hold(studied: Studied, given: Sample, code: int) -> None:
+    """0 if the mean is equivalent to every published figure, 1 if that is not shown."""
+    studied[0][0] = given
+    assert invoke("study", "-o", "x").exit_code == code
+
+
+def test_a_program_reads_the_verdicts_as_json(studied: Studied) -> None:
+    """With --json stdout is a list of verdicts."""
+    verdicts = json.loads(invoke("study", "--json").stdout)
+    assert [verdict["name"] for verdict in verdicts] == ["tensorflow-tutorial", "same-example-10-epochs"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "0"], "0 is not in the range x>=1"),
+        (["--jobs", "0"], "0 is not in the range x>=1"),
+        (["--first-seed", "-1"], "-1 is not in the range x>=0"),
+        (["--first-seed", "2147483647", "--seeds", "2"], "seed: expected a whole number from 0 to 2147483647"),
+        (["-p", "epochs=0"], "epochs: expected a whole number of at least 1, got 0"),
+    ],
+)
+def test_a_bad_study_is_exit_code_2(studied: Studied, arguments: list[str], message: str) -> None:
+    """Bad input ends before any seed is trained."""
+    result = invoke("study", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert studied[1] == []
+
+
+def test_seeds_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    """A study with a seed that failed has no verdict."""
+
+    def execute(*_: object, **__: object) -> None:
+        raise StepError("study: 1 of its seeds failed")
+
+    monkeypatch.setattr(study, "execute", execute)
+    result = invoke("study")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "Error: study: 1 of its seeds failed\n"
+
+
 def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where other machines may give other bits, the run says so, and goes on."""
     monkeypatch.setattr(determinism, "caveat", lambda: "CPU: who knows.")
@@ -169,7 +282,7 @@ def test_report_needs_a_finished_run(here: Path) -> None:
     """A folder without a run is bad input."""
     result = invoke("report", str(here))
     assert result.exit_code == 2
-    assert "expected a finished run in" in result.stderr
+    assert "expected a finished run or study in" in result.stderr
 
 
 def test_the_command_starts_without_heavy_imports() -> None:

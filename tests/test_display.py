@@ -3,11 +3,13 @@
 import io
 import re
 import sys
+import time
 
 import pytest
 
 from fmnist.display import Display
 from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+from fmnist.replication.results import Result
 
 EVENTS: list[Event] = [
     StepStarted("train"),
@@ -17,6 +19,38 @@ EVENTS: list[Event] = [
     StepStarted("test"),
     StepFinished("test"),
 ]
+
+
+def studied(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines that the display writes to `stream` for two seeds, of which the first takes a second."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    seconds = iter([100.0, 101.0, 103.5, 103.5])
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with Display() as display:
+        display.on_seeds([7, 8])
+        for seed in (8, 7):
+            display.on_result(Result(seed, "", 0.88, 0.3, {}, [], []))
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n").splitlines()
+
+
+def test_each_seed_is_told_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log file gets a line for each seed: how many are done, what it gave, and how long the others will take."""
+    assert studied(io.StringIO(), monkeypatch) == [
+        "seeds: started",
+        "seeds: 1/2, seed 8: accuracy 0.8800, about 0:00:01 left",
+        "seeds: 2/2, seed 7: accuracy 0.8800, about 0:00:00 left",
+        "seeds: done in 3.5 s",
+    ]
+
+
+def test_a_bar_shows_how_many_seeds_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal shows one bar, with the seed that ended last and the time left."""
+    last = re.sub(r"\s+", " ", studied(Terminal(), monkeypatch)[-1]).strip()
+    assert re.sub(r"\d:\d\d:\d\d (?=\d)", "", last) == (
+        "seeds ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 2/2, seed 7: accuracy 0.8800, about 0:00:00 left"
+    )
 
 
 class Terminal(io.StringIO):

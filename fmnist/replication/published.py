@@ -1,7 +1,7 @@
 """The published accuracies that runs are compared with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as resources
 from typing import Any
@@ -23,19 +23,28 @@ class Figure:
         The pipeline's parameters at which a run is compared with it.
     source : str
         Where it was published.
+    counts : list of 10 lists of 10 int, or None
+        Its confusion matrix, where that was published too: rows are the true label, columns the predicted one.
     """
 
     name: str
     accuracy: float
     parameters: Mapping[str, Any]
     source: str
+    counts: Sequence[Sequence[int]] | None = None
 
 
 def figures() -> tuple[Figure, ...]:
     """Return the published figures, the tutorial's first."""
     text = resources(__package__).joinpath("published.json").read_text(encoding="utf-8")
     return tuple(
-        Figure(f["name"], f["accuracy"], f.get("compared_with", f["parameters"]), f["source"])
+        Figure(
+            name=f["name"],
+            accuracy=f["accuracy"],
+            parameters=f.get("compared_with", f["parameters"]),
+            source=f["source"],
+            counts=f.get("confusion_matrix_true_by_predicted"),
+        )
         for f in json.loads(text)["figures"]
     )
 

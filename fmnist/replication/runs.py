@@ -1,8 +1,6 @@
 """One run of the pipeline: a folder with its results, its record, and checksums of all that must be reproducible."""
 
-import importlib.metadata
 import json
-import platform
 import shutil
 import tempfile
 import time
@@ -13,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from fmnist import pipeline
-from fmnist.kubeflow import bundle, local
-from fmnist.replication import report
-from fmnist.steps import dataset, determinism
+from fmnist.kubeflow import local
+from fmnist.replication import record, report
+from fmnist.replication.record import CHECKSUMS, checksums
+from fmnist.replication.results import RUN
+from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import ARTIFACT_FILES, canonical_json, sha256, write
+from fmnist.steps.files import ARTIFACT_FILES, canonical_json, write
 from fmnist.steps.settings import Settings
 
 __all__ = ["execute"]
 
-CHECKSUMS, LOG, PIPELINE, RECORD = "SHA256SUMS", "log.txt", "pipeline.yaml", "run.json"
+LOG, PIPELINE = "log.txt", "pipeline.yaml"
 
 #: A folder that is there while a run is under way, and for what it needs meanwhile; a broken-off run leaves it.
 UNFINISHED = ".unfinished"
 
 #: The image named in the compiled file of a local run: this environment has every package.
 LOCAL_IMAGE = "this-python-environment"
-
-_RECORDED_PACKAGES = ("fmnist", "keras", "kfp", "matplotlib", "numpy", "scikit-learn", "tensorflow")
 
 
 def execute(
@@ -74,17 +72,17 @@ def execute(
         outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
         for name, path in outputs.items():
             path.replace(folder / ARTIFACT_FILES[name])
-    record = _record(settings, folder, started, time.monotonic() - clock)
-    write(folder / RECORD, canonical_json(record))
+    written = _record(settings, folder, started, time.monotonic() - clock)
+    write(folder / RUN, canonical_json(written))
     report.write(folder)
-    write(folder / CHECKSUMS, _checksums(folder))
+    write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
     shutil.rmtree(folder / UNFINISHED)
-    return record
+    return written
 
 
 def _prepare(folder: Path) -> Path:
     """Make `folder`, or empty it of what a broken-off run left."""
-    ours = {CHECKSUMS, LOG, PIPELINE, RECORD, UNFINISHED, report.FILE_NAME, *ARTIFACT_FILES.values()}
+    ours = {CHECKSUMS, LOG, PIPELINE, RUN, UNFINISHED, report.FILE_NAME, *ARTIFACT_FILES.values()}
     if folder.exists():
         found = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file of that name"}
         if found and not (UNFINISHED in found and found <= ours):
@@ -100,24 +98,10 @@ def _prepare(folder: Path) -> Path:
 
 
 def _record(settings: Settings, folder: Path, started: datetime, seconds: float) -> dict[str, Any]:
-    """Return all that a reader needs to judge the run and to repeat it."""
-    return {
+    return record.provenance() | {
         "parameters": asdict(settings),
         "metrics": json.loads((folder / ARTIFACT_FILES["metrics"]).read_bytes()),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _RECORDED_PACKAGES},
-        "code": {"sha256": bundle.digest()},
-        "data": {file.name: file.sha256 for file in dataset.FILES},
-        "switches": dict(determinism.SWITCHES),
-        "machine": {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()},
+        "machine": record.machine(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
     }
-
-
-def _checksums(folder: Path) -> bytes:
-    """Return what ``sha256sum -c`` reads: a line for each file that must be the same in every such run."""
-    roots = [folder / name for name in (PIPELINE, *ARTIFACT_FILES.values())]
-    paths = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
-    names = sorted(path.relative_to(folder).as_posix() for path in paths)
-    return "".join(f"{sha256((folder / name).read_bytes())}  {name}\n" for name in names).encode()

@@ -33,9 +33,15 @@ ROOT = Path(__file__).parents[2]
 
 #: What the tests need of a project; the edits are made in it too.
 PARTS = (
+    ".ci",
+    ".dockerignore",
+    ".github",
+    "Dockerfile",
     "LICENSE",
     "README.md",
     "benchmarks",
+    "docs",
+    "examples",
     "fmnist",
     "pyproject.toml",
     "requirements.lock",

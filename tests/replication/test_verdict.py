@@ -144,3 +144,53 @@ def test_what_is_no_accuracy_is_refused(accuracies: list[float]) -> None:
     """Without accuracies, or with one outside [0, 1], there is no verdict."""
     with pytest.raises(ValueError, match="accuracies: expected at least one, all from 0 to 1"):
         verdict.judge(0.88, accuracies)
+
+
+SHARES = 10
+
+
+def correlated(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Draw shares of which each pair takes from each other, as classes that are taken for one another."""
+    common = rng.normal(0, 0.02, (n, SHARES // 2))
+    return 0.9 + np.hstack([common, -common]) + rng.normal(0, 0.005, (n, SHARES))
+
+
+def long_tailed(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Draw independent shares with long tails to the left."""
+    return 1 - rng.gamma(1.5, 0.02, (n, SHARES))
+
+
+@pytest.mark.parametrize("draw", [correlated, long_tailed])
+@pytest.mark.parametrize("n", [19, 60])
+def test_ten_shares_together_seldom_cry_wolf(n: int, draw: object) -> None:
+    """The level holds for all ten at once: in 5 % and chance of the samples at most is any share implausible."""
+    rng = np.random.default_rng(1)
+    draws = [draw(rng, n + 1).tolist() for _ in range(2_000)]  # type: ignore[operator]
+    wolves = sum(min(verdict.joint_rank_test(one, others)) <= verdict.LEVEL for one, *others in draws)
+    assert 0.01 * 2_000 < wolves < (0.05 + 3 * math.sqrt(0.05 * 0.95 / 2_000)) * 2_000
+
+
+@given(st.integers(0, 10_000), st.integers(2, 30), st.integers(1, 10))
+def test_the_joint_rank_test_is_the_textbooks(seed: int, n: int, k: int) -> None:
+    """Each p is the share of draws, the published one among them, with a deviation as extreme as that share's."""
+    draws = np.random.default_rng(seed).normal(size=(n + 1, k))
+    extremes = [
+        [abs(row[j] - np.mean(draws[:, j])) / math.sqrt(np.var(draws[:, j])) for j in range(k)] for row in draws
+    ]
+    expected = [sum(max(row) >= extremes[0][j] for row in extremes) / (n + 1) for j in range(k)]
+    assert verdict.joint_rank_test(draws[0].tolist(), draws[1:].tolist()) == pytest.approx(expected)
+
+
+def test_one_share_far_off_is_found_among_ten() -> None:
+    """A share that is ten deviations off has the smallest p there is, and the others keep theirs large."""
+    rng = np.random.default_rng(2)
+    published, *seeds = correlated(rng, 41).tolist()
+    published[3] += 0.3
+    ps = verdict.joint_rank_test(published, seeds)
+    assert ps[3] == pytest.approx(1 / 41)
+    assert min(p for share, p in enumerate(ps) if share != 3) > 0.05
+
+
+def test_shares_without_spread_are_all_plausible() -> None:
+    """Where every draw is the same there is nothing to find."""
+    assert verdict.joint_rank_test([0.9, 0.8], [[0.9, 0.8]] * 40) == [1.0, 1.0]

@@ -1,0 +1,135 @@
+"""What the results of n seeds say of each accuracy that was published for their parameters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.replication import published, verdict
+from fmnist.replication.results import Result
+from fmnist.steps.dataset import CLASS_NAMES
+
+__all__ = ["ClassRecall", "Conclusion", "conclude", "recalls"]
+
+
+@dataclass(frozen=True)
+class ClassRecall:
+    """The recall of one class, as published and over the seeds.
+
+    Attributes
+    ----------
+    name : str
+        The class.
+    published, mean, deviation : float
+        Shares in [0, 1]; the standard deviation is NaN for one seed.
+    p : float
+        Of the published one being one more draw, corrected for ten classes: `verdict.joint_rank_test`.
+    """
+
+    name: str
+    published: float
+    mean: float
+    deviation: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What the seeds say of one published accuracy.
+
+    Attributes
+    ----------
+    figure : Figure
+        The published accuracy.
+    verdict : Verdict
+        Whether it replicates.
+    classes : tuple of ClassRecall
+        The same for each class, where a confusion matrix was published; else empty.
+    """
+
+    figure: published.Figure
+    verdict: verdict.Verdict
+    classes: tuple[ClassRecall, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence, which needs no statistics to be read."""
+        judged = self.verdict
+        figure = f"the published accuracy of {judged.published:.4f}"
+        mean = f"the mean of {judged.n} seeds, {judged.mean:.4f},"
+        margin = f"within {judged.margin} of it"
+        if judged.n == 1:
+            return f"One run cannot tell whether {figure} replicates: a spread takes more than one."
+        match judged.outcome:
+            case "replicated":
+                said = f"{figure} replicates: it is a plausible single run, and {mean} is {margin}"
+            case "equivalent, but the published run is unusual":
+                said = f"{figure} is matched on average, though few seeds come near it: {mean} is {margin}"
+            case "inconclusive":
+                said = f"{judged.n} seeds cannot tell whether {figure} replicates: {mean} is not shown to be {margin}"
+            case "not replicated":
+                said = f"{figure} does not replicate: no run is expected there, and {mean} is not shown to be {margin}"
+        return said[0].upper() + said[1:] + "."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the conclusion as JSON has it: what is not a finite number is null."""
+        return {
+            "name": self.figure.name,
+            "source": self.figure.source,
+            "outcome": self.verdict.outcome,
+            "sentence": self.sentence,
+            **_finite(asdict(self.verdict)),
+            "classes": [_finite(asdict(one)) for one in self.classes],
+        }
+
+
+def conclude(parameters: Mapping[str, Any], results: Sequence[Result]) -> tuple[Conclusion, ...]:
+    """Return a conclusion on each accuracy that was published for `parameters`; there may be none.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Those of the pipeline, with or without a seed.
+    results : sequence of Result
+        At least one, of seeds that were chosen before.
+    """
+    accuracies = [result.accuracy for result in results]
+    return tuple(
+        Conclusion(figure, verdict.judge(figure.accuracy, accuracies), _classes(figure, results))
+        for figure in published.matching(parameters)
+    )
+
+
+def recalls(counts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Return each class' recall, the share of its images that are classified right; NaN where it has none.
+
+    Examples
+    --------
+    Rows are the true label: of four dogs one was taken for a cat.
+
+    >>> recalls([[2, 0], [1, 3]])
+    array([1.  , 0.75])
+    """
+    matrix = np.array(counts, dtype=float)
+    return np.asarray(matrix.diagonal() / matrix.sum(axis=1))
+
+
+def _classes(figure: published.Figure, results: Sequence[Result]) -> tuple[ClassRecall, ...]:
+    if figure.counts is None:
+        return ()
+    of_figure, of_seeds = recalls(figure.counts), np.array([recalls(result.counts) for result in results])
+    deviations = of_seeds.std(axis=0, ddof=1) if len(results) > 1 else np.full(len(CLASS_NAMES), np.nan)
+    ps = verdict.joint_rank_test(of_figure.tolist(), of_seeds.tolist())
+    columns = (CLASS_NAMES, of_figure.tolist(), of_seeds.mean(axis=0).tolist(), deviations.tolist(), ps)
+    return tuple(ClassRecall(*values) for values in zip(*columns, strict=True))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_finite(item) for item in value]
+    return value if not isinstance(value, float) or isfinite(value) else None

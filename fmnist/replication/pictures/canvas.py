@@ -1,0 +1,57 @@
+"""What all pictures share: their colours, their axes, and a file with the same bytes each time."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["DARK", "LIGHT", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes"]
+
+Kind = Literal["png", "svg"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a picture; a PNG has `paper` behind it, an SVG whatever it is put on."""
+
+    paper: str
+    ink: str
+    soft: str
+    rule: str
+    seed: str
+    published: str
+
+
+LIGHT = Theme(paper="#ffffff", ink="#1a1d21", soft="#59616b", rule="#d5dae0", seed="#2f6db3", published="#b23c0a")
+DARK = Theme(paper="#14171b", ink="#eceef1", soft="#a4adb8", rule="#3a414a", seed="#79aee8", published="#ff9a57")
+
+#: The size of texts in points, of which 72 are 96 pixels of a page.
+TEXT = 9.0
+
+#: Above so many lines or dots an SVG holds them as pixels, because it would be megabytes.
+MOST_SHAPES = 2_000
+
+
+def style_axes(axes: Any, theme: Theme) -> None:
+    """Leave of the frame only the line below, in the colours of the theme."""
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.set_facecolor("none")
+    axes.spines["bottom"].set_color(theme.soft)
+    axes.tick_params(colors=theme.soft)
+    axes.tick_params(axis="y", length=0)
+
+
+def render(size: tuple[int, int], theme: Theme, kind: Kind, draw: Callable[[Any], None]) -> bytes:
+    """Return a picture of `size`, in pixels of a page, with matplotlib's own defaults and no date in it."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    out = io.BytesIO()
+    style: Any = {"font.size": TEXT, "svg.hashsalt": "fmnist", "text.parse_math": False}
+    metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+    with mpl.rc_context({**mpl.rcParamsDefault, **style}):
+        # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
+        figure = Figure(figsize=(size[0] / 96, size[1] / 96), dpi=216 if kind == "png" else 144)
+        draw(figure)
+        figure.savefig(out, format=kind, metadata=metadata, facecolor=theme.paper if kind == "png" else "none")
+    return out.getvalue()

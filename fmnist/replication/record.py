@@ -1,0 +1,41 @@
+"""The record of a run or a study: all that a reader needs to judge it and to repeat it."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fmnist.kubeflow import bundle
+from fmnist.steps import dataset, determinism
+from fmnist.steps.files import sha256
+
+__all__ = ["CHECKSUMS", "checksums", "machine", "provenance"]
+
+CHECKSUMS = "SHA256SUMS"
+
+_PACKAGES = ("fmnist", "keras", "kfp", "matplotlib", "numpy", "scikit-learn", "tensorflow")
+
+
+def provenance() -> dict[str, Any]:
+    """Return what decides the bits, besides the parameters: versions, digests of code and data, and the switches."""
+    return {
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "code": {"sha256": bundle.digest()},
+        "data": {file.name: file.sha256 for file in dataset.FILES},
+        "switches": dict(determinism.SWITCHES),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return the system and the CPU, with what cannot be promised on it."""
+    return {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()}
+
+
+def checksums(folder: Path, names: Iterable[str]) -> bytes:
+    """Return what ``sha256sum -c`` reads: a line for each file of `names`, and for each file below a folder."""
+    roots = [folder / name for name in names]
+    paths = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
+    found = sorted(path.relative_to(folder).as_posix() for path in paths)
+    return "".join(f"{sha256((folder / name).read_bytes())}  {name}\n" for name in found).encode()

@@ -1,0 +1,172 @@
+"""What a seed gave, and a sample of them: a run has one seed, a study many."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fmnist.steps import files, model
+from fmnist.steps.confusion import confusion_matrix
+from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.errors import ContractError
+from fmnist.steps.evaluation import Evaluation
+from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.training import Training
+
+__all__ = ["PLAN", "RECORD", "RUN", "SEEDS", "Mistake", "Result", "Sample"]
+
+#: In a folder of results: the record of a run; what a study was to be, its seeds, and the record of how it went.
+RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
+
+
+class Mistake(NamedTuple):
+    """A test image that was taken for another class: its number, both classes' numbers, and how confidently."""
+
+    image: int
+    true: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training with one seed, and testing, gave.
+
+    Attributes
+    ----------
+    seed : int
+        The seed.
+    model : str
+        SHA-256 of its ``model.keras``, as a run's ``SHA256SUMS`` has it.
+    accuracy, loss : float
+        On the 10,000 test images.
+    history : mapping of str to list of float
+        Loss and accuracy of each epoch, for training and validation.
+    counts : list of 10 lists of 10 int
+        The confusion matrix: rows are the true label, columns the predicted one.
+    mistakes : list of Mistake
+        The images that were taken for another class, by number.
+    """
+
+    seed: int
+    model: str
+    accuracy: float
+    loss: float
+    history: Mapping[str, Sequence[float]]
+    counts: Sequence[Sequence[int]]
+    mistakes: Sequence[Mistake]
+
+    @classmethod
+    def of(cls, seed: int, training: Training, evaluation: Evaluation) -> "Result":
+        """Return the result of what the train and the test step gave for `seed`."""
+        true, predicted = evaluation.labels.true.tolist(), evaluation.labels.predicted.tolist()
+        return cls(
+            seed=seed,
+            model=files.sha256(model.to_bytes(training.model)),
+            accuracy=evaluation.accuracy,
+            loss=evaluation.loss,
+            history=training.history,
+            counts=confusion_matrix(evaluation.labels).counts.tolist(),
+            mistakes=[
+                # The shortest text that gives the float32 again, as in results.csv.
+                Mistake(image, true[image], predicted[image], float(str(evaluation.confidence[image])))
+                for image in range(len(true))
+                if true[image] != predicted[image]
+            ],
+        )
+
+    @classmethod
+    def of_run(cls, folder: Path) -> "Result":
+        """Return the result of the finished run in `folder`; an OSError, ValueError or KeyError says it holds none."""
+        metrics = json.loads((folder / ARTIFACT_FILES["metrics"]).read_bytes())
+        return cls(
+            seed=json.loads((folder / RUN).read_bytes())["parameters"]["seed"],
+            model=files.sha256((folder / ARTIFACT_FILES["model"]).read_bytes()),
+            accuracy=metrics["accuracy"],
+            loss=metrics["loss"],
+            history=json.loads((folder / ARTIFACT_FILES["history"]).read_bytes()),
+            counts=_counts(folder / ARTIFACT_FILES["matrix"]),
+            mistakes=_mistakes(folder / ARTIFACT_FILES["results"]),
+        )
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Result":
+        """Return the result that `to_json` wrote; a ValueError, KeyError or TypeError says that it is none."""
+        values = json.loads(text)
+        return cls(**{**values, "mistakes": [Mistake(*mistake) for mistake in values["mistakes"]]})
+
+    def to_json(self) -> bytes:
+        """Return the result as JSON, the same bytes each time."""
+        return files.canonical_json(asdict(self))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The results of a run or of a study.
+
+    Attributes
+    ----------
+    parameters : mapping
+        Those of the pipeline, but for the seed.
+    results : list of Result
+        One a seed, by seed.
+    record : mapping
+        `versions`, `code`, `data`, `switches`, `machine`, `started`, `seconds`.
+    is_study : bool
+        Whether the seeds are those of a study, chosen before.
+    """
+
+    parameters: Mapping[str, Any]
+    results: Sequence[Result]
+    record: Mapping[str, Any]
+    is_study: bool
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Sample":
+        """Return the sample of the finished run or study in `folder`.
+
+        Raises
+        ------
+        ContractError
+            If `folder` holds none, or a part of it is missing or broken.
+        """
+        folder = Path(folder)
+        try:
+            return cls._of_study(folder) if (folder / PLAN).exists() else cls._of_run(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ContractError(
+                f"folder: expected a finished run or study in {folder}, got {type(error).__name__}: {error}"
+            ) from error
+
+    @classmethod
+    def _of_run(cls, folder: Path) -> "Sample":
+        record = json.loads((folder / RUN).read_bytes())
+        parameters = {name: value for name, value in record["parameters"].items() if name != "seed"}
+        return cls(parameters, [Result.of_run(folder)], record, is_study=False)
+
+    @classmethod
+    def _of_study(cls, folder: Path) -> "Sample":
+        plan = json.loads((folder / PLAN).read_bytes())
+        first, count = plan["seeds"]["first"], plan["seeds"]["count"]
+        paths = [folder / SEEDS / f"{seed}.json" for seed in range(first, first + count)]
+        results = [Result.from_json(path.read_bytes()) for path in paths]
+        record = json.loads((folder / RECORD).read_bytes())
+        return cls(plan["parameters"], results, plan | record, is_study=True)
+
+
+def _counts(path: Path) -> list[list[int]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    return [[int(count) for count in row[1:]] for row in rows]
+
+
+def _mistakes(path: Path) -> list[Mistake]:
+    number = {name: i for i, name in enumerate(CLASS_NAMES)}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Mistake(int(row["image"]), number[row["actual"]], number[row["prediction"]], float(row["confidence"]))
+            for row in csv.DictReader(file)
+            if row["actual"] != row["prediction"]
+        ]

@@ -1,0 +1,236 @@
+"""A study: many seeds, each trained and tested by the code of the pipeline's steps, in worker processes.
+
+What is asked is fixed before the first seed is trained, and a study goes on only where it is still the same: neither
+the parameters nor the number of seeds can be changed in the light of what was seen.
+"""
+
+import contextlib
+import csv
+import fcntl
+import functools
+import io
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pebble
+
+from fmnist.replication import conclusions, pictures, record, report
+from fmnist.replication.record import CHECKSUMS, checksums
+from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
+from fmnist.steps import dataset, evaluation, training
+from fmnist.steps.dataset import Progress, Split
+from fmnist.steps.errors import ContractError, StepError
+from fmnist.steps.files import canonical_json, write
+from fmnist.steps.settings import Settings
+
+__all__ = ["execute"]
+
+ACCURACIES, LOG, VERDICT = "accuracies.csv", "log.txt", "verdict.json"
+
+
+def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
+    settings: Settings,
+    seeds: range,
+    folder: str | Path,
+    jobs: int,
+    *,
+    on_seeds: Callable[[Sequence[int]], None] = lambda _: None,
+    on_result: Callable[[Result], None] = lambda _: None,
+    on_progress: Progress | None = None,
+) -> Sample:
+    """Train and test each of `seeds` that `folder` does not have yet, and fill `folder`; return the whole sample.
+
+    Parameters
+    ----------
+    settings : Settings
+        All but the seed. Equal settings and seeds give byte-identical files, of all that `CHECKSUMS` lists, whatever
+        `jobs`, and whatever came between.
+    seeds : range
+        Consecutive, at least one.
+    folder : path
+        New or empty, or that of the same study, broken off or finished.
+    jobs : int
+        How many worker processes, each with one core and about 1 GiB, share the seeds.
+    on_seeds : callable
+        Told, before the first is trained, of the seeds that are to be trained.
+    on_result : callable
+        Told of each result as it comes.
+    on_progress : callable
+        Told of the progress of a download of the dataset.
+
+    Raises
+    ------
+    ContractError
+        If `folder` holds anything else or another study, which is told with the difference; nothing is changed then.
+    DataError
+        If the dataset is not to be had.
+    StepError
+        If seeds fail; each is named, and `folder` keeps the others.
+    OSError
+        If `folder` cannot be written.
+    """
+    folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
+    settings = replace(settings, seed=seeds[0])
+    with _claimed(folder):
+        _check_plan(folder, _plan(settings, seeds))
+        dataset.fetch(on_progress=on_progress)
+        missing = [seed for seed in seeds if not _path(folder, seed).exists()]
+        on_seeds(missing)
+        if failures := _train(settings, missing, folder, jobs, on_result):
+            raise StepError(_told(failures, folder))
+        if missing or not (folder / RECORD).exists():
+            written = {
+                "machine": record.machine(),
+                "jobs": jobs,
+                "trained": len(missing),
+                "started": started.isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - clock, 1),
+            }
+            write(folder / RECORD, canonical_json(written))
+        return _conclude(folder)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make `folder` and keep other studies out of it meanwhile."""
+    if folder.exists() and not folder.is_dir():
+        raise ContractError(f"study folder: expected a folder, got a file: {folder}. Choose another with -o.")
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ContractError(
+                f"study folder: expected one that no other process works in, got {folder}. Wait for it, or end it."
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def _plan(settings: Settings, seeds: range) -> dict[str, Any]:
+    parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
+    return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **record.provenance()}
+
+
+def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Write the plan into a new folder, or make sure that the one there is the same."""
+    path = folder / PLAN
+    if not path.exists():
+        if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(f".{PLAN}.")):
+            raise ContractError(
+                f"study folder: expected a new one or that of a study, got {folder} with {', '.join(found)}. "
+                "Nothing was changed. Choose another folder with -o."
+            )
+        write(path, canonical_json(plan))
+    try:
+        before = _flat(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
+    now = _flat(plan)
+    if changes := [
+        f"  {name}: it was {before.get(name, 'not there')}, now it is {now.get(name, 'not there')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]:
+        raise ContractError(
+            f"study folder: expected the same study as the one begun in {folder}, got another:\n"
+            + "\n".join(changes)
+            + "\nNothing was changed. Choose another folder with -o, or go on with the study as it was."
+        )
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by their path, as in ``parameters.epochs``."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / SEEDS / f"{seed}.json"
+
+
+def _train(
+    settings: Settings, seeds: Sequence[int], folder: Path, jobs: int, on_result: Callable[[Result], None]
+) -> dict[int, Exception]:
+    """Write the result of each seed as it comes; return what went wrong, by seed."""
+    failures: dict[int, Exception] = {}
+    pool = pebble.ProcessPool(
+        max_workers=max(1, min(jobs, len(seeds))),
+        initializer=_print_into,
+        initargs=[folder / LOG],
+        context=multiprocessing.get_context("spawn"),
+    )
+    try:
+        futures: dict[Future[Result], int] = {pool.schedule(_result, args=[settings, seed]): seed for seed in seeds}
+        for future in as_completed(futures):
+            try:
+                result = future.result()
+            except Exception as error:  # noqa: BLE001 - whatever ends one seed must not lose the others
+                failures[futures[future]] = error
+            else:
+                write(_path(folder, result.seed), result.to_json())
+                on_result(result)
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+    return failures
+
+
+def _print_into(log: Path) -> None:
+    """Let a worker, and TensorFlow in it, print into the log."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+
+
+@functools.cache
+def _prepared(settings: Settings) -> tuple[training.Trainer, Split]:
+    """Return what all seeds of a worker share: the compiled epoch, and the test set."""
+    return training.Trainer(settings, dataset.load("train")), dataset.load("test")
+
+
+def _result(settings: Settings, seed: int) -> Result:
+    trainer, test_set = _prepared(settings)
+    trained = trainer.train(seed, on_epoch=lambda *_: None)
+    return Result.of(seed, trained, evaluation.test(trained.model, test_set))
+
+
+def _told(failures: Mapping[int, Exception], folder: Path) -> str:
+    lines = [f"  seed {seed}: {type(error).__name__}: {error}" for seed, error in sorted(failures.items())]
+    return (
+        f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"
+        f"{folder / LOG} may say more. The same command tries the failed seeds again."
+    )
+
+
+def _conclude(folder: Path) -> Sample:
+    """Write all that follows from the results of all seeds."""
+    sample = Sample.read(folder)
+    for path in (folder / SEEDS).glob(".*"):
+        path.unlink()
+    write(folder / ACCURACIES, _table(sample.results))
+    drawn = conclusions.conclude(sample.parameters, sample.results)
+    write(folder / VERDICT, canonical_json([conclusion.as_json() for conclusion in drawn]))
+    names = pictures.save(sample, folder)
+    report.write(folder)
+    write(folder / CHECKSUMS, checksums(folder, (PLAN, SEEDS, ACCURACIES, VERDICT, *names)))
+    return sample
+
+
+def _table(results: Sequence[Result]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["seed", "accuracy", "loss", "model"])
+    writer.writerows([result.seed, result.accuracy, result.loss, result.model] for result in results)
+    return out.getvalue().encode()

@@ -1,0 +1,146 @@
+"""Tests of what a study refuses, and of seeds that fail; `test_study_end_to_end.py` has those of whole studies."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import helpers
+import pytest
+
+from fmnist.replication import record, results, study
+from fmnist.steps import dataset, files
+from fmnist.steps.errors import ContractError, DataError, StepError
+from fmnist.steps.settings import Settings
+
+DIVERGING = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that is nowhere to be had, which ends a study before its first seed."""
+
+    def fetch(**_: object) -> None:
+        raise DataError("nowhere")
+
+    monkeypatch.setattr(dataset, "fetch", fetch)
+
+
+def begin(folder: Path, settings: Settings, seeds: range = range(2)) -> None:
+    """Begin a study that has no data, so that no more than its plan is written."""
+    with pytest.raises(DataError, match="nowhere"):
+        study.execute(settings, seeds, folder, jobs=1)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
+    """The plan holds parameters, seeds, versions, digests and switches, before anything is trained."""
+    begin(tmp_path, Settings(epochs=3, seed=9), range(7, 12))
+    assert helpers.contents(tmp_path) == {
+        results.PLAN: files.canonical_json(
+            {
+                "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
+                "seeds": {"first": 7, "count": 5},
+                **record.provenance(),
+            }
+        )
+    }
+
+
+@pytest.mark.usefixtures("no_data")
+def test_a_study_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
+    """Where the data was not to be had, or the plan was being written, the same folder is taken the next time."""
+    (tmp_path / ".study.json.x1").write_text("{")
+    for _ in range(2):
+        begin(tmp_path, Settings())
+
+
+@pytest.mark.usefixtures("no_data")
+def test_changed_code_is_refused_with_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study is of one code: another digest is told with the one before, and nothing is changed."""
+    begin(tmp_path, Settings())
+    before = helpers.contents(tmp_path)
+    provenance = record.provenance()
+    monkeypatch.setattr(record, "provenance", lambda: {**provenance, "code": {"sha256": "0ther"}})
+    expected = rf"code.sha256: it was {provenance['code']['sha256']}, now it is 0ther\nNothing was changed"
+    with pytest.raises(ContractError, match=expected):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("no_data")
+def test_only_what_differs_is_told(tmp_path: Path) -> None:
+    """Of all that is compared, the message names what changed and nothing else."""
+    begin(tmp_path, Settings())
+    with pytest.raises(ContractError) as error:
+        study.execute(Settings(epochs=3, validation_split=0.1), range(3), tmp_path, jobs=1)
+    assert [line.strip() for line in str(error.value).splitlines()[1:-1]] == [
+        "parameters.epochs: it was 10, now it is 3",
+        "parameters.validation_split: it was 0.05, now it is 0.1",
+        "seeds.count: it was 2, now it is 3",
+    ]
+
+
+def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A broken plan is bad input, and stays as it is."""
+    (tmp_path / results.PLAN).write_text("{")
+    with pytest.raises(ContractError, match=r"study folder: expected JSON in .*study\.json, got: "):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == {results.PLAN: b"{"}
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
+    """A folder that is not a study's is refused, with what is in it, and stays as it is."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ContractError, match=r"expected a new one .* with thesis\.txt\. Nothing was changed"):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """A file of the folder's name is refused and stays."""
+    (tmp_path / "study").write_text("a file")
+    with pytest.raises(ContractError, match="expected a folder, got a file"):
+        study.execute(Settings(), range(2), tmp_path / "study", jobs=1)
+    assert (tmp_path / "study").read_text() == "a file"
+
+
+@pytest.mark.usefixtures("no_data")
+def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
+    """While a study is under way in a folder, a second one there is refused; afterwards it is taken."""
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(ContractError, match="expected one that no other process works in"):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == {}
+    os.close(handle)
+    begin(tmp_path, Settings())
+
+
+def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
+    """Where seeds fail, the rest are tried, each failure is told, and the study has no result."""
+    told: list[list[int]] = []
+    with pytest.raises(StepError) as error:
+        study.execute(
+            Settings(compile_optimizer=DIVERGING, epochs=1),
+            range(5, 8),
+            tmp_path,
+            jobs=2,
+            on_seeds=lambda seeds: told.append(list(seeds)),
+        )
+    assert told == [[5, 6, 7]]
+    first, *lines, last = str(error.value).splitlines()
+    assert first == f"study: 3 of its seeds failed, the others are kept in {tmp_path}:"
+    assert [line.split(": expected")[0] for line in lines] == [
+        f"  seed {seed}: TrainingError: epoch 1" for seed in (5, 6, 7)
+    ]
+    assert last == f"{tmp_path / 'log.txt'} may say more. The same command tries the failed seeds again."
+    assert helpers.contents(tmp_path).keys() == {"log.txt", results.PLAN}
+
+
+def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished seed whose file is broken ends the study with its name, not with another accuracy."""
+    begin_plan = study._plan(Settings(), range(1))
+    files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
+    files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
+    with pytest.raises(ContractError, match=r"expected a finished run or study in "):
+        study.execute(Settings(), range(1), tmp_path, jobs=1)
