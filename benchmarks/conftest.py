@@ -5,17 +5,19 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import process
 from fmnist.replication import published
 from fmnist.steps import determinism
 from fmnist.steps.settings import Settings
 
-#: A script, started by a benchmark; pytest would import it to look for doctests.
-collect_ignore = ["tutorial.py"]
+#: Scripts, started by a benchmark; pytest would import them to look for doctests.
+collect_ignore = ["seeding_trap.py", "tutorial.py"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -26,7 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--epochs", type=int, default=10, help="epochs to train; compared with the figures published for them"
     )
-    group.addoption("--seeds", type=int, default=5, help="how many seeds to train, from 0 on  [default: 5]")
+    group.addoption("--seeds", type=int, default=12, help="how many seeds to train, from 0 on  [default: 12]")
+    group.addoption("--jobs", type=int, default=2, help="how many seeds to train at once  [default: 2]")
+    group.addoption("--trap-runs", type=int, default=20, help="runs of each variant of the seeding trap  [default: 20]")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     known = sorted({figure.parameters["epochs"] for figure in published.figures()})
     if epochs not in known:
         raise pytest.UsageError(f"--epochs: expected one of {known}, for which an accuracy was published, got {epochs}")
-    if config.getoption("seeds") < 1:
-        raise pytest.UsageError(f"--seeds: expected at least 1, got {config.getoption('seeds')}")
+    for name, least in (("seeds", 2), ("jobs", 1), ("trap_runs", 2)):
+        if (got := config.getoption(name)) < least:
+            raise pytest.UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {got}")
     config.stash[MEASURED] = {}
     config.stash[STARTED] = time.time()
 
@@ -58,6 +63,22 @@ def settings(figures: tuple[published.Figure, ...]) -> Settings:
     return Settings.parse(figures[0].parameters)
 
 
+@pytest.fixture(scope="session")
+def tutorial(settings: Settings) -> Mapping[str, float]:
+    """The tutorial's seconds: `fit` for compile and fit, `script` for the whole, `process` with Python's start."""
+    script = str(Path(__file__).with_name("tutorial.py"))
+    started = time.perf_counter()
+    seconds = process.python(script, str(settings.epochs), str(settings.validation_split))
+    return {**seconds, "process": time.perf_counter() - started}
+
+
+@pytest.fixture(scope="session")
+def study(settings: Settings, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> process.Study:
+    """`fmnist study` of the seeds that were asked for."""
+    seeds, jobs = pytestconfig.getoption("seeds"), pytestconfig.getoption("jobs")
+    return process.study(settings, seeds, jobs, tmp_path_factory.mktemp("study") / "study")
+
+
 @pytest.fixture
 def measured(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> dict[str, Any]:
     """What this benchmark measured: it ends up in the JSON file and in the table, pass or fail."""
@@ -66,6 +87,8 @@ def measured(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> dic
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the JSON file, and a table of what was measured."""
+    if not config.stash[MEASURED]:
+        return
     outcomes = {
         report.head_line: outcome for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)
     }

@@ -1,9 +1,7 @@
 """How fast the engine, the steps and the commands are: against the tutorial's own code, in the same run."""
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,11 +10,8 @@ from typing import Any
 
 import pytest
 
-from fmnist.steps.determinism import SWITCHES
+from benchmarks import process
 from fmnist.steps.settings import Settings
-
-FMNIST = str(Path(sys.executable).with_name("fmnist"))
-GIB = 2**30
 
 #: Trains as the train step does, and prints the seconds from the first call to the trained network.
 TRAIN = """
@@ -31,37 +26,12 @@ training.train(Settings(**json.loads(sys.argv[1])), data)
 print(json.dumps({"train": time.perf_counter() - started}))
 """
 
-#: Runs a command and prints its seconds, and the memory of the largest process below it in bytes.
-MEASURE = """
-import json, resource, subprocess, sys, time
-started = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-seconds = time.perf_counter() - started
-print(json.dumps({"seconds": seconds, "bytes": 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}))
-"""
-
-
-def python(*arguments: str) -> Mapping[str, Any]:
-    """Run Python in a process of its own, as a user would, and return the JSON of its last line."""
-    environment = {name: value for name, value in os.environ.items() if name not in SWITCHES}
-    done = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-@pytest.fixture(scope="module")
-def tutorial(settings: Settings) -> Mapping[str, float]:
-    """The tutorial's seconds: `fit` for compile and fit, `script` for the whole, `process` with Python's start."""
-    script = str(Path(__file__).with_name("tutorial.py"))
-    started = time.perf_counter()
-    seconds = python(script, str(settings.epochs), str(settings.validation_split))
-    return {**seconds, "process": time.perf_counter() - started}
-
 
 def test_training_is_faster_than_fit(
     tutorial: Mapping[str, float], settings: Settings, measured: dict[str, Any]
 ) -> None:
     """Training takes at most a sixth of the tutorial's compile and fit."""
-    train = python("-c", TRAIN, json.dumps(asdict(settings)))["train"]
+    train = process.python("-c", TRAIN, json.dumps(asdict(settings)))["train"]
     measured |= {"fit seconds": round(tutorial["fit"], 2), "train seconds": round(train, 2)}
     measured["ratio"] = round(tutorial["fit"] / train, 2)
     assert measured["ratio"] >= 6
@@ -72,14 +42,11 @@ def test_the_whole_run_is_faster_than_the_tutorial(
 ) -> None:
     """`fmnist run`, with the data there, takes at most 0.6 of the tutorial as one script, and no step takes 1 GiB."""
     parameters = [f"-p{name}={value}" for name, value in asdict(settings).items()]
-    run = python("-c", MEASURE, FMNIST, "run", *parameters, "-o", str(tmp_path / "run"))
-    measured |= {"tutorial seconds": round(tutorial["process"], 2), "run seconds": round(run["seconds"], 2)}
-    measured |= {
-        "ratio": round(run["seconds"] / tutorial["process"], 3),
-        "peak GiB": round(run["bytes"] / GIB, 3),
-    }
+    seconds, memory = process.fmnist("run", *parameters, "-o", str(tmp_path / "run"))
+    measured |= {"tutorial seconds": round(tutorial["process"], 2), "run seconds": round(seconds, 2)}
+    measured |= {"ratio": round(seconds / tutorial["process"], 3), "peak GiB": round(memory, 3)}
     assert measured["ratio"] <= 0.6
-    assert run["bytes"] < GIB
+    assert memory < 1
 
 
 @pytest.mark.parametrize(("command", "limit"), [(["--help"], 0.3), (["compile"], 3.0)], ids=["help", "compile"])
@@ -88,7 +55,7 @@ def test_commands_start_quickly(command: list[str], limit: float, measured: dict
     seconds = []
     for _ in range(5):
         started = time.perf_counter()
-        subprocess.run([FMNIST, *command], check=True, stdout=subprocess.DEVNULL, cwd=tmp_path)
+        subprocess.run([process.FMNIST, *command], check=True, stdout=subprocess.DEVNULL, cwd=tmp_path)
         seconds.append(time.perf_counter() - started)
     measured["seconds"] = round(min(seconds), 3)
     assert min(seconds) < limit

@@ -1,0 +1,63 @@
+"""Processes that benchmarks measure, started as a user would start them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fmnist.replication.results import Sample
+from fmnist.steps.determinism import SWITCHES
+from fmnist.steps.settings import Settings
+
+__all__ = ["FMNIST", "Study", "environment", "fmnist", "python", "study"]
+
+FMNIST = str(Path(sys.executable).with_name("fmnist"))
+
+#: Runs a command and prints its exit code, its seconds, and the memory of the largest process below it in GiB.
+MEASURE = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+seconds = time.perf_counter() - started
+memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+print(json.dumps({"code": code, "seconds": seconds, "GiB": memory}))
+"""
+
+
+class Study(NamedTuple):
+    """A study: its sample, the seconds it took, and the memory of its largest process in GiB."""
+
+    sample: Sample
+    seconds: float
+    memory: float
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment without the switches that fmnist sets."""
+    return {name: value for name, value in os.environ.items() if name not in {*SWITCHES, "KERAS_HOME"}}
+
+
+def python(*arguments: str) -> Mapping[str, Any]:
+    """Run Python and return the JSON of its last line."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment())
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def fmnist(*arguments: str) -> tuple[float, float]:
+    """Run a command of fmnist and return its seconds, and the memory of its largest process in GiB."""
+    done = python("-c", MEASURE, FMNIST, *arguments)
+    # 1: it was done, and a published figure does not hold.
+    assert done["code"] in {0, 1}, f"{arguments}: expected exit code 0 or 1, got {done['code']}"
+    return done["seconds"], done["GiB"]
+
+
+def study(settings: Settings, seeds: int, jobs: int, folder: Path) -> Study:
+    """Do a study of `seeds` seeds from that of the settings on."""
+    parameters = [f"-p{name}={value}" for name, value in asdict(settings).items()]
+    measured = fmnist("study", *parameters, f"--seeds={seeds}", f"--jobs={jobs}", "-o", str(folder))
+    return Study(Sample.read(folder), *measured)

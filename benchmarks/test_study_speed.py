@@ -1,0 +1,58 @@
+"""What a study costs: per seed against the tutorial's `fit`, and how that grows with the number of seeds."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks import process
+from fmnist.steps.settings import Settings
+
+GROWTH = (4, 16, 60)
+
+
+def test_a_seed_costs_a_twelfth_of_fit(
+    tutorial: Mapping[str, float], study: process.Study, measured: dict[str, Any], pytestconfig: pytest.Config
+) -> None:
+    """On two cores a seed of a study, start and report included, costs at most 1/12 of the tutorial's fit."""
+    seeds = len(study.sample.results)
+    measured |= {"fit seconds": round(tutorial["fit"], 2), "study seconds": round(study.seconds, 2), "seeds": seeds}
+    measured["jobs"] = pytestconfig.getoption("jobs")
+    measured["ratio"] = round(tutorial["fit"] / (study.seconds / seeds), 2)
+    assert measured["ratio"] >= 12
+
+
+def test_a_worker_needs_little_memory(study: process.Study, measured: dict[str, Any]) -> None:
+    """No process of a study takes 1.2 GiB."""
+    measured["peak GiB"] = round(study.memory, 3)
+    assert study.memory < 1.2
+
+
+@pytest.fixture(scope="module")
+def grown(
+    settings: Settings, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, process.Study]:
+    """Studies of more and more seeds, of one epoch each."""
+    one_epoch, jobs = replace(settings, epochs=1), pytestconfig.getoption("jobs")
+    folder = tmp_path_factory.mktemp("grown")
+    return {seeds: process.study(one_epoch, seeds, jobs, folder / str(seeds)) for seeds in GROWTH}
+
+
+def test_a_study_grows_linearly(grown: dict[int, process.Study], measured: dict[str, Any]) -> None:
+    """A seed among 60 costs what one among 16 costs, but for noise, and memory stays flat."""
+    few, some, many = GROWTH
+    measured |= {f"{seeds} seeds, seconds": round(study.seconds, 2) for seeds, study in grown.items()}
+    measured |= {f"{seeds} seeds, GiB": round(study.memory, 3) for seeds, study in grown.items()}
+    first = (grown[some].seconds - grown[few].seconds) / (some - few)
+    then = (grown[many].seconds - grown[some].seconds) / (many - some)
+    measured |= {"seconds a seed, 4 to 16": round(first, 3), "seconds a seed, 16 to 60": round(then, 3)}
+    assert then <= 1.5 * first
+    assert grown[many].memory <= 1.05 * grown[few].memory
+
+
+def test_the_accuracies_are_the_same_each_time(grown: dict[int, process.Study], measured: dict[str, Any]) -> None:
+    """The first seeds of each study have the same accuracies and models, bit for bit."""
+    few, *others = ([(r.seed, r.accuracy, r.model) for r in study.sample.results] for study in grown.values())
+    measured["seeds compared"] = len(few)
+    assert all(other[: len(few)] == few for other in others)

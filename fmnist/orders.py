@@ -1,0 +1,144 @@
+"""A check for any `fit` of Keras: whether each epoch has an order of its own.
+
+After `keras.utils.set_random_seed` the shuffle of `model.fit` starts again with each epoch, so that all epochs have
+one order. This is another experiment than an unseeded `fit`, and a less accurate one.
+
+Importing this module imports Keras, which then runs without fmnist's switches: in a process that also trains with
+fmnist, call that first.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["EpochOrders", "RepeatedOrderError"]
+
+
+class RepeatedOrderError(RuntimeError):
+    """Two epochs of a training had the same batches in the same order."""
+
+
+class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
+    """Take a fingerprint of each epoch's order, and end the training where one comes back.
+
+    Parameters
+    ----------
+    strict : bool
+        Whether an order that comes back is an error. If not, it is only recorded.
+
+    Attributes
+    ----------
+    fingerprints : list of str
+        Of the epochs of the last `fit`, 16 hexadecimal digits each: equal where the same batches came in the same
+        order.
+
+    Raises
+    ------
+    RepeatedOrderError
+        From `fit`, at the end of the first epoch whose order was there before.
+    RuntimeError
+        If the backend of Keras is not TensorFlow, the training is on several devices, or the batches cannot be read.
+
+    Notes
+    -----
+    The batches are read as `train_step` gets them: they must be numbers, and a random augmentation in front of it
+    hides an order that repeats. The training's own operations stay as they are, and so do its results, bit for bit.
+
+    Examples
+    --------
+    ``model.fit(x, y, epochs=10, callbacks=[EpochOrders()])``
+    """
+
+    def __init__(self, *, strict: bool = True) -> None:
+        super().__init__()
+        if (backend := keras.backend.backend()) != "tensorflow":
+            raise RuntimeError(f"EpochOrders: as the backend of Keras expected 'tensorflow', got {backend!r}")
+        self.strict = strict
+        self.fingerprints: list[str] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Make the model's train function read the batches; the model itself is not changed."""
+        if (replicas := self.model.distribute_strategy.num_replicas_in_sync) > 1:
+            raise RuntimeError(
+                f"EpochOrders: expected a training on one device, got {replicas}, which share each batch"
+            )
+        self.fingerprints = []
+        self._state = keras.Variable(0, dtype="uint64", trainable=False)
+        self._unread = self.model.train_function
+        self.model.train_step = _reading(self.model.train_step, self._state)
+        self.model.make_train_function(force=True)
+        del self.model.train_step
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Start a fingerprint."""
+        self._state.assign(0)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Compare the fingerprint with those before."""
+        if not (state := int(ops.convert_to_numpy(self._state))):
+            raise RuntimeError("EpochOrders: expected to read the batches, got none: another callback compiled anew")
+        fingerprint = f"{state:016x}"
+        self.fingerprints.append(fingerprint)
+        age = len(self.fingerprints) - 1 - self.fingerprints.index(fingerprint)
+        if self.strict and age:
+            self.on_train_end()
+            raise RepeatedOrderError(
+                f"epochs {epoch + 1 - age} and {epoch + 1}: expected each to have an order of its own, got the same "
+                "batches in the same order. After keras.utils.set_random_seed the shuffle of fit starts again with "
+                "each epoch, and with shuffle=False there is none. Shuffle the data by seed and epoch before fit, for "
+                "example with fit(tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(32), "
+                'shuffle=False). More: "Is your own `fit` shuffled?" in the README of fmnist.'
+            )
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Give the model back the train function that it had."""
+        self.model.train_function = self._unread
+
+
+def _reading(train_step: Callable[[Any], Any], state: Any) -> Callable[[Any], Any]:
+    """Return a train step that folds each batch into `state` as well."""
+
+    def step(data: Any) -> Any:
+        # First the training: its operations keep the numbers that TensorFlow derives their seeds from.
+        logs = train_step(data)
+        value = state.value
+        for tensor in keras.tree.flatten(data):
+            if tensor is not None:
+                value = _scramble(value + _digest(tensor))
+        state.assign(value)
+        return logs
+
+    return step
+
+
+def _digest(tensor: Any) -> Any:
+    """Return one number for a batch of n rows: their values and their places, weighted by pseudo-random numbers."""
+    rows = ops.reshape(_bits(tensor), (ops.shape(tensor)[0], -1))
+    n, size = ops.shape(rows)
+    return ops.sum(_scramble(ops.sum(rows * _weights(size), axis=1)) * _weights(n))
+
+
+def _bits(tensor: Any) -> Any:
+    """Return the values of a tensor as uint64, other values as other numbers."""
+    tensor = ops.convert_to_tensor(tensor)
+    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+        tensor = ops.view(ops.reshape(tensor, (-1, 1)), f"uint{8 * tensor.dtype.size}")
+    return ops.cast(tensor, "uint64")
+
+
+def _weights(n: Any) -> Any:
+    return _scramble(ops.cast(ops.arange(1, n + 1), "uint64"))
+
+
+def _scramble(x: Any) -> Any:
+    """Mix the bits of uint64, one to one, with the finalizer of MurmurHash3.
+
+    References
+    ----------
+    https://github.com/aappleby/smhasher/wiki/MurmurHash3
+    """
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        x = (x ^ ops.right_shift(x, 33)) * factor
+    return x ^ ops.right_shift(x, 33)

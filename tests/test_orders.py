@@ -1,0 +1,243 @@
+"""Tests of the check for repeated orders, on Keras' own `fit`."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmnist.steps.determinism import tensorflow
+
+tf = tensorflow()
+import keras  # noqa: E402 - through the gate
+
+from fmnist.orders import EpochOrders, RepeatedOrderError  # noqa: E402 - it imports keras
+
+#: Three batches, the last of 6.
+N = 70
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (N, 4, 4), dtype=np.uint8)
+LABELS = (np.arange(N) % 3).astype(np.int64)
+
+
+@pytest.fixture(autouse=True)
+def unseeded() -> Iterator[None]:
+    """TensorFlow is as it was started, before each test and after it."""
+    tf.random.set_seed(None)
+    yield
+    tf.random.set_seed(None)
+
+
+def network(*, names: bool = False, **how: Any) -> Any:
+    """Return a small compiled network, which takes images or, with `names`, a dict of them."""
+    image = keras.Input((4, 4), name="image")
+    hidden = keras.layers.Dropout(0.2, seed=3)(keras.layers.Flatten()(image))
+    logits = keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(seed=1))(hidden)
+    model = keras.Model({"image": image} if names else image, logits)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"], **{"jit_compile": False, **how})
+    return model
+
+
+def recorded(x: Any = IMAGES, y: Any = LABELS, *, epochs: int = 1, how: Any = None, **options: Any) -> list[str]:
+    """Return the fingerprints of a training, whose data come in their order unless they are to be shuffled."""
+    orders = EpochOrders(strict=False)
+    how = {"run_eagerly": True, "names": isinstance(x, dict)} if how is None else how
+    network(**how).fit(x, y, epochs=epochs, callbacks=[orders], verbose=0, **{"shuffle": False, **options})
+    return orders.fingerprints
+
+
+def swapped(values: Any, i: int, j: int) -> Any:
+    """Return a copy of `values` in which two rows have each other's place."""
+    order = np.arange(len(values))
+    order[[i, j]] = j, i
+    return values[order]
+
+
+class Shuffled(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches in an order of their own for each epoch, which a function of the epoch decides."""
+
+    def __init__(self, order: Callable[[int], Any], values: Any = IMAGES) -> None:
+        super().__init__()
+        self.order = order
+        self.values = values
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, batch: int) -> tuple[Any, Any]:
+        places = self.order(self.epoch)[32 * batch : 32 * (batch + 1)]
+        return self.values[places], LABELS[places]
+
+    def on_epoch_end(self) -> None:
+        """Count the epochs."""
+        self.epoch += 1
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"jit_compile": True}, id="XLA"),
+        pytest.param({"jit_compile": False}, id="graph"),
+        pytest.param({"run_eagerly": True}, id="eager"),
+        pytest.param({"steps_per_execution": 2}, id="two steps at once"),
+    ],
+)
+def test_fit_seeded_by_keras_repeats_its_order(how: dict[str, Any]) -> None:
+    """Where Keras was seeded, `fit` ends after the second epoch with an error that says why and what to do."""
+    keras.utils.set_random_seed(0)
+    orders = EpochOrders()
+    why = r"epochs 1 and 2: .* the same order.*keras\.utils\.set_random_seed.*shuffle=False.*README"
+    with pytest.raises(RepeatedOrderError, match=why):
+        network(**how).fit(IMAGES, LABELS, epochs=4, callbacks=[orders], verbose=0)
+    assert len(orders.fingerprints) == 2
+
+
+def test_unseeded_fit_has_an_order_for_each_epoch() -> None:
+    """Where nothing was seeded, `fit` is let through, with as many fingerprints as epochs."""
+    orders = EpochOrders()
+    network().fit(IMAGES, LABELS, epochs=4, callbacks=[orders], verbose=0)
+    assert len(set(orders.fingerprints)) == 4
+
+
+def test_data_that_are_not_shuffled_are_refused() -> None:
+    """Without a shuffle each epoch has the same order, seeded or not."""
+    with pytest.raises(RepeatedOrderError, match="epochs 1 and 2"):
+        network().fit(IMAGES, LABELS, epochs=2, shuffle=False, callbacks=[EpochOrders()], verbose=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(
+            lambda: tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).shuffle(N, seed=0).batch(32), id="tf.data"
+        ),
+        pytest.param(
+            lambda: Shuffled(lambda epoch: np.random.default_rng((0, epoch)).permutation(N)), id="by seed and epoch"
+        ),
+    ],
+)
+def test_a_shuffle_by_seed_and_epoch_passes(data: Callable[[], Any]) -> None:
+    """The remedy is one: though Keras was seeded, the orders differ, and a second training has the same ones."""
+    keras.utils.set_random_seed(0)
+    orders, again = EpochOrders(), EpochOrders()
+    network().fit(data(), shuffle=False, epochs=4, callbacks=[orders], verbose=0)
+    network().fit(data(), shuffle=False, epochs=4, callbacks=[again], verbose=0)
+    assert len(set(orders.fingerprints)) == 4
+    assert again.fingerprints == orders.fingerprints
+
+
+def test_epochs_far_apart_are_compared() -> None:
+    """An order that comes back later is an error too, with the numbers that `fit` prints."""
+    data = Shuffled(lambda epoch: np.random.default_rng(epoch % 2).permutation(N))
+    with pytest.raises(RepeatedOrderError, match="epochs 6 and 8: "):
+        network().fit(data, shuffle=False, epochs=9, initial_epoch=5, callbacks=[EpochOrders()], verbose=0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(IMAGES, id="uint8"),
+        pytest.param(IMAGES.astype(np.int64) - 128, id="int64"),
+        pytest.param(IMAGES.astype(np.float16), id="float16"),
+        pytest.param((IMAGES / 255.0).astype(np.float32), id="float32"),
+        pytest.param(IMAGES / 255.0, id="float64"),
+        pytest.param(np.eye(N, dtype=np.float32)[:, :16].reshape(N, 4, 4), id="one-hot"),
+        pytest.param(IMAGES % 2 == 0, id="bool"),
+    ],
+)
+def test_two_images_that_change_places_are_seen(values: Any) -> None:
+    """A swap within a batch, one between batches, and one with the remainder each give another fingerprint."""
+    orders = [np.arange(N), *(swapped(np.arange(N), i, j) for i, j in [(0, 1), (0, 32), (1, N - 1)])]
+    data = Shuffled(lambda epoch: orders[epoch % 4], values)
+    fingerprints = recorded(data, None, epochs=8)
+    assert len(set(fingerprints)) == 4
+    assert fingerprints[4:] == fingerprints[:4]
+
+
+def test_labels_that_change_places_are_seen() -> None:
+    """The labels count as the images do."""
+    assert recorded(IMAGES, swapped(LABELS, 0, 1)) != recorded()
+
+
+@pytest.mark.parametrize("how", [{}, {"steps_per_execution": 2}], ids=["one step", "two steps"])
+def test_a_fingerprint_is_of_the_data_alone(how: dict[str, Any]) -> None:
+    """Equal batches in equal order have equal fingerprints, however the model runs and whatever validates it."""
+    assert recorded(how=how, validation_data=(IMAGES, LABELS)) == recorded()
+
+
+def test_a_dict_of_inputs_is_read() -> None:
+    """Inputs by name are told apart as others are."""
+    named = recorded({"image": IMAGES}, epochs=2)
+    assert named == recorded() * 2
+    assert recorded({"image": swapped(IMAGES, 0, 1)}) != named[:1]
+
+
+def test_repeats_can_be_recorded_alone() -> None:
+    """Where it is not strict, the training goes on to its end."""
+    keras.utils.set_random_seed(0)
+    first, *others = recorded(shuffle=True, epochs=4)
+    assert others == [first] * 3
+
+
+def test_each_fit_is_looked_at_by_itself() -> None:
+    """One callback serves two trainings, which may share an order."""
+    orders, model = EpochOrders(), network()
+    model.fit(IMAGES, LABELS, shuffle=False, callbacks=[orders], verbose=0)
+    before = orders.fingerprints
+    model.fit(IMAGES, LABELS, shuffle=False, callbacks=[orders], verbose=0)
+    assert orders.fingerprints == before
+    assert len(before) == 1
+
+
+@pytest.mark.parametrize("jit", [True, False], ids=["XLA", "graph"])
+def test_the_training_keeps_its_bits(jit: bool) -> None:
+    """Weights and history are the same with the callback and without."""
+    results = []
+    for callbacks in ([], [EpochOrders(strict=False)]):
+        keras.utils.set_random_seed(0)
+        model = network(jit_compile=jit)
+        history = model.fit(IMAGES / 255.0, LABELS, epochs=3, callbacks=callbacks, verbose=0).history
+        results.append((history, [weights.tobytes() for weights in model.get_weights()]))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["after an error", "after the end"])
+def test_the_model_is_left_as_it_was(strict: bool) -> None:
+    """When the check is over, the model trains as before, without it."""
+    model, orders = network(), EpochOrders(strict=strict)
+    model.make_train_function()
+    before = model.train_function
+    keras.utils.set_random_seed(0)
+    try:
+        model.fit(IMAGES, LABELS, epochs=2, callbacks=[orders], verbose=0)
+    except RepeatedOrderError:
+        assert strict
+    assert model.train_function is before
+    assert "train_step" not in vars(model)
+
+
+def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Keras does not run on TensorFlow, the callback says so at once."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="expected 'tensorflow', got 'jax'"):
+        EpochOrders()
+
+
+def test_several_devices_are_refused() -> None:
+    """Where several devices share each batch, nothing is said of its order."""
+    orders = EpochOrders()
+    orders.set_model(SimpleNamespace(distribute_strategy=SimpleNamespace(num_replicas_in_sync=2)))
+    with pytest.raises(RuntimeError, match="expected a training on one device, got 2"):
+        orders.on_train_begin()
+
+
+def test_batches_that_were_not_read_are_not_judged() -> None:
+    """Where something else makes the train function again, the callback says so and finds no repeated order."""
+    model = network()
+    again = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: model.make_train_function(force=True))
+    with pytest.raises(RuntimeError, match="expected to read the batches, got none") as caught:
+        model.fit(IMAGES, LABELS, epochs=2, callbacks=[EpochOrders(), again], verbose=0)
+    assert not isinstance(caught.value, RepeatedOrderError)
