@@ -5,11 +5,13 @@ platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras 
 the home folder. None of this can be changed once TensorFlow runs.
 """
 
+import contextlib
+import gc
 import os
 import platform
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fmnist.steps.errors import DeterminismError
@@ -47,12 +49,25 @@ def tensorflow() -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-    import tensorflow as tf
+    with _collector_paused():
+        import tensorflow as tf
 
     _check_environment()
     _check_threads(tf)
     _check_keras()
     return tf
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector out of an import, a quarter of which it would take: it finds nothing there."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _check_environment() -> None:

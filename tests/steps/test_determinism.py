@@ -115,3 +115,10 @@ def test_another_cpu_is_warned_of_when_tensorflow_starts() -> None:
         "except UserWarning as warning: print(warning)"
     )
     assert out.startswith("CPU: expected x86_64 with AVX2 and FMA, got aarch64")
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["on", "off"])
+def test_the_garbage_collector_is_left_as_it_was(enabled: bool) -> None:
+    """Starting TensorFlow pauses the collector, and afterwards it runs if it ran before."""
+    code = f"import gc; gc.{'enable' if enabled else 'disable'}()\nfrom fmnist.steps.determinism import tensorflow\n"
+    assert helpers.python(code + "tensorflow(); print(gc.isenabled())").split() == [str(enabled)]
