@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--epochs", type=int, default=10, help="epochs to train; compared with the figures published for them"
     )
-    group.addoption("--seeds", type=int, default=12, help="how many seeds to train, from 0 on  [default: 12]")
+    group.addoption("--seeds", type=int, default=20, help="how many seeds to train, from 0 on  [default: 20]")
     group.addoption("--jobs", type=int, default=2, help="how many seeds to train at once  [default: 2]")
     group.addoption("--trap-runs", type=int, default=20, help="runs of each variant of the seeding trap  [default: 20]")
 

@@ -11,43 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmnist import console
+
 if TYPE_CHECKING:
     from fmnist.replication.conclusions import Conclusion
     from fmnist.replication.results import Sample
 
 __all__ = ["main"]
 
-NOT_SHOWN, BAD_INPUT, FAILED, INTERRUPTED = 1, 2, 3, 130
+NOT_SHOWN = 1
 
 
-class _Group(click.Group):
-    """Turns the package's errors into messages and exit codes; other errors are bugs and keep their traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from fmnist.steps.errors import ContractError, FmnistError, SettingsError
-
-        try:
-            return super().invoke(ctx)
-        except (ContractError, SettingsError) as error:
-            raise _Failure(str(error), BAD_INPUT) from error
-        except (FmnistError, OSError) as error:
-            raise _Failure(str(error), FAILED) from error
-        except KeyboardInterrupt as error:
-            raise _Failure("interrupted; the same command starts afresh.", INTERRUPTED) from error
-
-
-class _Failure(click.ClickException):
-    """An error that ends the program with `exit_code`."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click's own way, declared as the class'
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=console.Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fmnist")
 def main() -> None:
-    r"""TensorFlow's Fashion-MNIST tutorial as a reproducible Kubeflow pipeline.
+    """TensorFlow's Fashion-MNIST tutorial as a reproducible Kubeflow pipeline.
 
     \b
     Try this:
@@ -64,7 +42,7 @@ def main() -> None:
       1  of a study: that is not shown
       2  bad usage or bad input
       3  a step, a seed or a download failed
-    """
+    """  # noqa: D301 - click wants the character \b
 
 
 _program = click.option(
@@ -96,7 +74,7 @@ _params = click.option(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON.")
 def run(program: Path | None, params: tuple[str, ...], seed: str | None, output: Path | None, *, as_json: bool) -> None:
-    r"""Run the pipeline here, on the real data, with a report.
+    """Run the pipeline here, on the real data, with a report.
 
     Compiles the pipeline and executes the compiled file on kfp's local runner, in this environment: nothing is
     installed, and nothing outside the folder of results changes (but for the dataset's cache, the first time).
@@ -107,7 +85,7 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
       fmnist run
       fmnist run -p compile_optimizer=sgd -p epochs=3 -o runs/sgd
       fmnist run -p 'compile_optimizer={"class_name": "adam", "config": {"learning_rate": 0.01}}'
-    """
+    """  # noqa: D301 - click wants the character \b
     from fmnist.display import Display
     from fmnist.replication import runs
     from fmnist.steps import determinism
@@ -124,17 +102,12 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
 
 def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
     """Return the parameters given, the most specific last: program file, -p, --seed."""
-    from fmnist import same
+    from fmnist.kubeflow import program as programs
 
     values: dict[str, Any] = {}
-    if program or Path(same.FILE_NAME).exists():
-        values |= same.run_parameters(program or same.FILE_NAME)
-    for param in params:
-        name, equals, value = param.partition("=")
-        if not equals:
-            raise click.BadParameter(f"expected NAME=VALUE, got {param!r}.", param_hint="-p")
-        values[name.strip()] = value.strip()
-    return values | ({} if seed is None else {"seed": seed})
+    if program or Path(programs.FILE_NAME).exists():
+        values |= programs.run_parameters(program or programs.FILE_NAME)
+    return values | console.given(params) | ({} if seed is None else {"seed": seed})
 
 
 @main.command()
@@ -165,7 +138,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
     *,
     as_json: bool,
 ) -> None:
-    r"""Train and test many seeds, and say whether the published accuracy replicates.
+    """Train and test many seeds, and say whether the published accuracy replicates.
 
     Each seed gives what `fmnist run` gives with it, bit for bit, whatever the number of jobs. What is asked is fixed
     at the start: in a folder that holds a study, the same command goes on with what is missing, and another is
@@ -175,7 +148,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
     Examples:
       fmnist study --seeds 60 --first-seed 1000
       fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
-    """
+    """  # noqa: D301 - click wants the character \b
     from fmnist.display import Display
     from fmnist.replication import conclusions
     from fmnist.replication import study as studies
@@ -199,8 +172,8 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
                 on_progress=display.on_progress,
             )
     except KeyboardInterrupt as error:
-        raise _Failure(
-            f"interrupted; what is finished is kept, go on with the same command and -o {folder}.", INTERRUPTED
+        raise console.Failure(
+            f"interrupted; what is finished is kept, go on with the same command and -o {folder}.", console.INTERRUPTED
         ) from error
     drawn = conclusions.conclude(sample.parameters, sample.results)
     if as_json:
@@ -221,14 +194,9 @@ def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) 
     rows += [("range", f"{min(accuracies):.4f} to {max(accuracies):.4f}")]
     rows += [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}") for one in drawn]
     rows += [("report", str(folder / report.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
-    _print_rows(rows)
+    console.print_rows(rows)
     for conclusion in drawn:
         click.echo(conclusion.sentence)
-
-
-def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
-    for name, value in rows:
-        click.echo(f"{name:<10} {value}")
 
 
 def _print_summary(record: dict[str, Any], folder: Path) -> None:
@@ -239,7 +207,7 @@ def _print_summary(record: dict[str, Any], folder: Path) -> None:
     rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in published.matching(record["parameters"])]
     rows += [("report", str(folder / report.FILE_NAME))]
     rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
-    _print_rows(rows)
+    console.print_rows(rows)
 
 
 @main.command("compile")
@@ -251,7 +219,7 @@ def _print_summary(record: dict[str, Any], folder: Path) -> None:
 )
 @click.option("--image", help="Compile for this image, which has every package: steps then install nothing.")
 def compile_command(output: Path | None, image: str | None) -> None:
-    r"""Write the compiled pipeline, byte-identical for equal code.
+    """Write the compiled pipeline, byte-identical for equal code.
 
     The file carries the code of the steps. On a cluster each step installs pinned packages into a plain Python
     image, unless --image names one that has them.
@@ -260,7 +228,7 @@ def compile_command(output: Path | None, image: str | None) -> None:
     Examples:
       fmnist compile
       fmnist compile -o pipeline.yaml --image registry.example/fmnist:1
-    """
+    """  # noqa: D301 - click wants the character \b
     from fmnist import pipeline
 
     click.echo(pipeline.compile_pipeline(output or pipeline.FILE_NAME, image))

@@ -54,6 +54,7 @@ def test_help_teaches(command: list[str]) -> None:
     assert result.exit_code == 0
     assert "Usage: " in result.stdout
     assert len(result.stdout.splitlines()) > 5
+    assert "\\b" not in result.stdout
 
 
 def test_without_a_program_file_the_defaults_run(executed: list[tuple[Settings, Path]]) -> None:

@@ -1,0 +1,319 @@
+"""kfp's client made dependable: its errors, time-outs, retries, secrets and certificates.
+
+`kfp.Client` prints to stdout, waits for ever, writes into the user's home, takes an answer that is not JSON for an
+empty one, and loses the path of a cluster from a kubeconfig. `Client` is that client without these; what is asked goes
+through the generated calls below it, by `Client.ask`.
+"""
+
+import contextlib
+import json
+import os
+import re
+import ssl
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import sleep
+from typing import Any
+from urllib.parse import urlsplit
+
+import kfp
+import kfp.client
+import urllib3
+from kfp_server_api import ApiException, Configuration
+
+from fmnist.steps.errors import ContractError, FmnistError
+
+__all__ = ["Client", "ClusterError", "TransientError", "excerpt", "open_client"]
+
+#: Where a token and cookies are looked for when they are not given.
+TOKEN, COOKIES = "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"
+
+#: Seconds to wait for a connection, and for the next part of an answer.
+CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
+
+#: How often a busy server is asked, and for how many seconds it may put us off each time.
+TRIES, LONGEST_PAUSE = 4, 60.0
+
+_LOGIN = f"Give a valid token, in a file or in ${TOKEN}, or cookies in ${COOKIES}."
+_PATH = (
+    "the host may be another than that of the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+)
+_REMEDIES = {
+    400: "Check names, namespace and parameters against the server's message.",
+    401: _LOGIN,
+    403: "Check the namespace, and that your account may do this there.",
+    404: f"Check the address: {_PATH}",
+    405: f"Check the address: {_PATH}",
+    409: "Something of that name is there or being made: try again, or choose another name.",
+    413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
+    429: "The server is busy: try again later.",
+}
+_SERVER_FAILED = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
+_TRY_AGAIN = (
+    "Check the network, the server, and whether it took the request even so; then try again. "
+    "A proxy may also limit size or time."
+)
+_NO_HOST = (
+    "cluster: expected the address of a Kubeflow Pipelines API, got none. Give a host, set $KF_PIPELINES_ENDPOINT, "
+    "or have a kubeconfig; or run the pipeline here, with -t local."
+)
+
+
+class ClusterError(FmnistError, RuntimeError):
+    """The cluster refuses a request, cannot be reached, or its run does not succeed."""
+
+
+class TransientError(ClusterError):
+    """Something that may have gone a moment later.
+
+    Attributes
+    ----------
+    got : str
+        What came instead of success.
+    pause : float or None
+        Seconds that the server wants to be left alone.
+    """
+
+    got: str
+    pause: float | None = None
+
+
+def open_client(host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None) -> "Client":
+    """Return a client for `host`, which was not asked for anything yet; see `cluster.connect`."""
+    host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
+    return Client(
+        host=_checked_host(host) if host else None,
+        credentials=_credentials(token_file),
+        cookies=_checked_header(cookies or os.environ.get(COOKIES), "cookies"),
+        ssl_ca_cert=_checked_ca(ca) if ca else None,
+    )
+
+
+class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
+    """kfp's client, without what its constructor does unasked: requests, retries, files in the user's home, prints."""
+
+    def __init__(self, **settings: Any) -> None:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            # It warns of servers before 2.0, always.
+            warnings.simplefilter("ignore", FutureWarning)
+            super().__init__(**settings)
+        self.host: str = self._existing_config.host
+        self._cookies = settings["cookies"] or self._context_setting.get("client_authentication_cookie") or ""
+        self._header = self._context_setting.get("client_authentication_header_value") or ""
+
+    def ask(self, action: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the server's answer; where it is busy and says for how long, ask again then."""
+        for _ in range(TRIES - 1):
+            try:
+                return self.once(action, call, *args, **kwargs)
+            except TransientError as error:
+                if error.pause is None:
+                    raise
+                pause = error.pause
+            sleep(pause)
+        return self.once(action, call, *args, **kwargs)
+
+    def once(
+        self,
+        action: str,
+        call: Callable[..., Any],
+        *args: Any,
+        wanted: str | None = None,
+        patience: float = READ_TIMEOUT,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Return the server's answer: a JSON object that has the key `wanted`."""
+        patience = min(patience, READ_TIMEOUT)
+        limits = {"_preload_content": False, "_request_timeout": (min(patience, CONNECT_TIMEOUT), patience)}
+        try:
+            return _parsed(call(*args, **kwargs, **limits).data, wanted)
+        except (ApiException, urllib3.exceptions.HTTPError, _AnswerError, UnicodeDecodeError) as error:
+            kind, got, remedy = _explain(error)
+            got = excerpt(self.without_secrets(got))
+            failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
+            if isinstance(failure, TransientError):
+                failure.got, failure.pause = got, _retry_after(error)
+        # Outside the `except`, for an error that drags none along: the original one may show a token.
+        raise failure
+
+    def own_namespace(self) -> str | None:
+        """Return the namespace in kfp's context file, or that of this pod."""
+        with contextlib.suppress(OSError):
+            return self.get_user_namespace() or Path(self._NAMESPACE_PATH).read_text(encoding="utf-8").strip()
+        return None
+
+    def link(self, page: str) -> str:
+        """Return the address of a page of the UI."""
+        return f"{self._get_url_prefix()}/#/{page}"
+
+    def without_secrets(self, text: str) -> str:
+        """Return `text` without the token and the cookies, which a server may send back."""
+        for secret in self._secrets():
+            # What is shorter is none, and would take letters out of words.
+            if len(secret) > 5:  # noqa: PLR2004 - as said
+                text = text.replace(secret, "***")
+        return text
+
+    def _secrets(self) -> Iterator[str]:
+        for header in (*self._existing_config.api_key.values(), self._header):
+            yield from header.split()
+        for cookie in self._cookies.split(";"):
+            yield cookie.partition("=")[2].strip()
+
+    def _load_config(self, host: str | None, *settings: Any) -> Any:
+        config = super()._load_config(host, *settings)
+        if not host and config.host == Configuration().host:
+            raise ContractError(_NO_HOST)
+        # Inside a cluster it lacks the scheme.
+        address = config.host.rstrip("/") if "://" in config.host else f"http://{config.host}"
+        renew = credentials.refresh_api_key_hook if (credentials := settings[-2]) else config.refresh_api_key_hook
+
+        def refresh(config: Any) -> None:
+            if renew:
+                renew(config)
+            # The hook of a kubeconfig sets both: itself, and a host without the path of the Pipelines API.
+            config.host, config.refresh_api_key_hook = address, refresh
+
+        config.host, config.refresh_api_key_hook = address, refresh
+        # A kubeconfig may switch it off.
+        config.verify_ssl = True
+        # urllib3 would repeat some requests by itself, sleep for hours if told so, and take tokens to other hosts.
+        config.retries = urllib3.Retry(0, redirect=False)
+        return config
+
+    def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's
+        """Answer kfp's constructor, which asks for up to half a minute and then writes into the user's home."""
+        return self.api_models.V2beta1GetHealthzResponse(multi_user=False)
+
+
+class _Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships no types
+    """A bearer token, read for each request."""
+
+    def __init__(self, read: Callable[[], str], source: str) -> None:
+        self._read, self._source = read, source
+        self._token()
+
+    def refresh_api_key_hook(self, config: Any) -> None:
+        """Set the token."""
+        config.api_key["authorization"] = self._token()
+
+    def _token(self) -> str:
+        try:
+            token = self._read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractError(f"token: expected one in {self._source}, got: {type(error).__name__}.") from None
+        if not token or len(token.split()) > 1:
+            raise ContractError(f"token: expected one word in {self._source}, got {len(token.split())}.")
+        return _checked_header(token, f"token in {self._source}") or ""
+
+
+def _credentials(token_file: Path | None) -> _Token | None:
+    """Return the token to send, from the first place that has one."""
+    if token_file is None and os.environ.get(TOKEN):
+        return _Token(lambda: os.environ[TOKEN], f"${TOKEN}")
+    path = token_file or os.environ.get(kfp.client.KF_PIPELINES_SA_TOKEN_ENV)
+    return _Token(lambda: Path(path).read_text(encoding="utf-8"), str(path)) if path else None
+
+
+def _checked_host(host: str) -> str:
+    """Return `host` as a URL; what it must not hold is not repeated, as it may be a password."""
+    url = host if "://" in host else f"https://{host}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", url):
+        raise ContractError(
+            "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
+            "got another one."
+        )
+    return url.rstrip("/")
+
+
+def _checked_header(value: str | None, what: str) -> str | None:
+    """Return `value`, which can be sent in a header; if it cannot, it is not shown."""
+    if value is not None and not (value.isascii() and value.isprintable()):
+        raise ContractError(f"{what}: expected printable ASCII in one line, got other characters.")
+    return value
+
+
+def _checked_ca(path: Path) -> str:
+    """Return the path of a file with certificates."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ContractError(f"CA: expected certificates in PEM format in {path}, got: {error}.") from error
+    return str(path)
+
+
+class _AnswerError(Exception):
+    """An answer is not what the API promises."""
+
+
+def _parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
+    """Return a JSON object that has the key `wanted`; kfp's client makes an empty answer of anything else."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise _AnswerError(f"what is not JSON of the Pipelines API: {data.decode(errors='replace') or 'nothing'}")
+    if wanted and not answer.get(wanted):
+        raise _AnswerError(f"an answer without {wanted}")
+    return answer
+
+
+def _explain(error: Exception) -> tuple[type[ClusterError], str, str]:
+    """Return the kind of error to raise, what came instead of success, and what to do."""
+    if isinstance(error, ApiException):
+        return _explain_status(error)
+    if isinstance(error, _AnswerError | UnicodeDecodeError):
+        got = str(error) if isinstance(error, _AnswerError) else "an answer that is not text in UTF-8"
+        return ClusterError, got, f"It may be a login page, or {_PATH} {_LOGIN}"
+    # urllib3 wraps what happened, once or twice.
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
+        remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+        return ClusterError, f"a certificate or connection that is not trusted: {certificate}", remedy
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return TransientError, f"no connection: {reason.__cause__ or reason}", _TRY_AGAIN
+    if isinstance(reason, urllib3.exceptions.TimeoutError):
+        return TransientError, "no answer in time (time-out)", _TRY_AGAIN
+    return TransientError, f"a connection that was cut: {reason.args[-1]}", _TRY_AGAIN
+
+
+def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
+    status = error.status
+    got = f"HTTP {status} {error.reason}".strip()
+    if said := _said(error.body or "").strip():
+        got += f": {said}"
+    if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
+        target = urlsplit((error.headers or {}).get("Location", ""))._replace(query="", fragment="").geturl()
+        return ClusterError, f"{got}, to {target}", f"It may be a login page: {_LOGIN} Or {_PATH}"
+    transient = status == 429 or status >= 500  # noqa: PLR2004 - busy, and the statuses of a server's failure
+    return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)
+
+
+def _said(body: str) -> str:
+    """Return what the server says in the body of an error: the API in JSON, a proxy in text or HTML."""
+    try:
+        answer = json.loads(body)
+        return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
+    except (ValueError, StopIteration, AttributeError):
+        return re.sub(r"<[^>]*>", " ", body)
+
+
+def excerpt(text: str, length: int = 400) -> str:
+    """Return the beginning of `text` in one line, without a stop at its end."""
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= length else text[:length] + " ..."
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Return the seconds after which a busy server wants to be asked again, at most `LONGEST_PAUSE`."""
+    value = (getattr(error, "headers", None) or {}).get("Retry-After", "")
+    return min(float(value), LONGEST_PAUSE) if re.fullmatch(r"\d+", value) else None
