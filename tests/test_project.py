@@ -10,6 +10,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text()
@@ -121,3 +122,34 @@ def test_a_tampered_package_fails_the_install(tmp_path: Path, tampered: bool) ->
         not tampered,
     )
     assert ("ash mismatch" in done.stderr) == tampered
+
+
+def test_the_image_is_made_of_what_is_here() -> None:
+    """The Dockerfile starts from the steps' image, installs by hash, and copies only what exists and is let through."""
+    from fmnist.kubeflow import components
+
+    lines = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {source for line in lines if line.startswith("COPY ") for source in line.split()[1:-1]}
+    assert [line.split()[1] for line in lines if line.startswith("FROM ")] == [components.BASE_IMAGE]
+    assert copied == let_through
+    assert all((ROOT / source).exists() for source in copied)
+    installs = [line for line in lines if "pip install" in line]
+    assert "--require-hashes -r requirements.lock" in installs[0]
+    assert all("--no-deps" in line for line in installs)
+
+
+def test_ci_does_what_the_readme_says() -> None:
+    """CI's script calls the README's two commands and the checks of its table; the example of a CI calls the script."""
+    commands = (ROOT / ".ci" / "run").read_text().splitlines()
+    readme = (ROOT / "README.md").read_text()
+    for command in ("tox", "tox run -e replicate"):
+        assert f"    {command}\n" in readme
+        assert any(line.startswith(command) for line in commands)
+    for name in ("benchmarks", "faults", "crosscpu", "isolation", "mutation"):
+        assert f"`tox run -e {name}`" in readme
+        assert f"tox run -e {name}" in commands
+    example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    [job] = example["jobs"].values()
+    assert {"run": ".ci/run"} in job["steps"]
+    assert job["container"]["image"].startswith("python:3.11")

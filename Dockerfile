@@ -1,0 +1,25 @@
+# An image in which the steps start at once: packages and data are there, each verified against its digest.
+#
+#   docker build -t registry.example/fmnist:1 . && docker push registry.example/fmnist:1
+#   fmnist compile --image registry.example/fmnist:1
+FROM python:3.11.13-slim-bookworm
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends dataset-fashion-mnist \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/fmnist
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+
+COPY pyproject.toml README.md LICENSE ./
+COPY fmnist fmnist
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
+
+# The data, decompressed; it is verified again each time it is read.
+ENV FMNIST_DATA_DIR=/opt/fmnist/data
+RUN fmnist data --offline
+
+RUN useradd --create-home fmnist
+USER fmnist
+WORKDIR /home/fmnist
