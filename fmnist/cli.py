@@ -215,10 +215,20 @@ def _print_summary(record: dict[str, Any], folder: Path) -> None:
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write.  [default: fashion_mnist_pipeline.yaml here]",
+    help="File to write.  [default: fashion_mnist_pipeline.yaml here, or after what is written instead]",
 )
 @click.option("--image", help="Compile for this image, which has every package: steps then install nothing.")
-def compile_command(output: Path | None, image: str | None) -> None:
+@click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, also those of which it has the results.")
+@click.option("--mirror", metavar="URL", help="Web folder with the dataset; steps then ask no public one.")
+@click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead.")
+@click.option(
+    "--component",
+    type=click.Choice(["train", "test", "confusion-matrix"]),
+    help="Write this component alone instead, for use in other pipelines.",
+)
+def compile_command(  # noqa: PLR0913 - one for each option
+    output: Path | None, image: str | None, mirror: str | None, component: str | None, *, no_cache: bool, study: bool
+) -> None:
     """Write the compiled pipeline, byte-identical for equal code.
 
     The file carries the code of the steps. On a cluster each step installs pinned packages into a plain Python
@@ -228,10 +238,23 @@ def compile_command(output: Path | None, image: str | None) -> None:
     Examples:
       fmnist compile
       fmnist compile -o pipeline.yaml --image registry.example/fmnist:1
+      fmnist compile --study
+      fmnist compile --component confusion-matrix
     """  # noqa: D301 - click wants the character \b
     from fmnist import pipeline
 
-    click.echo(pipeline.compile_pipeline(output or pipeline.FILE_NAME, image))
+    where = pipeline.Where(image, caching=not no_cache, mirror=mirror)
+    if study and component:
+        raise click.UsageError("expected --study or --component, got both.")
+    if component:
+        path = pipeline.compile_component(component, output or f"{component.replace('-', '_')}.yaml", where)
+    elif study:
+        from fmnist.replication import study_pipeline
+
+        path = study_pipeline.compile_pipeline(output or study_pipeline.FILE_NAME, where)
+    else:
+        path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
+    click.echo(path)
 
 
 @main.command()

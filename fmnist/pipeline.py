@@ -7,6 +7,8 @@ Compile it into the current folder with any of these, to the same bytes:
     kfp dsl compile --py fmnist/pipeline.py --output fashion_mnist_pipeline.yaml
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,63 @@ from kfp import compiler, dsl
 
 from fmnist.kubeflow import components
 
-__all__ = ["FILE_NAME", "build", "compile_pipeline", "fashion_mnist"]
+__all__ = [
+    "ANYWHERE",
+    "COMPONENTS",
+    "FILE_NAME",
+    "Where",
+    "build",
+    "compile_component",
+    "compile_pipeline",
+    "fashion_mnist",
+]
 
 FILE_NAME = "fashion_mnist_pipeline.yaml"
 
+#: The components, by the names that they have on a cluster.
+COMPONENTS: Mapping[str, Callable[..., None]] = {
+    "train": components.train,
+    "test": components.test,
+    "confusion-matrix": components.confusion_matrix,
+}
 
-def build(image: str | None = None) -> Any:
-    """Return the pipeline; with `image`, for an image that has every package installed."""
-    train, test, confusion_matrix = (
-        components.as_component(function, image)
-        for function in (components.train, components.test, components.confusion_matrix)
-    )
+
+@dataclass(frozen=True)
+class Where:
+    """What a pipeline is compiled for; none of it changes a result.
+
+    Attributes
+    ----------
+    image : str or None
+        An image that has every package; without it each step installs them into a plain Python image.
+    caching : bool
+        Whether Kubeflow may take a step's results from an earlier run of the same code on the same inputs.
+    mirror : str or None
+        The URL of a web folder with the dataset, of which no public one is asked then.
+    """
+
+    image: str | None = None
+    caching: bool = True
+    mirror: str | None = None
+
+    def configure(self, task: Any, memory: str) -> Any:
+        """Let a task run on one core with `memory`, and as said here; return it."""
+        task.set_cpu_request("1").set_cpu_limit("1")
+        task.set_memory_request(memory).set_memory_limit("2Gi")
+        if not self.caching:
+            task.set_caching_options(enable_caching=False)
+        if self.mirror:
+            task.set_env_variable("FMNIST_MIRROR", self.mirror)
+        return task
+
+
+#: A plain Python image on a cluster with its cache and the internet.
+ANYWHERE = Where()
+
+
+def build(where: Where = ANYWHERE) -> Any:
+    """Return the pipeline."""
+    train, test, confusion_matrix = (components.as_component(function, where.image) for function in COMPONENTS.values())
 
     @dsl.pipeline(name="fashion-mnist")  # type: ignore[untyped-decorator]
     def fashion_mnist(
@@ -38,15 +86,13 @@ def build(image: str | None = None) -> Any:
             validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
             seed: Decides the initial weights and the order of each epoch; 0 to 2147483647.
         """
-        trained = train(
-            compile_optimizer=compile_optimizer, epochs=epochs, validation_split=validation_split, seed=seed
-        )
-        tested = test(model=trained.outputs["model"])
-        counted = confusion_matrix(labels=tested.outputs["labels"])
         # Measured peaks: train 0.89 GiB, test 0.77, confusion matrix 0.17; each on one core. pip needs some more.
-        for task, memory in ((trained, "1Gi"), (tested, "1Gi"), (counted, "512Mi")):
-            task.set_cpu_request("1").set_cpu_limit("1")
-            task.set_memory_request(memory).set_memory_limit("2Gi")
+        trained = where.configure(
+            train(compile_optimizer=compile_optimizer, epochs=epochs, validation_split=validation_split, seed=seed),
+            "1Gi",
+        )
+        tested = where.configure(test(model=trained.outputs["model"]), "1Gi")
+        where.configure(confusion_matrix(labels=tested.outputs["labels"]), "512Mi")
 
     return fashion_mnist
 
@@ -55,9 +101,22 @@ def build(image: str | None = None) -> Any:
 fashion_mnist = build()
 
 
-def compile_pipeline(path: str | Path = FILE_NAME, image: str | None = None) -> Path:
-    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path."""
-    compiler.Compiler().compile(build(image) if image else fashion_mnist, str(path))
+def compile_pipeline(path: str | Path = FILE_NAME, image: str | None = None, **options: Any) -> Path:
+    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
+
+    `options` are those of `build`.
+    """
+    return write(build(image, **options) if image or options else fashion_mnist, path)
+
+
+def compile_component(name: str, path: str | Path, image: str | None = None) -> Path:
+    """Write one of `COMPONENTS` to `path`, for use in other pipelines, and return the path."""
+    return write(components.as_component(COMPONENTS[name], image), path)
+
+
+def write(compilable: Any, path: str | Path) -> Path:
+    """Compile a pipeline or a component to `path` and return the path."""
+    compiler.Compiler().compile(compilable, str(path))
     return Path(path)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from fmnist.replication.results import Mistake, Result
 from fmnist.steps import determinism, files
-from fmnist.steps.confusion import ConfusionMatrix
 from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.labels import Labels
 
 PARAMETERS: Mapping[str, Any] = {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05}
 
@@ -63,7 +63,7 @@ def write_run(folder: Path, one: Result, parameters: Mapping[str, Any] = PARAMET
         "run.json": files.canonical_json({**RECORD, "parameters": {**parameters, "seed": one.seed}, **record}),
         "metrics.json": files.canonical_json({"accuracy": one.accuracy, "loss": one.loss}),
         "history.json": files.canonical_json(one.history),
-        "confusion_matrix.csv": ConfusionMatrix(np.array(one.counts), CLASS_NAMES)._csv(),
+        **{f"labels/{name}": content for name, content in _labels(one).files().items()},
         "results.csv": _table(one.mistakes),
         "model.keras": b"a model",
     }
@@ -85,6 +85,11 @@ def write_study(
     for name, content in contents.items():
         files.write(folder / name, content)
     return folder
+
+
+def _labels(one: Result) -> Labels:
+    true, predicted = np.divmod(np.repeat(np.arange(100), np.array(one.counts).ravel()), 10)
+    return Labels(true, predicted, CLASS_NAMES)
 
 
 def _table(mistakes: Sequence[Mistake]) -> bytes:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from fmnist import pipeline
+from fmnist.pipeline import Where
 from fmnist.steps import dataset, files
 from fmnist.steps.settings import Settings
 
@@ -151,7 +152,7 @@ def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path
     """The folder's pipeline.yaml is the pipeline, compiled for an image with everything: no step calls pip."""
     from fmnist.replication import runs
 
-    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", runs.LOCAL_IMAGE).read_bytes()
+    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(runs.LOCAL_IMAGE)).read_bytes()
     assert run_files["pipeline.yaml"] == expected
     assert b"pip install" not in expected
 
@@ -239,7 +240,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(run_files: dict[st
         pipeline_root=str(tmp_path / "outputs"),
         workspace_root=str(tmp_path / "workspace"),
     )
-    pipeline.build("python")(**asdict(SETTINGS))
+    pipeline.build(Where("python"))(**asdict(SETTINGS))
     for path in tmp_path.glob("outputs/*/*/*"):
         if path.name in files.ARTIFACT_FILES:
             path.rename(tmp_path / files.ARTIFACT_FILES[path.name])

@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pytest_regressions.data_regression import DataRegressionFixture
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, components
+from fmnist.pipeline import Where
 from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.settings import Settings
 
@@ -40,7 +42,7 @@ def spec(compiled: Path) -> dict[str, Any]:
 def image_spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The document compiled for an image that has every package."""
     path = tmp_path_factory.mktemp("compiled") / "image.yaml"
-    return next(yaml.safe_load_all(pipeline.compile_pipeline(path, image="registry.example/fmnist:1").read_text()))
+    return next(yaml.safe_load_all(pipeline.compile_pipeline(path, Where("registry.example/fmnist:1")).read_text()))
 
 
 def containers(spec: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def test_the_whole_document_is_the_golden_one(
     tmp_path: Path, data_regression: DataRegressionFixture, image: str | None
 ) -> None:
     """Nothing was added, lost or changed but the step code; `pytest --force-regen` takes a wanted change over."""
-    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", image)
+    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(image))
     [document] = yaml.safe_load_all(path.read_text())
     document["sdkVersion"] = "varies"
     for container in containers(document).values():
@@ -257,6 +259,70 @@ def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
 def test_caching_is_left_to_the_cluster(spec: dict[str, Any]) -> None:
     """Every step may be cached: its code is in its key, so that a hit is the same code on the same inputs."""
     assert [task["cachingOptions"] for task in spec["root"]["dag"]["tasks"].values()] == [{"enableCache": True}] * 3
+
+
+def test_without_the_cache_every_step_runs(tmp_path: Path, spec: dict[str, Any]) -> None:
+    """Compiled for a check, no step may be taken from the cache, and nothing else differs."""
+    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(caching=False))
+    document, cached = next(yaml.safe_load_all(path.read_text())), copy.deepcopy(spec)
+    assert [task.pop("cachingOptions") for task in document["root"]["dag"]["tasks"].values()] == [{}] * 3
+    for task in cached["root"]["dag"]["tasks"].values():
+        del task["cachingOptions"]
+    assert document == cached
+
+
+def test_a_mirror_reaches_the_steps(tmp_path: Path, spec: dict[str, Any]) -> None:
+    """The steps find the mirror in their environment, and without one they have no such variable."""
+    mirror = {"name": "FMNIST_MIRROR", "value": "https://mirror.example/fashion"}
+    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(mirror=mirror["value"]))
+    compiled = next(yaml.safe_load_all(path.read_text()))
+    assert all(mirror in container["env"] for container in containers(compiled).values())
+    assert not any("FMNIST_MIRROR" in str(container.get("env")) for container in containers(spec).values())
+
+
+def test_no_step_is_tried_again(spec: dict[str, Any]) -> None:
+    """A deterministic step that fails would fail again; the download, which may not, tries again by itself."""
+    assert not any("retryPolicy" in task for task in spec["root"]["dag"]["tasks"].values())
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package's sources, which the bundle is made of."""
+    copied = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(bundle, "PACKAGE", copied)
+    return copied
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    """Return what each step runs, which is what Kubeflow's cache knows a step by, besides its inputs."""
+    document = next(yaml.safe_load_all(pipeline.compile_pipeline(folder / "keys.yaml", Where("image")).read_text()))
+    return {name: container["command"] for name, container in containers(document).items()}
+
+
+@pytest.mark.parametrize(
+    ("file", "misses"),
+    [("steps/training.py", True), ("steps/errors.py", True), ("replication/report.py", False), ("cli.py", False)],
+)
+def test_a_changed_line_misses_the_cache(package: Path, tmp_path: Path, file: str, misses: bool) -> None:
+    """Equal code is an equal key, whatever the time; a line of a step's code is another key, and no other line is."""
+    before = commands(tmp_path)
+    (package / "steps" / "training.py").touch()
+    assert commands(tmp_path) == before
+    with (package / file).open("a") as source:
+        source.write("# changed\n")
+    assert (commands(tmp_path) != before) is misses
+
+
+@pytest.mark.parametrize("name", pipeline.COMPONENTS)
+def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
+    """Each component is compiled by itself, under its name, with its code, for pipelines of others."""
+    from kfp import components as kfp_components
+
+    path = pipeline.compile_component(name, tmp_path / "component.yaml", Where("image"))
+    loaded = kfp_components.load_component_from_file(str(path))
+    assert loaded.name == name
+    [container] = containers(next(yaml.safe_load_all(path.read_text()))).values()
+    assert bundle.extract(container["command"][-1]) == bundle.sources()
 
 
 def test_the_code_of_a_step_runs_alone(spec: dict[str, Any], tmp_path: Path) -> None:

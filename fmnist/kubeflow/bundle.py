@@ -6,32 +6,45 @@ and Kubeflow's step cache never hits. Here the archive is made of the package's 
 
 import base64
 import gzip
+import importlib.metadata
 import io
 import re
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fmnist.steps.files import sha256
 
-__all__ = ["archive", "digest", "embed", "extract", "sources"]
+__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "sources"]
 
 PACKAGE = Path(__file__).parents[1]
+
+#: The files that a step of the pipeline needs, and those that a step needs which also judges results, as patterns.
+STEPS = ("__init__.py", "steps/**/*.py")
+REPLICATION = (
+    *STEPS,
+    "kubeflow/__init__.py",
+    "kubeflow/bundle.py",
+    "replication/**/*.py",
+    "replication/*.j2",
+    "replication/*.json",
+)
 
 _EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')")
 
 
-def sources() -> dict[str, bytes]:
-    """Return the content of each source file that a step needs, by its path, sorted."""
-    paths = [PACKAGE / "__init__.py", *PACKAGE.glob("steps/**/*.py")]
+def sources(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
+    """Return the content of each source file of the package that matches a pattern, by its path, sorted."""
+    paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
     return {path.relative_to(PACKAGE.parent).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 
-def archive() -> bytes:
+def archive(patterns: Sequence[str] = STEPS) -> bytes:
     """Return `sources` as a gzipped tar: sorted, undated, owned by nobody."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in sources().items():
+        for name, content in sources(patterns).items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
@@ -39,11 +52,11 @@ def archive() -> bytes:
 
 
 def digest() -> str:
-    """Return one SHA-256 for `sources`: that of a ``sha256sum`` list of them."""
+    """Return one SHA-256 for the sources of the steps, which decide all results: that of a ``sha256sum`` list."""
     return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in sources().items()).encode())
 
 
-def embed(source: str) -> str:
+def embed(source: str, patterns: Sequence[str] = STEPS) -> str:
     """Return a component's `source` with the archive that kfp embedded replaced by `archive`.
 
     Raises
@@ -51,7 +64,7 @@ def embed(source: str) -> str:
     ValueError
         If kfp embedded no archive in `source`, or more than one.
     """
-    source, count = _EMBEDDED.subn(base64.b64encode(archive()).decode(), source)
+    source, count = _EMBEDDED.subn(base64.b64encode(archive(patterns)).decode(), source)
     if count != 1:
         raise ValueError(f"component source: expected one archive embedded by kfp, got {count}.")
     return source

@@ -3,7 +3,7 @@
 kfp copies a component's source text into the compiled pipeline, so each imports what it needs in its body.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files as resources
 from typing import Any
 
@@ -12,7 +12,7 @@ from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metri
 
 from fmnist.kubeflow import bundle
 
-__all__ = ["BASE_IMAGE", "as_component", "confusion_matrix", "pins", "test", "train"]
+__all__ = ["BASE_IMAGE", "as_component", "as_plain_component", "confusion_matrix", "pins", "test", "train"]
 
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
@@ -101,13 +101,24 @@ def confusion_matrix(
     classification.log_confusion_matrix(list(result.class_names), result.counts.tolist())
 
 
-def pins() -> list[str]:
-    """Return the packages that a step installs on a cluster, each as ``name==version``."""
-    text = resources(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
+def pins(package: str = __package__) -> list[str]:
+    """Return the packages that a step installs on a cluster, each as ``name==version``: those that `package` lists."""
+    text = resources(package).joinpath("requirements.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def as_component(function: Callable[..., None], image: str | None = None) -> Any:
+def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
+    """Return `function` as a component that needs nothing but Python."""
+    return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
+
+
+def as_component(
+    function: Callable[..., Any],
+    image: str | None = None,
+    *,
+    code: Sequence[str] = (),
+    packages: Sequence[str] = (),
+) -> Any:
     """Return `function` as a component that carries the step code.
 
     Parameters
@@ -117,14 +128,18 @@ def as_component(function: Callable[..., None], image: str | None = None) -> Any
     image : str, optional
         An image that has every package; nothing is installed at run time then. By default `BASE_IMAGE`, where
         each step installs `pins`.
+    code : sequence of str
+        Files that it carries besides, by their paths in the package.
+    packages : sequence of str
+        What it installs besides, each as ``name==version``.
     """
     component = dsl.component(
         function,
         base_image=image or BASE_IMAGE,
-        packages_to_install=[] if image else pins(),
+        packages_to_install=[] if image else [*pins(), *packages],
         install_kfp_package=image is None,
         embedded_artifact_path=str(bundle.PACKAGE / "steps"),
     )
     container = component.component_spec.implementation.container
-    container.command[-1] = bundle.embed(container.command[-1])
+    container.command[-1] = bundle.embed(container.command[-1], *code)
     return component

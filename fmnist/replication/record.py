@@ -1,5 +1,6 @@
 """The record of a run or a study: all that a reader needs to judge it and to repeat it."""
 
+import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Iterable
@@ -19,9 +20,13 @@ _PACKAGES = ("fmnist", "keras", "kfp", "matplotlib", "numpy", "scikit-learn", "t
 
 def provenance() -> dict[str, Any]:
     """Return what decides the bits, besides the parameters: versions, digests of code and data, and the switches."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        # In a step on a cluster this package is not installed: there the digest of its code tells what it is.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     return {
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": versions,
         "code": {"sha256": bundle.digest()},
         "data": {file.name: file.sha256 for file in dataset.FILES},
         "switches": dict(determinism.SWITCHES),

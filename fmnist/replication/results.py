@@ -13,6 +13,7 @@ from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.labels import Labels
 from fmnist.steps.training import Training
 
 __all__ = ["PLAN", "RECORD", "RUN", "SEEDS", "Mistake", "Result", "Sample"]
@@ -80,15 +81,34 @@ class Result:
     @classmethod
     def of_run(cls, folder: Path) -> "Result":
         """Return the result of the finished run in `folder`; an OSError, ValueError or KeyError says it holds none."""
-        metrics = json.loads((folder / ARTIFACT_FILES["metrics"]).read_bytes())
+        seed = json.loads((folder / RUN).read_bytes())["parameters"]["seed"]
+        return cls.of_artifacts(seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})
+
+    @classmethod
+    def of_artifacts(cls, seed: int, paths: Mapping[str, Path]) -> "Result":
+        """Return the result of `seed` from the files of its steps.
+
+        Parameters
+        ----------
+        seed : int
+            The seed.
+        paths : mapping of str to Path
+            Where `model`, `history`, `metrics`, `results` and `labels` are.
+
+        Raises
+        ------
+        OSError, ValueError, KeyError
+            If a file is not there, or is broken.
+        """
+        metrics = json.loads(paths["metrics"].read_bytes())
         return cls(
-            seed=json.loads((folder / RUN).read_bytes())["parameters"]["seed"],
-            model=files.sha256((folder / ARTIFACT_FILES["model"]).read_bytes()),
+            seed=seed,
+            model=files.sha256(paths["model"].read_bytes()),
             accuracy=metrics["accuracy"],
             loss=metrics["loss"],
-            history=json.loads((folder / ARTIFACT_FILES["history"]).read_bytes()),
-            counts=_counts(folder / ARTIFACT_FILES["matrix"]),
-            mistakes=_mistakes(folder / ARTIFACT_FILES["results"]),
+            history=json.loads(paths["history"].read_bytes()),
+            counts=confusion_matrix(Labels.read(paths["labels"])).counts.tolist(),
+            mistakes=_mistakes(paths["results"]),
         )
 
     @classmethod
@@ -154,12 +174,6 @@ class Sample:
         results = [Result.from_json(path.read_bytes()) for path in paths]
         record = json.loads((folder / RECORD).read_bytes())
         return cls(plan["parameters"], results, plan | record, is_study=True)
-
-
-def _counts(path: Path) -> list[list[int]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        _, *rows = csv.reader(file)
-    return [[int(count) for count in row[1:]] for row in rows]
 
 
 def _mistakes(path: Path) -> list[Mistake]:

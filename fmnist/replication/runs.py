@@ -64,7 +64,7 @@ def execute(
     folder = _prepare(Path(folder))
     started, clock = datetime.now(UTC), time.monotonic()
     dataset.fetch(on_progress=on_progress)
-    pipeline.compile_pipeline(folder / PIPELINE, LOCAL_IMAGE)
+    pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))
     with (
         (folder / LOG).open("w", encoding="utf-8") as log,
         tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,

@@ -5,25 +5,23 @@ the parameters nor the number of seeds can be changed in the light of what was s
 """
 
 import contextlib
-import csv
 import fcntl
 import functools
-import io
 import json
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pebble
 
-from fmnist.replication import conclusions, pictures, record, report
-from fmnist.replication.record import CHECKSUMS, checksums
+from fmnist.replication import findings, record
+from fmnist.replication.findings import result_path
 from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
 from fmnist.steps import dataset, evaluation, training
 from fmnist.steps.dataset import Progress, Split
@@ -33,7 +31,7 @@ from fmnist.steps.settings import Settings
 
 __all__ = ["execute"]
 
-ACCURACIES, LOG, VERDICT = "accuracies.csv", "log.txt", "verdict.json"
+LOG = "log.txt"
 
 
 def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
@@ -80,9 +78,9 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
     folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
     settings = replace(settings, seed=seeds[0])
     with _claimed(folder):
-        _check_plan(folder, _plan(settings, seeds))
+        _check_plan(folder, findings.plan(settings, seeds))
         dataset.fetch(on_progress=on_progress)
-        missing = [seed for seed in seeds if not _path(folder, seed).exists()]
+        missing = [seed for seed in seeds if not result_path(folder, seed).exists()]
         on_seeds(missing)
         if failures := _train(settings, missing, folder, jobs, on_result):
             raise StepError(_told(failures, folder))
@@ -95,7 +93,8 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
                 "seconds": round(time.monotonic() - clock, 1),
             }
             write(folder / RECORD, canonical_json(written))
-        return _conclude(folder)
+        _sweep(folder)
+        return findings.write_findings(folder)
 
 
 @contextlib.contextmanager
@@ -115,11 +114,6 @@ def _claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _plan(settings: Settings, seeds: range) -> dict[str, Any]:
-    parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
-    return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **record.provenance()}
 
 
 def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
@@ -156,10 +150,6 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}
 
 
-def _path(folder: Path, seed: int) -> Path:
-    return folder / SEEDS / f"{seed}.json"
-
-
 def _train(
     settings: Settings, seeds: Sequence[int], folder: Path, jobs: int, on_result: Callable[[Result], None]
 ) -> dict[int, Exception]:
@@ -179,7 +169,7 @@ def _train(
             except Exception as error:  # noqa: BLE001 - whatever ends one seed must not lose the others
                 failures[futures[future]] = error
             else:
-                write(_path(folder, result.seed), result.to_json())
+                write(result_path(folder, result.seed), result.to_json())
                 on_result(result)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
@@ -206,31 +196,15 @@ def _result(settings: Settings, seed: int) -> Result:
     return Result.of(seed, trained, evaluation.test(trained.model, test_set))
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed in the middle of writing a result left."""
+    for path in (folder / SEEDS).glob(".*"):
+        path.unlink()
+
+
 def _told(failures: Mapping[int, Exception], folder: Path) -> str:
     lines = [f"  seed {seed}: {type(error).__name__}: {error}" for seed, error in sorted(failures.items())]
     return (
         f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"
         f"{folder / LOG} may say more. The same command tries the failed seeds again."
     )
-
-
-def _conclude(folder: Path) -> Sample:
-    """Write all that follows from the results of all seeds."""
-    sample = Sample.read(folder)
-    for path in (folder / SEEDS).glob(".*"):
-        path.unlink()
-    write(folder / ACCURACIES, _table(sample.results))
-    drawn = conclusions.conclude(sample.parameters, sample.results)
-    write(folder / VERDICT, canonical_json([conclusion.as_json() for conclusion in drawn]))
-    names = pictures.save(sample, folder)
-    report.write(folder)
-    write(folder / CHECKSUMS, checksums(folder, (PLAN, SEEDS, ACCURACIES, VERDICT, *names)))
-    return sample
-
-
-def _table(results: Sequence[Result]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["seed", "accuracy", "loss", "model"])
-    writer.writerows([result.seed, result.accuracy, result.loss, result.model] for result in results)
-    return out.getvalue().encode()

@@ -7,7 +7,7 @@ from pathlib import Path
 import helpers
 import pytest
 
-from fmnist.replication import record, results, study
+from fmnist.replication import findings, record, results, study
 from fmnist.steps import dataset, files
 from fmnist.steps.errors import ContractError, DataError, StepError
 from fmnist.steps.settings import Settings
@@ -139,7 +139,7 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
 
 def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished seed whose file is broken ends the study with its name, not with another accuracy."""
-    begin_plan = study._plan(Settings(), range(1))
+    begin_plan = findings.plan(Settings(), range(1))
     files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
     files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
     with pytest.raises(ContractError, match=r"expected a finished run or study in "):

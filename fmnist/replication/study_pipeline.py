@@ -1,0 +1,157 @@
+"""The study as a pipeline, for those who outgrow one machine: a train and a test step for each seed, then a verdict.
+
+The steps of a seed are the pipeline's own components, so a seed that was run before comes from Kubeflow's step cache.
+"""
+
+from pathlib import Path
+from typing import Any, List  # noqa: UP035 - kfp knows lists of artifacts by typing's name
+
+from kfp import compiler, dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+
+from fmnist.kubeflow import bundle, components
+from fmnist.pipeline import ANYWHERE, Where
+
+__all__ = ["FILE_NAME", "PARALLELISM", "build", "compile_pipeline"]
+
+FILE_NAME = "fashion_mnist_study_pipeline.yaml"
+
+#: How many seeds a cluster trains at the same time, at most.
+PARALLELISM = 20
+
+
+def seeds(first_seed: int, count: int) -> List[int]:  # noqa: UP006 - as above
+    """List the seeds of a study.
+
+    Args:
+        first_seed: The first of them.
+        count: How many, consecutive.
+    """
+    if count < 1:
+        raise ValueError(f"count: expected at least one seed, got {count}.")
+    return list(range(first_seed, first_seed + count))
+
+
+def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
+    compile_optimizer: str,
+    epochs: int,
+    validation_split: float,
+    first_seed: int,
+    models: Input[List[Model]],  # noqa: UP006 - as above
+    histories: Input[List[Artifact]],  # noqa: UP006
+    results: Input[List[Dataset]],  # noqa: UP006
+    labels: Input[List[Dataset]],  # noqa: UP006
+    tests: Input[List[Metrics]],  # noqa: UP006
+    report: Output[HTML],
+    distribution: Output[Artifact],
+    accuracies: Output[Dataset],
+    verdicts: Output[Artifact],
+    metrics: Output[Metrics],
+) -> None:
+    """Say of many seeds whether the published accuracies replicate.
+
+    Args:
+        compile_optimizer: That of all seeds.
+        epochs: Those of all seeds.
+        validation_split: That of all seeds.
+        first_seed: The seed of the first of each list.
+        models: The trained network of each seed.
+        histories: Its loss and accuracy by epoch.
+        results: Its prediction for each image.
+        labels: Its labels folder.
+        tests: Its accuracy and loss.
+
+    Returns:
+        report: A page with the verdict, pictures, and how to check it.
+        distribution: The accuracies as dots, the published ones among them, a PNG.
+        accuracies: One row a seed: seed, accuracy, loss, model; a CSV.
+        verdicts: What the seeds say of each published accuracy, as JSON.
+        metrics: The mean accuracy, its standard deviation, the number of seeds, and each verdict's p.
+    """
+    import shutil
+    import tempfile
+    import time
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from fmnist.replication import conclusions, findings, record
+    from fmnist.replication.results import PLAN, RECORD, Result
+    from fmnist.steps.files import canonical_json, write
+    from fmnist.steps.settings import Settings
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    settings = Settings(compile_optimizer, epochs, validation_split, first_seed)
+    names = ("model", "history", "results", "labels", "metrics")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / PLAN, canonical_json(findings.plan(settings, range(first_seed, first_seed + len(models)))))
+        # Collected lists are in the order of the loop.
+        for seed, parts in enumerate(zip(models, histories, results, labels, tests, strict=True), first_seed):
+            paths = {part: Path(artifact.path) for part, artifact in zip(names, parts, strict=True)}
+            result = Result.of_artifacts(seed, paths)
+            write(findings.result_path(folder, seed), result.to_json())
+        written = {"machine": record.machine(), "jobs": len(models), "trained": len(models)}
+        written |= {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 1)}
+        write(folder / RECORD, canonical_json(written))
+        sample = findings.write_findings(folder)
+        for file, artifact in (
+            ("report.html", report),
+            ("distribution.png", distribution),
+            (findings.ACCURACIES, accuracies),
+            (findings.VERDICT, verdicts),
+        ):
+            shutil.copy(folder / file, artifact.path)
+    found = [one.accuracy for one in sample.results]
+    metrics.log_metric("seeds", len(found))
+    metrics.log_metric("mean", sum(found) / len(found))
+    for one in conclusions.conclude(sample.parameters, sample.results):
+        if one.verdict.n > 1:
+            metrics.log_metric("deviation", one.verdict.deviation)
+        metrics.log_metric(f"p of equivalence, {one.figure.name}", one.verdict.p_equivalence)
+
+
+def build(where: Where = ANYWHERE) -> Any:
+    """Return the pipeline."""
+    listed = components.as_plain_component(seeds, where.image)
+    train, test = (components.as_component(function, where.image) for function in (components.train, components.test))
+    judge = components.as_component(verdict, where.image, bundle.REPLICATION)
+
+    @dsl.pipeline(name="fashion-mnist-study")  # type: ignore[untyped-decorator]
+    def fashion_mnist_study(
+        compile_optimizer: str = "adam",
+        epochs: int = 10,
+        validation_split: float = 0.05,
+        first_seed: int = 1000,
+        count: int = 60,
+    ) -> None:
+        """Study whether the accuracy of TensorFlow's tutorial "Basic classification" replicates.
+
+        Args:
+            compile_optimizer: Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.
+            epochs: Passes over the training set, at least 1.
+            validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
+            first_seed: The first seed; choose seeds that were not looked at before.
+            count: How many seeds, consecutive.
+        """
+        parameters = {"compile_optimizer": compile_optimizer, "epochs": epochs, "validation_split": validation_split}
+        of_study = where.configure(listed(first_seed=first_seed, count=count), "256Mi")
+        with dsl.ParallelFor(items=of_study.output, parallelism=PARALLELISM) as seed:
+            trained = where.configure(train(**parameters, seed=seed), "1Gi")
+            tested = where.configure(test(model=trained.outputs["model"]), "1Gi")
+        collected = {
+            "models": trained.outputs["model"],
+            "histories": trained.outputs["history"],
+            "results": tested.outputs["results"],
+            "labels": tested.outputs["labels"],
+            "tests": tested.outputs["metrics"],
+        }
+        lists = {name: dsl.Collected(output) for name, output in collected.items()}
+        where.configure(judge(**parameters, first_seed=first_seed, **lists), "1Gi")
+
+    return fashion_mnist_study
+
+
+def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
+    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path."""
+    compiler.Compiler().compile(build(where), str(path))
+    return Path(path)

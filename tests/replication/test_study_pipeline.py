@@ -1,0 +1,165 @@
+"""Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kfp import components as kfp_components
+from kfp import local
+
+from fmnist.kubeflow import bundle
+from fmnist.pipeline import Where
+from fmnist.replication import findings, runs, study, study_pipeline
+from fmnist.steps.settings import Settings
+
+#: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
+LONGEST_ARGUMENT = 128 * 1024
+
+COUNT = 2
+SETTINGS = Settings(epochs=1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled pipeline, for an image that has every package."""
+    return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("compiled") / "study.yaml", Where(runs.LOCAL_IMAGE))
+
+
+@pytest.fixture(scope="module")
+def spec(compiled: Path) -> dict[str, Any]:
+    """The compiled pipeline's document."""
+    return next(yaml.safe_load_all(compiled.read_text()))
+
+
+def containers(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return each step's container, by the step's name."""
+    executors = spec["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
+
+
+def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]) -> None:
+    """A loop over the listed seeds has the steps train and test; the verdict takes what all of them gave."""
+    root = spec["root"]["dag"]["tasks"]
+    loop = root["for-loop-1"]
+    assert root.keys() == {"seeds", "for-loop-1", "verdict"}
+    assert loop["iteratorPolicy"] == {"parallelismLimit": study_pipeline.PARALLELISM}
+    assert loop["parameterIterator"]["items"]["inputParameter"] in loop["inputs"]["parameters"]
+    inner = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    assert inner.keys() == {"train", "test"}
+    collected = {
+        name: entry["taskOutputArtifact"]["producerTask"]
+        for name, entry in root["verdict"]["inputs"]["artifacts"].items()
+    }
+    assert collected == dict.fromkeys(("models", "histories", "results", "labels", "tests"), "for-loop-1")
+
+
+def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
+    """Train and test have the command that they have in the pipeline, so that one finds the other's cached results."""
+    from fmnist import pipeline
+
+    of_run = containers(
+        next(yaml.safe_load_all(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(runs.LOCAL_IMAGE)).read_text()))
+    )
+    for name in ("train", "test"):
+        assert containers(spec)[name] == of_run[name]
+
+
+def test_only_the_verdict_carries_more_code(spec: dict[str, Any]) -> None:
+    """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
+    commands = {name: container["command"] for name, container in containers(spec).items()}
+    assert bundle.extract(commands["verdict"][-1]) == bundle.sources(bundle.REPLICATION)
+    assert bundle.extract(commands["train"][-1]) == bundle.sources()
+    assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
+    assert not any("pip" in part for command in commands.values() for part in command[:-1])
+
+
+def test_listing_seeds_installs_no_tensorflow(tmp_path: Path) -> None:
+    """On a plain Python image the first step is there at once."""
+    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
+    steps = containers(next(yaml.safe_load_all(path.read_text())))
+    assert "tensorflow" not in "".join(steps["seeds"]["command"])
+    assert "tensorflow" in "".join(steps["verdict"]["command"])
+
+
+def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> None:
+    """A second compilation gives the same file."""
+    again = study_pipeline.compile_pipeline(tmp_path / "again.yaml", Where(runs.LOCAL_IMAGE))
+    assert again.read_bytes() == compiled.read_bytes()
+
+
+def test_where_it_runs_reaches_every_step(tmp_path: Path) -> None:
+    """Mirror and caching are those that were asked for, in the loop too."""
+    path = study_pipeline.compile_pipeline(
+        tmp_path / "study.yaml", Where(caching=False, mirror="https://mirror.example/")
+    )
+    document = next(yaml.safe_load_all(path.read_text()))
+    for name, container in containers(document).items():
+        assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/"}], name
+        assert container["resources"]["resourceCpuLimit"] == "1"
+    loop = document["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    tasks = document["root"]["dag"]["tasks"] | loop
+    assert all(task["cachingOptions"] == {} for name, task in tasks.items() if name != "for-loop-1")
+
+
+def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
+    """Kubeflow's own message type takes the document, with no field that it does not know."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec(), ignore_unknown_fields=False)
+    assert json_format.MessageToDict(message) == spec
+
+
+@pytest.fixture(scope="module")
+def judged(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What the verdict step gave for two seeds, on kfp's local runner."""
+    root = tmp_path_factory.mktemp("judged")
+    local.init(
+        local.SubprocessRunner(use_venv=False), pipeline_root=str(root / "out"), workspace_root=str(root / "workspace")
+    )
+    kfp_components.load_component_from_file(str(compiled))(epochs=1, first_seed=SETTINGS.seed, count=COUNT)
+    return {path.name: path for path in root.glob("out/*/verdict/*")}
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study, done here."""
+    folder = tmp_path_factory.mktemp("studied") / "study"
+    study.execute(SETTINGS, range(SETTINGS.seed, SETTINGS.seed + COUNT), folder, jobs=1)
+    return folder
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
+
+
+def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], studied: Path) -> None:
+    """Accuracies, losses and models of each seed, verdicts and picture are those of the study here, bit for bit."""
+    for name, file in (("accuracies", findings.ACCURACIES), ("verdicts", findings.VERDICT)):
+        assert judged[name].read_bytes() == (studied / file).read_bytes()
+    assert judged["distribution"].read_bytes() == (studied / "distribution.png").read_bytes()
+
+
+def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path], studied: Path) -> None:
+    """But for when and where it was made, the page is the same."""
+    theirs, ours = (path.read_text() for path in (judged["report"], studied / "report.html"))
+    record = '<section aria-labelledby="record">'
+    assert theirs.split(record)[0] == ours.split(record)[0]
+    assert f"--first-seed {SETTINGS.seed} --seeds {COUNT} -o again" in theirs
+
+
+def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], studied: Path) -> None:
+    """Kubeflow shows the mean and the number of seeds."""
+    output = json.loads(judged["executor_output.json"].read_bytes())
+    metadata = output["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    rows = (studied / findings.ACCURACIES).read_text().splitlines()[1:]
+    assert metadata["seeds"] == COUNT
+    assert metadata["mean"] == pytest.approx(sum(float(row.split(",")[1]) for row in rows) / COUNT)
+
+
+def test_no_seeds_are_refused() -> None:
+    """A study of no seeds is an error that says so."""
+    with pytest.raises(ValueError, match="count: expected at least one seed, got 0"):
+        study_pipeline.seeds(1, 0)
+    assert study_pipeline.seeds(5, 3) == [5, 6, 7]
