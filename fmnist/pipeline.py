@@ -101,22 +101,25 @@ def build(where: Where = ANYWHERE) -> Any:
 fashion_mnist = build()
 
 
-def compile_pipeline(path: str | Path = FILE_NAME, image: str | None = None, **options: Any) -> Path:
-    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
+def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
+    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path."""
+    compiler.Compiler().compile(fashion_mnist if where == ANYWHERE else build(where), str(path))
+    return Path(path)
 
-    `options` are those of `build`.
+
+def compile_component(name: str, path: str | Path, where: Where = ANYWHERE) -> Path:
+    """Write one component, for use in any pipeline, to `path` and return the path.
+
+    Parameters
+    ----------
+    name : {"train", "test", "confusion-matrix"}
+        Which one.
+    path : path
+        The file to write.
+    where : Where
+        Of which only the image concerns a component.
     """
-    return write(build(image, **options) if image or options else fashion_mnist, path)
-
-
-def compile_component(name: str, path: str | Path, image: str | None = None) -> Path:
-    """Write one of `COMPONENTS` to `path`, for use in other pipelines, and return the path."""
-    return write(components.as_component(COMPONENTS[name], image), path)
-
-
-def write(compilable: Any, path: str | Path) -> Path:
-    """Compile a pipeline or a component to `path` and return the path."""
-    compiler.Compiler().compile(compilable, str(path))
+    compiler.Compiler().compile(components.as_component(COMPONENTS[name], where.image), str(path))
     return Path(path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from fmnist import cli
@@ -270,6 +271,39 @@ def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeyp
     result = invoke("run")
     assert result.exit_code == 0
     assert result.stderr == "Warning: CPU: who knows.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "pipeline"),
+    [
+        ([], "fashion_mnist_pipeline.yaml", "fashion-mnist"),
+        (["--study"], "fashion_mnist_study_pipeline.yaml", "fashion-mnist-study"),
+        (["--component", "confusion-matrix"], "confusion_matrix.yaml", "confusion-matrix"),
+        (["--component", "train", "-o", "x.yaml"], "x.yaml", "train"),
+    ],
+    ids=["pipeline", "study", "component", "file"],
+)
+def test_what_is_compiled_is_named(here: Path, options: list[str], name: str, pipeline: str) -> None:
+    """The pipeline, that of a study, or a component is written here, and its file is the result."""
+    result = invoke("compile", "--image", "registry.example/fmnist:1", "--no-cache", *options)
+    assert (result.exit_code, result.stdout) == (0, f"{name}\n")
+    document = next(yaml.safe_load_all((here / name).read_text()))
+    assert document["pipelineInfo"]["name"] == pipeline
+    assert "registry.example/fmnist:1" in (here / name).read_text()
+    assert options[:1] == ["--component"] or "enableCache: true" not in (here / name).read_text()
+
+
+def test_a_mirror_is_compiled_in(here: Path) -> None:
+    """With --mirror the steps ask no public web folder for the dataset."""
+    assert invoke("compile", "--mirror", "https://mirror.example/x", "-o", "x.yaml").exit_code == 0
+    assert (here / "x.yaml").read_text().count("https://mirror.example/x") == 3
+
+
+def test_a_study_and_a_component_are_two_things(here: Path) -> None:
+    """Asking for both is bad usage."""
+    result = invoke("compile", "--study", "--component", "train")
+    assert result.exit_code == 2
+    assert "expected --study or --component, got both" in result.stderr
 
 
 def test_data_says_where_the_dataset_is() -> None:

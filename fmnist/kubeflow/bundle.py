@@ -6,7 +6,6 @@ and Kubeflow's step cache never hits. Here the archive is made of the package's 
 
 import base64
 import gzip
-import importlib.metadata
 import io
 import re
 import tarfile

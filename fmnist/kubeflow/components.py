@@ -101,9 +101,9 @@ def confusion_matrix(
     classification.log_confusion_matrix(list(result.class_names), result.counts.tolist())
 
 
-def pins(package: str = __package__) -> list[str]:
-    """Return the packages that a step installs on a cluster, each as ``name==version``: those that `package` lists."""
-    text = resources(package).joinpath("requirements.txt").read_text(encoding="utf-8")
+def pins() -> list[str]:
+    """Return the packages that a step installs on a cluster, each as ``name==version``."""
+    text = resources(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
@@ -112,14 +112,8 @@ def as_plain_component(function: Callable[..., Any], image: str | None = None) -
     return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
 
 
-def as_component(
-    function: Callable[..., Any],
-    image: str | None = None,
-    *,
-    code: Sequence[str] = (),
-    packages: Sequence[str] = (),
-) -> Any:
-    """Return `function` as a component that carries the step code.
+def as_component(function: Callable[..., Any], image: str | None = None, code: Sequence[str] = bundle.STEPS) -> Any:
+    """Return `function` as a component that carries the code it needs.
 
     Parameters
     ----------
@@ -129,17 +123,15 @@ def as_component(
         An image that has every package; nothing is installed at run time then. By default `BASE_IMAGE`, where
         each step installs `pins`.
     code : sequence of str
-        Files that it carries besides, by their paths in the package.
-    packages : sequence of str
-        What it installs besides, each as ``name==version``.
+        Which files of the package it carries: `bundle.STEPS` or `bundle.REPLICATION`.
     """
     component = dsl.component(
         function,
         base_image=image or BASE_IMAGE,
-        packages_to_install=[] if image else [*pins(), *packages],
+        packages_to_install=[] if image else pins(),
         install_kfp_package=image is None,
         embedded_artifact_path=str(bundle.PACKAGE / "steps"),
     )
     container = component.component_spec.implementation.container
-    container.command[-1] = bundle.embed(container.command[-1], *code)
+    container.command[-1] = bundle.embed(container.command[-1], code)
     return component

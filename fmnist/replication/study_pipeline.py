@@ -12,24 +12,60 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 from fmnist.kubeflow import bundle, components
 from fmnist.pipeline import ANYWHERE, Where
 
-__all__ = ["FILE_NAME", "PARALLELISM", "build", "compile_pipeline"]
+__all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "build", "compile_pipeline"]
 
 FILE_NAME = "fashion_mnist_study_pipeline.yaml"
 
 #: How many seeds a cluster trains at the same time, at most.
 PARALLELISM = 20
 
+#: What the verdict is told of all seeds' files is one argument of a program, which Linux limits to 128 KiB.
+MOST_SEEDS = 200
 
-def seeds(first_seed: int, count: int) -> List[int]:  # noqa: UP006 - as above
+
+def seeds(first_seed: int, count: int, most: int) -> List[int]:  # noqa: UP006 - as above
     """List the seeds of a study.
 
     Args:
         first_seed: The first of them.
         count: How many, consecutive.
+        most: How many there may be.
     """
-    if count < 1:
-        raise ValueError(f"count: expected at least one seed, got {count}.")
+    if not 1 <= count <= most:
+        raise ValueError(f"count: expected 1 to {most} seeds, got {count}. Divide a larger study into several.")
     return list(range(first_seed, first_seed + count))
+
+
+def result(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
+    seed: int,
+    model: Input[Model],
+    history: Input[Artifact],
+    results: Input[Dataset],
+    labels: Input[Dataset],
+    metrics: Input[Metrics],
+    summary: Output[Dataset],
+) -> None:
+    """Put together what a study needs of one seed.
+
+    Args:
+        seed: The seed.
+        model: The trained network.
+        history: Its loss and accuracy by epoch.
+        results: Its prediction for each image.
+        labels: Its labels folder.
+        metrics: Its accuracy and loss.
+
+    Returns:
+        summary: Digest of the model, accuracy, loss, history, confusion matrix and mistakes, as JSON.
+    """
+    from pathlib import Path
+
+    from fmnist.replication.results import Result
+    from fmnist.steps.files import write
+
+    artifacts = {"model": model, "history": history, "results": results, "labels": labels, "metrics": metrics}
+    found = Result.of_artifacts(seed, {name: Path(artifact.path) for name, artifact in artifacts.items()})
+    write(summary.path, found.to_json())
 
 
 def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
@@ -37,11 +73,7 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     epochs: int,
     validation_split: float,
     first_seed: int,
-    models: Input[List[Model]],  # noqa: UP006 - as above
-    histories: Input[List[Artifact]],  # noqa: UP006
-    results: Input[List[Dataset]],  # noqa: UP006
-    labels: Input[List[Dataset]],  # noqa: UP006
-    tests: Input[List[Metrics]],  # noqa: UP006
+    summaries: Input[List[Dataset]],  # noqa: UP006 - as above
     report: Output[HTML],
     distribution: Output[Artifact],
     accuracies: Output[Dataset],
@@ -54,19 +86,15 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         compile_optimizer: That of all seeds.
         epochs: Those of all seeds.
         validation_split: That of all seeds.
-        first_seed: The seed of the first of each list.
-        models: The trained network of each seed.
-        histories: Its loss and accuracy by epoch.
-        results: Its prediction for each image.
-        labels: Its labels folder.
-        tests: Its accuracy and loss.
+        first_seed: The first seed.
+        summaries: What each seed gave.
 
     Returns:
         report: A page with the verdict, pictures, and how to check it.
         distribution: The accuracies as dots, the published ones among them, a PNG.
         accuracies: One row a seed: seed, accuracy, loss, model; a CSV.
         verdicts: What the seeds say of each published accuracy, as JSON.
-        metrics: The mean accuracy, its standard deviation, the number of seeds, and each verdict's p.
+        metrics: The number of seeds, their mean accuracy and its standard deviation, and each verdict's p.
     """
     import shutil
     import tempfile
@@ -81,16 +109,13 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
 
     started, clock = datetime.now(UTC), time.monotonic()
     settings = Settings(compile_optimizer, epochs, validation_split, first_seed)
-    names = ("model", "history", "results", "labels", "metrics")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write(folder / PLAN, canonical_json(findings.plan(settings, range(first_seed, first_seed + len(models)))))
-        # Collected lists are in the order of the loop.
-        for seed, parts in enumerate(zip(models, histories, results, labels, tests, strict=True), first_seed):
-            paths = {part: Path(artifact.path) for part, artifact in zip(names, parts, strict=True)}
-            result = Result.of_artifacts(seed, paths)
-            write(findings.result_path(folder, seed), result.to_json())
-        written = {"machine": record.machine(), "jobs": len(models), "trained": len(models)}
+        folder, n = Path(name), len(summaries)
+        write(folder / PLAN, canonical_json(findings.plan(settings, range(first_seed, first_seed + n))))
+        for summary in summaries:
+            content = Path(summary.path).read_bytes()
+            write(findings.result_path(folder, Result.from_json(content).seed), content)
+        written = {"machine": record.machine(), "jobs": n, "trained": n}
         written |= {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 1)}
         write(folder / RECORD, canonical_json(written))
         sample = findings.write_findings(folder)
@@ -114,7 +139,9 @@ def build(where: Where = ANYWHERE) -> Any:
     """Return the pipeline."""
     listed = components.as_plain_component(seeds, where.image)
     train, test = (components.as_component(function, where.image) for function in (components.train, components.test))
-    judge = components.as_component(verdict, where.image, bundle.REPLICATION)
+    sum_up, judge = (
+        components.as_component(function, where.image, bundle.REPLICATION) for function in (result, verdict)
+    )
 
     @dsl.pipeline(name="fashion-mnist-study")  # type: ignore[untyped-decorator]
     def fashion_mnist_study(
@@ -131,22 +158,18 @@ def build(where: Where = ANYWHERE) -> Any:
             epochs: Passes over the training set, at least 1.
             validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
             first_seed: The first seed; choose seeds that were not looked at before.
-            count: How many seeds, consecutive.
+            count: How many seeds, consecutive; 1 to 200.
         """
         parameters = {"compile_optimizer": compile_optimizer, "epochs": epochs, "validation_split": validation_split}
-        of_study = where.configure(listed(first_seed=first_seed, count=count), "256Mi")
+        of_study = where.configure(listed(first_seed=first_seed, count=count, most=MOST_SEEDS), "256Mi")
         with dsl.ParallelFor(items=of_study.output, parallelism=PARALLELISM) as seed:
             trained = where.configure(train(**parameters, seed=seed), "1Gi")
             tested = where.configure(test(model=trained.outputs["model"]), "1Gi")
-        collected = {
-            "models": trained.outputs["model"],
-            "histories": trained.outputs["history"],
-            "results": tested.outputs["results"],
-            "labels": tested.outputs["labels"],
-            "tests": tested.outputs["metrics"],
-        }
-        lists = {name: dsl.Collected(output) for name, output in collected.items()}
-        where.configure(judge(**parameters, first_seed=first_seed, **lists), "1Gi")
+            artifacts = {name: trained.outputs[name] for name in ("model", "history")}
+            artifacts |= {name: tested.outputs[name] for name in ("results", "labels", "metrics")}
+            summed_up = where.configure(sum_up(seed=seed, **artifacts), "512Mi")
+        summaries = dsl.Collected(summed_up.outputs["summary"])
+        where.configure(judge(**parameters, first_seed=first_seed, summaries=summaries), "1Gi")
 
     return fashion_mnist_study
 

@@ -47,12 +47,16 @@ def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]
     assert loop["iteratorPolicy"] == {"parallelismLimit": study_pipeline.PARALLELISM}
     assert loop["parameterIterator"]["items"]["inputParameter"] in loop["inputs"]["parameters"]
     inner = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    assert inner.keys() == {"train", "test"}
+    assert inner.keys() == {"train", "test", "result"}
     collected = {
         name: entry["taskOutputArtifact"]["producerTask"]
         for name, entry in root["verdict"]["inputs"]["artifacts"].items()
     }
-    assert collected == dict.fromkeys(("models", "histories", "results", "labels", "tests"), "for-loop-1")
+    assert collected == {"summaries": "for-loop-1"}
+    gathered = {
+        entry["taskOutputArtifact"]["producerTask"] for entry in inner["result"]["inputs"]["artifacts"].values()
+    }
+    assert gathered == {"train", "test"}
 
 
 def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
@@ -69,7 +73,8 @@ def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp
 def test_only_the_verdict_carries_more_code(spec: dict[str, Any]) -> None:
     """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
     commands = {name: container["command"] for name, container in containers(spec).items()}
-    assert bundle.extract(commands["verdict"][-1]) == bundle.sources(bundle.REPLICATION)
+    for name in ("result", "verdict"):
+        assert bundle.extract(commands[name][-1]) == bundle.sources(bundle.REPLICATION)
     assert bundle.extract(commands["train"][-1]) == bundle.sources()
     assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
     assert not any("pip" in part for command in commands.values() for part in command[:-1])
@@ -158,8 +163,23 @@ def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], studied: Pa
     assert metadata["mean"] == pytest.approx(sum(float(row.split(",")[1]) for row in rows) / COUNT)
 
 
-def test_no_seeds_are_refused() -> None:
-    """A study of no seeds is an error that says so."""
-    with pytest.raises(ValueError, match="count: expected at least one seed, got 0"):
-        study_pipeline.seeds(1, 0)
-    assert study_pipeline.seeds(5, 3) == [5, 6, 7]
+@pytest.mark.parametrize("count", [0, -1, 201])
+def test_too_few_and_too_many_seeds_are_refused(count: int) -> None:
+    """What the verdict is told must fit into one argument, and there must be something to tell."""
+    with pytest.raises(ValueError, match=f"count: expected 1 to 200 seeds, got {count}. Divide a larger study"):
+        study_pipeline.seeds(1, count, study_pipeline.MOST_SEEDS)
+    assert study_pipeline.seeds(5, 3, 200) == [5, 6, 7]
+
+
+def test_what_the_verdict_is_told_of_most_seeds_fits() -> None:
+    """Of 200 seeds, with addresses as long as a cluster's, the list of files is shorter than an argument may be."""
+    address = "minio://mlpipeline/v2/artifacts/fashion-mnist-study/" + "/".join(["0" * 36] * 3) + "/result/summary"
+    entry = {
+        "name": "0" * 36,
+        "uri": address,
+        "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
+        "metadata": {"display_name": "summary"},
+        "customPath": address,
+    }
+    told = {"inputs": {"artifacts": {"summaries": {"artifacts": [entry] * study_pipeline.MOST_SEEDS}}}}
+    assert len(json.dumps(told)) < LONGEST_ARGUMENT
