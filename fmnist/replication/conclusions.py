@@ -59,7 +59,7 @@ class Conclusion:
         """The verdict in one sentence, which needs no statistics to be read."""
         judged = self.verdict
         figure = f"the published accuracy of {judged.published:.4f}"
-        mean = f"the mean of {judged.n} seeds, {judged.mean:.4f},"
+        mean = f"the mean of {judged.n:,} seeds, {judged.mean:.4f},"
         margin = f"within {judged.margin} of it"
         if judged.n == 1:
             return f"One run cannot tell whether {figure} replicates: a spread takes more than one."
@@ -69,7 +69,7 @@ class Conclusion:
             case "equivalent, but the published run is unusual":
                 said = f"{figure} is matched on average, though few seeds come near it: {mean} is {margin}"
             case "inconclusive":
-                said = f"{judged.n} seeds cannot tell whether {figure} replicates: {mean} is not shown to be {margin}"
+                said = f"{judged.n:,} seeds cannot tell whether {figure} replicates: {mean} is not shown to be {margin}"
             case "not replicated":
                 said = f"{figure} does not replicate: no run is expected there, and {mean} is not shown to be {margin}"
         return said[0].upper() + said[1:] + "."

@@ -115,7 +115,8 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         for summary in summaries:
             content = Path(summary.path).read_bytes()
             write(findings.result_path(folder, Result.from_json(content).seed), content)
-        written = {"machine": record.machine(), "jobs": n, "trained": n}
+        # Of this step, which trains nothing.
+        written = {"machine": record.machine(), "jobs": 1, "trained": 0}
         written |= {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 1)}
         write(folder / RECORD, canonical_json(written))
         sample = findings.write_findings(folder)

@@ -88,7 +88,7 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
         axes.text(at, top, mark.title, color=mark.colour, weight="bold", **words)
         axes.text(at, top - 12, mark.note, color=theme.soft, size=_NOTE, **words)
     _style_accuracy_axis(axes, theme, width)
-    what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds"
+    what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds, in columns"
     axes.set_xlabel((": " if width > _WIDE else "\n").join(["accuracy on the test images", what]), color=theme.soft)
 
 
