@@ -12,7 +12,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 from fmnist.kubeflow import bundle, components
 from fmnist.pipeline import ANYWHERE, Where
 
-__all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "build", "compile_pipeline"]
+__all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "build", "compile_pipeline", "fashion_mnist_study"]
 
 FILE_NAME = "fashion_mnist_study_pipeline.yaml"
 
@@ -175,7 +175,11 @@ def build(where: Where = ANYWHERE) -> Any:
     return fashion_mnist_study
 
 
+#: The pipeline, as kfp finds it in this file.
+fashion_mnist_study = build()
+
+
 def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
     """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path."""
-    compiler.Compiler().compile(build(where), str(path))
+    compiler.Compiler().compile(fashion_mnist_study if where == ANYWHERE else build(where), str(path))
     return Path(path)

@@ -1,6 +1,8 @@
 """Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,15 @@ def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> N
     """A second compilation gives the same file."""
     again = study_pipeline.compile_pipeline(tmp_path / "again.yaml", Where(runs.LOCAL_IMAGE))
     assert again.read_bytes() == compiled.read_bytes()
+
+
+def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path) -> None:
+    """`kfp dsl compile` and `fmnist compile --study` write the same file."""
+    kfp = str(Path(sys.executable).with_name("kfp"))
+    command = [kfp, "dsl", "compile", "--py", study_pipeline.__file__, "--output", "kfp.yaml"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    ours = study_pipeline.compile_pipeline(tmp_path / "ours.yaml")
+    assert (tmp_path / "kfp.yaml").read_bytes() == ours.read_bytes()
 
 
 def test_where_it_runs_reaches_every_step(tmp_path: Path) -> None:
