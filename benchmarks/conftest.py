@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     known = sorted({figure.parameters["epochs"] for figure in published.figures()})
     if epochs not in known:
         raise pytest.UsageError(f"--epochs: expected one of {known}, for which an accuracy was published, got {epochs}")
-    for name, least in (("seeds", 2), ("jobs", 1), ("trap_runs", 2)):
+    for name, least in (("seeds", 8), ("jobs", 1), ("trap_runs", 2)):
         if (got := config.getoption(name)) < least:
             raise pytest.UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {got}")
     config.stash[MEASURED] = {}
