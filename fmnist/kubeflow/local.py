@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import ARTIFACT_FILES
 
-__all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "run"]
+__all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "confined", "run"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Epoch:
 
 
 Event = StepStarted | StepFinished | Epoch
+
+#: Where a run keeps its temporary files, in its folder.
+TEMPORARY = "tmp"
 
 #: What kfp puts before each line of a step.
 _INDENT = "    "
@@ -86,7 +89,7 @@ def run(
 
     root = Path(folder).absolute()
     out = _LogSplitter(log, on_event)
-    with _confined(root / "tmp"), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+    with confined(root / TEMPORARY), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root / "outputs"),
@@ -100,9 +103,9 @@ def run(
 
 
 @contextlib.contextmanager
-def _confined(temporary: Path) -> Iterator[None]:
-    """Let the steps keep their temporary files and caches in `temporary`, and import nothing from here."""
-    temporary.mkdir()
+def confined(temporary: Path) -> Iterator[None]:
+    """Let steps, and what runs here, keep temporary files and caches in `temporary`, and import nothing from here."""
+    temporary.mkdir(exist_ok=True)
     changes = {
         "TMPDIR": str(temporary),
         "MPLCONFIGDIR": str(temporary),

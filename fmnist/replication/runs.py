@@ -72,9 +72,11 @@ def execute(
         outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
         for name, path in outputs.items():
             path.replace(folder / ARTIFACT_FILES[name])
-    written = _record(settings, folder, started, time.monotonic() - clock)
-    write(folder / RUN, canonical_json(written))
-    report.write(folder)
+        written = _record(settings, folder, started, time.monotonic() - clock)
+        write(folder / RUN, canonical_json(written))
+        # The list of fonts that matplotlib made for the steps serves here too.
+        with local.confined(Path(work, local.TEMPORARY)):
+            report.write(folder)
     write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
     shutil.rmtree(folder / UNFINISHED)
     return written
