@@ -121,12 +121,14 @@ def read(catalogue: Path) -> list[Fault]:
 def copied(root: Path) -> Iterator[Path]:
     """Copy the project at `root` to a folder that is there for a while."""
     with tempfile.TemporaryDirectory(prefix="fault-", ignore_cleanup_errors=True) as name:
+        copy = Path(name, "project")
+        copy.mkdir()
         for path in (root / part for part in PARTS):
             if path.is_dir():
-                shutil.copytree(path, Path(name, path.name), ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("__pycache__"))
             elif path.exists():
-                shutil.copy(path, name)
-        yield Path(name)
+                shutil.copy(path, copy)
+        yield copy
 
 
 def environment(copy: Path) -> dict[str, str]:
@@ -178,6 +180,7 @@ async def first_failure(copy: Path, tests: Iterable[str], *options: str) -> str 
         "-p",
         "no:randomly",
         "--hypothesis-seed=0",
+        f"--basetemp={copy.with_name('temporary')}",  # otherwise one pytest clears away what another looks at
         *options,
     )
     code, output = await python(copy, "-m", "pytest", *options, *tests)
