@@ -246,6 +246,8 @@ def compile_command(  # noqa: PLR0913 - one for each option
     where = pipeline.Where(image, caching=not no_cache, mirror=mirror)
     if study and component:
         raise click.UsageError("expected --study or --component, got both.")
+    if component and (no_cache or mirror):
+        raise click.UsageError("--no-cache and --mirror are of a pipeline's tasks: expected none with --component.")
     if component:
         path = pipeline.compile_component(component, output or f"{component.replace('-', '_')}.yaml", where)
     elif study:

@@ -56,6 +56,17 @@ def python(code: str, *, prefix: tuple[str, ...] = (), cwd: Path | None = None, 
     return done.stdout
 
 
+def heavy_imports(module: str, *arguments: str) -> set[str]:
+    """Call `main` of a command line's `module` in a process of its own, and return what it imports that takes long."""
+    code = (
+        f"import sys; from {module} import main\n"
+        f"try: main({list(arguments)})\n"
+        "except SystemExit: pass\n"
+        "print(*{'keras', 'kfp', 'matplotlib', 'pydantic', 'sklearn', 'tensorflow'} & sys.modules.keys())"
+    )
+    return set(python(code).splitlines()[-1].split())
+
+
 def missing(what: str) -> NoReturn:
     """Skip a test for want of `what`, loudly; in CI, where everything must be there, fail it."""
     __tracebackhide__ = True

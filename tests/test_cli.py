@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import helpers
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -285,12 +284,28 @@ def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeyp
 )
 def test_what_is_compiled_is_named(here: Path, options: list[str], name: str, pipeline: str) -> None:
     """The pipeline, that of a study, or a component is written here, and its file is the result."""
-    result = invoke("compile", "--image", "registry.example/fmnist:1", "--no-cache", *options)
+    result = invoke("compile", "--image", "registry.example/fmnist:1", *options)
     assert (result.exit_code, result.stdout) == (0, f"{name}\n")
     document = next(yaml.safe_load_all((here / name).read_text()))
     assert document["pipelineInfo"]["name"] == pipeline
     assert "registry.example/fmnist:1" in (here / name).read_text()
-    assert options[:1] == ["--component"] or "enableCache: true" not in (here / name).read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--study"]], ids=["pipeline", "study"])
+def test_no_cache_is_compiled_in(here: Path, options: list[str]) -> None:
+    """With --no-cache no step of the pipeline may come from the cache; without, they may."""
+    for caching in ([], ["--no-cache"]):
+        assert invoke("compile", "-o", "x.yaml", *options, *caching).exit_code == 0
+        assert ("enableCache: true" in (here / "x.yaml").read_text()) is not bool(caching)
+
+
+@pytest.mark.parametrize("option", [["--no-cache"], ["--mirror", "https://mirror.example/x"]], ids=["cache", "mirror"])
+def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) -> None:
+    """Caching and mirror are of a pipeline's tasks: asked of a component, they are not silently dropped."""
+    result = invoke("compile", "--component", "train", *option)
+    assert result.exit_code == 2
+    assert "are of a pipeline's tasks" in result.stderr
+    assert not any(here.iterdir())
 
 
 def test_a_mirror_is_compiled_in(here: Path) -> None:
@@ -322,11 +337,4 @@ def test_report_needs_a_finished_run(here: Path) -> None:
 
 def test_the_command_starts_without_heavy_imports() -> None:
     """Neither TensorFlow nor kfp is loaded for --help."""
-    code = (
-        "import sys; from fmnist.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print({'tensorflow', 'keras', 'kfp', 'sklearn', 'matplotlib'} & sys.modules.keys())"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.splitlines()[-1] == "set()"
+    assert helpers.heavy_imports("fmnist.cli", "--help") == set()

@@ -1,12 +1,11 @@
 """Tests of the command line `same`: arguments, messages, exit codes, and what is asked of a cluster."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import helpers
 import pytest
 from click.testing import CliRunner, Result
 
@@ -131,14 +130,7 @@ def test_help_teaches(command: list[str]) -> None:
 
 def test_the_command_starts_without_heavy_imports() -> None:
     """Neither TensorFlow nor kfp nor pydantic is loaded for --help."""
-    code = (
-        "import sys; from fmnist.same import main\n"
-        "try: main(['program', 'run', '--help'])\n"
-        "except SystemExit: pass\n"
-        "print({'tensorflow', 'keras', 'kfp', 'pydantic', 'sklearn', 'matplotlib'} & sys.modules.keys())"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.splitlines()[-1] == "set()"
+    assert helpers.heavy_imports("fmnist.same", "program", "run", "--help") == set()
 
 
 def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:

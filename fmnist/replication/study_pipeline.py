@@ -97,6 +97,7 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         metrics: The number of seeds, their mean accuracy and its standard deviation, and each verdict's p.
     """
     import shutil
+    import statistics
     import tempfile
     import time
     from datetime import UTC, datetime
@@ -129,10 +130,10 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
             shutil.copy(folder / file, artifact.path)
     found = [one.accuracy for one in sample.results]
     metrics.log_metric("seeds", len(found))
-    metrics.log_metric("mean", sum(found) / len(found))
+    metrics.log_metric("mean", statistics.fmean(found))
+    if len(found) > 1:
+        metrics.log_metric("deviation", statistics.stdev(found))
     for one in conclusions.conclude(sample.parameters, sample.results):
-        if one.verdict.n > 1:
-            metrics.log_metric("deviation", one.verdict.deviation)
         metrics.log_metric(f"p of equivalence, {one.figure.name}", one.verdict.p_equivalence)
 
 

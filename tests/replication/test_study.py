@@ -6,6 +6,7 @@ from pathlib import Path
 
 import helpers
 import pytest
+import samples
 
 from fmnist.replication import findings, record, results, study
 from fmnist.steps import dataset, files
@@ -135,6 +136,17 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
     ]
     assert last == f"{tmp_path / 'log.txt'} may say more. The same command tries the failed seeds again."
     assert helpers.contents(tmp_path).keys() == {"log.txt", results.PLAN}
+
+
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    """A study whose seeds are all there is ended without training, and no half-written file stays among them."""
+    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    for seed in range(2):
+        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(seed).to_json())
+    (tmp_path / results.SEEDS / ".1.json.x2").write_text('{"seed": 1, "acc')
+    study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert {path.name for path in (tmp_path / results.SEEDS).iterdir()} == {"0.json", "1.json"}
+    assert (tmp_path / findings.ACCURACIES).exists()
 
 
 def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

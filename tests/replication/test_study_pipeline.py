@@ -1,6 +1,7 @@
 """Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
 
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -166,12 +167,14 @@ def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path],
 
 
 def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], studied: Path) -> None:
-    """Kubeflow shows the mean and the number of seeds."""
+    """Kubeflow shows the number of seeds, their mean and their deviation, also where nothing was published."""
     output = json.loads(judged["executor_output.json"].read_bytes())
     metadata = output["artifacts"]["metrics"]["artifacts"][0]["metadata"]
     rows = (studied / findings.ACCURACIES).read_text().splitlines()[1:]
     assert metadata["seeds"] == COUNT
-    assert metadata["mean"] == pytest.approx(sum(float(row.split(",")[1]) for row in rows) / COUNT)
+    found = [float(row.split(",")[1]) for row in rows]
+    assert metadata["mean"] == pytest.approx(statistics.fmean(found))
+    assert metadata["deviation"] == pytest.approx(statistics.stdev(found))
 
 
 @pytest.mark.parametrize("count", [0, -1, 201])
