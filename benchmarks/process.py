@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from fmnist.replication.results import Sample
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
-__all__ = ["FMNIST", "Study", "environment", "fmnist", "python", "study"]
+__all__ = ["FMNIST", "Pace", "Study", "environment", "fmnist", "pace", "python", "study"]
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
 
@@ -26,6 +27,35 @@ seconds = time.perf_counter() - started
 memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
 print(json.dumps({"code": code, "seconds": seconds, "GiB": memory}))
 """
+
+
+#: Trains as the train step does, and prints the seconds from the first call to the trained network.
+TRAIN = """
+import json, sys, time
+from fmnist.steps import dataset, training
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.settings import Settings
+data = dataset.load("train")
+tensorflow()
+started = time.perf_counter()
+training.train(Settings(**json.loads(sys.argv[1])), data)
+print(json.dumps({"train": time.perf_counter() - started}))
+"""
+
+TUTORIAL = str(Path(__file__).with_name("tutorial.py"))
+
+
+class Pace(NamedTuple):
+    """Seconds of the tutorial's compile and fit, of our training, of the tutorial as a process, and of `fmnist run`.
+
+    The last is the memory of the run's largest process in GiB.
+    """
+
+    fit: float
+    train: float
+    tutorial: float
+    run: float
+    memory: float
 
 
 class Study(NamedTuple):
@@ -56,8 +86,20 @@ def fmnist(*arguments: str) -> tuple[float, float]:
     return done["seconds"], done["GiB"]
 
 
+def pace(settings: Settings, folder: Path) -> Pace:
+    """Train the tutorial's network in each way, one after the other."""
+    started = time.perf_counter()
+    fit = python(TUTORIAL, str(settings.epochs), str(settings.validation_split))["fit"]
+    tutorial = time.perf_counter() - started
+    train = python("-c", TRAIN, json.dumps(asdict(settings)))["train"]
+    return Pace(fit, train, tutorial, *fmnist("run", *_parameters(settings), "-o", str(folder)))
+
+
 def study(settings: Settings, seeds: int, jobs: int, folder: Path) -> Study:
     """Do a study of `seeds` seeds from that of the settings on."""
-    parameters = [f"-p{name}={value}" for name, value in asdict(settings).items()]
-    measured = fmnist("study", *parameters, f"--seeds={seeds}", f"--jobs={jobs}", "-o", str(folder))
+    measured = fmnist("study", *_parameters(settings), f"--seeds={seeds}", f"--jobs={jobs}", "-o", str(folder))
     return Study(Sample.read(folder), *measured)
+
+
+def _parameters(settings: Settings) -> list[str]:
+    return [f"-p{name}={value}" for name, value in asdict(settings).items()]

@@ -1,6 +1,5 @@
 """What a study costs: per seed against the tutorial's `fit`, and how that grows with the number of seeds."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,15 +19,15 @@ def small(settings: Settings, pytestconfig: pytest.Config, tmp_path_factory: pyt
 
 
 def test_a_seed_costs_a_twelfth_of_fit(
-    tutorial: Mapping[str, float], study: process.Study, small: process.Study, measured: dict[str, Any]
+    pace: process.Pace, study: process.Study, small: process.Study, measured: dict[str, Any]
 ) -> None:
     """On two cores each seed that a study has more costs at most 1/12 of the tutorial's fit; its start costs once."""
     few, many = len(small.sample.results), len(study.sample.results)
     each = (study.seconds - small.seconds) / (many - few)
-    measured |= {"fit seconds": round(tutorial["fit"], 2), "seconds a seed": round(each, 3)}
+    measured |= {"fit seconds": round(pace.fit, 2), "seconds a seed": round(each, 3)}
     measured |= {f"{few} seeds, seconds": round(small.seconds, 2), f"{many} seeds, seconds": round(study.seconds, 2)}
-    measured["ratio with the start"] = round(tutorial["fit"] * many / study.seconds, 2)
-    measured["ratio"] = round(tutorial["fit"] / each, 2)
+    measured["ratio with the start"] = round(pace.fit * many / study.seconds, 2)
+    measured["ratio"] = round(pace.fit / each, 2)
     assert measured["ratio"] >= 12
 
 

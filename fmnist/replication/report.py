@@ -4,6 +4,7 @@ import base64
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write as write_file
 
-__all__ = ["FILE_NAME", "write"]
+__all__ = ["FILE_NAME", "prepare", "write"]
 
 FILE_NAME = "report.html"
 
@@ -29,6 +30,12 @@ _MISTAKES = 12
 
 #: With fewer seeds the joint rank test cannot reach the level: its smallest p is 1 / (n + 1).
 _SEEDS_FOR_CLASSES = round(1 / verdict.LEVEL) - 1
+
+
+def prepare() -> None:
+    """Import the libraries that `write` needs: a second that can pass while something else is waited for."""
+    for name in ("jinja2", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "scipy.stats", "sklearn.metrics"):
+        import_module(name)
 
 
 def write(folder: str | Path) -> Path:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,15 +69,18 @@ def execute(
     with (
         (folder / LOG).open("w", encoding="utf-8") as log,
         tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
+        local.confined(Path(work, local.TEMPORARY)),
+        ThreadPoolExecutor(1) as meanwhile,
     ):
+        # This process only waits for the steps; and the list of fonts that matplotlib makes here serves them too.
+        prepared = meanwhile.submit(report.prepare)
         outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
         for name, path in outputs.items():
             path.replace(folder / ARTIFACT_FILES[name])
         written = _record(settings, folder, started, time.monotonic() - clock)
         write(folder / RUN, canonical_json(written))
-        # The list of fonts that matplotlib made for the steps serves here too.
-        with local.confined(Path(work, local.TEMPORARY)):
-            report.write(folder)
+        prepared.result()
+        report.write(folder)
     write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
     shutil.rmtree(folder / UNFINISHED)
     return written

@@ -60,14 +60,14 @@ def _draw_curves(axes: Any, metric: str, history: Mapping[str, Sequence[float]])
     axes.legend()
 
 
-def loss_html(history: Mapping[str, Sequence[float]]) -> bytes:
-    """Return a self-contained HTML page with the picture of `loss_png` and its numbers in a table."""
+def loss_html(history: Mapping[str, Sequence[float]], picture: bytes) -> bytes:
+    """Return a self-contained HTML page with `picture`, that of `loss_png`, and its numbers in a table."""
     names = list(history)
     last = ", ".join(f"{name} {history[name][-1]:.4f}" for name in names)
     rows = enumerate(zip(*history.values(), strict=True), 1)
     page = _PAGE.format(
         alt=f"Line plots of loss and accuracy by epoch. After the last of {len(history['loss'])} epochs: {last}.",
-        png=base64.b64encode(loss_png(history)).decode(),
+        png=base64.b64encode(picture).decode(),
         head="".join(f'<th scope="col">{name}</th>' for name in names),
         rows="\n".join(
             f'<tr><th scope="row">{epoch}</th>' + "".join(f"<td>{value:.4f}</td>" for value in values) + "</tr>"

@@ -40,11 +40,12 @@ class Training:
 
     def artifacts(self) -> Mapping[str, files.Content]:
         """Return `model`, `history`, `loss_plot` (PNG) and `loss_page` (HTML) as bytes."""
+        picture = plots.loss_png(self.history)
         return {
             "model": model.to_bytes(self.model),
             "history": files.canonical_json(self.history),
-            "loss_plot": plots.loss_png(self.history),
-            "loss_page": plots.loss_html(self.history),
+            "loss_plot": picture,
+            "loss_page": plots.loss_html(self.history, picture),
         }
 
 

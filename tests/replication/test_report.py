@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
 from samples import COUNTS, PARAMETERS, RECORD, result, sample, spread, write_run, write_study
@@ -274,6 +275,17 @@ def test_the_report_can_be_written_again(tmp_path: Path) -> None:
     first = report.write(write_study(tmp_path / "one", sample(spread(3)))).read_bytes()
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     assert report.write(tmp_path / "other").read_bytes() == first
+
+
+def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
+    """After the preparation, writing a report imports no large part of a library any more."""
+    folder = write_run(tmp_path, result(7, 0.8765))
+    code = (
+        "import sys; from pathlib import Path; from fmnist.replication import report\n"
+        "report.prepare(); before = set(sys.modules)\n"
+        f"report.write(Path({str(folder)!r})); print(len(set(sys.modules) - before))"
+    )
+    assert int(helpers.python(code)) < 20
 
 
 def test_a_report_keeps_its_size(tmp_path: Path) -> None:

@@ -122,3 +122,13 @@ def test_the_garbage_collector_is_left_as_it_was(enabled: bool) -> None:
     """Starting TensorFlow pauses the collector, and afterwards it runs if it ran before."""
     code = f"import gc; gc.{'enable' if enabled else 'disable'}()\nfrom fmnist.steps.determinism import tensorflow\n"
     assert helpers.python(code + "tensorflow(); print(gc.isenabled())").split() == [str(enabled)]
+
+
+def test_the_garbage_collector_never_looks_through_tensorflow() -> None:
+    """What the import makes is kept from the collector, and nothing of what is made afterwards."""
+    code = (
+        "import gc\nfrom fmnist.steps.determinism import tensorflow\n"
+        "print(gc.get_freeze_count()); tensorflow(); first = gc.get_freeze_count()\n"
+        "garbage = [[] for _ in range(1000)]; tensorflow(); print(first > 100_000, gc.get_freeze_count() <= first)"
+    )
+    assert helpers.python(code).split() == ["0", "True", "True"]

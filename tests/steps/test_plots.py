@@ -99,12 +99,13 @@ def test_a_picture_does_not_say_who_made_it() -> None:
 
 
 def test_the_page_needs_nothing_else() -> None:
-    """The page refers to nothing outside itself, and its picture is the loss plot."""
-    page = plots.loss_html(HISTORY).decode()
+    """The page refers to nothing outside itself, and holds the picture."""
+    drawn = plots.loss_png(HISTORY)
+    page = plots.loss_html(HISTORY, drawn).decode()
     assert re.findall(r'(?:src|href)="([^"]{0,22})', page) == ["data:image/png;base64,"]
     assert "url(" not in page
     picture = base64.b64decode(page.split("base64,")[1].split('"')[0])
-    assert picture == plots.loss_png(HISTORY)
+    assert picture == drawn
 
 
 def test_the_page_has_the_numbers_and_a_text_for_the_picture() -> None:
@@ -122,7 +123,7 @@ def test_the_page_has_the_numbers_and_a_text_for_the_picture() -> None:
                     "loss 0.3000, accuracy 0.9000, val_loss 0.5000, val_accuracy 0.7500."
                 )
 
-    Reader().feed(plots.loss_html(HISTORY).decode())
+    Reader().feed(plots.loss_html(HISTORY, b"").decode())
     assert "|".join(filter(None, cells)).endswith(
         "|epoch|loss|accuracy|val_loss|val_accuracy"
         "|1|0.5000|0.7000|0.6000|0.6500|2|0.4000|0.8000|0.5500|0.7000|3|0.3000|0.9000|0.5000|0.7500"
@@ -131,7 +132,7 @@ def test_the_page_has_the_numbers_and_a_text_for_the_picture() -> None:
 
 def test_the_rows_of_the_table_are_well_formed() -> None:
     """Each row is closed, and its epoch is the row's header for a screen reader."""
-    page = plots.loss_html({name: [0.5, 0.25] for name in HISTORY}).decode()
+    page = plots.loss_html({name: [0.5, 0.25] for name in HISTORY}, b"").decode()
     cells = "<td>0.5000</td>" * 4
     assert f'<tbody>\n<tr><th scope="row">1</th>{cells}</tr>\n<tr><th scope="row">2</th>' in page
     assert '<th scope="col">epoch</th><th scope="col">loss</th><th scope="col">accuracy</th>' in page
@@ -140,7 +141,7 @@ def test_the_rows_of_the_table_are_well_formed() -> None:
 def test_a_history_with_a_gap_is_refused() -> None:
     """The table would leave out what one metric has and another has not."""
     with pytest.raises(ValueError, match="shorter than argument"):
-        plots.loss_html(HISTORY | {"accuracy": [0.7], "val_accuracy": [0.65]})
+        plots.loss_html(HISTORY | {"accuracy": [0.7], "val_accuracy": [0.65]}, b"")
 
 
 @pytest.mark.parametrize(("true", "predicted"), list(np.ndindex(2, 2)))
