@@ -14,18 +14,28 @@ from fmnist.replication.results import Sample
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
-__all__ = ["FMNIST", "Pace", "Study", "environment", "fmnist", "pace", "python", "study"]
+__all__ = [
+    "FMNIST",
+    "Pace",
+    "Study",
+    "Usage",
+    "environment",
+    "fmnist",
+    "pace",
+    "python",
+    "study",
+]
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
 
-#: Runs a command and prints its exit code, its seconds, and the memory of the largest process below it in GiB.
+#: Runs a command and prints its exit code, and the numbers of `Usage` of the processes below it.
 MEASURE = """
 import json, resource, subprocess, sys, time
 started = time.perf_counter()
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
 seconds = time.perf_counter() - started
-memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-print(json.dumps({"code": code, "seconds": seconds, "GiB": memory}))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"code": code, "usage": [seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20]}))
 """
 
 
@@ -58,12 +68,19 @@ class Pace(NamedTuple):
     memory: float
 
 
+class Usage(NamedTuple):
+    """What a command took: its seconds, those of all cores together, and the memory of its largest process in GiB."""
+
+    seconds: float
+    core_seconds: float
+    memory: float
+
+
 class Study(NamedTuple):
-    """A study: its sample, the seconds it took, and the memory of its largest process in GiB."""
+    """A study: its sample, and what it took."""
 
     sample: Sample
-    seconds: float
-    memory: float
+    usage: Usage
 
 
 def environment() -> dict[str, str]:
@@ -78,12 +95,12 @@ def python(*arguments: str) -> Mapping[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def fmnist(*arguments: str) -> tuple[float, float]:
-    """Run a command of fmnist and return its seconds, and the memory of its largest process in GiB."""
+def fmnist(*arguments: str) -> Usage:
+    """Run a command of fmnist and return what it took."""
     done = python("-c", MEASURE, FMNIST, *arguments)
     # 1: it was done, and a published figure does not hold.
     assert done["code"] in {0, 1}, f"{arguments}: expected exit code 0 or 1, got {done['code']}"
-    return done["seconds"], done["GiB"]
+    return Usage(*done["usage"])
 
 
 def pace(settings: Settings, folder: Path) -> Pace:
@@ -92,13 +109,14 @@ def pace(settings: Settings, folder: Path) -> Pace:
     fit = python(TUTORIAL, str(settings.epochs), str(settings.validation_split))["fit"]
     tutorial = time.perf_counter() - started
     train = python("-c", TRAIN, json.dumps(asdict(settings)))["train"]
-    return Pace(fit, train, tutorial, *fmnist("run", *_parameters(settings), "-o", str(folder)))
+    run = fmnist("run", *_parameters(settings), "-o", str(folder))
+    return Pace(fit, train, tutorial, run.seconds, run.memory)
 
 
 def study(settings: Settings, seeds: int, jobs: int, folder: Path) -> Study:
     """Do a study of `seeds` seeds from that of the settings on."""
-    measured = fmnist("study", *_parameters(settings), f"--seeds={seeds}", f"--jobs={jobs}", "-o", str(folder))
-    return Study(Sample.read(folder), *measured)
+    usage = fmnist("study", *_parameters(settings), f"--seeds={seeds}", f"--jobs={jobs}", "-o", str(folder))
+    return Study(Sample.read(folder), usage)
 
 
 def _parameters(settings: Settings) -> list[str]:

@@ -22,19 +22,19 @@ def test_a_seed_costs_a_twelfth_of_fit(
     pace: process.Pace, study: process.Study, small: process.Study, measured: dict[str, Any]
 ) -> None:
     """On two cores each seed that a study has more costs at most 1/12 of the tutorial's fit; its start costs once."""
-    few, many = len(small.sample.results), len(study.sample.results)
-    each = (study.seconds - small.seconds) / (many - few)
+    (few, start), (many, all_) = ((len(one.sample.results), one.usage.seconds) for one in (small, study))
+    each = (all_ - start) / (many - few)
     measured |= {"fit seconds": round(pace.fit, 2), "seconds a seed": round(each, 3)}
-    measured |= {f"{few} seeds, seconds": round(small.seconds, 2), f"{many} seeds, seconds": round(study.seconds, 2)}
-    measured["ratio with the start"] = round(pace.fit * many / study.seconds, 2)
+    measured |= {f"{few} seeds, seconds": round(start, 2), f"{many} seeds, seconds": round(all_, 2)}
+    measured["ratio with the start"] = round(pace.fit * many / all_, 2)
     measured["ratio"] = round(pace.fit / each, 2)
     assert measured["ratio"] >= 12
 
 
 def test_a_worker_needs_little_memory(study: process.Study, measured: dict[str, Any]) -> None:
     """No process of a study takes 1.2 GiB."""
-    measured["peak GiB"] = round(study.memory, 3)
-    assert study.memory < 1.2
+    measured["peak GiB"] = round(study.usage.memory, 3)
+    assert study.usage.memory < 1.2
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +48,15 @@ def grown(
 
 
 def test_a_study_grows_linearly(grown: dict[int, process.Study], measured: dict[str, Any]) -> None:
-    """A seed among 60 costs what one among 16 costs, but for noise, and memory stays flat."""
-    few, some, many = GROWTH
-    measured |= {f"{seeds} seeds, seconds": round(study.seconds, 2) for seeds, study in grown.items()}
-    measured |= {f"{seeds} seeds, GiB": round(study.memory, 3) for seeds, study in grown.items()}
-    first = (grown[some].seconds - grown[few].seconds) / (some - few)
-    then = (grown[many].seconds - grown[some].seconds) / (many - some)
-    measured |= {"seconds a seed, 4 to 16": round(first, 3), "seconds a seed, 16 to 60": round(then, 3)}
+    """A seed among 60 costs the core seconds of one among 16, but for noise, and memory stays flat."""
+    few, some, many = (grown[seeds].usage for seeds in GROWTH)
+    measured |= {f"{seeds} seeds, seconds": round(study.usage.seconds, 2) for seeds, study in grown.items()}
+    measured |= {f"{seeds} seeds, GiB": round(study.usage.memory, 3) for seeds, study in grown.items()}
+    first = (some.core_seconds - few.core_seconds) / (GROWTH[1] - GROWTH[0])
+    then = (many.core_seconds - some.core_seconds) / (GROWTH[2] - GROWTH[1])
+    measured |= {"core seconds a seed, 4 to 16": round(first, 3), "core seconds a seed, 16 to 60": round(then, 3)}
     assert then <= 1.5 * first
-    assert grown[many].memory <= 1.05 * grown[few].memory
+    assert many.memory <= 1.05 * few.memory
 
 
 def test_the_accuracies_are_the_same_each_time(grown: dict[int, process.Study], measured: dict[str, Any]) -> None:

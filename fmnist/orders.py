@@ -89,7 +89,7 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
                 "batches in the same order. After keras.utils.set_random_seed the shuffle of fit starts again with "
                 "each epoch, and with shuffle=False there is none. Shuffle the data by seed and epoch before fit, for "
                 "example with fit(tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(32), "
-                'shuffle=False). More: "Is your own `fit` shuffled?" in the README of fmnist.'
+                'shuffle=False). More: "The seeding trap" in the README of fmnist.'
             )
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002

@@ -1,6 +1,8 @@
 """Tests of the check for repeated orders, on Keras' own `fit`."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,9 +92,11 @@ def test_fit_seeded_by_keras_repeats_its_order(how: dict[str, Any]) -> None:
     keras.utils.set_random_seed(0)
     orders = EpochOrders()
     why = r"epochs 1 and 2: .* the same order.*keras\.utils\.set_random_seed.*shuffle=False.*README"
-    with pytest.raises(RepeatedOrderError, match=why):
+    with pytest.raises(RepeatedOrderError, match=why) as caught:
         network(**how).fit(IMAGES, LABELS, epochs=4, callbacks=[orders], verbose=0)
     assert len(orders.fingerprints) == 2
+    (heading,) = re.findall('More: "(.*)" in the README', str(caught.value))
+    assert f"# {heading}\n" in (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def test_unseeded_fit_has_an_order_for_each_epoch() -> None:
