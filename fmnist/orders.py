@@ -15,6 +15,9 @@ from keras import ops
 
 __all__ = ["EpochOrders", "RepeatedOrderError"]
 
+#: The state in which no batch has been read: not 0, which batches of zeros would leave as it is.
+_START = 1
+
 
 class RepeatedOrderError(RuntimeError):
     """Two epochs of a training had the same batches in the same order."""
@@ -43,7 +46,7 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
 
     Notes
     -----
-    The batches are read as `train_step` gets them: they must be numbers, and a random augmentation in front of it
+    The batches are read as `train_step` gets them: they must be real numbers, and a random augmentation in front of it
     hides an order that repeats. The training's own operations stay as they are, and so do its results, bit for bit.
 
     Examples
@@ -59,31 +62,45 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
         self.fingerprints: list[str] = []
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Make the model's train function read the batches; the model itself is not changed."""
+        """Make a train function that reads the batches; the model keeps its own."""
         if (replicas := self.model.distribute_strategy.num_replicas_in_sync) > 1:
             raise RuntimeError(
                 f"EpochOrders: expected a training on one device, got {replicas}, which share each batch"
             )
         self.fingerprints = []
-        self._state = keras.Variable(0, dtype="uint64", trainable=False)
-        self._unread = self.model.train_function
+        self._state = keras.Variable(_START, dtype="uint64", trainable=False)
+        unread = self.model.train_function
+        own_step = vars(self.model).get("train_step")
         self.model.train_step = _reading(self.model.train_step, self._state)
         self.model.make_train_function(force=True)
         del self.model.train_step
+        if own_step is not None:
+            self.model.train_step = own_step
+        read, self.model.train_function = self.model.train_function, unread
+
+        def read_once(iterator: Any) -> Any:
+            self.model.train_function = unread
+            return read(iterator)
+
+        self._unread, self._read_once = unread, read_once
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Start a fingerprint."""
-        self._state.assign(0)
+        self._state.assign(_START)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Have this batch read, and only this one: Keras does not tell callbacks that a training was interrupted."""
+        if self.model.train_function is self._unread:
+            self.model.train_function = self._read_once
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Compare the fingerprint with those before."""
-        if not (state := int(ops.convert_to_numpy(self._state))):
+        if (state := int(ops.convert_to_numpy(self._state))) == _START:
             raise RuntimeError("EpochOrders: expected to read the batches, got none: another callback compiled anew")
         fingerprint = f"{state:016x}"
         self.fingerprints.append(fingerprint)
         age = len(self.fingerprints) - 1 - self.fingerprints.index(fingerprint)
         if self.strict and age:
-            self.on_train_end()
             raise RepeatedOrderError(
                 f"epochs {epoch + 1 - age} and {epoch + 1}: expected each to have an order of its own, got the same "
                 "batches in the same order. After keras.utils.set_random_seed the shuffle of fit starts again with "
@@ -91,10 +108,6 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
                 "example with fit(tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(32), "
                 'shuffle=False). More: "The seeding trap" in the README of fmnist.'
             )
-
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Give the model back the train function that it had."""
-        self.model.train_function = self._unread
 
 
 def _reading(train_step: Callable[[Any], Any], state: Any) -> Callable[[Any], Any]:
@@ -123,8 +136,11 @@ def _digest(tensor: Any) -> Any:
 def _bits(tensor: Any) -> Any:
     """Return the values of a tensor as uint64, other values as other numbers."""
     tensor = ops.convert_to_tensor(tensor)
-    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
-        tensor = ops.view(ops.reshape(tensor, (-1, 1)), f"uint{8 * tensor.dtype.size}")
+    dtype = tensor.dtype
+    if dtype.is_floating:
+        tensor = ops.view(ops.reshape(tensor, (-1, 1)), f"uint{8 * dtype.size}")
+    elif not (dtype.is_integer or dtype.is_bool):
+        raise RuntimeError(f"EpochOrders: expected batches of real numbers, got dtype {dtype.name}")
     return ops.cast(tensor, "uint64")
 
 

@@ -7,14 +7,16 @@ Compile it into the current folder with any of these, to the same bytes:
     kfp dsl compile --py fmnist/pipeline.py --output fashion_mnist_pipeline.yaml
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp import compiler, dsl
+from kfp import dsl
 
 from fmnist.kubeflow import components
+from fmnist.steps.errors import ContractError
 
 __all__ = [
     "ANYWHERE",
@@ -44,16 +46,30 @@ class Where:
     Attributes
     ----------
     image : str or None
-        An image that has every package; without it each step installs them into a plain Python image.
+        An image that has this package and every other; without it each step carries its code, and installs packages
+        into a plain Python image.
     caching : bool
         Whether Kubeflow may take a step's results from an earlier run of the same code on the same inputs.
     mirror : str or None
         The URL of a web folder with the dataset, of which no public one is asked then.
+
+    Raises
+    ------
+    ContractError
+        If image or mirror cannot be one.
     """
 
     image: str | None = None
     caching: bool = True
     mirror: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.image is not None and not re.fullmatch(r"\S+", self.image):
+            raise ContractError(
+                f"image: expected a name as in registry.example/fmnist:1, got {self.image!r}. Is a variable empty?"
+            )
+        if self.mirror is not None and not re.fullmatch(r"https?://\S+", self.mirror):
+            raise ContractError(f"mirror: expected a URL of http or https, got {self.mirror!r}. Is a variable empty?")
 
     def configure(self, task: Any, memory: str) -> Any:
         """Let a task run on one core with `memory`, and as said here; return it."""
@@ -102,9 +118,14 @@ fashion_mnist = build()
 
 
 def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
-    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path."""
-    compiler.Compiler().compile(fashion_mnist if where == ANYWHERE else build(where), str(path))
-    return Path(path)
+    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
+
+    Raises
+    ------
+    ContractError
+        If `path` does not end in ``.yaml``.
+    """
+    return components.write(fashion_mnist if where == ANYWHERE else build(where), path)
 
 
 def compile_component(name: str, path: str | Path, where: Where = ANYWHERE) -> Path:
@@ -118,9 +139,13 @@ def compile_component(name: str, path: str | Path, where: Where = ANYWHERE) -> P
         The file to write.
     where : Where
         Of which only the image concerns a component.
+
+    Raises
+    ------
+    ContractError
+        If `path` does not end in ``.yaml``.
     """
-    compiler.Compiler().compile(components.as_component(COMPONENTS[name], where.image), str(path))
-    return Path(path)
+    return components.write(components.as_component(COMPONENTS[name], where.image), path)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def create(file: Path, name: str | None, description: str | None, *, as_json: bo
 @click.option("--wait/--no-wait", default=False, help="Wait for the end of the run, and say its accuracy.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=click.IntRange(1),
     default=3600,
     show_default=True,
     metavar="SECONDS",
@@ -200,7 +200,24 @@ def run(
 def _load(file: Path) -> "Program":
     from fmnist.kubeflow import program as programs
 
-    return programs.load(file, lambda message: click.echo(f"Warning: {message}", err=True))
+    loaded = programs.load(file, lambda message: click.echo(f"Warning: {message}", err=True))
+    _check_code(loaded.pipeline.package.parent)
+    return loaded
+
+
+def _check_code(package: Path) -> None:
+    """Make sure that a folder that holds a copy of this package has this code, which is what would run."""
+    from fmnist.kubeflow import bundle
+    from fmnist.steps.errors import ContractError
+
+    sources = bundle.sources(["**/*.py"]) if (package / "kubeflow" / "bundle.py").exists() else {}
+    for name, content in sources.items():
+        path = package.parent / name
+        if not path.exists() or path.read_bytes() != content:
+            raise ContractError(
+                f"pipeline: expected the code of the fmnist that is installed, in {bundle.PACKAGE}, got another "
+                f"{path}. Install that checkout first, with pip install -e {package.parent}."
+            )
 
 
 def _is_ours(loaded: "Program") -> bool:

@@ -46,6 +46,10 @@ class RefusedError(Exception):
         self.status = status
 
 
+def _refuse_constant(name: str) -> None:
+    raise RefusedError(400, f"Invalid input error: {name} is not JSON")
+
+
 @dataclass
 class Request:
     """A request as it came."""
@@ -58,7 +62,7 @@ class Request:
 
     def json(self, model: type) -> Json:
         """Return the body, which must be an object with no field that `model` lacks."""
-        return known(model, json.loads(self.body))
+        return known(model, json.loads(self.body, parse_constant=_refuse_constant))
 
 
 @dataclass
@@ -413,6 +417,28 @@ def get_version(server: Server, _: Request, pipeline_id: str, version_id: str) -
     return one(server.versions, pipeline_id=pipeline_id, pipeline_version_id=version_id)
 
 
+#: What JSON gives for an input of each type.
+TYPES = {
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": int | float,
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+
+
+def check_parameters(inputs: Json, given: Json) -> None:
+    """Refuse what the server refuses: unknown inputs, missing ones, and those of another type."""
+    if unknown := given.keys() - inputs:
+        raise RefusedError(400, f"Invalid input error: unknown parameters {sorted(unknown)}")
+    for name, definition in inputs.items():
+        if name not in given and not ("defaultValue" in definition or definition.get("isOptional")):
+            raise RefusedError(400, f"Invalid input error: {name} is not optional, yet has no value")
+        if name in given and not isinstance(given[name], TYPES[definition["parameterType"]]):
+            raise RefusedError(400, f"Invalid input error: {name} is not of its type")
+
+
 def create_run(server: Server, request: Request) -> Json:
     """Start a run of a version, or of a pipeline that is part of the request: of one of them."""
     data = request.json(kfp_server_api.V2beta1Run)
@@ -423,8 +449,7 @@ def create_run(server: Server, request: Request) -> Json:
     content = content.get("pipeline_spec", content)
     json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
     inputs = content["root"].get("inputDefinitions", {}).get("parameters", {})
-    if unknown := data["runtime_config"].get("parameters", {}).keys() - inputs:
-        raise RefusedError(400, f"Invalid input error: unknown parameters {sorted(unknown)}")
+    check_parameters(inputs, data["runtime_config"].get("parameters", {}))
     return add(server.runs, kfp_server_api.V2beta1Run, "run_id", **data, state="PENDING")
 
 

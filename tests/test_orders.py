@@ -179,6 +179,14 @@ def test_a_dict_of_inputs_is_read() -> None:
     assert recorded({"image": swapped(IMAGES, 0, 1)}) != named[:1]
 
 
+def test_batches_of_zeros_are_read() -> None:
+    """Where all values are zero, the fingerprint is still one, and it counts the batches."""
+    zeros = np.zeros_like(IMAGES), np.zeros_like(LABELS)
+    first, second = recorded(*zeros, epochs=2)
+    assert first == second
+    assert recorded(*zeros, batch_size=N) != [first]
+
+
 def test_repeats_can_be_recorded_alone() -> None:
     """Where it is not strict, the training goes on to its end."""
     keras.utils.set_random_seed(0)
@@ -221,6 +229,77 @@ def test_the_model_is_left_as_it_was(strict: bool) -> None:
         assert strict
     assert model.train_function is before
     assert "train_step" not in vars(model)
+
+
+def test_a_train_step_of_the_models_own_is_kept() -> None:
+    """A `train_step` that was set on the model itself takes the steps, and is still there afterwards."""
+    model = network(run_eagerly=True)
+    batches = []
+
+    def train_step(data: Any) -> Any:
+        batches.append(data)
+        return keras.Model.train_step(model, data)
+
+    model.train_step = train_step
+    model.fit(IMAGES, LABELS, callbacks=[EpochOrders()], verbose=0)
+    assert len(batches) == 3
+    assert model.train_step is train_step
+
+
+def interrupt(*args: Any, **options: Any) -> None:
+    """Do what Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["train_step", "on_train_batch_end", "on_epoch_begin", "on_epoch_end"])
+def test_an_interrupted_training_leaves_the_model_as_it_was(where: str) -> None:
+    """Though Keras tells no callback that a training was interrupted, the model trains as before."""
+    model = network(run_eagerly=True)
+    callbacks = [EpochOrders()]
+    if where == "train_step":
+        model.train_step = interrupt
+    else:
+        callbacks.append(keras.callbacks.LambdaCallback(**{where: interrupt}))
+    model.make_train_function()
+    before = model.train_function
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(IMAGES, LABELS, callbacks=callbacks, verbose=0)
+    assert model.train_function is before
+
+
+def test_a_batch_that_was_interrupted_before_it_began_is_the_last_one_read() -> None:
+    """Where another callback interrupts between the check and the batch, the model's next batch sets it right."""
+    model = network()
+    model.make_train_function()
+    before = model.train_function
+    orders = EpochOrders()
+    for _ in range(2):
+        stop = keras.callbacks.LambdaCallback(on_train_batch_begin=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(IMAGES, LABELS, callbacks=[orders, stop], verbose=0)
+    model.fit(IMAGES, LABELS, verbose=0)
+    assert model.train_function is before
+
+
+@pytest.mark.parametrize("how", [{"run_eagerly": True}, {}, {"steps_per_execution": 2}], ids=["eager", "graph", "two"])
+@pytest.mark.parametrize(
+    ("values", "layer"),
+    [
+        (["a", "b"], lambda: keras.layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")),
+        ([1j, 2j], lambda: keras.layers.Lambda(keras.ops.real, output_shape=(1,))),
+    ],
+    ids=["string", "complex128"],
+)
+def test_batches_that_cannot_be_read_are_refused(values: list[Any], layer: Callable[[], Any], how: Any) -> None:
+    """Where the data are not real numbers, the callback says what they are, and the model trains without it."""
+    data = tf.data.Dataset.from_tensor_slices((np.reshape(values, (2, 1)), [0, 1])).batch(2)
+    dtype = data.element_spec[0].dtype.name
+    x = keras.Input((1,), dtype=dtype)
+    model = keras.Model(x, keras.layers.Dense(1)(layer()(x)))
+    model.compile("sgd", "mse", jit_compile=False, **how)
+    with pytest.raises(RuntimeError, match=f"EpochOrders: expected batches of real numbers, got dtype {dtype}"):
+        model.fit(data, shuffle=False, callbacks=[EpochOrders()], verbose=0)
+    model.fit(data, shuffle=False, verbose=0)
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

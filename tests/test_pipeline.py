@@ -17,6 +17,7 @@ from pytest_regressions.data_regression import DataRegressionFixture
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, components
 from fmnist.pipeline import Where
+from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.settings import Settings
 
@@ -70,8 +71,8 @@ def test_the_whole_document_is_the_golden_one(
 
 
 def without_code(argument: str) -> str:
-    """Return an argument of a step without the archive of the code, which has tests of its own, and kfp's version."""
-    return re.sub(r"(?<=_B64 = ')[^']*|(?<='kfp==)[^']*", "...", argument)
+    """Return an argument of a step without the code or its digest, which have tests of their own, and kfp's version."""
+    return re.sub(r"(?<=_B64 = ')[^']*|(?<=bundle\.require\(')[^']*|(?<='kfp==)[^']*", "...", argument)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,36 @@ def test_each_step_carries_the_code(spec: dict[str, Any]) -> None:
         assert bundle.extract(container["command"][-1]) == bundle.sources()
 
 
+def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -> None:
+    """A step whose image has the package carries the digest of the code instead of the code."""
+    for container in containers(image_spec).values():
+        program = container["command"][-1]
+        assert f"bundle.require('{bundle.digest()}', {bundle.STEPS})\n" in program
+        assert len(program) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"image": ""}, "image: expected a name as in .*, got ''"),
+        ({"image": "an image"}, "image: expected a name as in .*, got 'an image'"),
+        ({"mirror": ""}, "mirror: expected a URL of http or https, got ''"),
+        ({"mirror": "ftp://mirror.example"}, "mirror: expected a URL of http or https, got 'ftp://mirror.example'"),
+        ({"mirror": "not a url"}, "mirror: expected a URL of http or https, got 'not a url'"),
+    ],
+)
+def test_where_it_cannot_run_is_refused(where: dict[str, str], said: str) -> None:
+    """An empty variable in a CI script, say, is an error here, and not only on the cluster."""
+    with pytest.raises(ContractError, match=said):
+        Where(**where)  # type: ignore[arg-type]
+
+
+def test_a_file_that_kfp_could_not_load_is_not_written(tmp_path: Path) -> None:
+    """Kfp knows a pipeline by its file's ending."""
+    with pytest.raises(ContractError, match=r"expected a name that ends in \.yaml, got .*pipeline\.txt"):
+        pipeline.compile_pipeline(tmp_path / "pipeline.txt")
+
+
 def test_no_argument_is_too_long(spec: dict[str, Any]) -> None:
     """Each argument of a step's command stays below what Linux lets a program take."""
     for name, container in containers(spec).items():
@@ -202,7 +233,7 @@ def test_an_image_with_everything_installs_nothing(spec: dict[str, Any], image_s
         assert container["image"] == "registry.example/fmnist:1"
         assert not any("pip" in part for part in container["command"][:-1])
         plain = containers(spec)[name]
-        assert container["command"] == plain["command"][3:]
+        assert container["command"][:-1] == plain["command"][3:-1]
         assert container["args"] == plain["args"]
 
 
@@ -318,7 +349,7 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     """Each component is compiled by itself, under its name, with its code, for pipelines of others."""
     from kfp import components as kfp_components
 
-    path = pipeline.compile_component(name, tmp_path / "component.yaml", Where("image"))
+    path = pipeline.compile_component(name, tmp_path / "component.yaml")
     loaded = kfp_components.load_component_from_file(str(path))
     assert loaded.name == name
     [container] = containers(next(yaml.safe_load_all(path.read_text()))).values()

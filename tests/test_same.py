@@ -1,6 +1,8 @@
 """Tests of the command line `same`: arguments, messages, exit codes, and what is asked of a cluster."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,7 +231,7 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
     ("arguments", "message"),
     [
         (["-p", "names=x"], "parameter: expected one of name, often, got 'names'. Did you mean 'name'?"),
-        (["-p", "often=many"], "parameter often: expected a whole number, got 'many'"),
+        (["-p", "often=many"], "parameter often: expected a whole number, at most 2**53 from zero, got 'many'"),
         (["-p", "often"], "expected NAME=VALUE, got 'often'"),
         (["-f", OURS, "-p", "epochs=0"], "epochs: expected a whole number of at least 1, got 0"),
         (["-f", OURS, "-p", "compile_optimizer=adm"], "Did you mean 'adam'?"),
@@ -238,7 +240,8 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-o", "folder"], "-o is the folder of a run here"),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
-        (["--timeout", "0"], "0.0 is not in the range x>0"),
+        (["--timeout", "0"], "0 is not in the range x>=1"),
+        (["--timeout", "nan"], "'nan' is not a valid integer"),
         (["--nothing"], "No such option"),
     ],
 )  # fmt: skip
@@ -397,10 +400,29 @@ def test_a_local_run_is_that_of_fmnist(executed: list[tuple[Settings, Path]], fa
     assert fake.calls == []
 
 
-def test_our_pipeline_is_known_in_any_checkout(executed: list[tuple[Settings, Path]], tmp_path: Path) -> None:
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the repository elsewhere."""
+    shutil.copytree(ROOT / "fmnist", tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "same.yaml", tmp_path)
+    return tmp_path
+
+
+def test_our_pipeline_is_known_in_any_checkout(executed: list[tuple[Settings, Path]], checkout: Path) -> None:
     """A copy of the repository elsewhere holds the same pipeline, which runs here."""
-    (tmp_path / "fmnist").mkdir()
-    for name in ("same.yaml", "fmnist/pipeline.py"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    assert invoke("program", "run", "-f", str(tmp_path / "same.yaml"), "-t", "local", "-o", "out").exit_code == 0
+    assert invoke("program", "run", "-f", str(checkout / "same.yaml"), "-t", "local", "-o", "out").exit_code == 0
     assert executed == [(Settings(), Path("out"))]
+
+
+@pytest.mark.parametrize("changed", ["pipeline.py", "steps/training.py", "kubeflow/components.py"])
+def test_a_checkout_with_other_code_is_not_run_with_ours(
+    executed: list[tuple[Settings, Path]], fake: FakeCluster, checkout: Path, changed: str
+) -> None:
+    """What would run is the package that is installed: a checkout of other code is refused, not swapped silently."""
+    with (checkout / "fmnist" / changed).open("a") as file:
+        file.write("# changed\n")
+    for command in (["run", "-t", "local"], ["run"], ["create"]):
+        result = invoke("program", *command, "-f", str(checkout / "same.yaml"))
+        assert result.exit_code == 2
+        assert re.search(f"got another .*{changed}. Install that checkout first", result.stderr)
+    assert (executed, fake.calls) == ([], [])

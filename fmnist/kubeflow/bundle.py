@@ -1,7 +1,7 @@
-"""The step code as one archive that a compiled pipeline carries, the same bytes for the same code.
+"""The step code of a compiled pipeline: one archive that it carries, or one digest of what its image must hold.
 
 kfp can embed a folder, but its archive holds times, owners and compiled files, so that every compilation differs
-and Kubeflow's step cache never hits. Here the archive is made of the package's sources alone.
+and Kubeflow's step cache never hits. Here archive and digest are made of the package's sources alone.
 """
 
 import base64
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
-__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "sources"]
+__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "refer", "require", "sources"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -50,9 +51,9 @@ def archive(patterns: Sequence[str] = STEPS) -> bytes:
     return gzip.compress(out.getvalue(), mtime=0)
 
 
-def digest() -> str:
-    """Return one SHA-256 for the sources of the steps, which decide all results: that of a ``sha256sum`` list."""
-    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in sources().items()).encode())
+def digest(patterns: Sequence[str] = STEPS) -> str:
+    """Return one SHA-256 for `sources`, those of the steps deciding all results: that of a ``sha256sum`` list."""
+    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in sources(patterns).items()).encode())
 
 
 def embed(source: str, patterns: Sequence[str] = STEPS) -> str:
@@ -67,6 +68,27 @@ def embed(source: str, patterns: Sequence[str] = STEPS) -> str:
     if count != 1:
         raise ValueError(f"component source: expected one archive embedded by kfp, got {count}.")
     return source
+
+
+def refer(source: str, patterns: Sequence[str] = STEPS) -> str:
+    """Return a component's `source` with a first statement that `require`s the code that is here now."""
+    check = f"bundle.require({digest(patterns)!r}, {tuple(patterns)!r})"
+    return f"from fmnist.kubeflow import bundle\n\n{check}\n\n{source}"
+
+
+def require(expected: str, patterns: Sequence[str]) -> None:
+    """Make sure that `digest` is the one that a pipeline was compiled with.
+
+    Raises
+    ------
+    ContractError
+        If the package here is of other code.
+    """
+    if (got := digest(patterns)) != expected:
+        raise ContractError(
+            f"image: expected the code of fmnist that the pipeline was compiled from, of digest {expected}, got {got}. "
+            "Build the image from that checkout, or compile with the fmnist that is in the image."
+        )
 
 
 def extract(source: str) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ through the generated calls below it, by `Client.ask`.
 """
 
 import contextlib
+import html
 import json
 import os
 import re
@@ -16,11 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import sleep
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import kfp
 import kfp.client
 import urllib3
+from google.auth.exceptions import GoogleAuthError
 from kfp_server_api import ApiException, Configuration
 
 from fmnist.steps.errors import ContractError, FmnistError
@@ -83,12 +85,18 @@ class TransientError(ClusterError):
 def open_client(host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None) -> "Client":
     """Return a client for `host`, which was not asked for anything yet; see `cluster.connect`."""
     host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
-    return Client(
-        host=_checked_host(host) if host else None,
-        credentials=_credentials(token_file),
-        cookies=_checked_header(cookies or os.environ.get(COOKIES), "cookies"),
-        ssl_ca_cert=_checked_ca(ca) if ca else None,
-    )
+    try:
+        return Client(
+            host=_checked_host(host) if host else None,
+            credentials=_credentials(token_file),
+            cookies=_checked_header(cookies or os.environ.get(COOKIES), "cookies"),
+            ssl_ca_cert=_checked_ca(ca) if ca else None,
+        )
+    except GoogleAuthError as error:
+        raise ContractError(
+            f"login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: {error} "
+            "Without that variable another login counts."
+        ) from error
 
 
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
@@ -145,15 +153,16 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         return None
 
     def link(self, page: str) -> str:
-        """Return the address of a page of the UI."""
-        return f"{self._get_url_prefix()}/#/{page}"
+        """Return the address of a page of the UI, whose own address kfp does not know in a pod or with a kubeconfig."""
+        prefix = self._get_url_prefix()
+        return f"{'<Kubeflow>' if prefix.startswith('/') else ''}{prefix}/#/{page}"
 
     def without_secrets(self, text: str) -> str:
         """Return `text` without the token and the cookies, which a server may send back."""
         for secret in self._secrets():
             # What is shorter is none, and would take letters out of words.
             if len(secret) > 5:  # noqa: PLR2004 - as said
-                text = text.replace(secret, "***")
+                text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return text
 
     def _secrets(self) -> Iterator[str]:
@@ -161,6 +170,18 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             yield from header.split()
         for cookie in self._cookies.split(";"):
             yield cookie.partition("=")[2].strip()
+
+    def _load_context_setting_or_default(self) -> None:
+        """Read kfp's context file, if there is one: a mapping of texts."""
+        path = self._LOCAL_KFP_CONTEXT
+        try:
+            super()._load_context_setting_or_default()
+            self._context_setting: dict[str, str] = {"namespace": "", **self._context_setting}
+            good = all(isinstance(value, str) for value in self._context_setting.values())
+        except (OSError, ValueError, TypeError):
+            good = False
+        if not good:
+            raise ContractError(f"kfp's context: expected a JSON object of texts in {path}, got something else.")
 
     def _load_config(self, host: str | None, *settings: Any) -> Any:
         config = super()._load_config(host, *settings)
@@ -304,7 +325,7 @@ def _said(body: str) -> str:
         answer = json.loads(body)
         return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
     except (ValueError, StopIteration, AttributeError):
-        return re.sub(r"<[^>]*>", " ", body)
+        return html.unescape(re.sub(r"<[^>]*>", " ", body))
 
 
 def excerpt(text: str, length: int = 400) -> str:

@@ -5,14 +5,16 @@ kfp copies a component's source text into the compiled pipeline, so each imports
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files as resources
+from pathlib import Path
 from typing import Any
 
-from kfp import dsl
+from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle
+from fmnist.steps.errors import ContractError
 
-__all__ = ["BASE_IMAGE", "as_component", "as_plain_component", "confusion_matrix", "pins", "test", "train"]
+__all__ = ["BASE_IMAGE", "as_component", "as_plain_component", "confusion_matrix", "pins", "test", "train", "write"]
 
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
@@ -41,8 +43,9 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         loss_plot: Loss and accuracy by epoch, a PNG.
         loss_page: Loss and accuracy by epoch, a self-contained page.
     """
-    from fmnist.steps import dataset, files, settings, training
+    from fmnist.steps import dataset, determinism, files, settings, training
 
+    determinism.tensorflow(for_good=True)
     result = training.train(settings.Settings(compile_optimizer, epochs, validation_split, seed), dataset.load("train"))
     files.write_artifacts(
         result, model=model.path, history=history.path, loss_plot=loss_plot.path, loss_page=loss_page.path
@@ -65,9 +68,10 @@ def test(
         labels: A folder of true labels, predicted labels and class names.
         metrics: Accuracy and loss on the test images.
     """
-    from fmnist.steps import dataset, evaluation, files
+    from fmnist.steps import dataset, determinism, evaluation, files
     from fmnist.steps import model as models
 
+    determinism.tensorflow(for_good=True)
     result = evaluation.test(models.read(model.path), dataset.load("test"))
     files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
     metrics.log_metric("accuracy", result.accuracy)
@@ -113,25 +117,42 @@ def as_plain_component(function: Callable[..., Any], image: str | None = None) -
 
 
 def as_component(function: Callable[..., Any], image: str | None = None, code: Sequence[str] = bundle.STEPS) -> Any:
-    """Return `function` as a component that carries the code it needs.
+    """Return `function` as a component that carries the code it needs, or says which code its image must hold.
+
+    A cluster keeps several copies of each task's command for as long as the run lasts, in an object of 1 MiB at most
+    (https://github.com/kubeflow/pipelines/issues/13738): many tasks must not carry code.
 
     Parameters
     ----------
     function : callable
         Its parameters and docstring describe the component.
     image : str, optional
-        An image that has every package; nothing is installed at run time then. By default `BASE_IMAGE`, where
-        each step installs `pins`.
+        An image that has this package and every other; nothing is installed at run time then. By default
+        `BASE_IMAGE`, where each step installs `pins`.
     code : sequence of str
-        Which files of the package it carries: `bundle.STEPS` or `bundle.REPLICATION`.
+        Which files of the package it needs: `bundle.STEPS` or `bundle.REPLICATION`.
     """
     component = dsl.component(
         function,
         base_image=image or BASE_IMAGE,
         packages_to_install=[] if image else pins(),
         install_kfp_package=image is None,
-        embedded_artifact_path=str(bundle.PACKAGE / "steps"),
+        embedded_artifact_path=None if image else str(bundle.PACKAGE / "steps"),
     )
     container = component.component_spec.implementation.container
-    container.command[-1] = bundle.embed(container.command[-1], code)
+    container.command[-1] = (bundle.refer if image else bundle.embed)(container.command[-1], code)
     return component
+
+
+def write(compilable: Any, path: str | Path) -> Path:
+    """Compile a pipeline or a component into the file `path` and return the path.
+
+    Raises
+    ------
+    ContractError
+        If `path` does not end in ``.yaml``.
+    """
+    if Path(path).suffix != ".yaml":
+        raise ContractError(f"compiled file: expected a name that ends in .yaml, got {path}.")
+    compiler.Compiler().compile(compilable, str(path))
+    return Path(path)

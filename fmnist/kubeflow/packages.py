@@ -15,19 +15,25 @@ import yaml
 
 from fmnist.steps.errors import ContractError
 
-__all__ = ["arguments", "compile", "read"]
+__all__ = ["LARGEST_WHOLE", "arguments", "compile", "read"]
+
+#: Kubeflow keeps numbers as doubles: beyond this one a whole number may become another.
+LARGEST_WHOLE = 2**53
 
 #: What an input of each type of a compiled pipeline takes, in words and as a check.
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "STRING": ("text", lambda value: isinstance(value, str)),
-    "NUMBER_INTEGER": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "NUMBER_INTEGER": (
+        "a whole number, at most 2**53 from zero",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE,
+    ),
     "NUMBER_DOUBLE": (
         "a finite number",
         lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
     ),
     "BOOLEAN": ("true or false", lambda value: isinstance(value, bool)),
-    "LIST": ("a list as JSON", lambda value: isinstance(value, list)),
-    "STRUCT": ("a mapping as JSON", lambda value: isinstance(value, dict)),
+    "LIST": ("a list as JSON, with finite numbers", lambda value: isinstance(value, list) and _is_json(value)),
+    "STRUCT": ("a mapping as JSON, with finite numbers", lambda value: isinstance(value, dict) and _is_json(value)),
 }
 
 
@@ -136,6 +142,15 @@ def _argument(name: str, value: Any, kind: str) -> Any:
     if not good(read):
         raise ContractError(f"parameter {name}: expected {expected}, got {_excerpt(repr(value))}.")
     return read
+
+
+def _is_json(value: Any) -> bool:
+    """Return whether all numbers are finite: no server takes others, though Python writes and reads them."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_json(text: str) -> Any:

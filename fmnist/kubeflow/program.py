@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from fmnist.kubeflow.packages import LARGEST_WHOLE
 from fmnist.steps.errors import ContractError
 
 __all__ = [
@@ -34,9 +35,6 @@ FILE_NAME = "same.yaml"
 #: A program file is a page of text: what is larger is another file.
 LARGEST = 64 * 1024
 
-#: The numbers of a pipeline have 64 bits.
-LARGEST_WHOLE = 2**63 - 1
-
 #: A version is text, also where YAML takes it for a number and 1.10 for 1.1.
 _TEXT = {("metadata", "version"), ("workflow", "parameters", "kubeflowVersion")}
 
@@ -54,7 +52,7 @@ def _checked_value(value: Any) -> Value:
     if isinstance(value, float) and not math.isfinite(value):
         _refuse("a finite number")
     if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
-        _refuse("a number of at most 64 bits")
+        _refuse("a whole number, at most 2**53 from zero")
     return value
 
 

@@ -23,8 +23,8 @@ import pebble
 from fmnist.replication import findings, record
 from fmnist.replication.findings import result_path
 from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
-from fmnist.steps import dataset, evaluation, training
-from fmnist.steps.dataset import Progress, Split
+from fmnist.steps import dataset, determinism, evaluation, model, training
+from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.files import canonical_json, write
 from fmnist.steps.settings import Settings
@@ -185,15 +185,17 @@ def _print_into(log: Path) -> None:
 
 
 @functools.cache
-def _prepared(settings: Settings) -> tuple[training.Trainer, Split]:
-    """Return what all seeds of a worker share: the compiled epoch, and the test set."""
-    return training.Trainer(settings, dataset.load("train")), dataset.load("test")
+def _prepared(settings: Settings) -> tuple[training.Trainer, evaluation.Evaluator]:
+    """Return what all seeds of a worker share: the compiled epoch, and the compiled test."""
+    determinism.tensorflow(for_good=True)
+    network = model.build(settings.seed)
+    return training.Trainer(settings, dataset.load("train")), evaluation.Evaluator(network, dataset.load("test"))
 
 
 def _result(settings: Settings, seed: int) -> Result:
-    trainer, test_set = _prepared(settings)
+    trainer, evaluator = _prepared(settings)
     trained = trainer.train(seed, on_epoch=lambda *_: None)
-    return Result.of(seed, trained, evaluation.test(trained.model, test_set))
+    return Result.of(seed, trained, evaluator.test(trained.model))
 
 
 def _sweep(folder: Path) -> None:

@@ -1,12 +1,12 @@
 """The study as a pipeline, for those who outgrow one machine: a train and a test step for each seed, then a verdict.
 
-The steps of a seed are the pipeline's own components, so a seed that was run before comes from Kubeflow's step cache.
+The steps of a seed are the pipeline's own components.
 """
 
 from pathlib import Path
 from typing import Any, List  # noqa: UP035 - kfp knows lists of artifacts by typing's name
 
-from kfp import compiler, dsl
+from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle, components
@@ -181,6 +181,11 @@ fashion_mnist_study = build()
 
 
 def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
-    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path."""
-    compiler.Compiler().compile(fashion_mnist_study if where == ANYWHERE else build(where), str(path))
-    return Path(path)
+    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
+
+    Raises
+    ------
+    ContractError
+        If `path` does not end in ``.yaml``.
+    """
+    return components.write(fashion_mnist_study if where == ANYWHERE else build(where), path)

@@ -36,8 +36,14 @@ SWITCHES: Mapping[str, str] = {
 KERAS_CONFIG: Mapping[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
-def tensorflow() -> Any:
+def tensorflow(*, for_good: bool = False) -> Any:
     """Import TensorFlow with `SWITCHES` set and return it; warn where there is a `caveat`.
+
+    Parameters
+    ----------
+    for_good : bool
+        Whether all that this process holds now may stay until its end, as in that of a step. The garbage collector
+        then never looks through TensorFlow, which would take a tenth of a training, and a second at the end.
 
     Raises
     ------
@@ -50,8 +56,10 @@ def tensorflow() -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        with _nothing_collected():
+        with _collector_paused():
             import_module("tensorflow")
+        if for_good:
+            gc.freeze()
     import tensorflow as tf
 
     _check_environment()
@@ -61,17 +69,13 @@ def tensorflow() -> Any:
 
 
 @contextlib.contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Keep the garbage collector from what an import makes, now and later, as it finds no garbage there.
-
-    Looking through it takes a quarter of TensorFlow's import, a tenth of a training, and a second at exit.
-    """
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector out of an import, a quarter of which it would take: it finds nothing there."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if enabled:
             gc.enable()
 

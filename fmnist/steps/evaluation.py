@@ -16,7 +16,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
 from fmnist.steps.training import scale
 
-__all__ = ["Evaluation", "test"]
+__all__ = ["Evaluation", "Evaluator", "test"]
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,42 @@ def test(network: Any, data: Split) -> Evaluation:
     data : Split
         Images, uint8 of shape (n, 28, 28), and labels.
     """
-    tf = tensorflow()
+    return Evaluator(network, data).test(network)
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def predict(images: Any, labels: Any) -> tuple[Any, Any, Any]:
-        logits = network(scale(images))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        loss = tf.reduce_mean(tf.cast(losses, tf.float64))
-        return tf.argmax(logits, -1), tf.reduce_max(tf.nn.softmax(logits), -1), loss
 
-    predicted, confidence, loss = predict(tf.constant(data.images), tf.constant(data.labels, tf.int32))
-    labels = Labels(data.labels.astype(np.int64), predicted.numpy(), CLASS_NAMES)
-    return Evaluation(labels, confidence.numpy(), float(loss))
+class Evaluator:
+    """Tests one network after another, all of the same layers, with a program that is compiled once.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Has those layers; its weights do not matter.
+    data : Split
+        As for `test`.
+    """
+
+    def __init__(self, network: Any, data: Split) -> None:
+        tf = tensorflow()
+
+        # Weights and images are arguments: as constants of the graph XLA would copy them into the program.
+        @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+        def predict(weights: Any, images: Any, labels: Any) -> tuple[Any, Any, Any]:
+            logits, _ = network.stateless_call(*weights, scale(images))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_mean(tf.cast(losses, tf.float64))
+            return tf.argmax(logits, -1), tf.reduce_max(tf.nn.softmax(logits), -1), loss
+
+        self._predict, self._true = predict, data.labels.astype(np.int64)
+        self._data = tf.constant(data.images), tf.constant(data.labels, tf.int32)
+
+    def test(self, network: Any) -> Evaluation:
+        """Do what `test` does for `network`, bit for bit."""
+        weights = [
+            [variable.value for variable in variables]
+            for variables in (network.trainable_variables, network.non_trainable_variables)
+        ]
+        predicted, confidence, loss = self._predict(weights, *self._data)
+        return Evaluation(Labels(self._true, predicted.numpy(), CLASS_NAMES), confidence.numpy(), float(loss))
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # a step, which pytest would take for a test where it is imported

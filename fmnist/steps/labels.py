@@ -17,6 +17,9 @@ __all__ = ["Labels"]
 
 TRUE, PREDICTED, CLASS_NAMES = "true.txt", "predicted.txt", "class_names.txt"
 
+#: As many digits as any int64 can have.
+_DIGITS = 18
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -88,7 +91,7 @@ def _lines(path: Path) -> list[str]:
 def _numbers(path: Path) -> NDArray[np.int64]:
     lines = _lines(path)
     for number, line in enumerate(lines, 1):
-        if not (line.isascii() and line.isdigit()):
+        if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
             raise ContractError(f"labels: expected a class number in line {number} of {path}, got {line!r}.")
     return np.array(lines, dtype=np.int64)
 

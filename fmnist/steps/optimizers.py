@@ -31,7 +31,7 @@ _EXPECTED = 'the name of a Keras optimizer or its JSON config {"class_name": ...
 
 
 def canonical(optimizer: Any) -> str:
-    """Return the one text that stands for `optimizer`: a lower-case name, or a compact JSON config.
+    """Return the one text that stands for `optimizer`: a lower-case name, or, if it differs from that, a JSON config.
 
     Parameters
     ----------
@@ -52,10 +52,9 @@ def canonical(optimizer: Any) -> str:
     if isinstance(optimizer, str) and not optimizer.lstrip().startswith("{"):
         return _known(optimizer)
     config = _config(optimizer)
-    _known(config.get("class_name"))
+    name = _known(config.get("class_name"))
     text = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    build(text)
-    return text
+    return name if _built(text) == _built(name) else text
 
 
 def build(text: str) -> Any:
@@ -75,6 +74,11 @@ def build(text: str) -> Any:
         return keras.optimizers.get(json.loads(text))
     except Exception as error:  # Keras raises errors of many types for a bad config
         raise SettingsError(f"compile_optimizer: expected a config that Keras takes, got {text}: {error}") from error
+
+
+def _built(text: str) -> dict[str, Any]:
+    """Return the config of the optimizer that `build` makes, but for its name, which Keras counts up."""
+    return {**build(text).get_config(), "name": None}
 
 
 def _known(name: Any) -> str:

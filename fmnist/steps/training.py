@@ -195,7 +195,7 @@ def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callabl
             with tf.GradientTape() as tape:
                 losses, right = losses_and_correct(network, tf.gather(images, batch), tf.gather(labels, batch))
                 total = tf.reduce_sum(losses * tf.cast(counts, tf.float32))
-                mean = total / tf.reduce_sum(tf.cast(counts, tf.float32))
+                mean = optimizer.scale_loss(total / tf.reduce_sum(tf.cast(counts, tf.float32)))
             optimizer.apply(tape.gradient(mean, variables), variables)
             return i + 1, loss + tf.cast(total, tf.float64), correct + tf.math.count_nonzero(right & counts)
 

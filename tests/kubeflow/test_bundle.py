@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fmnist.kubeflow import bundle
+from fmnist.steps.errors import ContractError
 
 SOURCE = "x = 1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{}'\n"
 
@@ -49,6 +51,23 @@ def test_a_changed_line_changes_bundle_and_digest(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(bundle, "PACKAGE", tmp_path / "fmnist")
     assert bundle.archive() != archive
     assert bundle.digest() != digest
+
+
+@pytest.mark.parametrize("patterns", [bundle.STEPS, bundle.REPLICATION], ids=["steps", "replication"])
+def test_other_code_in_the_image_ends_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patterns: tuple[str, ...]
+) -> None:
+    """A step that refers to code runs where just that code is, and names both digests where it is not."""
+    step, digest = bundle.refer("ran = True", patterns), bundle.digest(patterns)
+    namespace: dict[str, Any] = {}
+    exec(step, namespace)  # noqa: S102 - as kfp does it
+    assert namespace["ran"]
+    shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist")
+    with (tmp_path / "fmnist" / "steps" / "training.py").open("a") as file:
+        file.write("# changed\n")
+    monkeypatch.setattr(bundle, "PACKAGE", tmp_path / "fmnist")
+    with pytest.raises(ContractError, match=f"image: expected .* {digest}, got {bundle.digest(patterns)}"):
+        exec(step, {})  # noqa: S102 - as kfp does it
 
 
 def test_the_digest_can_be_made_with_sha256sum() -> None:

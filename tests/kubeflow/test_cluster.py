@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import google.auth
+import google.auth.exceptions
 import kfp
 import kfp_server
 import kubernetes.config.kube_config
@@ -721,7 +723,7 @@ def test_a_pod_is_enough(package: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with serving() as server:
         monkeypatch.setattr(kubernetes.config, "load_incluster_config", lambda: None)
         monkeypatch.setattr(kfp.Client, "_IN_CLUSTER_DNS_NAME", server.url.removeprefix("http://"))
-        assert submitted(connect(), package).link == f"/pipeline/#/runs/details/{server.runs[0]['run_id']}"
+        assert submitted(connect(), package).link == f"<Kubeflow>/pipeline/#/runs/details/{server.runs[0]['run_id']}"
 
 
 # Tokens and cookies
@@ -829,6 +831,43 @@ def test_secrets_are_shown_nowhere(
         assert "c00kie" not in text
     assert "headers: Bearer ***, session=***" in shown[2]
     assert list(home.rglob("*")) == []
+
+
+def test_a_secret_is_hidden_in_other_writings_too(server: Server, package: Path, tmp_path: Path) -> None:
+    """A proxy may write a token as part of an address, or of a page."""
+    (tmp_path / "token").write_text("abcd/efg+h==")
+    target = connect(server.url, token_file=tmp_path / "token")
+    echo = b"<p>at /login?next=abcd%2Fefg%2Bh%3D%3D with abcd&#47;efg+h&#61;=</p>"
+    server.fail(STEPS["start run"], respond(500, echo))
+    assert "at /login?next=*** with ***. " in failure(target, package)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"namespace": 5}', '{"client_authentication_cookie": []}'])
+def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content: str) -> None:
+    """Kfp's own file with a namespace and cookies is named where it is broken."""
+    (home / ".config/kfp").mkdir(parents=True)
+    (home / ".config/kfp/context.json").write_text(content)
+    with pytest.raises(ContractError, match=r"expected a JSON object of texts in .*context\.json"):
+        connect(server.url)
+
+
+def test_a_context_of_kfp_may_lack_a_namespace(server: Server, home: Path) -> None:
+    """An empty context is that of a cluster without namespaces."""
+    (home / ".config/kfp").mkdir(parents=True)
+    (home / ".config/kfp/context.json").write_text("{}")
+    assert server.url in repr(connect(server.url))
+
+
+def test_google_credentials_that_are_not_there_are_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kfp takes a login of Google's where a variable of its own asks for it."""
+
+    def default(**_: object) -> None:
+        raise google.auth.exceptions.DefaultCredentialsError("no credentials")
+
+    monkeypatch.setattr(google.auth, "default", default)
+    monkeypatch.setenv("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", "abc")
+    with pytest.raises(ContractError, match=r"expected what \$KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs"):
+        connect(server.url)
 
 
 def test_a_long_token_is_not_shown_in_part(server: Server, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

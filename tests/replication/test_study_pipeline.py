@@ -1,9 +1,12 @@
 """Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
 
+import base64
+import gzip
 import json
 import statistics
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,9 @@ from fmnist.steps.settings import Settings
 
 #: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
 LONGEST_ARGUMENT = 128 * 1024
+
+#: What Argo keeps of a workflow, compressed, at most.
+MOST_OF_A_WORKFLOW = 2**20
 
 COUNT = 2
 SETTINGS = Settings(epochs=1, seed=3)
@@ -62,7 +68,7 @@ def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]
 
 
 def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
-    """Train and test have the command that they have in the pipeline, so that one finds the other's cached results."""
+    """Train and test have the command that they have in the pipeline."""
     from fmnist import pipeline
 
     of_run = containers(
@@ -72,14 +78,42 @@ def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp
         assert containers(spec)[name] == of_run[name]
 
 
-def test_only_the_verdict_carries_more_code(spec: dict[str, Any]) -> None:
+def test_only_the_verdict_carries_more_code(tmp_path: Path) -> None:
     """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
+    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
+    spec = next(yaml.safe_load_all(path.read_text()))
     commands = {name: container["command"] for name, container in containers(spec).items()}
     for name in ("result", "verdict"):
         assert bundle.extract(commands[name][-1]) == bundle.sources(bundle.REPLICATION)
     assert bundle.extract(commands["train"][-1]) == bundle.sources()
     assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
+
+
+def test_with_an_image_each_step_asks_for_the_code_it_needs(spec: dict[str, Any]) -> None:
+    """The steps that judge ask for more, listing seeds asks for none, and nothing is installed."""
+    commands = {name: container["command"] for name, container in containers(spec).items()}
+    needs = {"train": bundle.STEPS, "test": bundle.STEPS, "result": bundle.REPLICATION, "verdict": bundle.REPLICATION}
+    for name, patterns in needs.items():
+        assert f"bundle.require('{bundle.digest(patterns)}', {patterns})\n" in commands[name][-1]
+    assert "bundle" not in commands["seeds"][-1]
     assert not any("pip" in part for command in commands.values() for part in command[:-1])
+
+
+def test_most_seeds_fit_into_a_workflow(spec: dict[str, Any]) -> None:
+    """What Argo keeps of the tasks of 200 seeds, compressed as Argo does it, is less than it may keep.
+
+    For each task KFP's driver and the two nodes of its executor hold the container, or a patch of a pod made of it.
+    """
+    nodes = {}
+    for seed in range(study_pipeline.MOST_SEEDS):
+        for name in ("train", "test", "result"):
+            container = json.dumps(containers(spec)[name])
+            component = json.dumps(spec["components"][f"comp-{name}"])
+            for node in ("driver", "executor", "impl"):
+                patch = json.dumps({"id": str(uuid.uuid4()), "command": container, "component": component})
+                inputs = [component, container, patch] if node == "driver" else [patch]
+                nodes[str(uuid.uuid4())] = {"name": f"study.root.for-loop-1.{seed}.{name}.{node}", "inputs": inputs}
+    assert len(base64.b64encode(gzip.compress(json.dumps(nodes).encode()))) < MOST_OF_A_WORKFLOW
 
 
 def test_listing_seeds_installs_no_tensorflow(tmp_path: Path) -> None:

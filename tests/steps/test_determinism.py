@@ -124,11 +124,15 @@ def test_the_garbage_collector_is_left_as_it_was(enabled: bool) -> None:
     assert helpers.python(code + "tensorflow(); print(gc.isenabled())").split() == [str(enabled)]
 
 
-def test_the_garbage_collector_never_looks_through_tensorflow() -> None:
-    """What the import makes is kept from the collector, and nothing of what is made afterwards."""
+@pytest.mark.parametrize("for_good", [False, True], ids=["library", "step"])
+def test_the_garbage_collector_never_looks_through_tensorflow_in_a_step(for_good: bool) -> None:
+    """In a step what the import makes is kept from the collector; elsewhere the caller's garbage is still found."""
     code = (
-        "import gc\nfrom fmnist.steps.determinism import tensorflow\n"
-        "print(gc.get_freeze_count()); tensorflow(); first = gc.get_freeze_count()\n"
-        "garbage = [[] for _ in range(1000)]; tensorflow(); print(first > 100_000, gc.get_freeze_count() <= first)"
+        "import gc, weakref\nfrom fmnist.steps.determinism import tensorflow\n"
+        "class Cycle: pass\n"
+        "cycle = Cycle(); cycle.itself = cycle; watched = weakref.ref(cycle)\n"
+        f"tensorflow(for_good={for_good}); first = gc.get_freeze_count()\n"
+        "garbage = [[] for _ in range(1000)]; tensorflow(); again = gc.get_freeze_count()\n"
+        "del cycle; gc.collect(); print(first > 100_000, again <= first, watched() is None)"
     )
-    assert helpers.python(code).split() == ["0", "True", "True"]
+    assert helpers.python(code).split() == [str(for_good), "True", str(not for_good)]

@@ -59,6 +59,14 @@ def test_a_config_and_its_json_are_one() -> None:
     assert optimizers.canonical(CONFIG) == optimizers.canonical(json.dumps(CONFIG, indent=4))
 
 
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_a_config_that_changes_nothing_is_the_name(name: str) -> None:
+    """The defaults in other words, as an instance or as JSON, are the text by which results are compared."""
+    instance = optimizers.build(name)
+    assert optimizers.canonical(instance) == name
+    assert optimizers.canonical(json.dumps({"class_name": type(instance).__name__})) == name
+
+
 def test_a_config_is_built_with_its_values() -> None:
     """The learning rate of a config is the built optimizer's."""
     optimizer = optimizers.build(optimizers.canonical(CONFIG))

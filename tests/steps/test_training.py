@@ -90,6 +90,7 @@ def trackable(name: str, few: Split) -> Split:
     [
         *(name for name in optimizers.OPTIMIZERS if name != "adafactor"),
         pytest.param('{"class_name": "Adam", "config": {"use_ema": true}}', id="averaged adam"),
+        pytest.param('{"class_name": "SGD", "config": {"loss_scale_factor": 1024}}', id="scaled loss"),
     ],
 )
 def test_the_engine_tracks_keras(name: str, few: Split) -> None:
