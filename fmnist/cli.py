@@ -38,10 +38,11 @@ def main() -> None:
 
     \b
     Exit codes:
-      0  done; of a study: its mean is equivalent to what was published
+      0  done; of a study: its mean is equivalent to what was published, if anything was
       1  of a study: that is not shown
       2  bad usage or bad input
       3  a step, a seed or a download failed
+     70  a defect of fmnist, with a traceback
     """  # noqa: D301 - click wants the character \b
 
 
@@ -193,6 +194,7 @@ def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) 
     rows += [("deviation", f"{stdev(accuracies):.4f}")] if len(accuracies) > 1 else []
     rows += [("range", f"{min(accuracies):.4f} to {max(accuracies):.4f}")]
     rows += [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}") for one in drawn]
+    rows += [] if drawn else [("published", "nothing for these parameters, so nothing is compared")]
     rows += [("report", str(folder / report.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
     console.print_rows(rows)
     for conclusion in drawn:

@@ -1,13 +1,14 @@
 """What the command lines share: errors as messages with exit codes, parameters, and tables."""
 
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
-__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "Failure", "Group", "given", "print_rows"]
+__all__ = ["BAD_INPUT", "DEFECT", "FAILED", "INTERRUPTED", "Failure", "Group", "given", "print_rows"]
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
+BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 2, 3, 70, 130
 
 
 class Failure(click.ClickException):
@@ -19,7 +20,7 @@ class Failure(click.ClickException):
 
 
 class Group(click.Group):
-    """Turns the package's errors into messages and exit codes; other errors are bugs and keep their traceback."""
+    """Turns the package's errors into messages and exit codes; other errors are defects and keep their traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the command."""
@@ -33,6 +34,11 @@ class Group(click.Group):
             raise Failure(str(error), FAILED) from error
         except KeyboardInterrupt as error:
             raise Failure("interrupted; the same command starts afresh.", INTERRUPTED) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code would say something else
+            traceback.print_exc()
+            ctx.exit(DEFECT)
 
 
 def given(params: Iterable[str]) -> dict[str, str]:

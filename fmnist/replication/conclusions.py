@@ -58,7 +58,7 @@ class Conclusion:
     def sentence(self) -> str:
         """The verdict in one sentence, which needs no statistics to be read."""
         judged = self.verdict
-        figure = f"the published accuracy of {judged.published:.4f}"
+        figure = f"{self.figure.by}'s published accuracy of {judged.published:.4f}"
         mean = f"the mean of {judged.n:,} seeds, {judged.mean:.4f},"
         margin = f"within {judged.margin} of it"
         if judged.n == 1:
@@ -67,7 +67,7 @@ class Conclusion:
             case "replicated":
                 said = f"{figure} replicates: it is a plausible single run, and {mean} is {margin}"
             case "equivalent, but the published run is unusual":
-                said = f"{figure} is matched on average, though few seeds come near it: {mean} is {margin}"
+                said = f"{figure} is near the average, but would be an unusual single run: {mean} is {margin}"
             case "inconclusive":
                 said = f"{judged.n:,} seeds cannot tell whether {figure} replicates: {mean} is not shown to be {margin}"
             case "not replicated":

@@ -17,20 +17,26 @@ class Figure:
     ----------
     name : str
         Its short name.
+    by : str
+        Who published it, as in "the tutorial".
     accuracy : float
         On the 10,000 test images, in [0, 1]; the result of one run.
     parameters : mapping
         The pipeline's parameters at which a run is compared with it.
     source : str
         Where it was published.
+    note : str
+        What a reader must know of it, in whole sentences; may be empty.
     counts : list of 10 lists of 10 int, or None
         Its confusion matrix, where that was published too: rows are the true label, columns the predicted one.
     """
 
     name: str
+    by: str
     accuracy: float
     parameters: Mapping[str, Any]
     source: str
+    note: str = ""
     counts: Sequence[Sequence[int]] | None = None
 
 
@@ -40,9 +46,11 @@ def figures() -> tuple[Figure, ...]:
     return tuple(
         Figure(
             name=f["name"],
+            by=f["by"],
             accuracy=f["accuracy"],
             parameters=f.get("compared_with", f["parameters"]),
             source=f["source"],
+            note=f.get("note", ""),
             counts=f.get("confusion_matrix_true_by_predicted"),
         )
         for f in json.loads(text)["figures"]

@@ -170,10 +170,23 @@ class Sample:
     def _of_study(cls, folder: Path) -> "Sample":
         plan = json.loads((folder / PLAN).read_bytes())
         first, count = plan["seeds"]["first"], plan["seeds"]["count"]
-        paths = [folder / SEEDS / f"{seed}.json" for seed in range(first, first + count)]
-        results = [Result.from_json(path.read_bytes()) for path in paths]
+        results = [_read(folder / SEEDS / f"{seed}.json", seed) for seed in range(first, first + count)]
         record = json.loads((folder / RECORD).read_bytes())
         return cls(plan["parameters"], results, plan | record, is_study=True)
+
+
+def _read(path: Path, seed: int) -> Result:
+    """Return the result of a seed; errors name the file."""
+    try:
+        result = Result.from_json(path.read_bytes())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ContractError(
+            f"study: expected a result in {path}, got {type(error).__name__}: {error}. "
+            "Remove the file, and the same command trains that seed again."
+        ) from error
+    if result.seed != seed:
+        raise ContractError(f"study: expected the result of seed {seed} in {path}, got that of {result.seed}.")
+    return result
 
 
 def _mistakes(path: Path) -> list[Mistake]:

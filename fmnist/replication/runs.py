@@ -14,11 +14,11 @@ from typing import Any
 from fmnist import pipeline
 from fmnist.kubeflow import local
 from fmnist.replication import record, report
-from fmnist.replication.record import CHECKSUMS, checksums
+from fmnist.replication.record import CHECKSUMS, checksums, claimed
 from fmnist.replication.results import RUN
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import ARTIFACT_FILES, canonical_json, write
+from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
 __all__ = ["execute"]
@@ -62,45 +62,45 @@ def execute(
     OSError
         If `folder` cannot be written.
     """
-    folder = _prepare(Path(folder))
-    started, clock = datetime.now(UTC), time.monotonic()
-    dataset.fetch(on_progress=on_progress)
-    pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))
-    with (
-        (folder / LOG).open("w", encoding="utf-8") as log,
-        tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
-        local.confined(Path(work, local.TEMPORARY)),
-        ThreadPoolExecutor(1) as meanwhile,
-    ):
-        # This process only waits for the steps; and the list of fonts that matplotlib makes here serves them too.
-        prepared = meanwhile.submit(report.prepare)
-        outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
-        for name, path in outputs.items():
-            path.replace(folder / ARTIFACT_FILES[name])
-        written = _record(settings, folder, started, time.monotonic() - clock)
-        write(folder / RUN, canonical_json(written))
-        prepared.result()
-        report.write(folder)
-    write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
-    shutil.rmtree(folder / UNFINISHED)
-    return written
+    folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
+    with claimed(folder, "run"):
+        _prepare(folder)
+        dataset.fetch(on_progress=on_progress)
+        pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))
+        with (
+            (folder / LOG).open("w", encoding="utf-8") as log,
+            tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
+            local.confined(Path(work, local.TEMPORARY)),
+            ThreadPoolExecutor(1) as meanwhile,
+        ):
+            # This process only waits for the steps; and the list of fonts that matplotlib makes here serves them too.
+            prepared = meanwhile.submit(report.prepare)
+            outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
+            for name, path in outputs.items():
+                path.replace(folder / ARTIFACT_FILES[name])
+            written = _record(settings, folder, started, time.monotonic() - clock)
+            write(folder / RUN, canonical_json(written))
+            prepared.result()
+            report.write(folder)
+        write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
+        shutil.rmtree(folder / UNFINISHED)
+        return written
 
 
-def _prepare(folder: Path) -> Path:
-    """Make `folder`, or empty it of what a broken-off run left."""
+def _prepare(folder: Path) -> None:
+    """Make sure that `folder` is empty, or empty it of what a broken-off run left."""
     ours = {CHECKSUMS, LOG, PIPELINE, RUN, UNFINISHED, report.FILE_NAME, *ARTIFACT_FILES.values()}
-    if folder.exists():
-        found = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file of that name"}
-        if found and not (UNFINISHED in found and found <= ours):
-            raise ContractError(
-                f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "
-                "Nothing was changed. Choose another folder with -o."
-            )
-        for name in found - {UNFINISHED}:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
-    return folder
+    found = {path.name for path in folder.iterdir()}
+    others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}
+    if found and (others or UNFINISHED not in found):
+        raise ContractError(
+            f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "
+            "Nothing was changed. Choose another folder with -o."
+        )
+    for name in found - {UNFINISHED}:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / UNFINISHED).mkdir(exist_ok=True)
 
 
 def _record(settings: Settings, folder: Path, started: datetime, seconds: float) -> dict[str, Any]:

@@ -4,14 +4,12 @@ What is asked is fixed before the first seed is trained, and a study goes on onl
 the parameters nor the number of seeds can be changed in the light of what was seen.
 """
 
-import contextlib
-import fcntl
 import functools
 import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,11 +20,12 @@ import pebble
 
 from fmnist.replication import findings, record
 from fmnist.replication.findings import result_path
+from fmnist.replication.record import claimed
 from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import ContractError, StepError
-from fmnist.steps.files import canonical_json, write
+from fmnist.steps.files import TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
 __all__ = ["execute"]
@@ -77,7 +76,7 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
     """
     folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
     settings = replace(settings, seed=seeds[0])
-    with _claimed(folder):
+    with claimed(folder, "study"):
         _check_plan(folder, findings.plan(settings, seeds))
         dataset.fetch(on_progress=on_progress)
         missing = [seed for seed in seeds if not result_path(folder, seed).exists()]
@@ -95,25 +94,6 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
             write(folder / RECORD, canonical_json(written))
         _sweep(folder)
         return findings.write_findings(folder)
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Make `folder` and keep other studies out of it meanwhile."""
-    if folder.exists() and not folder.is_dir():
-        raise ContractError(f"study folder: expected a folder, got a file: {folder}. Choose another with -o.")
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ContractError(
-                f"study folder: expected one that no other process works in, got {folder}. Wait for it, or end it."
-            ) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
@@ -199,9 +179,10 @@ def _result(settings: Settings, seed: int) -> Result:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed in the middle of writing a result left."""
-    for path in (folder / SEEDS).glob(".*"):
-        path.unlink()
+    """Remove what a process that was killed in the middle of writing a file left."""
+    for path in (*folder.glob(".*"), *folder.glob(f"{SEEDS}/.*")):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink()
 
 
 def _told(failures: Mapping[int, Exception], folder: Path) -> str:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["ARTIFACT_FILES", "Artifacts", "canonical_json", "save", "sha256", "write", "write_artifacts"]
+__all__ = ["ARTIFACT_FILES", "TEMPORARY", "Artifacts", "canonical_json", "save", "sha256", "write", "write_artifacts"]
 
 #: Where each artifact of the pipeline goes in a folder of results: a file, or a folder of files.
 ARTIFACT_FILES: Mapping[str, str] = {
@@ -53,6 +54,10 @@ def canonical_json(value: Any) -> bytes:
 def sha256(content: bytes) -> str:
     """Return the SHA-256 digest of `content` as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+#: What `write` calls a file until it is whole; only a process that was killed leaves one.
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write(path: str | Path, content: bytes) -> None:

@@ -188,7 +188,7 @@ def test_where_nothing_was_published_nothing_is_marked_but_the_mean() -> None:
 
 def figures(*accuracies: float) -> list[published.Figure]:
     """Return published figures of the longest name there is."""
-    return [published.Figure("same-example-100-epochs", accuracy, {}, "") for accuracy in accuracies]
+    return [published.Figure("same-example-100-epochs", "somebody", accuracy, {}, "") for accuracy in accuracies]
 
 
 CASES: dict[str, tuple[Sequence[float], Sequence[float]]] = {
@@ -298,7 +298,7 @@ def test_texts_are_arranged_without_meeting(marks: list[tuple[float, float]]) ->
 
 def test_a_name_that_is_too_long_is_shortened() -> None:
     """What would not fit beside its line ends with an ellipsis."""
-    figure = published.Figure("a-name-" * 20, 0.87, {}, "")
+    figure = published.Figure("a-name-" * 20, "somebody", 0.87, {}, "")
     drawing = drawn(lambda **look: pictures.distribution([0.88], [figure], narrow=True, **look))
     assert_readable(figure=drawing)
     (name,) = [text for text in said(drawing) if text.startswith("a-name-")]

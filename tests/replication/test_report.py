@@ -75,7 +75,7 @@ def test_the_first_words_of_a_study_are_its_verdict(study_page: Page) -> None:
 def test_a_run_is_not_dressed_up(run_page: Page) -> None:
     """One run says its accuracy, that it has no spread, and that it cannot tell."""
     start = run_page.words.split("The evidence")[0]
-    assert "One run cannot tell whether the published accuracy of 0.8693 replicates" in start
+    assert "One run cannot tell whether the tutorial's published accuracy of 0.8693 replicates" in start
     assert "0.8765 accuracy of one run, seed 7 One run has no spread" in start
     evidence = run_page.words.split("The evidence")[1].split("How this is decided")[0]
     assert "0.8693 tensorflow-tutorial +0.0072 One run cannot tell One run cannot tell inconclusive" in evidence

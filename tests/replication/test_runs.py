@@ -5,7 +5,7 @@ from pathlib import Path
 import helpers
 import pytest
 
-from fmnist.replication import runs
+from fmnist.replication import record, runs
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError
 from fmnist.steps.settings import Settings
@@ -40,7 +40,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[st
 def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
     """A file of the folder's name is refused and stays."""
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(ContractError, match="expected a new or empty folder, got .* with a file of that name"):
+    with pytest.raises(ContractError, match="run folder: expected a folder, got a file"):
         runs.execute(Settings(), tmp_path / "run")
     assert (tmp_path / "run").read_text() == "a file"
 
@@ -48,12 +48,30 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_data")
 def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
     """What a broken-off run left, results among it, is gone before the next run does anything else."""
-    for name in ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".unfinished/tmp/half"):
+    for name in (
+        "log.txt",
+        "pipeline.yaml",
+        "model.keras",
+        "labels/true.txt",
+        ".run.json.x2_abcde",
+        ".unfinished/tmp/half",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     with pytest.raises(DataError, match="nowhere"):
         runs.execute(Settings(), tmp_path)
     assert helpers.contents(tmp_path) == {".unfinished/tmp/half": b"old"}
+
+
+@pytest.mark.usefixtures("no_data")
+def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
+    """While a run is under way in a folder, a second one there is refused, and leaves it alone."""
+    with record.claimed(tmp_path, "run"):
+        (tmp_path / ".unfinished").mkdir()
+        (tmp_path / "log.txt").write_text("of the first")
+        with pytest.raises(ContractError, match="run folder: expected one that no other process works in"):
+            runs.execute(Settings(), tmp_path)
+    assert helpers.contents(tmp_path) == {"log.txt": b"of the first"}
 
 
 @pytest.mark.usefixtures("no_data")

@@ -143,9 +143,11 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -
     files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
     for seed in range(2):
         files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(seed).to_json())
-    (tmp_path / results.SEEDS / ".1.json.x2").write_text('{"seed": 1, "acc')
+    for name in (results.SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
+        (tmp_path / name).write_text('{"seed": 1, "acc')
     study.execute(Settings(), range(2), tmp_path, jobs=1)
     assert {path.name for path in (tmp_path / results.SEEDS).iterdir()} == {"0.json", "1.json"}
+    assert not list(tmp_path.glob(".*"))
     assert (tmp_path / findings.ACCURACIES).exists()
 
 
@@ -154,5 +156,14 @@ def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: p
     begin_plan = findings.plan(Settings(), range(1))
     files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
     files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
-    with pytest.raises(ContractError, match=r"expected a finished run or study in "):
+    with pytest.raises(ContractError, match=r"expected a result in .*seeds/0\.json, got JSONDecodeError"):
         study.execute(Settings(), range(1), tmp_path, jobs=1)
+
+
+def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
+    """A file that was copied over another would count its seed twice."""
+    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    for seed in range(2):
+        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(1).to_json())
+    with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)

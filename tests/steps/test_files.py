@@ -4,6 +4,8 @@ import json
 import math
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,16 @@ def test_save_names_the_files(tmp_path: Path) -> None:
     """A saved result has the published file names."""
     files.save(tmp_path, Result())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "labels"]
+
+
+def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+    """A process that is killed in the middle of writing leaves a file that can be told from others."""
+    code = (
+        "import os; from fmnist.steps import files\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        f"files.write({str(tmp_path / 'a.json')!r}, b'half')"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    [left] = tmp_path.iterdir()
+    assert files.TEMPORARY.fullmatch(left.name)
+    assert not any(files.TEMPORARY.fullmatch(name) for name in ("a.json", ".gitignore", ".a.json", "a.json.abcdefgh"))
