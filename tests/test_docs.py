@@ -9,6 +9,7 @@ import pytest
 
 from fmnist.replication import conclusions, pictures, published
 from fmnist.replication.results import Result
+from fmnist.replication.verdict import LEVEL
 from fmnist.steps import evaluation, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.files import sha256
@@ -32,7 +33,7 @@ def verdicts(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 def test_the_files_shown_are_those_of_the_study(folder: Path) -> None:
-    """Each file of a study that is kept here has the digest that the study gave it; only the seeds' files are not."""
+    """The checksums are those of the files that are kept here: all of the study's, but for the seeds' own."""
     lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]
     kept = [(digest, name) for digest, name in lines if not name.startswith("seeds/")]
     assert len(kept) > 8
@@ -75,6 +76,24 @@ def test_the_readme_says_what_was_found() -> None:
         values = (f"{verdict[name]:.4f}" for name in ("published", "mean", "deviation"))
         for value in (*values, f"| {verdict['n']} |", f"p = {verdict['p_rank']:.3f}", verdict["outcome"]):
             assert value in row, (value, row)
+
+
+def test_the_readme_says_what_the_picture_shows() -> None:
+    """Mean, deviation and range in the text, and in the words for those who do not see the picture."""
+    verdict = verdicts(ROOT / "docs" / "studies" / "epochs-10")[0]
+    values = [float(row["accuracy"]) for row in accuracies(ROOT / "docs" / "studies" / "epochs-10")]
+    assert f"**{verdict['mean']:.4f} ± {verdict['deviation']:.4f}** (standard deviation)" in README
+    assert f"from {min(values):.4f} to {max(values):.4f} with a mean of {verdict['mean']:.4f}." in README
+    assert min(values) > verdict["published"]
+
+
+def test_the_readme_says_what_was_found_of_the_classes() -> None:
+    """Nine recalls are plausible; the tenth is named, with its figures."""
+    [classes] = [verdict["classes"] for folder in STUDIES for verdict in verdicts(folder) if verdict["classes"]]
+    [unusual] = [one for one in classes if one["p"] <= LEVEL]
+    said = " ".join(README.split())
+    assert f"{unusual['name'].lower()}* ({unusual['published']:.3f}, here {unusual['mean']:.3f} on average)" in said
+    assert f"is not (p = {unusual['p']:.3f} by a joint rank test" in said
 
 
 def test_a_seed_of_the_study_is_the_same_today(training_set: Split, test_set: Split) -> None:

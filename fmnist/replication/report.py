@@ -117,7 +117,11 @@ def _pictures(sample: Sample, drawn: Sequence[Conclusion], accuracies: Sequence[
 def _recalls(of_seeds: NDArray[np.float64], classes: Sequence[ClassRecall]) -> dict[str, Any]:
     of_figure = [one.published for one in classes]
     furthest = max(classes, key=lambda one: abs(one.mean - one.published))
-    return {"furthest": furthest, **_themed(lambda **look: pictures.recalls(of_seeds, of_figure, **look))}
+    return {
+        "furthest": furthest,
+        "narrow": _themed(lambda **look: pictures.recalls(of_seeds, of_figure, narrow=True, **look)),
+        **_themed(lambda **look: pictures.recalls(of_seeds, of_figure, **look)),
+    }
 
 
 def _themed(draw: Callable[..., bytes]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ DRAW: dict[str, Callable[..., bytes]] = {
     "loss curves": lambda **look: pictures.loss_curves([HISTORY] * 2, **look),
     "confusion matrix": lambda **look: pictures.confusion_matrix(COUNTS / 1, **look),
     "recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, **look),
+    "narrow recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, narrow=True, **look),
 }
 each_picture = pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW.keys())
 
@@ -135,7 +137,7 @@ def test_a_png_has_the_colour_of_the_paper_and_is_sharp(draw: Callable[..., byte
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
 def test_colours_can_be_told_from_the_paper(theme: pictures.Theme) -> None:
     """Whatever is written has the contrast that WCAG asks of small text, 4.5 to 1, and ink also on the shades."""
-    for name in ("ink", "soft", "seed", "published"):
+    for name in ("ink", "soft", "blue", "orange"):
         assert contrast(getattr(theme, name), theme.paper) >= 4.5
     strongest = classes._shades(np.diag([1.0, 1.0]) + 1, theme)
     for shade in strongest.reshape(-1, 3):
@@ -167,7 +169,7 @@ def test_the_distribution_has_a_dot_a_seed_and_says_what_it_marks(n: int, *, nar
     expected = [f"mean {mean:.4f}", f"s.d. {deviation:.4f}", "published 0.8693", "tensorflow-tutorial"]
     expected += ["published 0.8822", "same-example-10-epochs"]
     assert set(expected) <= set(said(figure))
-    assert f"each dot is one of {n:,} seeds" in figure.axes[0].get_xlabel()
+    assert figure.axes[0].get_xlabel().endswith(f"each dot is one of {n:,} seeds")
 
 
 def test_one_run_is_one_dot_without_a_spread() -> None:
@@ -253,26 +255,32 @@ def assert_readable(*, figure: Figure) -> None:
     height=st.floats(50, 200),
 )
 def test_dots_are_where_their_accuracies_are(accuracies: list[float], scale: float, height: float) -> None:
-    """Each dot is in the column of its accuracy, all are within the height, and none hides another but the smallest."""
+    """Each dot is exactly at its accuracy, all are within the height, and none hides another but the smallest."""
     x, y, dot = dot_plot.stacked(accuracies, scale, height)
-    assert len(x) == len(y) == len(accuracies)
-    off = np.abs(x - np.sort(accuracies)) * scale
-    # A column is as wide as the largest dot at most, but for the widths that are an odd number of steps.
-    assert off.max() <= max(12, 3e-4 * scale) / 2 + 2e-4 * scale
-    assert y.min() >= dot / 2 - 1e-9
+    assert x.tolist() == sorted(accuracies)
+    assert y.min() == dot / 2
     assert y.max() + dot / 2 <= height + 1e-9
     if dot > 1.5:
-        for _, group in itertools.groupby(sorted(zip(x.tolist(), y.tolist(), strict=True)), key=lambda at: at[0]):
-            heights = [at[1] for at in group]
-            assert all(b - a >= dot - 1e-9 for a, b in itertools.pairwise(heights))
+        for one, other in itertools.combinations(zip(x * scale, y, strict=True), 2):
+            assert math.dist(one, other) >= dot - 1e-9
 
 
-def test_one_accuracy_is_exactly_where_it_is() -> None:
-    """Equal accuracies are one column, in its place."""
-    x, y, dot = dot_plot.stacked([0.8765, 0.8765], 20_000, 100)
-    assert x == pytest.approx([0.8765, 0.8765], abs=1e-9)
-    assert y.tolist() == [6, 18]
-    assert dot == 12
+@pytest.mark.parametrize(
+    ("accuracies", "heights", "size"),
+    [
+        ([0.8765, 0.8765], [6, 18], 12),
+        ([0.87, 0.871, 0.873], [6, 6, 6], 12),
+        ([0.87, 0.8703, 0.8705, 0.8707, 0.8712], [6, 18, 30, 6, 18], 12),
+        ([0.8765] * 20, np.arange(2.5, 100, 5).tolist(), 5),
+        ([0.8765] * 3 + [0.8768] * 3, np.arange(6, 72, 12).tolist(), 12),
+    ],
+    ids=["equal", "apart", "close", "many", "two of each"],
+)
+def test_dots_lie_in_the_lowest_row_with_room(accuracies: list[float], heights: list[float], size: float) -> None:
+    """A dot is on the axis unless another is in its way; dots are as large as the height allows."""
+    _, y, dot = dot_plot.stacked(accuracies, 20_000, 100)
+    assert y.tolist() == heights
+    assert dot == size
 
 
 @given(st.lists(st.tuples(st.floats(0, 500), st.floats(10, 200)), min_size=1, max_size=3))
@@ -307,7 +315,7 @@ def test_a_name_that_is_too_long_is_shortened() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 3, 100])
 def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
-    """In each half there is a faint line for each seed and a strong one for the mean, from epoch 1 on."""
+    """In each half there are faint lines for the seeds and a strong one for their mean; blue is the training."""
     histories = [
         {name: [at + 0.1 * i] * epochs for name, at in zip(HISTORY, (1, 2, 3, 4), strict=True)} for i in range(3)
     ]
@@ -315,8 +323,10 @@ def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
     for axes, metric, expected in zip(figure.axes, ("loss", "accuracy"), ((1, 3), (2, 4)), strict=True):
         assert axes.get_title(loc="left") == metric.capitalize()
         assert len(axes.lines) == 8
-        for lines, at, dashes in ((axes.lines[:4], expected[0], "-"), (axes.lines[4:], expected[1], "--")):
+        looks = (("-", pictures.LIGHT.blue), ("--", pictures.LIGHT.orange))
+        for lines, at, (dashes, colour) in zip((axes.lines[:4], axes.lines[4:]), expected, looks, strict=True):
             *faint, mean = lines
+            assert {line.get_color() for line in lines} == {colour}
             assert [line.get_ydata()[0] for line in faint] == pytest.approx([at, at + 0.1, at + 0.2])  # type: ignore[index]
             assert all(line.get_alpha() < 0.5 for line in faint)  # type: ignore[operator]
             assert mean.get_alpha() is None
@@ -375,7 +385,7 @@ def test_the_matrix_has_counts_and_recalls() -> None:
 def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> None:
     """The diagonal is a shade of blue and the rest of orange; an empty field is paper."""
     shades = classes._shades(np.array([[3.0, 1.0], [0.0, 1.0]]), theme)
-    paper, blue, orange = (np.array(mpl.colors.to_rgb(name)) for name in (theme.paper, theme.seed, theme.published))
+    paper, blue, orange = (np.array(mpl.colors.to_rgb(name)) for name in (theme.paper, theme.blue, theme.orange))
     assert shades[0, 0] == pytest.approx(paper + 0.375 * (blue - paper))
     assert shades[0, 1] == pytest.approx(paper + 0.5 * (orange - paper))
     assert shades[1, 0] == pytest.approx(paper)
@@ -391,16 +401,17 @@ def test_mistakes_are_shaded_four_times_as_strong(share: float, right: float, wr
     assert pictures.shade(share, right=False) == pytest.approx(wrong)
 
 
-def test_each_seeds_recalls_are_beside_the_published_one() -> None:
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+def test_each_seeds_recalls_are_beside_the_published_one(*, narrow: bool) -> None:
     """Every class has a dot for each seed, a bar at their mean and a diamond at the published recall."""
     seeds = RECALLS + np.arange(10) / 1000
-    figure = drawn(lambda **look: pictures.recalls(seeds, [i / 10 for i in range(10)], **look))
+    figure = drawn(lambda **look: pictures.recalls(seeds, [i / 10 for i in range(10)], narrow=narrow, **look))
     (axes,) = figure.axes
     *dots, diamonds = axes.lines
     for column, line in enumerate(dots):
         assert np.asarray(line.get_xdata()).tolist() == seeds[:, column].tolist()
         assert np.asarray(line.get_ydata()) == pytest.approx([column] * 3, abs=0.3)
-    assert (diamonds.get_marker(), diamonds.get_color()) == ("D", pictures.LIGHT.published)
+    assert (diamonds.get_marker(), diamonds.get_color()) == ("D", pictures.LIGHT.orange)
     assert np.asarray(diamonds.get_data()).tolist() == [(np.arange(10) / 10).tolist(), list(range(10))]
     (bars,) = axes.collections
     assert [bar[0, 0] for bar in bars.get_segments()] == pytest.approx(seeds.mean(axis=0))  # type: ignore[attr-defined]
@@ -411,10 +422,20 @@ def test_each_seeds_recalls_are_beside_the_published_one() -> None:
     assert_apart(figure=figure)
 
 
+def test_a_telephone_has_room_for_the_words_about_many_seeds() -> None:
+    """Also thousands are said, without a word cut off."""
+    figure = drawn(lambda **look: pictures.recalls(np.tile(RECALLS, (400, 1)), PUBLISHED, narrow=True, **look))
+    assert "● each of 1200 seeds, and | their mean" in said(figure)
+    assert_apart(figure=figure)
+
+
 def test_the_recalls_of_one_run_are_in_the_middle_of_their_rows() -> None:
-    """One dot needs no room beside it, and is said to be the run's."""
+    """One dot needs neither room beside it nor a bar over it; it is plain to see, and said to be the run's."""
     (axes,) = drawn(lambda **look: pictures.recalls(RECALLS[:1], PUBLISHED, **look)).axes
-    assert [np.asarray(line.get_ydata()).tolist() for line in axes.lines[:-1]] == [[row] for row in range(10)]
+    *dots, diamonds = axes.lines
+    assert [np.asarray(dot.get_ydata()).tolist() for dot in dots] == [[row] for row in range(10)]
+    assert all((dot.get_alpha(), dot.get_markersize()) == (1, diamonds.get_markersize()) for dot in dots)
+    assert len(axes.collections) == 0
     assert axes.texts[1].get_text() == "● this run"
 
 

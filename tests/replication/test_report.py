@@ -133,6 +133,7 @@ def test_pictures_are_described_by_what_they_show(study_page: Page) -> None:
     assert f"The published 0.8693 (tensorflow-tutorial) is marked; {below} of 60 seeds are below it." in dots
     assert "After 3 epochs the training loss is 0.3000, the validation loss 0.5000" in curves
     assert "the training accuracy 0.9000, the validation accuracy 0.7500 on average" in curves
+    assert "each class, a dot for each seed and a bar at their mean, with the published one as a diamond" in classes
     assert "They are furthest apart for Shirt: published 0.689, here 0.880." in classes
 
 
@@ -141,6 +142,7 @@ def test_the_picture_of_a_run_is_described_too(run_page: Page) -> None:
     assert run_page.alts[0].startswith("The accuracy of this run, 0.8765, as a dot on an axis.")
     assert "The published 0.8693 (tensorflow-tutorial) is marked, 0.0072 below it." in run_page.alts[0]
     assert "The published 0.8822 (same-example-10-epochs) is marked, 0.0057 above it." in run_page.alts[0]
+    assert "each class, a dot for this run, with the published one as a diamond" in run_page.alts[2]
 
 
 def test_the_pictures_are_those_of_the_module(study_page: Page) -> None:
@@ -227,6 +229,23 @@ def test_each_seed_of_a_study_has_a_row(study_page: Page) -> None:
     assert "with 2 worker processes for 60 of 60 seeds" in study_page.words
     for one in sample(spread(60)):
         assert f"{one.seed} {one.accuracy:.4f} 0.3456 {one.model[:12]}" in study_page.words
+
+
+def test_the_lines_of_the_curves_are_told(run_page: Page, study_page: Page) -> None:
+    """Both are of the training set, and a study's are of many seeds."""
+    parts = "The training and the validation part of the training set"
+    assert f"{parts}. The test images are in neither." in run_page.words
+    expected = f"{parts}: each seed is a faint line, the mean of all a strong one. The test images are in neither."
+    assert expected in study_page.words
+
+
+def test_what_is_checked_is_told(run_page: Page, study_page: Page) -> None:
+    """The checksums are those of the results; what differs with the code is named."""
+    run, study = (page.words.split("Check it yourself")[1] for page in (run_page, study_page))
+    assert "check that no result was changed (this page, run.json and log.txt are not in the list)" in run
+    assert "With another version of the code, pipeline.yaml , which holds it, differs." in run
+    assert "check that no result was changed (this page, record.json and log.txt are not in the list)" in study
+    assert "With another version of Python or of the code, study.json , which names them, differs." in study
 
 
 @pytest.mark.parametrize("is_study", [False, True], ids=["run", "study"])

@@ -121,6 +121,16 @@ def test_the_first_screen_says_it_all(visit: Any, name: str, scheme: str) -> Non
         assert box["y"] + box["height"] <= WIDE[1], f"{selector} ends at {box['y'] + box['height']}"
 
 
+@each_scheme
+def test_a_telephone_gets_pictures_drawn_for_it(visit: Any, scheme: str) -> None:
+    """The recalls of all classes are seen at once there, and not made small."""
+    page = visit("study", NARROW, scheme).page
+    image = page.locator("[aria-label='Recalls by class, picture'] img")
+    assert image.bounding_box()["width"] == 328
+    assert image.evaluate("image => image.naturalWidth") == pytest.approx(328, abs=1)
+    assert image.evaluate("image => image.closest('.scroll').scrollWidth") == 328
+
+
 def test_the_first_screen_of_a_telephone_says_it_all_too(visit: Any) -> None:
     """There the picture is one that was drawn for it, not the wide one made small."""
     page = visit("study", NARROW).page
@@ -197,8 +207,34 @@ def test_the_keyboard_reaches_what_scrolls(visit: Any, size: tuple[int, int]) ->
         assert (style, width) == ("solid", "3px")
     assert reached == expected
     assert len(expected) == 9
-    page.locator("[aria-label='Confusion matrix, table']").focus()
+
+
+def test_the_keyboard_scrolls(visit: Any) -> None:
+    """What is wider than the window comes into sight with an arrow key."""
+    page = visit("study", NARROW).page
+    table = page.locator("[aria-label='Confusion matrix, table']")
+    table.focus()
     page.keyboard.press("ArrowRight")
+    page.wait_for_function("table => table.scrollLeft > 0", arg=table.element_handle())
+
+
+@each_page
+@each_scheme
+def test_the_names_of_rows_stay_when_a_table_is_scrolled(visit: Any, name: str, scheme: str) -> None:
+    """At the right end of each table its rows' names are still there, and nothing shines through them."""
+    page = visit(name, NARROW, scheme).page
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    scrolled = 0
+    for box in page.locator(".scroll:has(table)").all():
+        scrolled += box.evaluate("box => { box.scrollLeft = box.scrollWidth; return box.scrollLeft > 0 }")
+        seen = box.bounding_box()
+        for head in box.locator("tr > :first-child").all():
+            at = head.bounding_box()
+            assert seen["x"] <= at["x"], head.inner_text()
+            assert at["x"] + at["width"] <= seen["x"] + seen["width"], head.inner_text()
+            background = head.evaluate("head => getComputedStyle(head).backgroundColor")
+            assert background == page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert scrolled >= 1
 
 
 @each_page

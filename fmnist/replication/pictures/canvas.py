@@ -12,18 +12,22 @@ Kind = Literal["png", "svg"]
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a picture; a PNG has `paper` behind it, an SVG whatever it is put on."""
+    """The colours of a picture; a PNG has `paper` behind it, an SVG whatever it is put on.
+
+    Of the two things that a picture compares, ours, what is right, or training is blue, and what was published, what
+    is wrong, or validation is orange; its words say which.
+    """
 
     paper: str
     ink: str
     soft: str
     rule: str
-    seed: str
-    published: str
+    blue: str
+    orange: str
 
 
-LIGHT = Theme(paper="#ffffff", ink="#1a1d21", soft="#59616b", rule="#d5dae0", seed="#2f6db3", published="#b23c0a")
-DARK = Theme(paper="#14171b", ink="#eceef1", soft="#a4adb8", rule="#3a414a", seed="#79aee8", published="#ff9a57")
+LIGHT = Theme(paper="#ffffff", ink="#1a1d21", soft="#59616b", rule="#d5dae0", blue="#2f6db3", orange="#b23c0a")
+DARK = Theme(paper="#14171b", ink="#eceef1", soft="#a4adb8", rule="#3a414a", blue="#79aee8", orange="#ff9a57")
 
 #: The size of texts in points, of which 72 are 96 pixels of a page.
 TEXT = 9.0

@@ -68,7 +68,7 @@ def shade(share: float, *, right: bool) -> float:
 def _shades(counts: NDArray[np.float64], theme: Theme) -> NDArray[np.float64]:
     from matplotlib.colors import to_rgb
 
-    paper, right, wrong = (np.array(to_rgb(colour)) for colour in (theme.paper, theme.seed, theme.published))
+    paper, right, wrong = (np.array(to_rgb(colour)) for colour in (theme.paper, theme.blue, theme.orange))
     shares = counts / counts.sum(axis=1, keepdims=True)
     shades = np.empty((*counts.shape, 3))
     for (row, column), share in np.ndenumerate(shares):
@@ -93,7 +93,14 @@ def count(value: float, *, exact: bool) -> str:
     return f"{value:.1f}" if value >= 0.05 else "<0.1"  # noqa: PLR2004 - it would be written as 0.0
 
 
-def recalls(seeds: NDArray[np.float64], figure: Sequence[float], *, theme: Theme = LIGHT, kind: Kind = "svg") -> bytes:
+def recalls(
+    seeds: NDArray[np.float64],
+    figure: Sequence[float],
+    *,
+    theme: Theme = LIGHT,
+    kind: Kind = "svg",
+    narrow: bool = False,
+) -> bytes:
     """Return a picture of each class' recall: a dot a seed, a bar at their mean, a diamond where it was published.
 
     Parameters
@@ -106,50 +113,47 @@ def recalls(seeds: NDArray[np.float64], figure: Sequence[float], *, theme: Theme
         The colours.
     kind : {"png", "svg"}
         The format.
+    narrow : bool
+        Whether the picture is for the screen of a telephone.
     """
 
     def draw(page: Any) -> None:
-        axes = page.add_axes((0.15, 0.12, 0.83, 0.8))
-        rows = np.arange(len(CLASS_NAMES))
+        axes = page.add_axes((0.24, 0.15, 0.73, 0.75) if narrow else (0.15, 0.12, 0.83, 0.8))
+        rows, n = np.arange(len(CLASS_NAMES)), len(seeds)
         # Multiples of the golden ratio are spread evenly, however many there are.
-        offsets = ((np.arange(len(seeds)) * 0.618034 + 0.5) % 1 - 0.5) * 0.5 if len(seeds) > 1 else np.zeros(1)
+        offsets = ((np.arange(n) * 0.618034 + 0.5) % 1 - 0.5) * 0.5 if n > 1 else np.zeros(1)
         for row, values in zip(rows, seeds.T, strict=True):
             axes.plot(
                 values,
                 row + offsets,
                 "o",
-                color=theme.seed,
-                markersize=4,
+                color=theme.blue,
+                markersize=4 if n > 1 else 7,
                 markeredgewidth=0,
-                alpha=max(0.15, 0.7 / len(seeds) ** 0.25),
+                alpha=max(0.15, 0.7 / n**0.25) if n > 1 else 1,
                 rasterized=seeds.size > MOST_SHAPES,
             )
-        axes.vlines(seeds.mean(axis=0), rows - 0.34, rows + 0.34, color=theme.seed, linewidth=2)
-        axes.plot(figure, rows, "D", color=theme.published, markersize=7, markeredgecolor=theme.paper, clip_on=False)
+        if n > 1:
+            axes.vlines(seeds.mean(axis=0), rows - 0.34, rows + 0.34, color=theme.blue, linewidth=2)
+        axes.plot(figure, rows, "D", color=theme.orange, markersize=7, markeredgecolor=theme.paper, clip_on=False)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(rows, CLASS_NAMES)
-        axes.set_xlabel("recall: the share of a class' images that is classified right", color=theme.soft)
+        what = ("recall: the share of a class' images", "that is classified right")
+        axes.set_xlabel(("\n" if narrow else " ").join(what), color=theme.soft)
         axes.grid(axis="x", color=theme.rule, linewidth=0.6)
         axes.set_axisbelow(True)
         style_axes(axes, theme)
         axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
-        _explain(axes, theme, len(seeds))
+        _explain(axes, theme, n, narrow=narrow)
 
-    return render((720, 420), theme, kind, draw)
+    return render((328, 420) if narrow else (720, 420), theme, kind, draw)
 
 
-def _explain(axes: Any, theme: Theme, n: int) -> None:
+def _explain(axes: Any, theme: Theme, n: int, *, narrow: bool) -> None:
     """Write above the axes what a diamond, a dot and a bar are."""
     seeds = "● this run" if n == 1 else f"● each of {n} seeds, and | their mean"
-    axes.annotate(
-        "◆ published",
-        (0, 1),
-        (0, 8),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        color=theme.published,
-        weight="bold",
-    )
-    axes.annotate(
-        seeds, (0, 1), (90, 8), xycoords="axes fraction", textcoords="offset points", color=theme.seed, weight="bold"
-    )
+    published_at, seeds_at = ((-40, 22), (-40, 8)) if narrow else ((0, 8), (90, 8))
+    for text, at, colour in (("◆ published", published_at, theme.orange), (seeds, seeds_at, theme.blue)):
+        axes.annotate(
+            text, (0, 1), at, xycoords="axes fraction", textcoords="offset points", color=colour, weight="bold"
+        )

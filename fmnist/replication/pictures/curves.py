@@ -37,8 +37,8 @@ def loss_curves(
 
 def _draw_curves(axes: Any, theme: Theme, metric: str, histories: Sequence[Mapping[str, Sequence[float]]]) -> None:
     curves = {
-        "training": (theme.soft, "-", np.array([history[metric] for history in histories])),
-        "validation": (theme.seed, "--", np.array([history[f"val_{metric}"] for history in histories])),
+        "training": (theme.blue, "-", np.array([history[metric] for history in histories])),
+        "validation": (theme.orange, "--", np.array([history[f"val_{metric}"] for history in histories])),
     }
     n, epochs = curves["training"][2].shape
     number = np.arange(1, epochs + 1)

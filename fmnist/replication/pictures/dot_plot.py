@@ -1,7 +1,6 @@
 """The picture of a distribution: a dot for each seed, their mean, and the published accuracies among them."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +13,15 @@ from fmnist.replication.pictures.canvas import LIGHT, TEXT, Kind, Theme, render,
 __all__ = ["arrange", "distribution", "stacked"]
 
 #: Sizes in points, as `TEXT`.
-_NOTE, _DOT, _LEAST_DOT, _ROW = 8.5, 12.0, 1.5, 27.0
+_NOTE, _ROW = 8.5, 27.0
+
+#: The diameters that a dot may have, in points, the largest first.
+_DOTS = np.arange(12, 1.25, -0.25).tolist()
 
 #: A picture for the screen of a telephone is narrower than this.
 _WIDE = 300.0
 
-#: An accuracy on 10,000 images is a multiple of this, and so is the width of a column of dots.
+#: An accuracy on 10,000 images is a multiple of this.
 _STEP = 1e-4
 
 
@@ -56,7 +58,7 @@ def distribution(
         Whether the picture is for the screen of a telephone.
     """
     marks = [_mark_of_mean(accuracies, theme)]
-    marks += [_Mark(f.accuracy, f"published {f.accuracy:.4f}", f.name, theme.published) for f in figures]
+    marks += [_Mark(f.accuracy, f"published {f.accuracy:.4f}", f.name, theme.orange) for f in figures]
     size = (328, 236) if narrow else (680, 272)
     return render(size, theme, kind, lambda figure: _draw_distribution(figure, theme, accuracies, marks))
 
@@ -88,13 +90,13 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
         axes.text(at, top, mark.title, color=mark.colour, weight="bold", **words)
         axes.text(at, top - 12, mark.note, color=theme.soft, size=_NOTE, **words)
     _style_accuracy_axis(axes, theme, width)
-    what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds, in columns"
+    what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds"
     axes.set_xlabel((": " if width > _WIDE else "\n").join(["accuracy on the test images", what]), color=theme.soft)
 
 
 def _draw_dots(axes: Any, theme: Theme, dots: tuple[NDArray[np.float64], NDArray[np.float64], float]) -> None:
     x, y, size = dots
-    axes.plot(x, y + 4, "o", color=theme.seed, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
+    axes.plot(x, y + 4, "o", color=theme.blue, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
 
 
 def _style_accuracy_axis(axes: Any, theme: Theme, width: float) -> None:
@@ -184,10 +186,10 @@ def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
 def stacked(
     accuracies: Sequence[float], scale: float, height: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return the accuracy, the height and the diameter at which each accuracy's dot is drawn, in columns.
+    """Return the accuracy, the height and the diameter at which each accuracy's dot is drawn, in order.
 
-    Columns are an odd number of ten-thousandths wide, so that each has as many possible accuracies as the next, and
-    its middle is one of them. Of all such widths it is the one with the largest dots.
+    Each dot is exactly at its accuracy, in the lowest row where it has room beside those before it, and as large as
+    the height allows.
 
     Parameters
     ----------
@@ -196,22 +198,24 @@ def stacked(
     scale : float
         Points for an accuracy of 1.
     height : float
-        The points that the highest column may have.
+        The points that the highest row may reach to.
     """
-    units = np.sort(np.rint(np.array(accuracies) / _STEP).astype(int))
-    middle = int(np.rint(units.mean()))
-    best, best_dot = 1, 0.0
-    for columns in range(1, math.ceil(_DOT / (scale * _STEP)) + 2, 2):
-        highest = np.unique((units - middle + columns // 2) // columns, return_counts=True)[1].max()
-        dot = min(_DOT, columns * scale * _STEP, height / highest)
-        if dot > best_dot:
-            best, best_dot = columns, dot
-    column, first, counts = np.unique((units - middle + best // 2) // best, return_index=True, return_counts=True)
-    level = np.arange(len(units)) - np.repeat(first, counts)
-    dot = max(best_dot, _LEAST_DOT)
+    at = np.sort(accuracies)
+
+    def rows(dot: float) -> int:
+        """Return the most dots that are within a diameter: so many rows are needed, and are enough."""
+        return int(np.max(np.arange(len(at)) - np.searchsorted(at, at - dot / scale, side="right"))) + 1
+
+    dot = next((size for size in _DOTS if rows(size) * size <= height), _DOTS[-1])
+    lasts: list[float] = []
+    level = np.empty(len(at))
+    for i, one in enumerate(at):
+        row = next((row for row, last in enumerate(lasts) if last <= one - dot / scale), len(lasts))
+        lasts[row : row + 1] = [one]
+        level[i] = row
     # Dots of the least size may be on top of each other.
-    rise = min(dot, (height - dot) / max(counts.max() - 1, 1))
-    return np.repeat((middle + column * best) * _STEP, counts), dot / 2 + level * rise, dot
+    rise = min(dot, (height - dot) / max(len(lasts) - 1, 1))
+    return at, dot / 2 + level * rise, dot
 
 
 def _shortened(text: str, width: float) -> str:
