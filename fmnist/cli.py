@@ -219,10 +219,10 @@ def _print_summary(record: dict[str, Any], folder: Path) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write.  [default: fashion_mnist_pipeline.yaml here, or after what is written instead]",
 )
-@click.option("--image", help="Compile for this image, which has every package: steps then install nothing.")
+@click.option("--image", help="Compile for this image, which has every package and this code.")
 @click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, also those of which it has the results.")
 @click.option("--mirror", metavar="URL", help="Web folder with the dataset; steps then ask no public one.")
-@click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead.")
+@click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
 @click.option(
     "--component",
     type=click.Choice(["train", "test", "confusion-matrix"]),
@@ -234,13 +234,14 @@ def compile_command(  # noqa: PLR0913 - one for each option
     """Write the compiled pipeline, byte-identical for equal code.
 
     The file carries the code of the steps. On a cluster each step installs pinned packages into a plain Python
-    image, unless --image names one that has them.
+    image, unless --image names one that has them, and the code: then a step asks for just this code. A study needs
+    that, because a cluster keeps copies of all that its many tasks carry.
 
     \b
     Examples:
       fmnist compile
       fmnist compile -o pipeline.yaml --image registry.example/fmnist:1
-      fmnist compile --study
+      fmnist compile --study --image registry.example/fmnist:1
       fmnist compile --component confusion-matrix
     """  # noqa: D301 - click wants the character \b
     from fmnist import pipeline

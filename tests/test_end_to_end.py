@@ -16,8 +16,10 @@ from pathlib import Path
 import helpers
 import numpy as np
 import pytest
+import yaml
 
 from fmnist import pipeline
+from fmnist.kubeflow import bundle, local
 from fmnist.pipeline import Where
 from fmnist.steps import dataset, files
 from fmnist.steps.settings import Settings
@@ -246,6 +248,29 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(run_files: dict[st
             path.rename(tmp_path / files.ARTIFACT_FILES[path.name])
     shutil.rmtree(tmp_path / "outputs")
     helpers.assert_same_files(got=helpers.contents(tmp_path), expected=reproducible(run_files))
+
+
+def test_the_file_for_a_plain_image_runs_the_code_that_it_carries(
+    run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for pip, which has no network here, the steps of that file run with its code, to the same results."""
+    carried = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    with (carried / "steps" / "files.py").open("a") as file:
+        file.write('\nprint("from the file")\n')
+    monkeypatch.setattr(bundle, "PACKAGE", carried)
+    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(caching=False))
+    document = next(yaml.safe_load_all(path.read_text()))
+    for executor in document["deploymentSpec"]["executors"].values():
+        executor["container"]["command"] = executor["container"]["command"][3:]
+    path.write_text(yaml.safe_dump(document))
+    log = io.StringIO()
+    (tmp_path / "work").mkdir()
+    outputs = local.run(path, asdict(SETTINGS), tmp_path / "work", log)
+    for name, output in outputs.items():
+        (tmp_path / "results").mkdir(exist_ok=True)
+        output.rename(tmp_path / "results" / files.ARTIFACT_FILES[name])
+    helpers.assert_same_files(got=helpers.contents(tmp_path / "results"), expected=reproducible(run_files))
+    assert log.getvalue().count("from the file") == 3
 
 
 @pytest.fixture

@@ -112,14 +112,18 @@ def confined(temporary: Path) -> Iterator[None]:
         "PYTHONSAFEPATH": "1",
         "PIP_NO_INDEX": "1",
     }
-    before, folder = dict(os.environ), tempfile.tempdir
+    before, folder = {name: os.environ.get(name) for name in changes}, tempfile.tempdir
     os.environ.update(changes)
     tempfile.tempdir = None
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        # Only these, one by one: another thread may be reading the environment.
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         tempfile.tempdir = folder
 
 

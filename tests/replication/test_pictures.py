@@ -323,6 +323,7 @@ def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
     for axes, metric, expected in zip(figure.axes, ("loss", "accuracy"), ((1, 3), (2, 4)), strict=True):
         assert axes.get_title(loc="left") == metric.capitalize()
         assert len(axes.lines) == 8
+        assert all(tick == round(tick) for tick in axes.get_xticks())
         looks = (("-", pictures.LIGHT.blue), ("--", pictures.LIGHT.orange))
         for lines, at, (dashes, colour) in zip((axes.lines[:4], axes.lines[4:]), expected, looks, strict=True):
             *faint, mean = lines

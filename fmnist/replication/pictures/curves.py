@@ -50,7 +50,7 @@ def _draw_curves(axes: Any, theme: Theme, metric: str, histories: Sequence[Mappi
         axes.plot(number, values.mean(axis=0), dashes, color=colour, linewidth=2, marker=mark, markersize=4)
     axes.set_title(metric.capitalize(), loc="left", color=theme.ink, weight="bold")
     axes.set_xlabel("epoch", color=theme.soft)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.grid(axis="y", color=theme.rule, linewidth=0.6)
     style_axes(axes, theme)
     _name_curves(axes, epochs, {name: (colour, values[:, -1].mean()) for name, (colour, _, values) in curves.items()})
