@@ -1,4 +1,5 @@
-# An image in which the steps start at once: packages and data are there, each verified against its digest.
+# An image in which the steps start at once: packages and data are there, each verified against its digest, and the
+# code of this checkout, which the steps of a pipeline compiled from it ask for.
 #
 #   docker build -t registry.example/fmnist:1 . && docker push registry.example/fmnist:1
 #   fmnist compile --image registry.example/fmnist:1

@@ -250,6 +250,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(run_files: dict[st
     helpers.assert_same_files(got=helpers.contents(tmp_path), expected=reproducible(run_files))
 
 
+@pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
 def test_the_file_for_a_plain_image_runs_the_code_that_it_carries(
     run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
