@@ -19,7 +19,9 @@ def test_each_figure_says_where_it_was_published() -> None:
     """A reader can look each figure up, the first in TensorFlow's tutorial, and learns how it differs."""
     sources = [figure.source for figure in published.figures()]
     assert all("https://" in source for source in sources)
-    assert "trains on all 60,000 images" in published.figures()[0].note
+    notes = [figure.note for figure in published.figures()]
+    assert "trains on all 60,000 images" in notes[0]
+    assert notes[2] == ""
     assert sources[0].startswith("https://www.tensorflow.org/tutorials/keras/classification")
 
 

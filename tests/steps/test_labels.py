@@ -59,6 +59,7 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("true.txt", b"0\n-1\n1\n", "expected a class number in line 2 of .* got '-1'"),
         ("true.txt", b"0\n1.0\n1\n", "expected a class number in line 2 of .* got '1.0'"),
         ("true.txt", "0\n٣\n1\n".encode(), "expected a class number in line 2 of "),
+        ("true.txt", b"0\n" + b"9" * 18 + b"\n1\n", "expected class numbers from 0 to 1, got 0 to 9{18}"),
         ("true.txt", b"0\n" + b"9" * 19 + b"\n1\n", r"expected a class number in line 2 of .* got '9{19}'"),
         ("predicted.txt", b"0\n1\n2\n", "predicted labels: expected class numbers from 0 to 1, got 0 to 2"),
         ("class_names.txt", b"cat\n", "true labels: expected class numbers from 0 to 0, got 0 to 1"),
