@@ -75,7 +75,6 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch, home: Path, slept: list[float]) ->
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(home / ".config/kfp/context.json"))
     monkeypatch.setattr(kfp.Client, "_NAMESPACE_PATH", str(home / "namespace"))
     monkeypatch.setattr(kubernetes.config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(home / "kubeconfig"))
-    monkeypatch.setattr(client, "READ_TIMEOUT", 0.3)
 
 
 @pytest.fixture
@@ -403,6 +402,7 @@ def test_a_restart_in_between_is_survived(
             server.fail("GET .*/runs/", respond(503, b"no healthy upstream"))
             server.fail("GET .*/runs/", cut())
             server.fail("GET .*/runs/", hang(server))
+            monkeypatch.setattr(client, "READ_TIMEOUT", 1.0)
 
     monkeypatch.setattr(cluster, "sleep", sleep)
     assert target.wait(run, timeout=60) == "SUCCEEDED"
@@ -576,9 +576,12 @@ def test_a_large_upload_that_is_cut_is_an_error(server: Server, package: Path, t
     assert re.search(r"^upload version .* cut: .* A proxy may also limit size or time", failure(target, large))
 
 
-def test_a_server_that_does_not_answer_is_an_error(server: Server, package: Path) -> None:
+def test_a_server_that_does_not_answer_is_an_error(
+    server: Server, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request ends by itself, and says so."""
     target = connect(server.url)
+    monkeypatch.setattr(client, "READ_TIMEOUT", 1.0)
     server.fail(STEPS["find pipeline"], hang(server))
     assert "got no answer in time (time-out). Check the network" in failure(target, package)
 
