@@ -50,8 +50,8 @@ PARTS = (
     "tox.ini",
 )
 
-#: Seconds after which the tests of one fault are ended.
-TIMEOUT = 300.0
+#: Seconds after which the tests of one fault are ended; all tests together, without a fault, may take longer.
+TIMEOUT, TIMEOUT_OF_ALL = 300.0, 1_800.0
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?::.+?)(?: - .*)?$", re.MULTILINE)
 
@@ -139,7 +139,7 @@ def environment(copy: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(copy)}
 
 
-async def python(copy: Path, *arguments: str) -> tuple[int, str]:
+async def python(copy: Path, *arguments: str, timeout: float) -> tuple[int, str]:
     """Run Python in `copy`, and end all that it started; return its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -152,10 +152,10 @@ async def python(copy: Path, *arguments: str) -> tuple[int, str]:
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(timeout):
             output, _ = await process.communicate()
     except TimeoutError as error:
-        raise FaultError(f"the tests took longer than {TIMEOUT:.0f} s") from error
+        raise FaultError(f"the tests took longer than {timeout:.0f} s") from error
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -163,7 +163,7 @@ async def python(copy: Path, *arguments: str) -> tuple[int, str]:
     return code, output.decode(errors="replace")
 
 
-async def first_failure(copy: Path, tests: Iterable[str], *options: str) -> str | None:
+async def first_failure(copy: Path, tests: Iterable[str], *options: str, timeout: float) -> str | None:
     """Run `tests` on `copy`, and return the first that fails, or None if all pass.
 
     Raises
@@ -183,7 +183,7 @@ async def first_failure(copy: Path, tests: Iterable[str], *options: str) -> str 
         f"--basetemp={copy.with_name('temporary')}",  # otherwise one pytest clears away what another looks at
         *options,
     )
-    code, output = await python(copy, "-m", "pytest", *options, *tests)
+    code, output = await python(copy, "-m", "pytest", *options, *tests, timeout=timeout)
     if code == 0:
         return None
     failed = _FAILED.search(output)
@@ -202,12 +202,12 @@ async def check_baseline(root: Path, faults: Iterable[Fault], jobs: int) -> None
     """
     tests = sorted({test for fault in faults for test in fault.tests})
     with copied(root) as copy:
-        _, origin = await python(
-            copy, "-P", "-c", "from importlib.util import find_spec as f; print(f('fmnist').origin)"
-        )
+        where = "from importlib.util import find_spec as f; print(f('fmnist').origin)"
+        _, origin = await python(copy, "-P", "-c", where, timeout=TIMEOUT)
         if not Path(origin.strip()).is_relative_to(copy):
             raise FaultError(f"expected to test the package in {copy}, got {origin.strip()}")
-        if failed := await first_failure(copy, tests, f"--numprocesses={jobs}", "--dist=loadfile"):
+        parallel = f"--numprocesses={jobs}", "--dist=loadfile"
+        if failed := await first_failure(copy, tests, *parallel, timeout=TIMEOUT_OF_ALL):
             raise FaultError(f"without any fault, a test fails: {failed}")
 
 
@@ -218,7 +218,7 @@ async def plant(root: Path, fault: Fault) -> Outcome:
     try:
         with copied(root) as copy:
             (copy / fault.file).write_text(fault.edited(copy), encoding="utf-8")
-            caught_by = await first_failure(copy, fault.tests, "--exitfirst")
+            caught_by = await first_failure(copy, fault.tests, "--exitfirst", timeout=TIMEOUT)
     except FaultError as error:
         problem = str(error)
     return Outcome(fault, time.monotonic() - started, caught_by, problem)

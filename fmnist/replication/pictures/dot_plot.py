@@ -1,5 +1,6 @@
 """The picture of a distribution: a dot for each seed, their mean, and the published accuracies among them."""
 
+import bisect
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -221,7 +222,8 @@ def stacked(
 def _shortened(text: str, width: float) -> str:
     if _text_width(text, _NOTE) <= width:
         return text
-    return next(short for end in range(len(text), -1, -1) if _text_width(short := text[:end] + "…", _NOTE) <= width)
+    end = bisect.bisect(range(1, len(text)), width, key=lambda end: _text_width(text[:end] + "…", _NOTE))
+    return text[:end] + "…"
 
 
 def _text_width(text: str, size: float, **font: Any) -> float:
