@@ -80,6 +80,8 @@ class Server:
     versions: list[Json] = field(default_factory=list)
     experiments: list[Json] = field(default_factory=list)
     runs: list[Json] = field(default_factory=list)
+    #: What each run leaves; None on a server without the API of artifacts, as up to 2.17.
+    artifacts: list[Json] | None = None
     requests: list[Request] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -460,6 +462,28 @@ def get_run(server: Server, _: Request, run_id: str) -> Json:
     return known(kfp_server_api.V2beta1Run, run | server.details)
 
 
+def list_artifact_tasks(server: Server, request: Request) -> Json:
+    """List which task of a run has which artifact, as https://github.com/kubeflow/pipelines/pull/13986 has it."""
+    run_id = one(server.runs, run_id=request.query["run_ids"])["run_id"]
+    if request.query["type"] != "OUTPUT":
+        raise UnknownError(f"type {request.query['type']}")
+    ids = [artifact["artifact_id"] for artifact in left_behind(server)]
+    tasks = [{"id": f"link-{id_}", "artifact_id": id_, "run_id": run_id, "type": "OUTPUT"} for id_ in ids]
+    return listed(server, request, "artifact_tasks", tasks)
+
+
+def get_artifact(server: Server, _: Request, artifact_id: str) -> Json:
+    """Return an artifact."""
+    return one(left_behind(server), artifact_id=artifact_id)
+
+
+def left_behind(server: Server) -> list[Json]:
+    """Return the artifacts; a server without them has no such path."""
+    if server.artifacts is None:
+        raise RefusedError(404, "Not Found")
+    return server.artifacts
+
+
 #: Method, path, the queries that are allowed, and what answers.
 ROUTES: list[tuple[str, str, set[str], Callable[..., Json]]] = [
     ("GET", "/apis/v2beta1/healthz", set(), healthz),
@@ -472,6 +496,8 @@ ROUTES: list[tuple[str, str, set[str], Callable[..., Json]]] = [
     ("POST", "/apis/v2beta1/experiments", set(), create_experiment),
     ("POST", "/apis/v2beta1/runs", {"experiment_id"}, create_run),
     ("GET", "/apis/v2beta1/runs/([^/:]+)", {"experiment_id"}, get_run),
+    ("GET", "/apis/v2beta1/artifact_tasks", PAGING | {"run_ids", "type"}, list_artifact_tasks),
+    ("GET", "/apis/v2beta1/artifacts/([^/:]+)", set(), get_artifact),
 ]
 
 

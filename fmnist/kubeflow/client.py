@@ -146,6 +146,18 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         # Outside the `except`, for an error that drags none along: the original one may show a token.
         raise failure
 
+    def read(self, path: str, **query: str) -> dict[str, Any]:
+        """Return what the server has at a path of the API that kfp_server_api does not know."""
+        return self.once(
+            f"read {path}",
+            self.runs.api_client.call_api,
+            f"/apis/v2beta1/{path}",
+            "GET",
+            query_params=list(query.items()),
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+        )
+
     def own_namespace(self) -> str | None:
         """Return the namespace in kfp's context file, or that of this pod."""
         with contextlib.suppress(OSError):

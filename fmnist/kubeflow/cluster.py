@@ -18,6 +18,9 @@ __all__ = ["Cluster", "ClusterError", "Run", "Version", "connect"]
 #: Seconds between two looks at a run; the first and the longest wait for a server that is away.
 POLL, BACKOFF, LONGEST_BACKOFF = 5.0, 1.0, 30.0
 
+#: Name and type of the artifact that tells the accuracy.
+_ACCURACY = ("accuracy", "Metric")
+
 
 @dataclass(frozen=True)
 class Version:
@@ -236,15 +239,32 @@ class Cluster:
             sleep(min(pause, left))
 
     def accuracy(self, run: Run) -> float | None:
-        """Return the accuracy that a plugin of the server reports for `run`, or None.
+        """Return the one metric of `run` that is called accuracy, or None where the server does not tell it.
 
-        The Pipelines API has no metrics, in version 2.17: its UI takes them from the metadata store. Only the outputs
-        of plugins, which few servers have, are part of a run.
+        Up to 2.17 the Pipelines API has no metrics: its UI takes them from the metadata store. Servers since then have
+        the API of artifacts.
+
+        References
+        ----------
+        https://github.com/kubeflow/pipelines/pull/13986
         """
-        plugins = self._look(run).get("plugins_output") or {}
-        entries = [(plugin.get("entries") or {}).get("accuracy") or {} for plugin in plugins.values()]
-        values = {float(entry["value"]) for entry in entries if isinstance(entry.get("value"), int | float)}
-        return values.pop() if len(values) == 1 else None
+        try:
+            found = [self._client.read(f"artifacts/{id_}") for id_ in dict.fromkeys(self._left_by(run))]
+        except ClusterError:
+            # The run has ended well, whatever becomes of this question.
+            return None
+        values = [one.get("number_value") for one in found if (one.get("name"), one.get("type")) == _ACCURACY]
+        return float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
+
+    def _left_by(self, run: Run) -> Iterator[str]:
+        """Give the id of each artifact that a task of `run` has made."""
+        page: dict[str, Any] = {}
+        while True:
+            where = {"run_ids": run.id, "type": "OUTPUT", "page_token": page.get("next_page_token", "")}
+            page = self._client.read("artifact_tasks", **where)
+            yield from (task["artifact_id"] for task in page.get("artifact_tasks") or ())
+            if not page.get("next_page_token"):
+                return
 
     def _look(self, run: Run, **patience: float) -> dict[str, Any]:
         """Return what the server knows of `run`."""

@@ -439,24 +439,41 @@ def test_a_run_that_is_refused_is_waited_for_no_longer(server: Server, package: 
 # Accuracy
 
 
+def metric(name: str, value: float, kind: str = "Metric") -> dict[str, Any]:
+    """Return an artifact of a run."""
+    return {"artifact_id": f"{name} {value}", "name": name, "type": kind, "number_value": value}
+
+
 @pytest.mark.parametrize(
-    ("plugins", "accuracy"),
+    ("artifacts", "accuracy"),
     [
         (None, None),
-        ({"mlflow": {"entries": {"run": {"value": "1"}}}}, None),
-        ({"mlflow": {"entries": {"accuracy": {"value": 0.875}}}}, 0.875),
-        ({"mlflow": {"entries": {"accuracy": {"value": "high"}}}}, None),
-        ({name: {"entries": {"accuracy": {"value": value}}} for name, value in (("a", 0.5), ("b", 0.75))}, None),
+        ([], None),
+        ([metric("loss", 0.5)], None),
+        ([metric("loss", 0.5), metric("accuracy", 0.875), {"artifact_id": "m", "name": "model"}], 0.875),
+        ([metric("accuracy", 0.875, "Artifact")], None),
+        ([metric("accuracy", 0.5), metric("accuracy", 0.75)], None),
     ],
-    ids=["no plugin", "no metric", "metric", "text", "two"],
+    ids=["no such API", "no artifact", "no accuracy", "accuracy", "no metric", "two"],
 )
-def test_an_accuracy_is_what_a_plugin_reports(
-    server: Server, package: Path, plugins: dict[str, Any] | None, accuracy: float | None
+def test_an_accuracy_is_the_metric_of_that_name(
+    server: Server, package: Path, artifacts: list[dict[str, Any]] | None, accuracy: float | None
 ) -> None:
-    """The accuracy is the one number of that name among the outputs of plugins; otherwise there is none."""
-    server.details = {"plugins_output": plugins} if plugins else {}
+    """The accuracy is the run's one metric of that name, on whichever page; where there is none, nothing is said."""
+    server.artifacts, server.page_limit = artifacts, 1
     target = connect(server.url)
     assert target.accuracy(submitted(target, package)) == accuracy
+
+
+@pytest.mark.parametrize("path", ["artifact_tasks", "artifacts/"])
+def test_a_run_that_ended_well_needs_no_answer_more(server: Server, package: Path, path: str) -> None:
+    """A server that fails when it is asked for the accuracy takes nothing away from a run that succeeded."""
+    server.artifacts = [metric("accuracy", 0.875)]
+    target = connect(server.url)
+    run = submitted(target, package)
+    server.fail(f"GET .*/{path}", respond(503))
+    assert target.accuracy(run) is None
+    assert target.accuracy(run) == 0.875
 
 
 # Faults
