@@ -2,7 +2,9 @@
 # code of this checkout, which the steps of a pipeline compiled from it ask for.
 #
 #   docker build -t registry.example/fmnist:1 . && docker push registry.example/fmnist:1
-#   fmnist compile --image registry.example/fmnist:1
+#   fmnist compile --image registry.example/fmnist@sha256:...
+#
+# Compile for the digest that the push prints: Kubeflow's cache knows an image by its name alone.
 FROM python:3.11.13-slim-bookworm
 
 RUN apt-get update \
@@ -11,7 +13,8 @@ RUN apt-get update \
 
 WORKDIR /opt/fmnist
 COPY requirements.lock ./
-RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+# One package comes as source; it is built with what the image has, and nothing is fetched for that.
+RUN pip install --no-cache-dir --no-deps --no-build-isolation --require-hashes -r requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY fmnist fmnist

@@ -219,7 +219,9 @@ def _print_summary(record: dict[str, Any], folder: Path) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write.  [default: fashion_mnist_pipeline.yaml here, or after what is written instead]",
 )
-@click.option("--image", help="Compile for this image, which has every package and this code.")
+@click.option(
+    "--image", help="Compile for this image, which has every package and this code; best named by its digest."
+)
 @click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, also those of which it has the results.")
 @click.option("--mirror", metavar="URL", help="Web folder with the dataset; steps then ask no public one.")
 @click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
@@ -240,8 +242,8 @@ def compile_command(  # noqa: PLR0913 - one for each option
     \b
     Examples:
       fmnist compile
-      fmnist compile -o pipeline.yaml --image registry.example/fmnist:1
-      fmnist compile --study --image registry.example/fmnist:1
+      fmnist compile -o pipeline.yaml --image registry.example/fmnist@sha256:...
+      fmnist compile --study --image registry.example/fmnist@sha256:...
       fmnist compile --component confusion-matrix
     """  # noqa: D301 - click wants the character \b
     from fmnist import pipeline

@@ -136,7 +136,7 @@ def test_the_image_is_made_of_what_is_here() -> None:
     assert all((ROOT / source).exists() for source in copied)
     installs = [line for line in lines if "pip install" in line]
     assert "--require-hashes -r requirements.lock" in installs[0]
-    assert all("--no-deps" in line for line in installs)
+    assert all("--no-deps --no-build-isolation" in line for line in installs)
 
 
 def test_ci_does_what_the_readme_says() -> None:
@@ -149,6 +149,8 @@ def test_ci_does_what_the_readme_says() -> None:
     for name in ("benchmarks", "faults", "crosscpu", "isolation", "mutation"):
         assert f"`tox run -e {name}`" in readme
         assert f"tox run -e {name}" in commands
+    # The programs of the lines for any CI are in the environment that the first of them makes and enters.
+    assert f"    tox && . .tox/{TOX['tox']['env_list'].split(', ')[-1]}/bin/activate\n    pytest benchmarks" in readme
     example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     [job] = example["jobs"].values()
     assert {"run": ".ci/run"} in job["steps"]
