@@ -50,6 +50,8 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     files.write_artifacts(
         result, model=model.path, history=history.path, loss_plot=loss_plot.path, loss_page=loss_page.path
     )
+    # Kubeflow's record of what a step made.
+    model.metadata.update(cpu=str(determinism.cpu()["model"]), caveat=determinism.caveat() or "none")
 
 
 def test(
@@ -74,6 +76,7 @@ def test(
     determinism.tensorflow(for_good=True)
     result = evaluation.test(models.read(model.path), dataset.load("test"))
     files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
+    results.metadata.update(cpu=str(determinism.cpu()["model"]), caveat=determinism.caveat() or "none")
     metrics.log_metric("accuracy", result.accuracy)
     metrics.log_metric("loss", result.loss)
 

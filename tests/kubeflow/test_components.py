@@ -9,7 +9,7 @@ import pytest
 from kfp import dsl
 
 from fmnist.kubeflow import components
-from fmnist.steps import confusion, dataset, evaluation, training
+from fmnist.steps import confusion, dataset, determinism, evaluation, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
@@ -29,6 +29,23 @@ def few_data(monkeypatch: pytest.MonkeyPatch, few: Split) -> dict[str, Split]:
     return halves
 
 
+@pytest.fixture
+def old_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU on which the bits of other machines are not promised; TensorFlow runs there already."""
+    determinism.tensorflow()
+    found = {"architecture": "x86_64", "model": "An old CPU", "avx2": False, "avx512f": False, "fma": False}
+    monkeypatch.setattr(determinism, "cpu", lambda: found)
+
+
+def assert_the_cpu_is_told(metadata: dict[str, Any]) -> None:
+    """Assert that an artifact names the CPU that made it, and what is not promised there."""
+    __tracebackhide__ = True
+    assert metadata.keys() == {"cpu", "caveat"}
+    assert metadata["cpu"] == "An old CPU"
+    assert metadata["caveat"].startswith("CPU: expected x86_64 with AVX2 and FMA, got x86_64 (An old CPU) without")
+
+
+@pytest.mark.usefixtures("old_cpu")
 def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str, Split]) -> None:
     """The component writes model, history and both loss plots, byte for byte those of the train function."""
     outputs = {"model": dsl.Model, "history": dsl.Artifact, "loss_plot": dsl.Artifact, "loss_page": dsl.HTML}
@@ -36,8 +53,10 @@ def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str,
     components.train("adam", 1, 0.1, 3, **artifacts)
     expected = training.train(Settings("adam", 1, 0.1, 3), few_data["train"]).artifacts()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
+    assert_the_cpu_is_told(artifacts["model"].metadata)
 
 
+@pytest.mark.usefixtures("old_cpu")
 def test_test_gives_what_the_function_gives(
     tmp_path: Path, few_data: dict[str, Split], trained: training.Training
 ) -> None:
@@ -45,16 +64,15 @@ def test_test_gives_what_the_function_gives(
     expected = evaluation.test(trained.model, few_data["test"])
     (tmp_path / "model").write_bytes(trained.artifacts()["model"])  # type: ignore[arg-type]
     metrics = artifact(dsl.Metrics, tmp_path / "metrics")
+    results = artifact(dsl.Dataset, tmp_path / "results")
     components.test(
-        artifact(dsl.Model, tmp_path / "model"),
-        artifact(dsl.Dataset, tmp_path / "results"),
-        artifact(dsl.Dataset, tmp_path / "labels"),
-        metrics,
+        artifact(dsl.Model, tmp_path / "model"), results, artifact(dsl.Dataset, tmp_path / "labels"), metrics
     )
     assert (tmp_path / "results").read_bytes() == expected.artifacts()["results"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "labels").iterdir()} == expected.labels.files()
     assert metrics.metadata == {"accuracy": expected.accuracy, "loss": expected.loss}
     assert json.loads((tmp_path / "metrics").read_bytes()) == metrics.metadata
+    assert_the_cpu_is_told(results.metadata)
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")

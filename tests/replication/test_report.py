@@ -214,6 +214,13 @@ def test_the_record_is_shown_and_escaped(run_page: Page) -> None:
         assert text in run_page.words
 
 
+def test_the_cpu_of_a_verdict_is_not_taken_for_that_of_the_seeds(study_page: Page, tmp_path: Path) -> None:
+    """Where the process that wrote the record trained no seed, as on a cluster, the CPU is said to be its own."""
+    assert " CPU A <fast> CPU (sparc)" in study_page.words
+    judged = write_study(tmp_path, sample(spread(3)), trained=0)
+    assert " CPU of the verdict A <fast> CPU (sparc)" in Page(report.write(judged)).words
+
+
 def test_a_hostile_record_does_no_harm(tmp_path: Path) -> None:
     """Markup in a value is text."""
     hostile = "<script>alert(1)</script>\"'>"
