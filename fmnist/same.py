@@ -66,7 +66,7 @@ _file = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     default="same.yaml",
     show_default=True,
-    help="Program file: names the pipeline, its Python file and the parameters of the run.",
+    help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
 )
 _pipeline = _options(
     click.option("-n", "--program-name", "--name", "name", help="Name of the pipeline.  [default: pipeline.name]"),
@@ -107,8 +107,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the result a
 def create(file: Path, name: str | None, description: str | None, *, as_json: bool, **server: Any) -> None:
     """Create the pipeline of the program file, or a new version of it.
 
-    Compiles the Python file that pipeline.package names, which executes it, and uploads the result. A version is named
-    by its content: what is there already is not uploaded again.
+    Compiles the Python file that pipeline.package names, which executes it, and uploads the result; a file that is
+    compiled already is uploaded as it is. A version is named by its content: what is there is not uploaded again.
 
     \b
     Examples:

@@ -1,10 +1,11 @@
-"""Pipelines in Python files that somebody wrote: compiling them, and checking arguments against what they take."""
+"""Pipelines in files that somebody wrote: compiling them, and checking arguments against what they take."""
 
 import contextlib
 import difflib
 import json
 import math
 import runpy
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -38,19 +39,25 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def compile(source: Path, output: str | Path) -> Path:  # noqa: A001 - as kfp calls it
-    """Write the compiled pipeline of the Python file `source` to `output`, and return that path.
+    """Write the compiled pipeline of the file `source` to `output`, and return that path.
 
-    As ``kfp dsl compile --py`` does, to the same bytes, this executes the file. What it prints goes to stderr.
+    A Python file is executed, as ``kfp dsl compile --py`` does it, to the same bytes; what it prints goes to stderr. A
+    YAML file is compiled already: it is taken as it is if kfp can load it.
 
     Raises
     ------
     ContractError
-        If that file cannot be executed, does not define one pipeline, or that pipeline does not compile.
+        If a Python file cannot be executed, does not define one pipeline, or that pipeline does not compile; or if a
+        YAML file is no pipeline.
     """
-    from kfp import compiler
+    from kfp import compiler, components
 
     with _explained(source), contextlib.redirect_stdout(sys.stderr):
-        compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
+        if source.suffix == ".yaml":
+            components.load_component_from_file(str(source))
+            shutil.copyfile(source, output)
+        else:
+            compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
     return Path(output)
 
 

@@ -59,7 +59,7 @@ def _checked_value(value: Any) -> Value:
 def _checked_package(value: Any, info: ValidationInfo) -> Path:
     """Return the absolute path of a pipeline file, which lies in the folder of the program file."""
     folder: Path = info.context["folder"].resolve()  # type: ignore[index]  # `_read` gives one
-    wanted = "the path of a .py file in the folder of the program file"
+    wanted = "the path of a .py file, or of a compiled .yaml file, in the folder of the program file"
     if not isinstance(value, str) or Path(value).is_absolute():
         _refuse(f"{wanted}, relative to it")
     try:
@@ -70,7 +70,7 @@ def _checked_package(value: Any, info: ValidationInfo) -> Path:
         _refuse(wanted)
     if not path.is_relative_to(folder):
         _refuse(f"{wanted}, not outside of it")
-    if path.suffix != ".py":
+    if path.suffix not in {".py", ".yaml"}:
         _refuse(wanted)
     if not is_file:
         _refuse(f"{wanted}, which exists")
@@ -108,7 +108,7 @@ class Workflow(_Part):
 
 
 class Pipeline(_Part):
-    """The pipeline: its name, and the absolute path of the Python file that defines it."""
+    """The pipeline: its name, and the absolute path of the Python file that defines it, or of the compiled file."""
 
     name: Name
     description: Annotated[str, BeforeValidator(lambda value: "" if value is None else value)] = ""

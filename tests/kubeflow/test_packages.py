@@ -9,6 +9,8 @@ import pytest
 
 from fmnist import pipeline
 from fmnist.kubeflow import packages
+from fmnist.pipeline import Where
+from fmnist.replication import study_pipeline
 from fmnist.steps.errors import ContractError
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +128,34 @@ def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, m
         packages.compile(path, tmp_path / "pipeline.yaml")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "pipeline.yaml").exists()
+
+
+def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    """What is compiled already, as for an image or as a study, is not compiled again, and nothing is executed."""
+    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where("registry.example/fmnist:1"))
+    assert packages.compile(path, tmp_path / "got.yaml").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "got"),
+        ("a: [", "got ParserError"),
+        (
+            "pipelineInfo: {name: x}\nroot: {dag: {tasks: {}}}\ncomponents: {}\ndeploymentSpec: {}\n"
+            "schemaVersion: 2.1.0\nnonsense: 1\n",
+            "got ParseError: .*nonsense",
+        ),
+    ],
+    ids=["nothing", "no YAML", "unknown field"],
+)
+def test_a_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """What kfp cannot load is told in one line, and nothing is written."""
+    (tmp_path / "somebody.yaml").write_text(text)
+    with pytest.raises(ContractError, match=f"^pipeline file {tmp_path}/somebody.yaml: expected .*, {message}") as caught:
+        packages.compile(tmp_path / "somebody.yaml", tmp_path / "got.yaml")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "got.yaml").exists()
 
 
 def spec(**inputs: dict[str, Any]) -> dict[str, Any]:
