@@ -24,6 +24,7 @@ from fmnist.pipeline import Where
 from fmnist.steps import dataset, files
 from fmnist.steps.settings import Settings
 
+ROOT = Path(__file__).parents[1]
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
 SETTINGS = Settings(epochs=1, seed=3)
 PARAMETERS = ["-p", "epochs=1", "--seed", "3"]
@@ -230,6 +231,18 @@ def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path
     changes = {"PYTHONHASHSEED": "123", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "HOME": "/nonexistent"}
     helpers.python(code, prefix=("taskset", "--cpu-list", "0"), cwd=tmp_path, **{**environment(), **changes})
     helpers.assert_same_files(got=helpers.contents(tmp_path / "out"), expected=reproducible(run_files))
+
+
+def test_same_gives_the_bytes_of_fmnist_run(run_files: dict[str, bytes], tmp_path: Path) -> None:
+    """`same program run -t local` leaves what `fmnist run` leaves with the same parameters, byte for byte."""
+    command = [str(Path(FMNIST).with_name("same")), "program", "run", "-f", "same.yaml", "-t", "local"]
+    options = ["-p", "epochs=1", "-p", "seed=3", "-o", str(tmp_path / "run")]
+    secret = environment(FMNIST_KFP_TOKEN="s3cret-t0ken")  # noqa: S106 - not one
+    subprocess.run([*command, *options], cwd=ROOT, env=secret, check=True, capture_output=True)
+    found = helpers.contents(tmp_path / "run")
+    assert found["SHA256SUMS"] == run_files["SHA256SUMS"]
+    helpers.assert_same_files(got=reproducible(found), expected=reproducible(run_files))
+    assert not any(b"s3cret-t0ken" in content for content in found.values())
 
 
 @pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")

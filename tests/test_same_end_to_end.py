@@ -1,4 +1,4 @@
-"""Tests of `same` as a program of its own: against an API server on this machine, and running here."""
+"""Tests of `same` as a program of its own, against an API server on this machine."""
 
 import json
 import os
@@ -18,7 +18,6 @@ from fmnist.steps import dataset
 
 ROOT = Path(__file__).parents[1]
 SAME = [sys.executable, "-c", "from fmnist.same import main; main(prog_name='same')"]
-FMNIST = str(Path(sys.executable).with_name("fmnist"))
 
 #: The commands of the original, word for word.
 CREATE = ["program", "create", "-f", "same.yaml"]
@@ -122,17 +121,3 @@ def test_without_a_server_the_error_is_one_message(tmp_path: Path) -> None:
     assert (nowhere.returncode, nowhere.stdout, nowhere.stderr.count("Error: ")) == (2, "", 1)
     assert "-t local" in nowhere.stderr
     assert "Traceback" not in away.stderr + nowhere.stderr
-
-
-def test_a_run_here_gives_the_bytes_of_fmnist_run(tmp_path: Path) -> None:
-    """`same program run -t local` leaves what `fmnist run` leaves with the same parameters, byte for byte."""
-    parameters = ["-p", "epochs=1", "-p", "seed=3"]
-    ran = same(*RUN, "-t", "local", *parameters, "-o", str(tmp_path / "same"), home=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    command = [FMNIST, "run", *parameters, "-o", str(tmp_path / "fmnist")]
-    subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True)
-    sums = [(tmp_path / name / "SHA256SUMS").read_text() for name in ("same", "fmnist")]
-    assert sums[0] == sums[1]
-    assert "model.keras" in sums[0]
-    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "same", check=True)
-    assert json.loads((tmp_path / "same" / "run.json").read_text())["parameters"]["epochs"] == 1
