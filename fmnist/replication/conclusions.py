@@ -63,6 +63,9 @@ class Conclusion:
         margin = f"within {judged.margin} of it"
         if judged.n == 1:
             return f"One run cannot tell whether {figure} replicates: a spread takes more than one."
+        if judged.n < verdict.SEEDS_FOR_A_VERDICT:
+            hint = f"{mean} is a hint, and a verdict takes at least {verdict.SEEDS_FOR_A_VERDICT}"
+            return f"{judged.n} seeds cannot tell whether {figure} replicates: {hint}."
         match judged.outcome:
             case "replicated":
                 said = f"{figure} replicates: it is a plausible single run, and {mean} is {margin}"

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fmnist.kubeflow import bundle
 from fmnist.replication import conclusions, pictures, record, report
 from fmnist.replication.record import CHECKSUMS, checksums
 from fmnist.replication.results import PLAN, SEEDS, Result, Sample
@@ -19,9 +20,10 @@ ACCURACIES, VERDICT = "accuracies.csv", "verdict.json"
 
 
 def plan(settings: Settings, seeds: range) -> dict[str, Any]:
-    """Return what a study asks: the parameters but for the seed, the seeds, and what decides the bits."""
+    """Return what a study asks: the parameters but for the seed, the seeds, and what decides the bits and verdicts."""
     parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
-    return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **record.provenance()}
+    decisive = record.provenance(bundle.REPLICATION)
+    return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **decisive}
 
 
 def result_path(folder: Path, seed: int) -> Path:

@@ -5,7 +5,7 @@ import fcntl
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,29 @@ __all__ = ["CHECKSUMS", "checksums", "claimed", "machine", "provenance"]
 
 CHECKSUMS = "SHA256SUMS"
 
-_PACKAGES = ("fmnist", "keras", "kfp", "matplotlib", "numpy", "scikit-learn", "tensorflow")
+#: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
+_PACKAGES = (
+    "fmnist",
+    "h5py",
+    "keras",
+    "kfp",
+    "matplotlib",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "tensorflow",
+)
 
 
-def provenance() -> dict[str, Any]:
-    """Return what decides the bits, besides the parameters: versions, digests of code and data, and the switches."""
+def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
+    """Return what decides the bits, besides the parameters: versions, digests of code and data, and the switches.
+
+    Parameters
+    ----------
+    code : sequence of str
+        Which files of the package count: `bundle.STEPS`, or `bundle.REPLICATION` where results are judged too.
+    """
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         # In a step on a cluster this package is not installed: there the digest of its code tells what it is.
@@ -30,7 +48,7 @@ def provenance() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
     return {
         "versions": versions,
-        "code": {"sha256": bundle.digest()},
+        "code": {"sha256": bundle.digest(code)},
         "data": {file.name: file.sha256 for file in dataset.FILES},
         "switches": dict(determinism.SWITCHES),
     }

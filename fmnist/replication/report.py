@@ -95,6 +95,7 @@ def _content(sample: Sample) -> dict[str, Any]:
         "matrix": _matrix(counts),
         "level": verdict.LEVEL,
         "seeds_for_classes": _SEEDS_FOR_CLASSES,
+        "seeds_for_a_verdict": verdict.SEEDS_FOR_A_VERDICT,
         "seeds_for_ranks": verdict.SEEDS_FOR_RANKS,
         "mistakes": _mistakes(sample.results),
         "commands": _commands(sample),

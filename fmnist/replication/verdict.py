@@ -15,6 +15,7 @@ import numpy as np
 __all__ = [
     "LEVEL",
     "MARGIN",
+    "SEEDS_FOR_A_VERDICT",
     "Verdict",
     "equivalence",
     "joint_rank_test",
@@ -29,6 +30,10 @@ MARGIN = 0.015
 
 #: The level of each test: how often it errs where there is nothing to find.
 LEVEL = 0.05
+
+#: With fewer seeds nothing is concluded. Of the 60 seeds of the confirmatory study, 5 drawn at random say "not
+#: replicated" in a third of cases and "replicated" in a sixth, where all 60 say neither; 20 seldom say another thing.
+SEEDS_FOR_A_VERDICT = 20
 
 #: With fewer seeds the rank test cannot reach the level: its smallest p is 2 / (n + 1).
 SEEDS_FOR_RANKS = 39
@@ -74,8 +79,15 @@ class Verdict:
     margin: float
 
     @property
+    def holds(self) -> bool:
+        """Whether the mean is shown to be equivalent, on seeds enough."""
+        return self.equivalent and self.n >= SEEDS_FOR_A_VERDICT
+
+    @property
     def outcome(self) -> Outcome:
         """The verdict in words."""
+        if self.n < SEEDS_FOR_A_VERDICT:
+            return "inconclusive"
         if self.equivalent:
             return "replicated" if self.plausible else "equivalent, but the published run is unusual"
         return "inconclusive" if self.plausible else "not replicated"

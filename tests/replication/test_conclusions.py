@@ -104,11 +104,20 @@ def test_the_recalls_are_shares_of_rows() -> None:
             "The tutorial's published accuracy of 0.8693 is near the average, but would be an unusual single run",
             "is within 0.015 of it.",
         ),
-        ([0.868, 0.870, 0.871], "The tutorial's published accuracy of 0.8693 replicates", "is within 0.015 of it."),
         (
-            [0.80, 0.96],
-            "2 seeds cannot tell whether the tutorial's published accuracy of 0.8693 replicates",
+            [0.868, 0.870, 0.871] * 7,
+            "The tutorial's published accuracy of 0.8693 replicates",
+            "is within 0.015 of it.",
+        ),
+        (
+            [0.80, 0.96] * 10,
+            "20 seeds cannot tell whether the tutorial's published accuracy of 0.8693 replicates",
             "within 0.015 of it.",
+        ),
+        (
+            [0.868, 0.870],
+            "2 seeds cannot tell whether the tutorial's published accuracy of 0.8693 replicates",
+            "is a hint, and a verdict takes at least 20.",
         ),
         ([0.5] * 60, "The tutorial's published accuracy of 0.8693 does not replicate", "within 0.015 of it."),
         (
@@ -117,7 +126,7 @@ def test_the_recalls_are_shares_of_rows() -> None:
             "more than one.",
         ),
     ],
-    ids=["unusual", "replicated", "inconclusive", "not replicated", "one run"],
+    ids=["unusual", "replicated", "inconclusive", "few", "not replicated", "one run"],
 )
 def test_a_sentence_says_it_all(accuracies: list[float], start: str, end: str) -> None:
     """The verdict in one sentence, with the mean where there is one."""

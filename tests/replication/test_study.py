@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import helpers
 import pytest
 import samples
 
+from fmnist.kubeflow import bundle
 from fmnist.replication import findings, record, results, study
 from fmnist.steps import dataset, files
 from fmnist.steps.errors import ContractError, DataError, StepError
@@ -41,7 +43,7 @@ def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
             {
                 "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
                 "seeds": {"first": 7, "count": 5},
-                **record.provenance(),
+                **record.provenance(bundle.REPLICATION),
             }
         )
     }
@@ -56,16 +58,20 @@ def test_a_study_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("no_data")
-def test_changed_code_is_refused_with_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study is of one code: another digest is told with the one before, and nothing is changed."""
-    begin(tmp_path, Settings())
-    before = helpers.contents(tmp_path)
-    provenance = record.provenance()
-    monkeypatch.setattr(record, "provenance", lambda: {**provenance, "code": {"sha256": "0ther"}})
-    expected = rf"code.sha256: it was {provenance['code']['sha256']}, now it is 0ther\nNothing was changed"
-    with pytest.raises(ContractError, match=expected):
-        study.execute(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == before
+@pytest.mark.parametrize("file", ["steps/training.py", "replication/verdict.py", "replication/published.json"])
+def test_changed_code_is_refused_with_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A study is of one code, what judges the seeds as well as what trains them; nothing is changed."""
+    copied = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(bundle, "PACKAGE", copied)
+    begin(tmp_path / "study", Settings())
+    before = helpers.contents(tmp_path / "study")
+    with (copied / file).open("a") as source:
+        source.write("\n")
+    with pytest.raises(ContractError, match=r"code.sha256: it was [0-9a-f]{64}, now it is .*\nNothing was changed"):
+        study.execute(Settings(), range(2), tmp_path / "study", jobs=1)
+    assert helpers.contents(tmp_path / "study") == before
 
 
 @pytest.mark.usefixtures("no_data")

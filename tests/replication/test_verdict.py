@@ -43,13 +43,20 @@ def skewed(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     return 0.886 - 0.0046 * rng.gamma(1.5, 1, n) / math.sqrt(1.5)
 
 
-@pytest.mark.parametrize(("n", "draw"), [(60, normal), (60, skewed), (12, normal)], ids=["ranks", "skewed", "interval"])
-def test_a_draw_from_the_same_distribution_is_seldom_called_implausible(n: int, draw: object) -> None:
-    """The level holds: of 2,000 figures that are one more draw, at most 5 % and chance are called implausible."""
+@pytest.mark.parametrize(
+    ("n", "draw", "level"),
+    [(60, normal, 0.05), (60, skewed, 0.05), (20, normal, 0.05), (20, skewed, 0.06)],
+    ids=["ranks", "ranks, skewed", "interval", "interval, skewed"],
+)
+def test_a_draw_from_the_same_distribution_is_seldom_called_implausible(n: int, draw: object, level: float) -> None:
+    """The level holds: of 2,000 figures that are one more draw, at most 5 % and chance are called implausible.
+
+    The interval, which supposes a normal distribution, errs in 6 % of cases where a skewed one is taken for it.
+    """
     rng = np.random.default_rng(0)
     draws = [draw(rng, n + 1).tolist() for _ in range(2_000)]  # type: ignore[operator]
     implausible = sum(not verdict.judge(one, others).plausible for one, *others in draws)
-    assert 0.01 * 2_000 < implausible < (0.05 + 3 * math.sqrt(0.05 * 0.95 / 2_000)) * 2_000
+    assert 0.01 * 2_000 < implausible < (level + 3 * math.sqrt(level * (1 - level) / 2_000)) * 2_000
 
 
 @pytest.mark.parametrize("n", [5, 60])
@@ -84,17 +91,21 @@ SPREAD = [0.870, 0.875, 0.880, 0.885, 0.890] * 12
     [
         (0.880, SPREAD, "replicated"),
         (0.869, SPREAD, "equivalent, but the published run is unusual"),
-        (0.880, [0.80, 0.96], "inconclusive"),
+        (0.880, [0.80, 0.96] * 10, "inconclusive"),
         (0.700, SPREAD, "not replicated"),
         (0.880, [0.88], "inconclusive"),
         (0.100, [0.88], "inconclusive"),
-        (0.880, [0.879, 0.881], "replicated"),
+        (0.880, SPREAD[:20], "replicated"),
+        (0.880, SPREAD[:19], "inconclusive"),
+        (0.700, SPREAD[:19], "inconclusive"),
     ],
-    ids=["both", "only equivalent", "only plausible", "neither", "one seed", "one seed, far", "two close seeds"],
+    ids=["both", "only equivalent", "only plausible", "neither", "one", "one, far", "enough", "few", "few, far"],
 )
 def test_the_outcome_is_put_into_words(published: float, accuracies: list[float], outcome: str) -> None:
-    """Both, one or none of plausible and equivalent have each their words; one seed decides nothing."""
-    assert verdict.judge(published, accuracies).outcome == outcome
+    """Both, one or none of plausible and equivalent have each their words; few seeds decide nothing, whatever they say."""
+    judged = verdict.judge(published, accuracies)
+    assert judged.outcome == outcome
+    assert judged.holds == (outcome in {"replicated", "equivalent, but the published run is unusual"})
 
 
 def test_ranks_decide_from_39_seeds_on() -> None:
