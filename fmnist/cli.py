@@ -170,6 +170,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
                 jobs,
                 on_seeds=display.on_seeds,
                 on_result=display.on_result,
+                on_failure=display.on_failure,
                 on_progress=display.on_progress,
             )
     except KeyboardInterrupt as error:

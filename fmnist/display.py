@@ -30,7 +30,7 @@ class Display(AbstractContextManager["Display"]):
     def __init__(self, epochs: int = 0) -> None:
         self._console = Console(file=sys.stderr)  # this very stream: kfp's chatter is redirected
         self._epochs = epochs
-        self._seeds = self._trained = 0
+        self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._progress = Progress(
@@ -78,14 +78,22 @@ class Display(AbstractContextManager["Display"]):
         self._start("seeds", self._seeds)
 
     def on_result(self, result: Result) -> None:
-        """Show what a seed gave, how many are done, and how long the others will take."""
-        self._trained += 1
-        seconds = (time.monotonic() - self._started["seeds"]) * (self._seeds / self._trained - 1)
+        """Show what a seed gave."""
+        self._count(f"seed {result.seed}: accuracy {result.accuracy:.4f}")
+
+    def on_failure(self, seed: int) -> None:
+        """Show that a seed failed; why is told at the end."""
+        self._count(f"seed {seed}: failed")
+
+    def _count(self, what: str) -> None:
+        """Show what became of a seed, how many are done, and how long the others will take."""
+        self._ended += 1
+        seconds = (time.monotonic() - self._started["seeds"]) * (self._seeds / self._ended - 1)
         left = timedelta(seconds=round(seconds))
-        note = f"{self._trained}/{self._seeds}, seed {result.seed}: accuracy {result.accuracy:.4f}, about {left} left"
-        self._advance("seeds", self._trained, note)
+        note = f"{self._ended}/{self._seeds}, {what}, about {left} left"
+        self._advance("seeds", self._ended, note)
         self._line(f"seeds: {note}")
-        if self._trained == self._seeds:
+        if self._ended == self._seeds:
             self._end("seeds")
 
     def _start(self, name: str, total: int | None) -> None:

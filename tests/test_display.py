@@ -45,6 +45,17 @@ def test_each_seed_is_told_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+def test_a_seed_that_fails_is_told_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed that failed is done too: it is told at once, and the bar comes to its end."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Display() as display:
+        display.on_seeds([7])
+        display.on_failure(7)
+    assert stream.getvalue().splitlines()[1].startswith("seeds: 1/1, seed 7: failed, about 0:00:00 left")
+    assert stream.getvalue().splitlines()[2].startswith("seeds: done in ")
+
+
 def test_a_bar_shows_how_many_seeds_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal shows one bar, with the seed that ended last and the time left."""
     last = re.sub(r"\s+", " ", studied(Terminal(), monkeypatch)[-1]).strip()

@@ -187,6 +187,7 @@ def test_a_seed_that_fails_is_named_and_loses_no_other(tmp_path: Path) -> None:
     assert process.returncode == 3
     kept = {int(path.stem) for path in tmp_path.glob("study/seeds/*.json")}
     [lost] = set(SEEDS) - kept
-    assert f"seed {lost}: " in messages
+    assert f"seed {lost}: failed" in messages
+    assert f"  seed {lost}: its process ended with exit code -9; -9 may be for want of memory\n" in messages
     assert "Traceback" not in messages
     assert not (tmp_path / "study" / "SHA256SUMS").exists()

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
@@ -41,6 +42,7 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
     *,
     on_seeds: Callable[[Sequence[int]], None] = lambda _: None,
     on_result: Callable[[Result], None] = lambda _: None,
+    on_failure: Callable[[int], None] = lambda _: None,
     on_progress: Progress | None = None,
 ) -> Sample:
     """Train and test each of `seeds` that `folder` does not have yet, and fill `folder`; return the whole sample.
@@ -60,6 +62,8 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
         Told, before the first is trained, of the seeds that are to be trained.
     on_result : callable
         Told of each result as it comes.
+    on_failure : callable
+        Told of each seed that fails.
     on_progress : callable
         Told of the progress of a download of the dataset.
 
@@ -81,7 +85,7 @@ def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
         dataset.fetch(on_progress=on_progress)
         missing = [seed for seed in seeds if not result_path(folder, seed).exists()]
         on_seeds(missing)
-        if failures := _train(settings, missing, folder, jobs, on_result):
+        if failures := _train(settings, missing, folder, jobs, on_result, on_failure):
             raise StepError(_told(failures, folder))
         if missing or not (folder / RECORD).exists():
             written = {
@@ -130,11 +134,16 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}
 
 
-def _train(
-    settings: Settings, seeds: Sequence[int], folder: Path, jobs: int, on_result: Callable[[Result], None]
-) -> dict[int, Exception]:
+def _train(  # noqa: PLR0913, PLR0917 - as `execute`
+    settings: Settings,
+    seeds: Sequence[int],
+    folder: Path,
+    jobs: int,
+    on_result: Callable[[Result], None],
+    on_failure: Callable[[int], None],
+) -> dict[int, str]:
     """Write the result of each seed as it comes; return what went wrong, by seed."""
-    failures: dict[int, Exception] = {}
+    failures: dict[int, str] = {}
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
         initializer=_print_into,
@@ -144,13 +153,18 @@ def _train(
     try:
         futures: dict[Future[Result], int] = {pool.schedule(_result, args=[settings, seed]): seed for seed in seeds}
         for future in as_completed(futures):
+            seed = futures[future]
             try:
                 result = future.result()
-            except Exception as error:  # noqa: BLE001 - whatever ends one seed must not lose the others
-                failures[futures[future]] = error
+            except pebble.ProcessExpired as error:
+                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may be for want of memory"
+            except StepError as error:
+                failures[seed] = str(error)
             else:
-                write(result_path(folder, result.seed), result.to_json())
+                write(result_path(folder, seed), result.to_json())
                 on_result(result)
+            if seed in failures:
+                on_failure(seed)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
@@ -173,9 +187,14 @@ def _prepared(settings: Settings) -> tuple[training.Trainer, evaluation.Evaluato
 
 
 def _result(settings: Settings, seed: int) -> Result:
-    trainer, evaluator = _prepared(settings)
-    trained = trainer.train(seed, on_epoch=lambda *_: None)
-    return Result.of(seed, trained, evaluator.test(trained.model))
+    try:
+        trainer, evaluator = _prepared(settings)
+        trained = trainer.train(seed, on_epoch=lambda *_: None)
+        return Result.of(seed, trained, evaluator.test(trained.model))
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        # Into the log; and as text, because not every error comes through to another process, or leaves the pool whole.
+        traceback.print_exc()
+        raise StepError(f"{type(error).__name__}: {error}") from None
 
 
 def _sweep(folder: Path) -> None:
@@ -185,8 +204,8 @@ def _sweep(folder: Path) -> None:
             path.unlink()
 
 
-def _told(failures: Mapping[int, Exception], folder: Path) -> str:
-    lines = [f"  seed {seed}: {type(error).__name__}: {error}" for seed, error in sorted(failures.items())]
+def _told(failures: Mapping[int, str], folder: Path) -> str:
+    lines = [f"  seed {seed}: {why}" for seed, why in sorted(failures.items())]
     return (
         f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"
         f"{folder / LOG} may say more. The same command tries the failed seeds again."

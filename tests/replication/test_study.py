@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -123,9 +124,28 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
     begin(tmp_path, Settings())
 
 
+def test_an_error_comes_through_to_another_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever goes wrong in a worker reaches the study as text; its traceback is for the log."""
+
+    class LocalError(Exception):
+        """An error that cannot be pickled, as its class is in a function."""
+
+    def prepared(_: Settings) -> None:
+        raise LocalError("no luck")
+
+    monkeypatch.setattr(study, "_prepared", prepared)
+    with pytest.raises(StepError, match="^LocalError: no luck$") as caught:
+        study._result(Settings(), 3)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == "LocalError: no luck"  # noqa: S301 - our own
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
     """Where seeds fail, the rest are tried, each failure is told, and the study has no result."""
     told: list[list[int]] = []
+    failed: list[int] = []
     with pytest.raises(StepError) as error:
         study.execute(
             Settings(compile_optimizer=DIVERGING, epochs=1),
@@ -133,7 +153,9 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
             tmp_path,
             jobs=2,
             on_seeds=lambda seeds: told.append(list(seeds)),
+            on_failure=failed.append,
         )
+    assert sorted(failed) == [5, 6, 7]
     assert told == [[5, 6, 7]]
     first, *lines, last = str(error.value).splitlines()
     assert first == f"study: 3 of its seeds failed, the others are kept in {tmp_path}:"

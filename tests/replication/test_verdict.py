@@ -102,7 +102,7 @@ SPREAD = [0.870, 0.875, 0.880, 0.885, 0.890] * 12
     ids=["both", "only equivalent", "only plausible", "neither", "one", "one, far", "enough", "few", "few, far"],
 )
 def test_the_outcome_is_put_into_words(published: float, accuracies: list[float], outcome: str) -> None:
-    """Both, one or none of plausible and equivalent have each their words; few seeds decide nothing, whatever they say."""
+    """Both, one or none of plausible and equivalent have each their words; few seeds decide nothing."""
     judged = verdict.judge(published, accuracies)
     assert judged.outcome == outcome
     assert judged.holds == (outcome in {"replicated", "equivalent, but the published run is unusual"})
