@@ -201,7 +201,8 @@ def _load(file: Path) -> "Program":
     from fmnist.kubeflow import program as programs
 
     loaded = programs.load(file, lambda message: click.echo(f"Warning: {message}", err=True))
-    _check_code(loaded.pipeline.package.parent)
+    for folder in loaded.pipeline.package.parents:
+        _check_code(folder)
     return loaded
 
 

@@ -294,7 +294,7 @@ def test_an_unknown_key_is_a_warning(fake: FakeCluster, here: Path) -> None:
     (here / "same.yaml").write_text(PROGRAM + "dataSets: []\n")
     result = invoke("program", "create")
     assert result.exit_code == 0
-    assert result.stderr.startswith("Warning: program file same.yaml, line 6: dataSets is unknown and ignored")
+    assert result.stderr.startswith("Warning: program file same.yaml, line 6: dataSets is not used and ignored")
 
 
 def test_without_an_address_another_way_is_shown(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
@@ -433,8 +433,10 @@ def test_a_checkout_with_other_code_is_not_run_with_ours(
     """What would run is the package that is installed: a checkout of other code is refused, not swapped silently."""
     with (checkout / "fmnist" / changed).open("a") as file:
         file.write("# changed\n")
-    for command in (["run", "-t", "local"], ["run"], ["create"]):
-        result = invoke("program", *command, "-f", str(checkout / "same.yaml"))
+    text = (checkout / "same.yaml").read_text()
+    (checkout / "study.yaml").write_text(text.replace("fmnist/pipeline.py", "fmnist/replication/study_pipeline.py"))
+    for command in (["run", "-t", "local"], ["run"], ["create"], ["create", "-f", str(checkout / "study.yaml")]):
+        result = invoke("program", *command[:1], "-f", str(checkout / "same.yaml"), *command[1:])
         assert result.exit_code == 2
         assert re.search(f"got another .*{changed}. Install that checkout first", result.stderr)
     assert (executed, fake.calls) == ([], [])

@@ -103,7 +103,7 @@ class WorkflowParameters(_Part):
 class Workflow(_Part):
     """Where the program runs."""
 
-    type: Literal["kubeflow"]
+    type: Literal["kubeflow"] = "kubeflow"
     parameters: WorkflowParameters = WorkflowParameters()
 
 
@@ -119,7 +119,10 @@ class Run(_Part):
     """The run: its name and the parameters of the pipeline, each a number, boolean or string."""
 
     name: Name = "default"
-    parameters: dict[str, Annotated[Value, PlainValidator(_checked_value)]]
+    parameters: Annotated[
+        dict[str, Annotated[Value, PlainValidator(_checked_value)]],
+        BeforeValidator(lambda value: {} if value is None else value),
+    ] = Field(default_factory=dict)
 
 
 class Program(_Part):
@@ -127,9 +130,9 @@ class Program(_Part):
 
     apiVersion: Literal["projectsame.io/v1alpha1"]  # noqa: N815 - the format's name
     metadata: Metadata
-    workflow: Workflow
+    workflow: Workflow = Workflow()
     pipeline: Pipeline
-    run: Run = Run(parameters={})
+    run: Run = Run()
 
 
 class _Runnable(_Part):
@@ -306,7 +309,7 @@ class _Reader:
         near = difflib.get_close_matches(key, part.model_fields, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         self._on_warning(
-            f"program file {self._path}, line {line}: {_dotted((*path, key))} is unknown and ignored; known are "
+            f"program file {self._path}, line {line}: {_dotted((*path, key))} is not used and ignored; used are "
             f"{known}.{hint}"
         )
 
