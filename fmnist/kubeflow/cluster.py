@@ -308,15 +308,9 @@ class Cluster:
         named = {"operation": "EQUALS", "key": "display_name", "string_value": name}
         # The server decodes a filter once more than other values: kfp's own way fails with "+" and "%" in a name.
         where["filter"] = quote(json.dumps({"predicates": [named]}))
-        page: dict[str, Any] = {}
-        while True:
-            page = self._client.ask(f"find {what}", call, *of, **where, page_token=page.get("next_page_token", ""))
-            for item in page.get(kind) or ():
-                # To the server's database, names that differ in case are equal.
-                if item.get("display_name") == name:
-                    return dict(item)
-            if not page.get("next_page_token"):
-                return None
+        page = self._client.ask(f"find {what}", call, *of, **where)
+        # To the server's database, names that differ in case are equal.
+        return next((dict(item) for item in page.get(kind) or () if item.get("display_name") == name), None)
 
     def _labels(self, name: str, description: str) -> dict[str, str]:
         labels = {"display_name": name, "description": description}
