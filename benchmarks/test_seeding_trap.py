@@ -13,13 +13,14 @@ Whatever comes out is written to `results/seeding_trap.json`. Each run is kept i
 a measurement that was broken off goes on where it was.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fmnist.kubeflow import bundle
+from fmnist.replication import record
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
@@ -87,14 +90,23 @@ def start(variant: str, settings: Settings) -> Mapping[str, Any]:
 
 def key(variant: str, settings: Settings) -> dict[str, Any]:
     """Return what a run is kept by."""
-    versions = {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")}
-    return {"variant": variant, **asdict(settings), **versions}
+    decisive = {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")}
+    if variant == "engine":
+        decisive["code"] = bundle.digest()
+    return {"variant": variant, **asdict(settings), **decisive}
 
 
 def say(line: str, config: pytest.Config) -> None:
     """Print a line to stderr at once, though pytest captures it."""
     with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+
+
+def whole(path: Path) -> Iterator[dict[str, Any]]:
+    """Give what is on each line, but for one that is not whole."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +117,9 @@ def runs(settings: Settings, pytestconfig: pytest.Config) -> Mapping[str, Sequen
     kept.touch()
     seeds = range(pytestconfig.getoption("trap_runs"))
     wanted = [(variant, replace(settings, seed=seed)) for seed in seeds for variant in VARIANTS]
-    lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    lines = list(whole(kept))
+    # Without what a killed measurement left half-written.
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     done = {json.dumps(line["key"]): line["run"] for line in lines}
     missing = [run for run in wanted if json.dumps(key(*run)) not in done]
     started = time.monotonic()
@@ -134,6 +148,7 @@ def table(settings: Settings, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -
     unseeded = accuracies["unseeded"]
     content: dict[str, Any] = {
         "settings": key("all", settings),
+        "record": record.provenance(),
         "variants": {
             variant: {
                 "runs": len(values),

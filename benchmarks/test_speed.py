@@ -17,6 +17,13 @@ def test_training_is_faster_than_fit(pace: process.Pace, measured: dict[str, Any
     assert measured["ratio"] >= 6
 
 
+def test_the_train_step_is_faster_than_the_tutorial(pace: process.Pace, measured: dict[str, Any]) -> None:
+    """The train step as a process, up to its files, takes at most half of the tutorial up to the end of its fit."""
+    measured |= {"until fit seconds": round(pace.until_fit, 2), "step seconds": round(pace.step, 2)}
+    measured["ratio"] = round(pace.until_fit / pace.step, 2)
+    assert measured["ratio"] >= 2
+
+
 def test_the_whole_run_is_faster_than_the_tutorial(pace: process.Pace, measured: dict[str, Any]) -> None:
     """`fmnist run`, with the data there, takes at most 0.6 of the tutorial as one script, and no step takes 1 GiB."""
     measured |= {"tutorial seconds": round(pace.tutorial, 2), "run seconds": round(pace.run, 2)}

@@ -1,6 +1,7 @@
 """What a study costs: per seed against the tutorial's `fit`, and how that grows with the number of seeds."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,30 +12,28 @@ from fmnist.steps.settings import Settings
 GROWTH = (4, 16, 60)
 
 
-@pytest.fixture(scope="module")
-def small(settings: Settings, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> process.Study:
-    """The first few seeds of the study, as a study of their own."""
-    folder = tmp_path_factory.mktemp("small") / "study"
-    return process.study(settings, GROWTH[0], pytestconfig.getoption("jobs"), folder)
-
-
-def test_a_seed_costs_a_twelfth_of_fit(
-    pace: process.Pace, study: process.Study, small: process.Study, measured: dict[str, Any]
-) -> None:
-    """On two cores each seed that a study has more costs at most 1/12 of the tutorial's fit; its start costs once."""
-    (few, start), (many, all_) = ((len(one.sample.results), one.usage.seconds) for one in (small, study))
-    each = (all_ - start) / (many - few)
-    measured |= {"fit seconds": round(pace.fit, 2), "seconds a seed": round(each, 3)}
-    measured |= {f"{few} seeds, seconds": round(start, 2), f"{many} seeds, seconds": round(all_, 2)}
-    measured["ratio with the start"] = round(pace.fit * many / all_, 2)
-    measured["ratio"] = round(pace.fit / each, 2)
-    assert measured["ratio"] >= 12
-
-
-def test_a_worker_needs_little_memory(study: process.Study, measured: dict[str, Any]) -> None:
-    """No process of a study takes 1.2 GiB."""
-    measured["peak GiB"] = round(study.usage.memory, 3)
+def test_a_worker_needs_little_memory(pace: process.Pace, study: process.Study, measured: dict[str, Any]) -> None:
+    """No process of a study takes 1.2 GiB; what a seed costs is bounded where there are 60 of them, and told here."""
+    measured |= costs(pace.fit, study) | {"peak GiB": round(study.usage.memory, 3)}
     assert study.usage.memory < 1.2
+
+
+@pytest.mark.large
+def test_a_seed_among_60_costs_a_twelfth_of_fit(measured: dict[str, Any], tmp_path: Path) -> None:
+    """On two cores, start and report included, each of 60 seeds costs at most 1/12 of the tutorial's fit."""
+    fit, settings = process.tutorial(Settings())["fit"], Settings(seed=1_000)
+    study = process.study(settings, 60, 2, tmp_path / "study")
+    measured |= costs(fit, study)
+    assert measured["ratio"] >= 12
+    assert study.usage.seconds < 360
+
+
+def costs(fit: float, study: process.Study) -> dict[str, float]:
+    """Return what a seed of a study costs, start and report included, beside the tutorial's fit."""
+    seeds = len(study.sample.results)
+    told = {"fit seconds": fit, f"{seeds} seeds, seconds": study.usage.seconds}
+    told |= {"seconds a seed": study.usage.seconds / seeds, "ratio": fit * seeds / study.usage.seconds}
+    return {name: round(value, 2) for name, value in told.items()}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def grown(
 
 
 def test_a_study_grows_linearly(grown: dict[int, process.Study], measured: dict[str, Any]) -> None:
-    """A seed among 60 costs the core seconds of one among 16, but for noise, and memory stays flat."""
+    """A seed among 60 costs the core seconds of one among 16, but for noise, and memory levels off."""
     few, some, many = (grown[seeds].usage for seeds in GROWTH)
     measured |= {f"{seeds} seeds, seconds": round(study.usage.seconds, 2) for seeds, study in grown.items()}
     measured |= {f"{seeds} seeds, GiB": round(study.usage.memory, 3) for seeds, study in grown.items()}
@@ -56,7 +55,8 @@ def test_a_study_grows_linearly(grown: dict[int, process.Study], measured: dict[
     then = (many.core_seconds - some.core_seconds) / (GROWTH[2] - GROWTH[1])
     measured |= {"core seconds a seed, 4 to 16": round(first, 3), "core seconds a seed, 16 to 60": round(then, 3)}
     assert then <= 1.5 * first
-    assert many.memory <= 1.05 * few.memory
+    assert many.memory <= 1.1 * some.memory
+    assert many.memory < 1.2
 
 
 def test_the_accuracies_are_the_same_each_time(grown: dict[int, process.Study], measured: dict[str, Any]) -> None:
