@@ -47,7 +47,8 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
     Notes
     -----
     The batches are read as `train_step` gets them: they must be real numbers, and a random augmentation in front of it
-    hides an order that repeats. The training's own operations stay as they are, and so do its results, bit for bit.
+    hides an order that repeats. Each `fit` is looked at by itself: a loop of fits of one epoch is not compared. The
+    training's own operations stay as they are, and so do its results, bit for bit.
 
     Examples
     --------
