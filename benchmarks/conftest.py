@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the benchmarks in the order of their files, which pytest-randomly has shuffled."""
-    items.sort(key=lambda item: item.location[:2])
+    """Run the benchmarks in the order of their files, which pytest-randomly has shuffled, and of their parameters."""
+    items.sort(key=lambda item: item.location)
 
 
 MEASURED = pytest.StashKey[dict[str, dict[str, Any]]]()
@@ -90,8 +91,10 @@ def measured(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> dic
     return pytestconfig.stash[MEASURED].setdefault(request.node.name, {})
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Write the JSON file, and a table of what was measured."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+    """Write the JSON file, and a table of what was measured, below pytest's own summary."""
+    yield
     outcomes = {
         report.head_line: outcome
         for outcome in ("passed", "failed", "error")

@@ -19,9 +19,9 @@ def test_a_worker_needs_little_memory(pace: process.Pace, study: process.Study, 
 
 
 @pytest.mark.large
-def test_a_seed_among_60_costs_a_twelfth_of_fit(measured: dict[str, Any], tmp_path: Path) -> None:
+def test_a_seed_among_60_costs_a_twelfth_of_fit(settings: Settings, measured: dict[str, Any], tmp_path: Path) -> None:
     """On two cores, start and report included, each of 60 seeds costs at most 1/12 of the tutorial's fit."""
-    fit, settings = process.tutorial(Settings())["fit"], Settings(seed=1_000)
+    fit = process.tutorial(settings)["fit"]
     study = process.study(settings, 60, 2, tmp_path / "study")
     measured |= costs(fit, study)
     assert measured["ratio"] >= 12

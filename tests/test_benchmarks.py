@@ -69,5 +69,8 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
         "test_broken": {"outcome": "error"},
     }
     assert (result["epochs"], result["seeds"], result["jobs"]) == (10, 20, 1)
-    table = [" ".join(line.split()) for line in done.stdout.partition(" measured ")[2].splitlines()[1:4]]
+    below = done.stdout.partition(" measured ")[2].splitlines()[1:]
+    *table, written, counts = (" ".join(line.split()) for line in below)
     assert table == ["passed test_good ratio 7", "failed test_bad ratio 2", "error test_broken"]
+    assert written == f"written to {path}"
+    assert "1 failed, 1 passed, 1 error" in counts
