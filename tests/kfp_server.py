@@ -358,7 +358,7 @@ def add(items: list[Json], model: Any, id_key: str, **data: Any) -> Json:
 
 
 def unique(items: list[Json], what: str, **keys: str) -> None:
-    """Refuse a second item with these values, to which the database compares without regard to case."""
+    """Refuse a second item with these values, which the database compares without regard to case."""
     if any(all(item[key].casefold() == value.casefold() for key, value in keys.items()) for item in items):
         raise RefusedError(409, f"Already exist error: {what} {keys} already exists.")
 

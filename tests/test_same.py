@@ -290,7 +290,7 @@ def test_a_bad_file_is_exit_code_2(
 
 
 def test_an_unknown_key_is_a_warning(fake: FakeCluster, here: Path) -> None:
-    """A key that is not known is warned of, and the program goes on."""
+    """A key that is not used is warned of, and the program goes on."""
     (here / "same.yaml").write_text(PROGRAM + "dataSets: []\n")
     result = invoke("program", "create")
     assert result.exit_code == 0

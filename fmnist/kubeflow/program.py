@@ -152,7 +152,7 @@ def load(path: str | Path, on_warning: Callable[[str], object] = warnings.warn) 
     path : path
         The program file.
     on_warning : callable
-        Told of each key that is not known, and so ignored.
+        Told of each key that is not used, and so ignored.
 
     Raises
     ------
@@ -168,8 +168,8 @@ def run_parameters(path: str | Path) -> dict[str, Value]:
     Raises
     ------
     ContractError
-        If the file cannot be read, is not YAML, or its ``run.parameters`` is not a mapping of numbers, booleans and
-        strings.
+        If the file cannot be read, is not YAML, or has no ``run``, or its ``run.parameters`` is there and is not a
+        mapping of numbers, booleans and strings.
     """
     return _read(Path(path), _Runnable, lambda _: None).run.parameters
 
@@ -305,12 +305,12 @@ class _Reader:
             yield key.value, line, child
 
     def _warn(self, key: str, line: int, part: type[_Part], path: Path_) -> None:
-        known = ", ".join(part.model_fields)
+        used = ", ".join(part.model_fields)
         near = difflib.get_close_matches(key, part.model_fields, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         self._on_warning(
             f"program file {self._path}, line {line}: {_dotted((*path, key))} is not used and ignored; used are "
-            f"{known}.{hint}"
+            f"{used}.{hint}"
         )
 
     def _constructed(self, node: yaml.ScalarNode) -> Any:

@@ -106,11 +106,11 @@ def test_everything_in_the_file_is_there(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    ["", "workflow: {type: kubeflow}\n", "run: {name: default}\n", "run: {name: default, parameters: }\n"],
-    ids=["neither", "workflow", "run", "no parameters"],
+    ["", "workflow: {type: kubeflow}", "workflow: {parameters: {}}", "run: {name: default}", "run: {parameters: }"],
+    ids=["neither", "workflow", "no type", "run", "no parameters"],
 )
 def test_little_is_needed(folder: Path, rest: str) -> None:
-    """Version, workflow, description, run and its parameters may be left out, as in files of the original."""
+    """Version, workflow, its type, description, run and its parameters may be left out, as in the original's files."""
     start = "apiVersion: projectsame.io/v1alpha1\nmetadata: {name: a}\npipeline: {name: a, package: code/pipeline.py}\n"
     got = load(folder, start + rest)
     assert (got.metadata.version, got.pipeline.description, got.run.name, got.run.parameters) == ("", "", "default", {})
@@ -277,7 +277,7 @@ def test_what_holds_itself_is_refused(folder: Path, text: str) -> None:
     ids=["top", "metadata", "run", "deep", "unprintable"],
 )
 def test_an_unknown_key_is_warned_of(folder: Path, text: str, message: str) -> None:
-    """A key that is not of the format is named with its line and the nearest one, and the rest is read."""
+    """A key that is not used is named with its line and the nearest one, and the rest is read."""
     with pytest.warns(UserWarning, match=message.replace("?", r"\?")) as caught:
         load(folder, text)
     assert len(caught) == 1
@@ -291,10 +291,13 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         program.load(tmp_path)
 
 
-def test_parameters_alone_are_enough_for_a_run_here(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("run", "parameters"), [("{parameters: {epochs: 4}}", {"epochs": 4}), ("{parameters: }", {}), ("{name: a}", {})]
+)
+def test_a_run_alone_is_enough_for_a_run_here(folder: Path, run: str, parameters: dict[str, Any]) -> None:
     """Where the pipeline is known, run.parameters is all that is read, and other keys are nobody's business."""
-    (folder / "same.yaml").write_text("x: 1\nrun: {parameters: {epochs: 4}}")
-    assert program.run_parameters(folder / "same.yaml") == {"epochs": 4}
+    (folder / "same.yaml").write_text(f"x: 1\nrun: {run}")
+    assert program.run_parameters(folder / "same.yaml") == parameters
 
 
 @pytest.mark.parametrize(
@@ -306,8 +309,8 @@ def test_parameters_alone_are_enough_for_a_run_here(folder: Path) -> None:
         ("run: {parameters: {epochs: [1]}}", "run.parameters.epochs: expected a number, boolean or string, got a list"),
     ],
 )
-def test_a_run_here_needs_parameters(folder: Path, text: str, message: str) -> None:
-    """A file without a mapping of parameters is refused."""
+def test_a_run_here_needs_a_run(folder: Path, text: str, message: str) -> None:
+    """A file without a run, or with parameters that are not a mapping of values, is refused."""
     (folder / "same.yaml").write_text(text)
     with pytest.raises(ContractError, match=message):
         program.run_parameters(folder / "same.yaml")
