@@ -31,7 +31,7 @@ import pytest
 from scipy import stats
 
 from fmnist.kubeflow import bundle
-from fmnist.replication import record
+from fmnist.runs.provenance import provenance
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
@@ -148,7 +148,7 @@ def table(settings: Settings, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -
     unseeded = accuracies["unseeded"]
     content: dict[str, Any] = {
         "settings": key("all", settings),
-        "record": record.provenance(),
+        "record": provenance(),
         "variants": {
             variant: {
                 "runs": len(values),

@@ -1,6 +1,6 @@
 """Run the command line with ``python -m fmnist``."""
 
-from fmnist.cli import main
+from fmnist.cli.fmnist import main
 
 if __name__ == "__main__":
     main()

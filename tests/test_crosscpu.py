@@ -4,13 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
-import helpers
 import pytest
+from support import helpers
 
 pytestmark = pytest.mark.crosscpu
 
 #: Digests of the order of an epoch, the trained weights, and the artifacts of the test step.
-RECORDED = json.loads(Path(__file__).with_name("crosscpu.json").read_text())
+RECORDED = json.loads(Path(__file__).with_name("golden").joinpath("crosscpu.json").read_text())
 
 #: Trains one epoch on 320 images, tests on 1,000, and prints the digests.
 WITNESS = """

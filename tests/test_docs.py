@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fmnist.replication import conclusions, pictures, published
+from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL
+from fmnist.report import pictures
 from fmnist.steps import evaluation, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.files import sha256

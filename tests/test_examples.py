@@ -11,7 +11,7 @@ from kfp import compiler, components, local
 from examples import digits
 from fmnist import pipeline
 from fmnist.pipeline import Where
-from fmnist.replication import runs
+from fmnist.runs import run as runs
 
 ROOT = Path(__file__).parents[1]
 

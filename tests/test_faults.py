@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import helpers
 import pytest
 from click.testing import CliRunner, Result
 from faults import plant
+from support import helpers
 
 ROOT = Path(__file__).parents[1]
 FAULTS = plant.read(plant.CATALOGUE)

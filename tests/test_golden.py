@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-import helpers
+from support import helpers
 
 from fmnist.steps import evaluation, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.settings import Settings
 
 #: Accuracy, and the digest of the weights; a change here is a change of the experiment.
-GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
+GOLDEN = json.loads(Path(__file__).with_name("golden").joinpath("golden.json").read_text())
 
 
 def test_the_default_run_is_the_golden_one(training_set: Split, test_set: Split) -> None:

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import helpers
 import pytest
 import yaml
+from support import helpers
 
 from fmnist import pipeline
 from fmnist.pipeline import Where
-from fmnist.replication import study_pipeline
+from fmnist.runs import study_pipeline
 
 #: Releases that people have, before and after the one that this package is tested with.
 RELEASES = ("2.16.1", "2.17.3")

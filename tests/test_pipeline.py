@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import helpers
 import pytest
 import yaml
 from pytest_regressions.data_regression import DataRegressionFixture
+from support import helpers
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, components
@@ -57,9 +57,17 @@ def script(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-@pytest.mark.parametrize("image", [None, "registry.example/fmnist:1"], ids=["packages", "image"])
+@pytest.fixture
+def original_datadir() -> Path:
+    """Where the golden documents are."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.mark.parametrize(
+    ("image", "variant"), [(None, "packages"), ("registry.example/fmnist:1", "image")], ids=["packages", "image"]
+)
 def test_the_whole_document_is_the_golden_one(
-    tmp_path: Path, data_regression: DataRegressionFixture, image: str | None
+    tmp_path: Path, data_regression: DataRegressionFixture, image: str | None, variant: str
 ) -> None:
     """Nothing was added, lost or changed but the step code; `pytest --force-regen` takes a wanted change over."""
     path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(image))
@@ -67,7 +75,7 @@ def test_the_whole_document_is_the_golden_one(
     document["sdkVersion"] = "varies"
     for container in containers(document).values():
         container["command"] = [without_code(part) for part in container["command"]]
-    data_regression.check(document)
+    data_regression.check(document, f"pipeline_{variant}")
 
 
 def without_code(argument: str) -> str:

@@ -26,9 +26,14 @@ REPLICATION = (
     *STEPS,
     "kubeflow/__init__.py",
     "kubeflow/bundle.py",
-    "replication/**/*.py",
-    "replication/*.j2",
+    "replication/*.py",
     "replication/*.json",
+    "report/**/*.py",
+    "report/templates/*.j2",
+    "runs/__init__.py",
+    "runs/findings.py",
+    "runs/folder.py",
+    "runs/provenance.py",
 )
 
 _EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')")

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import helpers
 import pytest
 from kfp import compiler, dsl
+from support import helpers
 
 from fmnist.kubeflow import local
 from fmnist.steps.errors import StepError

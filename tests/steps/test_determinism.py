@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-import helpers
 import pytest
+from support import helpers
 
 from fmnist.steps import determinism
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import helpers
 import numpy as np
 import pytest
+from support import helpers
 
 from fmnist.steps import model, training
 from fmnist.steps.determinism import tensorflow

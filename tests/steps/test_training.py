@@ -5,11 +5,11 @@ import json
 import math
 from typing import Any
 
-import helpers
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import helpers
 
 from fmnist.steps import dataset, model, optimizers, training
 from fmnist.steps.dataset import Split

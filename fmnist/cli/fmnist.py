@@ -1,0 +1,293 @@
+"""The command line ``fmnist``: parse, call, print."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fmnist.cli import console
+
+if TYPE_CHECKING:
+    from fmnist.replication.conclusions import Conclusion
+    from fmnist.replication.results import Sample
+
+__all__ = ["main"]
+
+NOT_SHOWN = 1
+
+
+@click.group(cls=console.Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fmnist")
+def main() -> None:
+    """TensorFlow's Fashion-MNIST tutorial as a reproducible Kubeflow pipeline.
+
+    \b
+    Try this:
+      fmnist run                       run the whole pipeline here, on the real data
+      fmnist run -p epochs=3 --seed 7  the same with other parameters
+      fmnist study --seeds 60          train many seeds: does the published accuracy replicate?
+      fmnist compile                   write the file that Kubeflow takes
+
+    Messages go to stderr, results to stdout.
+
+    \b
+    Exit codes:
+      0  done; of a study: its mean is equivalent to what was published, if anything was
+      1  of a study: that is not shown, as by fewer than 20 seeds
+      2  bad usage or bad input
+      3  a step, a seed or a download failed
+     70  a defect of fmnist, with a traceback
+    """  # noqa: D301 - click wants the character \b
+
+
+_program = click.option(
+    "-f",
+    "--file",
+    "program",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Program file that holds the parameters.  [default: same.yaml here, if there is one]",
+)
+_params = click.option(
+    "-p",
+    "--param",
+    "params",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Set a parameter: compile_optimizer, epochs, validation_split or seed. Repeat for more.",
+)
+
+
+@main.command()
+@_program
+@_params
+@click.option("--seed", metavar="N", help="Short for -p seed=N.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="New folder for the results.  [default: runs/<time>]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON.")
+def run(program: Path | None, params: tuple[str, ...], seed: str | None, output: Path | None, *, as_json: bool) -> None:
+    """Run the pipeline here, on the real data, with a report.
+
+    Compiles the pipeline and executes the compiled file on kfp's local runner, in this environment: nothing is
+    installed, and nothing outside the folder of results changes (but for the dataset's cache, the first time).
+    Equal parameters give byte-identical results: compare two runs by their SHA256SUMS.
+
+    \b
+    Examples:
+      fmnist run
+      fmnist run -p compile_optimizer=sgd -p epochs=3 -o runs/sgd
+      fmnist run -p 'compile_optimizer={"class_name": "adam", "config": {"learning_rate": 0.01}}'
+    """  # noqa: D301 - click wants the character \b
+    from fmnist.cli.display import Display
+    from fmnist.runs import run as runs
+    from fmnist.steps import determinism
+    from fmnist.steps.settings import Settings
+
+    if caveat := determinism.caveat():
+        click.echo(f"Warning: {caveat}", err=True)
+    settings = Settings.parse(_parameters(program, params, seed))
+    folder = output or Path("runs", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    with Display(settings.epochs) as display:
+        record = runs.execute(settings, folder, display.on_event, display.on_progress)
+    click.echo(json.dumps(record, indent=2, sort_keys=True)) if as_json else _print_summary(record, folder)
+
+
+def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
+    """Return the parameters given, the most specific last: program file, -p, --seed."""
+    from fmnist.cluster import program as programs
+
+    values: dict[str, Any] = {}
+    if program or Path(programs.FILE_NAME).exists():
+        values |= programs.run_parameters(program or programs.FILE_NAME)
+    return values | console.given(params) | ({} if seed is None else {"seed": seed})
+
+
+@main.command()
+@_program
+@_params
+@click.option("--seeds", type=click.IntRange(1), default=60, show_default=True, help="How many seeds to train.")
+@click.option("--first-seed", type=click.IntRange(0), help="The first of them.  [default: the parameter seed]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=lambda: len(os.sched_getaffinity(0)),
+    help="How many to train at once, each on a core and in 1 GiB.  [default: one a core]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the results; a study that was broken off there goes on.  [default: studies/<time>]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def study(  # noqa: PLR0913, PLR0917 - one for each option
+    program: Path | None,
+    params: tuple[str, ...],
+    seeds: int,
+    first_seed: int | None,
+    jobs: int,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Train and test many seeds, and say whether the published accuracy replicates.
+
+    Each seed gives what `fmnist run` gives with it, bit for bit, whatever the number of jobs. What is asked is fixed
+    at the start: in a folder that holds a study, the same command goes on with what is missing, and another is
+    refused. Choose seeds that were not looked at before.
+
+    \b
+    Examples:
+      fmnist study --seeds 60 --first-seed 1000
+      fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
+    """  # noqa: D301 - click wants the character \b
+    from fmnist.cli.display import Display
+    from fmnist.replication import conclusions
+    from fmnist.runs import study as studies
+    from fmnist.steps import determinism
+    from fmnist.steps.settings import Settings
+
+    if caveat := determinism.caveat():
+        click.echo(f"Warning: {caveat}", err=True)
+    settings = Settings.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
+    last = replace(settings, seed=settings.seed + seeds - 1)
+    folder = output or Path("studies", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    try:
+        with Display() as display:
+            sample = studies.execute(
+                settings,
+                range(settings.seed, last.seed + 1),
+                folder,
+                jobs,
+                on_seeds=display.on_seeds,
+                on_result=display.on_result,
+                on_failure=display.on_failure,
+                on_progress=display.on_progress,
+            )
+    except KeyboardInterrupt as error:
+        raise console.Failure(
+            f"interrupted; what is finished is kept, go on with the same command and -o {folder}.", console.INTERRUPTED
+        ) from error
+    drawn = conclusions.conclude(sample.parameters, sample.results)
+    if as_json:
+        click.echo(json.dumps([conclusion.as_json() for conclusion in drawn], indent=2))
+    else:
+        _print_study(sample, drawn, folder)
+    if not all(conclusion.verdict.holds for conclusion in drawn):
+        click.get_current_context().exit(NOT_SHOWN)
+
+
+def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) -> None:
+    from fmnist.report import page
+
+    accuracies = [result.accuracy for result in sample.results]
+    rows = [("seeds", f"{len(accuracies)}, from {sample.results[0].seed} on")]
+    rows += [("mean", f"{fmean(accuracies):.4f}")]
+    rows += [("deviation", f"{stdev(accuracies):.4f}")] if len(accuracies) > 1 else []
+    rows += [("range", f"{min(accuracies):.4f} to {max(accuracies):.4f}")]
+    rows += [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}") for one in drawn]
+    rows += [] if drawn else [("published", "nothing for these parameters, so nothing is compared")]
+    rows += [("report", str(folder / page.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
+    console.print_rows(rows)
+    for conclusion in drawn:
+        click.echo(conclusion.sentence)
+
+
+def _print_summary(record: dict[str, Any], folder: Path) -> None:
+    from fmnist.replication import published
+    from fmnist.report import page
+    from fmnist.steps.files import ARTIFACT_FILES
+
+    rows = [("accuracy", f"{record['metrics']['accuracy']:.4f}")]
+    rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in published.matching(record["parameters"])]
+    rows += [("report", str(folder / page.FILE_NAME))]
+    rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
+    console.print_rows(rows)
+
+
+@main.command("compile")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.  [default: fashion_mnist_pipeline.yaml here, or after what is written instead]",
+)
+@click.option(
+    "--image", help="Compile for this image, which has every package and this code; best named by its digest."
+)
+@click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, also those of which it has the results.")
+@click.option("--mirror", metavar="URL", help="Web folder with the dataset; steps then ask no public one.")
+@click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
+@click.option(
+    "--component",
+    type=click.Choice(["train", "test", "confusion-matrix"]),
+    help="Write this component alone instead, for use in other pipelines.",
+)
+def compile_command(  # noqa: PLR0913 - one for each option
+    output: Path | None, image: str | None, mirror: str | None, component: str | None, *, no_cache: bool, study: bool
+) -> None:
+    """Write the compiled pipeline, byte-identical for equal code.
+
+    The file carries the code of the steps. On a cluster each step installs pinned packages into a plain Python
+    image, unless --image names one that has them, and the code: then a step asks for just this code. A study needs
+    that, because a cluster keeps copies of all that its many tasks carry.
+
+    \b
+    Examples:
+      fmnist compile
+      fmnist compile -o pipeline.yaml --image registry.example/fmnist@sha256:...
+      fmnist compile --study --image registry.example/fmnist@sha256:...
+      fmnist compile --component confusion-matrix
+    """  # noqa: D301 - click wants the character \b
+    from fmnist import pipeline
+
+    where = pipeline.Where(image, caching=not no_cache, mirror=mirror)
+    if study and component:
+        raise click.UsageError("expected --study or --component, got both.")
+    if component and (no_cache or mirror):
+        raise click.UsageError("--no-cache and --mirror are of a pipeline's tasks: expected none with --component.")
+    if component:
+        path = pipeline.compile_component(component, output or f"{component.replace('-', '_')}.yaml", where)
+    elif study:
+        from fmnist.runs import study_pipeline
+
+        path = study_pipeline.compile_pipeline(output or study_pipeline.FILE_NAME, where)
+    else:
+        path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
+    click.echo(path)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
+def report(folder: Path) -> None:
+    """Write the report.html of a finished run or study again.
+
+    FOLDER is a RUN_DIR or a STUDY_DIR: what `fmnist run` or `fmnist study` left.
+    """
+    from fmnist.report.page import write_report
+
+    click.echo(write_report(folder))
+
+
+@main.command()
+@click.option("--offline", is_flag=True, help="Do not use the network.")
+def data(*, offline: bool) -> None:
+    """Find or fetch the dataset, verify it, and say where it is.
+
+    Looks in the cache folder ($FMNIST_DATA_DIR, or the user's cache), in Debian's package, on the web, and with
+    apt-get. Whatever the source, the content must be the published one.
+    """
+    from fmnist.cli.display import Display
+    from fmnist.steps import dataset
+
+    with Display() as display:
+        click.echo(dataset.fetch(offline=offline, on_progress=display.on_progress))

@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines on a cluster: what talks to a server for `same`."""

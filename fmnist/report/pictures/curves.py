@@ -1,0 +1,88 @@
+"""The picture of the training: loss and accuracy by epoch, of each seed and on average."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fmnist.report.pictures.canvas import LIGHT, MOST_SHAPES, TEXT, Kind, Theme, render, style_axes
+
+__all__ = ["apart", "loss_curves"]
+
+
+def loss_curves(
+    histories: Sequence[Mapping[str, Sequence[float]]], *, theme: Theme = LIGHT, kind: Kind = "svg"
+) -> bytes:
+    """Return a picture of the loss (left) and the accuracy (right) by epoch: each seed's faint, the mean strong.
+
+    Parameters
+    ----------
+    histories : sequence of mapping of str to sequence of float
+        At least one; all of as many epochs.
+    theme : Theme
+        The colours.
+    kind : {"png", "svg"}
+        The format.
+    """
+
+    def draw(figure: Any) -> None:
+        # Room for the names at the end of the curves is between the two and at the right.
+        room = {"left": 0.07, "right": 0.9, "bottom": 0.15, "top": 0.88, "wspace": 0.36}
+        for axes, metric in zip(figure.subplots(1, 2, gridspec_kw=room), ("loss", "accuracy"), strict=True):
+            _draw_curves(axes, theme, metric, histories)
+
+    return render((860, 330), theme, kind, draw)
+
+
+def _draw_curves(axes: Any, theme: Theme, metric: str, histories: Sequence[Mapping[str, Sequence[float]]]) -> None:
+    curves = {
+        "training": (theme.blue, "-", np.array([history[metric] for history in histories])),
+        "validation": (theme.orange, "--", np.array([history[f"val_{metric}"] for history in histories])),
+    }
+    n, epochs = curves["training"][2].shape
+    number = np.arange(1, epochs + 1)
+    mark = "o" if epochs <= 30 else ""  # noqa: PLR2004 - more would blur
+    for colour, dashes, values in curves.values():
+        if n > 1:
+            faint: dict[str, Any] = {"alpha": max(0.03, 0.6 / math.sqrt(n)), "rasterized": n * epochs > MOST_SHAPES}
+            axes.plot(number, values.T, color=colour, linewidth=0.8, marker=mark if epochs == 1 else "", **faint)
+        axes.plot(number, values.mean(axis=0), dashes, color=colour, linewidth=2, marker=mark, markersize=4)
+    axes.set_title(metric.capitalize(), loc="left", color=theme.ink, weight="bold")
+    axes.set_xlabel("epoch", color=theme.soft)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.grid(axis="y", color=theme.rule, linewidth=0.6)
+    style_axes(axes, theme)
+    _name_curves(axes, epochs, {name: (colour, values[:, -1].mean()) for name, (colour, _, values) in curves.items()})
+
+
+def _name_curves(axes: Any, epochs: int, ends: Mapping[str, tuple[str, float]]) -> None:
+    """Write each curve's name where it ends; two that end together are moved apart."""
+    low, high = axes.get_ylim()
+    height = axes.get_window_extent().height * 72 / axes.figure.dpi
+    at = apart([(end - low) / (high - low) * height for _, end in ends.values()], TEXT * 1.4)
+    for (name, (colour, _)), y in zip(ends.items(), at, strict=True):
+        axes.annotate(
+            name,
+            (epochs, low + y / height * (high - low)),
+            (7, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def apart(positions: Sequence[float], gap: float) -> list[float]:
+    """Return two positions, in their order, moved about their middle until they are `gap` from each other.
+
+    Examples
+    --------
+    >>> apart([5, 4], 3)
+    [6.0, 3.0]
+    """
+    one, other = positions
+    if abs(one - other) >= gap:
+        return [float(one), float(other)]
+    middle, half = (one + other) / 2, math.copysign(gap / 2, one - other)
+    return [middle + half, middle - half]

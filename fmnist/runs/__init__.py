@@ -1,0 +1,1 @@
+"""Runs and studies: what fills folders of results."""

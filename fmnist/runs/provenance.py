@@ -1,0 +1,52 @@
+"""What decides the bits of a result, and the machine that made it: the record that a reader needs to repeat it."""
+
+import contextlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from fmnist.kubeflow import bundle
+from fmnist.steps import dataset, determinism
+
+__all__ = ["machine", "provenance"]
+
+#: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
+_PACKAGES = (
+    "fmnist",
+    "h5py",
+    "keras",
+    "kfp",
+    "matplotlib",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "tensorflow",
+)
+
+
+def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
+    """Return what decides the bits, besides the parameters: versions, digests of code and data, and the switches.
+
+    Parameters
+    ----------
+    code : sequence of str
+        Which files of the package count: `bundle.STEPS`, or `bundle.REPLICATION` where results are judged too.
+    """
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        # In a step on a cluster this package is not installed: there the digest of its code tells what it is.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {
+        "versions": versions,
+        "code": {"sha256": bundle.digest(code)},
+        "data": {file.name: file.sha256 for file in dataset.FILES},
+        "switches": dict(determinism.SWITCHES),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return the system and the CPU, with what cannot be promised on it."""
+    return {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()}

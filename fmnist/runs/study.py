@@ -1,0 +1,213 @@
+"""A study: many seeds, each trained and tested by the code of the pipeline's steps, in worker processes.
+
+What is asked is fixed before the first seed is trained, and a study goes on only where it is still the same: neither
+the parameters nor the number of seeds can be changed in the light of what was seen.
+"""
+
+import functools
+import json
+import multiprocessing
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pebble
+
+from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
+from fmnist.runs import findings
+from fmnist.runs.findings import result_path
+from fmnist.runs.folder import claimed
+from fmnist.runs.provenance import machine
+from fmnist.steps import dataset, determinism, evaluation, model, training
+from fmnist.steps.dataset import Progress
+from fmnist.steps.errors import ContractError, StepError
+from fmnist.steps.files import TEMPORARY, canonical_json, write
+from fmnist.steps.settings import Settings
+
+__all__ = ["execute"]
+
+LOG = "log.txt"
+
+
+def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
+    settings: Settings,
+    seeds: range,
+    folder: str | Path,
+    jobs: int,
+    *,
+    on_seeds: Callable[[Sequence[int]], None] = lambda _: None,
+    on_result: Callable[[Result], None] = lambda _: None,
+    on_failure: Callable[[int], None] = lambda _: None,
+    on_progress: Progress | None = None,
+) -> Sample:
+    """Train and test each of `seeds` that `folder` does not have yet, and fill `folder`; return the whole sample.
+
+    Parameters
+    ----------
+    settings : Settings
+        All but the seed. Equal settings and seeds give byte-identical files, of all that `CHECKSUMS` lists, whatever
+        `jobs`, and whatever came between.
+    seeds : range
+        Consecutive, at least one.
+    folder : path
+        New or empty, or that of the same study, broken off or finished.
+    jobs : int
+        How many worker processes, each with one core and about 1 GiB, share the seeds.
+    on_seeds : callable
+        Told, before the first is trained, of the seeds that are to be trained.
+    on_result : callable
+        Told of each result as it comes.
+    on_failure : callable
+        Told of each seed that fails.
+    on_progress : callable
+        Told of the progress of a download of the dataset.
+
+    Raises
+    ------
+    ContractError
+        If `folder` holds anything else or another study, which is told with the difference; nothing is changed then.
+    DataError
+        If the dataset is not to be had.
+    StepError
+        If seeds fail; each is named, and `folder` keeps the others.
+    OSError
+        If `folder` cannot be written.
+    """
+    folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
+    settings = replace(settings, seed=seeds[0])
+    with claimed(folder, "study"):
+        _check_plan(folder, findings.plan(settings, seeds))
+        dataset.fetch(on_progress=on_progress)
+        missing = [seed for seed in seeds if not result_path(folder, seed).exists()]
+        on_seeds(missing)
+        if failures := _train(settings, missing, folder, jobs, on_result, on_failure):
+            raise StepError(_told(failures, folder))
+        if missing or not (folder / RECORD).exists():
+            written = {
+                "machine": machine(),
+                "jobs": jobs,
+                "trained": len(missing),
+                "started": started.isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - clock, 1),
+            }
+            write(folder / RECORD, canonical_json(written))
+        _sweep(folder)
+        return findings.write_findings(folder)
+
+
+def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Write the plan into a new folder, or make sure that the one there is the same."""
+    path = folder / PLAN
+    if not path.exists():
+        if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(f".{PLAN}.")):
+            raise ContractError(
+                f"study folder: expected a new one or that of a study, got {folder} with {', '.join(found)}. "
+                "Nothing was changed. Choose another folder with -o."
+            )
+        write(path, canonical_json(plan))
+    try:
+        before = _flat(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
+    now = _flat(plan)
+    if changes := [
+        f"  {name}: it was {before.get(name, 'not there')}, now it is {now.get(name, 'not there')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]:
+        raise ContractError(
+            f"study folder: expected the same study as the one begun in {folder}, got another:\n"
+            + "\n".join(changes)
+            + "\nNothing was changed. Choose another folder with -o, or go on with the study as it was."
+        )
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by their path, as in ``parameters.epochs``."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}
+
+
+def _train(  # noqa: PLR0913, PLR0917 - as `execute`
+    settings: Settings,
+    seeds: Sequence[int],
+    folder: Path,
+    jobs: int,
+    on_result: Callable[[Result], None],
+    on_failure: Callable[[int], None],
+) -> dict[int, str]:
+    """Write the result of each seed as it comes; return what went wrong, by seed."""
+    failures: dict[int, str] = {}
+    pool = pebble.ProcessPool(
+        max_workers=max(1, min(jobs, len(seeds))),
+        initializer=_print_into,
+        initargs=[folder / LOG],
+        context=multiprocessing.get_context("spawn"),
+    )
+    try:
+        futures: dict[Future[Result], int] = {pool.schedule(_result, args=[settings, seed]): seed for seed in seeds}
+        for future in as_completed(futures):
+            seed = futures[future]
+            try:
+                result = future.result()
+            except pebble.ProcessExpired as error:
+                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may be for want of memory"
+            except StepError as error:
+                failures[seed] = str(error)
+            else:
+                write(result_path(folder, seed), result.to_json())
+                on_result(result)
+            if seed in failures:
+                on_failure(seed)
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+    return failures
+
+
+def _print_into(log: Path) -> None:
+    """Let a worker, and TensorFlow in it, print into the log."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+
+
+@functools.cache
+def _prepared(settings: Settings) -> tuple[training.Trainer, evaluation.Evaluator]:
+    """Return what all seeds of a worker share: the compiled epoch, and the compiled test."""
+    determinism.tensorflow(for_good=True)
+    network = model.build(settings.seed)
+    return training.Trainer(settings, dataset.load("train")), evaluation.Evaluator(network, dataset.load("test"))
+
+
+def _result(settings: Settings, seed: int) -> Result:
+    try:
+        trainer, evaluator = _prepared(settings)
+        trained = trainer.train(seed, on_epoch=lambda *_: None)
+        return Result.of(seed, trained, evaluator.test(trained.model))
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        # Into the log; and as text, because not every error comes through to another process, or leaves the pool whole.
+        traceback.print_exc()
+        raise StepError(f"{type(error).__name__}: {error}") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed in the middle of writing a file left."""
+    for path in (*folder.glob(".*"), *folder.glob(f"{SEEDS}/.*")):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink()
+
+
+def _told(failures: Mapping[int, str], folder: Path) -> str:
+    lines = [f"  seed {seed}: {why}" for seed, why in sorted(failures.items())]
+    return (
+        f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"
+        f"{folder / LOG} may say more. The same command tries the failed seeds again."
+    )

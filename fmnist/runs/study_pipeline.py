@@ -1,0 +1,193 @@
+"""The study as a pipeline, for those who outgrow one machine: a train and a test step for each seed, then a verdict.
+
+The steps of a seed are the pipeline's own components.
+"""
+
+from pathlib import Path
+from typing import Any, List  # noqa: UP035 - kfp knows lists of artifacts by typing's name
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+
+from fmnist.kubeflow import bundle, components
+from fmnist.pipeline import ANYWHERE, Where
+
+__all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "build", "compile_pipeline", "fashion_mnist_study"]
+
+FILE_NAME = "fashion_mnist_study_pipeline.yaml"
+
+#: How many seeds a cluster trains at the same time, at most.
+PARALLELISM = 20
+
+#: What the verdict is told of all seeds' files is one argument of a program, which Linux limits to 128 KiB.
+MOST_SEEDS = 200
+
+
+def seeds(first_seed: int, count: int, most: int) -> List[int]:  # noqa: UP006 - as above
+    """List the seeds of a study.
+
+    Args:
+        first_seed: The first of them.
+        count: How many, consecutive.
+        most: How many there may be.
+    """
+    if not 1 <= count <= most:
+        raise ValueError(f"count: expected 1 to {most} seeds, got {count}. Divide a larger study into several.")
+    return list(range(first_seed, first_seed + count))
+
+
+def result(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
+    seed: int,
+    model: Input[Model],
+    history: Input[Artifact],
+    results: Input[Dataset],
+    labels: Input[Dataset],
+    metrics: Input[Metrics],
+    summary: Output[Dataset],
+) -> None:
+    """Put together what a study needs of one seed.
+
+    Args:
+        seed: The seed.
+        model: The trained network.
+        history: Its loss and accuracy by epoch.
+        results: Its prediction for each image.
+        labels: Its labels folder.
+        metrics: Its accuracy and loss.
+
+    Returns:
+        summary: Digest of the model, accuracy, loss, history, confusion matrix and mistakes, as JSON.
+    """
+    from pathlib import Path
+
+    from fmnist.replication.results import Result
+    from fmnist.steps.files import write
+
+    artifacts = {"model": model, "history": history, "results": results, "labels": labels, "metrics": metrics}
+    found = Result.of_artifacts(seed, {name: Path(artifact.path) for name, artifact in artifacts.items()})
+    write(summary.path, found.to_json())
+
+
+def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
+    compile_optimizer: str,
+    epochs: int,
+    validation_split: float,
+    first_seed: int,
+    summaries: Input[List[Dataset]],  # noqa: UP006 - as above
+    report: Output[HTML],
+    distribution: Output[Artifact],
+    accuracies: Output[Dataset],
+    verdicts: Output[Artifact],
+    metrics: Output[Metrics],
+) -> None:
+    """Say of many seeds whether the published accuracies replicate.
+
+    Args:
+        compile_optimizer: That of all seeds.
+        epochs: Those of all seeds.
+        validation_split: That of all seeds.
+        first_seed: The first seed.
+        summaries: What each seed gave.
+
+    Returns:
+        report: A page with the verdict, pictures, and how to check it.
+        distribution: The accuracies as dots, the published ones among them, a PNG.
+        accuracies: One row a seed: seed, accuracy, loss, model; a CSV.
+        verdicts: What the seeds say of each published accuracy, as JSON.
+        metrics: The number of seeds, their mean accuracy and its standard deviation, and each verdict's p.
+    """
+    import shutil
+    import statistics
+    import tempfile
+    import time
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from fmnist.replication import conclusions
+    from fmnist.replication.results import PLAN, RECORD, Result
+    from fmnist.runs import findings
+    from fmnist.runs.provenance import machine
+    from fmnist.steps.files import canonical_json, write
+    from fmnist.steps.settings import Settings
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    settings = Settings(compile_optimizer, epochs, validation_split, first_seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder, n = Path(name), len(summaries)
+        write(folder / PLAN, canonical_json(findings.plan(settings, range(first_seed, first_seed + n))))
+        for summary in summaries:
+            content = Path(summary.path).read_bytes()
+            write(findings.result_path(folder, Result.from_json(content).seed), content)
+        # Of this step, which trains nothing.
+        written = {"machine": machine(), "jobs": 1, "trained": 0}
+        written |= {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 1)}
+        write(folder / RECORD, canonical_json(written))
+        sample = findings.write_findings(folder)
+        for file, artifact in (
+            ("report.html", report),
+            ("distribution.png", distribution),
+            (findings.ACCURACIES, accuracies),
+            (findings.VERDICT, verdicts),
+        ):
+            shutil.copy(folder / file, artifact.path)
+    found = [one.accuracy for one in sample.results]
+    metrics.log_metric("seeds", len(found))
+    metrics.log_metric("mean", statistics.fmean(found))
+    if len(found) > 1:
+        metrics.log_metric("deviation", statistics.stdev(found))
+    for one in conclusions.conclude(sample.parameters, sample.results):
+        metrics.log_metric(f"p of equivalence, {one.figure.name}", one.verdict.p_equivalence)
+
+
+def build(where: Where = ANYWHERE) -> Any:
+    """Return the pipeline."""
+    listed = components.as_plain_component(seeds, where.image)
+    train, test = (components.as_component(function, where.image) for function in (components.train, components.test))
+    sum_up, judge = (
+        components.as_component(function, where.image, bundle.REPLICATION) for function in (result, verdict)
+    )
+
+    @dsl.pipeline(name="fashion-mnist-study")  # type: ignore[untyped-decorator]
+    def fashion_mnist_study(
+        compile_optimizer: str = "adam",
+        epochs: int = 10,
+        validation_split: float = 0.05,
+        first_seed: int = 1000,
+        count: int = 60,
+    ) -> None:
+        """Study whether the accuracy of TensorFlow's tutorial "Basic classification" replicates.
+
+        Args:
+            compile_optimizer: Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.
+            epochs: Passes over the training set, at least 1.
+            validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
+            first_seed: The first seed; choose seeds that were not looked at before.
+            count: How many seeds, consecutive; 1 to 200.
+        """
+        parameters = {"compile_optimizer": compile_optimizer, "epochs": epochs, "validation_split": validation_split}
+        of_study = where.configure(listed(first_seed=first_seed, count=count, most=MOST_SEEDS), "256Mi")
+        with dsl.ParallelFor(items=of_study.output, parallelism=PARALLELISM) as seed:
+            trained = where.configure(train(**parameters, seed=seed), "1Gi")
+            tested = where.configure(test(model=trained.outputs["model"]), "1Gi")
+            artifacts = {name: trained.outputs[name] for name in ("model", "history")}
+            artifacts |= {name: tested.outputs[name] for name in ("results", "labels", "metrics")}
+            summed_up = where.configure(sum_up(seed=seed, **artifacts), "512Mi")
+        summaries = dsl.Collected(summed_up.outputs["summary"])
+        where.configure(judge(**parameters, first_seed=first_seed, summaries=summaries), "1Gi")
+
+    return fashion_mnist_study
+
+
+#: The pipeline, as kfp finds it in this file.
+fashion_mnist_study = build()
+
+
+def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
+    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
+
+    Raises
+    ------
+    ContractError
+        If `path` does not end in ``.yaml``.
+    """
+    return components.write(fashion_mnist_study if where == ANYWHERE else build(where), path)

@@ -1,0 +1,109 @@
+"""Tests of what a person sees while a pipeline runs."""
+
+import io
+import re
+import sys
+import time
+
+import pytest
+
+from fmnist.cli.display import Display
+from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+from fmnist.replication.results import Result
+
+EVENTS: list[Event] = [
+    StepStarted("train"),
+    Epoch(1, 2, "loss 0.5"),
+    Epoch(2, 2, "loss 0.4"),
+    StepFinished("train"),
+    StepStarted("test"),
+    StepFinished("test"),
+]
+
+
+def studied(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines that the display writes to `stream` for two seeds, of which the first takes a second."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    seconds = iter([100.0, 101.0, 103.5, 103.5])
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with Display() as display:
+        display.on_seeds([7, 8])
+        for seed in (8, 7):
+            display.on_result(Result(seed, "", 0.88, 0.3, {}, [], []))
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n").splitlines()
+
+
+def test_each_seed_is_told_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log file gets a line for each seed: how many are done, what it gave, and how long the others will take."""
+    assert studied(io.StringIO(), monkeypatch) == [
+        "seeds: started",
+        "seeds: 1/2, seed 8: accuracy 0.8800, about 0:00:01 left",
+        "seeds: 2/2, seed 7: accuracy 0.8800, about 0:00:00 left",
+        "seeds: done in 3.5 s",
+    ]
+
+
+def test_a_seed_that_fails_is_told_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed that failed is done too: it is told at once, and the bar comes to its end."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Display() as display:
+        display.on_seeds([7])
+        display.on_failure(7)
+    assert stream.getvalue().splitlines()[1].startswith("seeds: 1/1, seed 7: failed, about 0:00:00 left")
+    assert stream.getvalue().splitlines()[2].startswith("seeds: done in ")
+
+
+def test_a_bar_shows_how_many_seeds_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal shows one bar, with the seed that ended last and the time left."""
+    last = re.sub(r"\s+", " ", studied(Terminal(), monkeypatch)[-1]).strip()
+    assert re.sub(r"\d:\d\d:\d\d (?=\d)", "", last) == (
+        "seeds ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 2/2, seed 7: accuracy 0.8800, about 0:00:00 left"
+    )
+
+
+class Terminal(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what the display writes to `stream` for a download and two steps."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with Display(epochs=2) as display:
+        for done in (0, 500_000, 1_000_000):
+            display.on_progress("images", done, 1_000_000)
+        for event in EVENTS:
+            display.on_event(event)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+
+
+def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log file gets one line for each thing that happens, without control codes."""
+    lines = shown(io.StringIO(), monkeypatch).splitlines()
+    assert [re.sub(r"\d+\.\d s", "N s", line) for line in lines] == [
+        "images: started",
+        "images: done in N s",
+        "train: started",
+        "train: epoch 1/2: loss 0.5",
+        "train: epoch 2/2: loss 0.4",
+        "train: done in N s",
+        "test: started",
+        "test: done in N s",
+    ]
+
+
+def test_in_a_terminal_bars_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal shows a bar for each step with the time it took, and the last epoch's metrics."""
+    last = shown(Terminal(), monkeypatch).replace("\r", "\n").splitlines()[-3:]
+    assert [re.sub(r"\s+", " ", line).strip() for line in last] == [
+        "images ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00 1.0 MB",
+        "train ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00 epoch 2/2 loss 0.4",
+        "test ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00",
+    ]

@@ -1,0 +1,346 @@
+"""Tests of the command line: arguments, messages, exit codes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from support import helpers
+
+from fmnist.cli import fmnist as cli
+from fmnist.replication import results
+from fmnist.replication.results import Sample
+from fmnist.runs import run as runs
+from fmnist.runs import study
+from fmnist.steps import dataset, determinism
+from fmnist.steps.errors import DataError, StepError
+from fmnist.steps.settings import Settings
+
+RECORD = {"metrics": {"accuracy": 0.8765, "loss": 0.3}, "parameters": vars(Settings())}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch, here: Path) -> list[tuple[Settings, Path]]:
+    """What would be run, without running it: the end-to-end tests do that."""
+    calls: list[tuple[Settings, Path]] = []
+
+    def execute(settings: Settings, folder: Path, *_: object) -> dict[str, Any]:
+        calls.append((settings, folder))
+        return RECORD
+
+    monkeypatch.setattr(runs, "execute", execute)
+    return calls
+
+
+def invoke(*arguments: str) -> Result:
+    """Call the command line."""
+    return CliRunner().invoke(cli.main, arguments)
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["study"], ["compile"], ["data"], ["report"]], ids=lambda c: " ".join(c) or "fmnist"
+)
+def test_help_teaches(command: list[str]) -> None:
+    """Each command explains itself, and shows what to type."""
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage: " in result.stdout
+    assert len(result.stdout.splitlines()) > 5
+    assert "\\b" not in result.stdout
+
+
+def test_without_a_program_file_the_defaults_run(executed: list[tuple[Settings, Path]]) -> None:
+    """In an empty folder the defaults are run, into a folder of the time."""
+    assert invoke("run").exit_code == 0
+    [(settings, folder)] = executed
+    assert settings == Settings()
+    assert folder.parts[0] == "runs"
+
+
+def test_the_program_file_here_is_read(executed: list[tuple[Settings, Path]], here: Path) -> None:
+    """When nothing else is said, same.yaml decides."""
+    (here / "same.yaml").write_text("run: {parameters: {epochs: 4}}")
+    assert invoke("run").exit_code == 0
+    assert executed[0][0] == Settings(epochs=4)
+
+
+def test_the_most_specific_parameter_wins(executed: list[tuple[Settings, Path]], here: Path) -> None:
+    """-p stands above the program file, and --seed above -p."""
+    (here / "other.yaml").write_text("run: {parameters: {epochs: 4, seed: 1, validation_split: 0.2}}")
+    assert invoke("run", "-f", "other.yaml", "-p", "seed=2", "-p", "epochs=5", "--seed", "3", "-o", "x").exit_code == 0
+    assert executed == [(Settings(epochs=5, seed=3, validation_split=0.2), Path("x"))]
+
+
+def test_a_run_prints_its_result(executed: list[tuple[Settings, Path]]) -> None:
+    """The table says the accuracy, the published ones, and where report and pictures are."""
+    lines = [line.split() for line in invoke("run", "-o", "x").stdout.splitlines()]
+    assert lines == [
+        ["accuracy", "0.8765"],
+        ["published", "0.8693", "(tensorflow-tutorial)"],
+        ["published", "0.8822", "(same-example-10-epochs)"],
+        ["report", "x/report.html"],
+        ["picture", "x/loss_plot.png"],
+        ["picture", "x/confusion_matrix.png"],
+    ]
+
+
+def test_a_program_reads_json(executed: list[tuple[Settings, Path]]) -> None:
+    """With --json stdout is the record."""
+    assert json.loads(invoke("run", "--json").stdout) == RECORD
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "epochs=0"], "epochs: expected a whole number of at least 1, got 0"),
+        (["-p", "epochs=ten"], "epochs: expected a whole number of at least 1, got 'ten'"),
+        (
+            ["-p", "validation_split=NaN"],
+            "validation_split: expected a number greater than 0 and less than 1, got nan",
+        ),
+        (["-p", "compile_optimizer=adm"], "Did you mean 'adam'?"),
+        (["-p", "epoch=3"], "Did you mean 'epochs'?"),
+        (["-p", "epochs"], "expected NAME=VALUE, got 'epochs'"),
+        (["--seed", "-1"], "seed: expected a whole number from 0 to 2147483647, got -1"),
+        (["-f", "missing.yaml"], "program file: expected YAML in missing.yaml"),
+        (["--nothing"], "No such option"),
+    ],
+)
+def test_bad_input_is_exit_code_2(executed: list[tuple[Settings, Path]], arguments: list[str], message: str) -> None:
+    """Bad input ends before any work, with one message that says what to do."""
+    result = invoke("run", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert executed == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StepError("step train: it broke"),
+        DataError("no source left"),
+        OSError(28, "No space left on device", "x"),
+    ],
+    ids=["step", "data", "disk"],
+)
+def test_what_fails_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path, error: Exception) -> None:
+    """A step, a download or a disk that fails is told in one message."""
+
+    def execute(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runs, "execute", execute)
+    result = invoke("run")
+    assert result.exit_code == 3
+    assert result.stderr == f"Error: {error}\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    """An error that nobody foresaw is not dressed up, nor taken for a figure that does not hold."""
+
+    def execute(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(runs, "execute", execute)
+    result = invoke("run")
+    assert result.exit_code == 70
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.endswith("ZeroDivisionError\n")
+
+
+def sample(*accuracies: float, epochs: int = 10) -> Sample:
+    """Return a study of seeds from 5 on."""
+    counts = [[1] * 10] * 10
+    found = [results.Result(5 + i, "", accuracy, 0.3, {}, counts, []) for i, accuracy in enumerate(accuracies)]
+    parameters = {"compile_optimizer": "adam", "epochs": epochs, "validation_split": 0.05}
+    return Sample(parameters, found, {}, is_study=True)
+
+
+@pytest.fixture
+def studied(monkeypatch: pytest.MonkeyPatch, here: Path) -> tuple[list[Sample], list[tuple[Any, ...]]]:
+    """A study's result, to be put in, and what would be studied: `test_study_end_to_end.py` does it."""
+    given: list[Sample] = [sample(0.868, 0.870, 0.881)]
+    calls: list[tuple[Any, ...]] = []
+
+    def execute(settings: Settings, seeds: range, folder: Path, jobs: int, **_: object) -> Sample:
+        calls.append((settings, seeds, folder, jobs))
+        return given[0]
+
+    monkeypatch.setattr(study, "execute", execute)
+    return given, calls
+
+
+Studied = tuple[list[Sample], list[tuple[Any, ...]]]
+
+
+def test_sixty_seeds_on_all_cores_are_studied_by_default(studied: Studied) -> None:
+    """Without options 60 seeds from 0 on are studied, one a core, into a folder of the time."""
+    invoke("study")
+    [(settings, seeds, folder, jobs)] = studied[1]
+    assert (settings, seeds, jobs) == (Settings(), range(60), len(os.sched_getaffinity(0)))
+    assert folder.parts[0] == "studies"
+
+
+def test_the_seeds_of_a_study_are_chosen(studied: Studied) -> None:
+    """Parameters, first seed, number of seeds, jobs and folder are taken over."""
+    invoke("study", "-p", "epochs=3", "--first-seed", "7", "--seeds", "4", "--jobs", "3", "-o", "x")
+    assert studied[1] == [(Settings(epochs=3, seed=7), range(7, 11), Path("x"), 3)]
+
+
+def test_a_study_prints_its_result(studied: Studied) -> None:
+    """The table says seeds, mean, deviation, range, each verdict and where to look; the sentences follow."""
+    studied[0][0] = sample(*[0.868, 0.870, 0.881] * 20)
+    result = invoke("study", "-o", "x")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[:6] == [
+        "seeds 60, from 5 on",
+        "mean 0.8730",
+        "deviation 0.0058",
+        "range 0.8680 to 0.8810",
+        "published 0.8693 (tensorflow-tutorial): replicated",
+        "published 0.8822 (same-example-10-epochs): equivalent, but the published run is unusual",
+    ]
+    assert lines[6:8] == ["report x/report.html", "picture x/distribution.png"]
+    assert [line.split(":")[0] for line in lines[8:]] == [
+        "The tutorial's published accuracy of 0.8693 replicates",
+        "The SAME example's published accuracy of 0.8822 is near the average, but would be an unusual single run",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (sample(*[0.870, 0.875, 0.880] * 7), 0),
+        (sample(*[0.870, 0.875, 0.880] * 6), 1),
+        (sample(0.88), 1),
+        (sample(*[0.860, 0.861, 0.862] * 7), 1),
+        (sample(0.2, 0.3, epochs=11), 0),
+    ],
+    ids=["equivalent to both", "few seeds", "one seed", "equivalent to one", "nothing published"],
+)
+def test_the_exit_code_says_whether_the_figures_hold(studied: Studied, given: Sample, code: int) -> None:
+    """0 if the mean is equivalent to every published figure, 1 if that is not shown."""
+    studied[0][0] = given
+    assert invoke("study", "-o", "x").exit_code == code
+
+
+def test_a_program_reads_the_verdicts_as_json(studied: Studied) -> None:
+    """With --json stdout is a list of verdicts."""
+    verdicts = json.loads(invoke("study", "--json").stdout)
+    assert [verdict["name"] for verdict in verdicts] == ["tensorflow-tutorial", "same-example-10-epochs"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "0"], "0 is not in the range x>=1"),
+        (["--jobs", "0"], "0 is not in the range x>=1"),
+        (["--first-seed", "-1"], "-1 is not in the range x>=0"),
+        (["--first-seed", "2147483647", "--seeds", "2"], "seed: expected a whole number from 0 to 2147483647"),
+        (["-p", "epochs=0"], "epochs: expected a whole number of at least 1, got 0"),
+    ],
+)
+def test_a_bad_study_is_exit_code_2(studied: Studied, arguments: list[str], message: str) -> None:
+    """Bad input ends before any seed is trained."""
+    result = invoke("study", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert studied[1] == []
+
+
+def test_seeds_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    """A study with a seed that failed has no verdict."""
+
+    def execute(*_: object, **__: object) -> None:
+        raise StepError("study: 1 of its seeds failed")
+
+    monkeypatch.setattr(study, "execute", execute)
+    result = invoke("study")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "Error: study: 1 of its seeds failed\n"
+
+
+def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other machines may give other bits, the run says so, and goes on."""
+    monkeypatch.setattr(determinism, "caveat", lambda: "CPU: who knows.")
+    result = invoke("run")
+    assert result.exit_code == 0
+    assert result.stderr == "Warning: CPU: who knows.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "pipeline"),
+    [
+        ([], "fashion_mnist_pipeline.yaml", "fashion-mnist"),
+        (["--study"], "fashion_mnist_study_pipeline.yaml", "fashion-mnist-study"),
+        (["--component", "confusion-matrix"], "confusion_matrix.yaml", "confusion-matrix"),
+        (["--component", "train", "-o", "x.yaml"], "x.yaml", "train"),
+    ],
+    ids=["pipeline", "study", "component", "file"],
+)
+def test_what_is_compiled_is_named(here: Path, options: list[str], name: str, pipeline: str) -> None:
+    """The pipeline, that of a study, or a component is written here, and its file is the result."""
+    result = invoke("compile", "--image", "registry.example/fmnist:1", *options)
+    assert (result.exit_code, result.stdout) == (0, f"{name}\n")
+    document = next(yaml.safe_load_all((here / name).read_text()))
+    assert document["pipelineInfo"]["name"] == pipeline
+    assert "registry.example/fmnist:1" in (here / name).read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--study"]], ids=["pipeline", "study"])
+def test_no_cache_is_compiled_in(here: Path, options: list[str]) -> None:
+    """With --no-cache no step of the pipeline may come from the cache; without, they may."""
+    for caching in ([], ["--no-cache"]):
+        assert invoke("compile", "-o", "x.yaml", *options, *caching).exit_code == 0
+        assert ("enableCache: true" in (here / "x.yaml").read_text()) is not bool(caching)
+
+
+@pytest.mark.parametrize("option", [["--no-cache"], ["--mirror", "https://mirror.example/x"]], ids=["cache", "mirror"])
+def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) -> None:
+    """Caching and mirror are of a pipeline's tasks: asked of a component, they are not silently dropped."""
+    result = invoke("compile", "--component", "train", *option)
+    assert result.exit_code == 2
+    assert "are of a pipeline's tasks" in result.stderr
+    assert not any(here.iterdir())
+
+
+def test_a_mirror_is_compiled_in(here: Path) -> None:
+    """With --mirror the steps ask no public web folder for the dataset."""
+    assert invoke("compile", "--mirror", "https://mirror.example/x", "-o", "x.yaml").exit_code == 0
+    assert (here / "x.yaml").read_text().count("https://mirror.example/x") == 3
+
+
+def test_a_study_and_a_component_are_two_things(here: Path) -> None:
+    """Asking for both is bad usage."""
+    result = invoke("compile", "--study", "--component", "train")
+    assert result.exit_code == 2
+    assert "expected --study or --component, got both" in result.stderr
+
+
+def test_data_says_where_the_dataset_is() -> None:
+    """`fmnist data --offline` verifies what is here, and prints its folder."""
+    result = invoke("data", "--offline")
+    assert result.exit_code == 0
+    assert result.stdout == f"{dataset.data_folder()}\n"
+
+
+def test_report_needs_a_finished_run(here: Path) -> None:
+    """A folder without a run is bad input."""
+    result = invoke("report", str(here))
+    assert result.exit_code == 2
+    assert "expected a finished run or study in" in result.stderr
+
+
+def test_the_command_starts_without_heavy_imports() -> None:
+    """Neither TensorFlow nor kfp is loaded for --help."""
+    assert helpers.heavy_imports("fmnist.cli.fmnist", "--help") == set()

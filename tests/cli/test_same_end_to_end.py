@@ -1,0 +1,122 @@
+"""Tests of `same` as a program of its own, against an API server on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import helpers, kfp_server
+
+from fmnist import pipeline
+from fmnist.cluster import arguments as packages
+from fmnist.steps import dataset
+
+ROOT = Path(__file__).parents[2]
+SAME = [sys.executable, "-c", "from fmnist.cli.same import main; main(prog_name='same')"]
+
+#: The commands of the original, word for word.
+CREATE = ["program", "create", "-f", "same.yaml"]
+RUN = ["program", "run", "-f", "same.yaml"]
+RUN += ["--experiment-name", "example-kubeflow-fashionMNIST", "--run-name", "default"]
+
+
+@pytest.fixture
+def server() -> Iterator[kfp_server.Server]:
+    """A strict API server, which no request of the test may displease."""
+    with kfp_server.serving() as running:
+        running.states = ["SUCCEEDED"]
+        yield running
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a user without any Kubeflow, whose dataset is where it is here."""
+    ours = {"KF_PIPELINES_ENDPOINT", "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"}
+    clean = {name: value for name, value in helpers.clean_environment().items() if name not in ours}
+    places = {"HOME": str(home), "KUBECONFIG": str(home / "none"), "FMNIST_DATA_DIR": str(dataset.data_folder())}
+    return clean | places
+
+
+def same(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run `same` in the repository, to its end."""
+    return subprocess.run(
+        [*SAME, *arguments], cwd=ROOT, env=environment(home), capture_output=True, text=True, check=False
+    )
+
+
+def test_create_and_run_on_a_cluster(server: kfp_server.Server, tmp_path: Path) -> None:
+    """The two commands of the original create one pipeline with one version, and a run of it with the parameters."""
+    created = same(*CREATE, "--host", server.url, "--json", home=tmp_path)
+    assert (created.returncode, created.stderr) == (0, "")
+    run = same(*RUN, "--host", server.url, "-p", "epochs=3", home=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [one["display_name"] for one in server.pipelines] == ["fashion-mnist"]
+    [version] = server.versions
+    assert json.loads(created.stdout)["version"]["id"] == version["pipeline_version_id"]
+    expected = packages.read(pipeline.compile_pipeline(tmp_path / "expected.yaml"))
+    assert version["pipeline_spec"] == expected
+    [experiment] = server.experiments
+    assert experiment["display_name"] == "example-kubeflow-fashionMNIST"
+    [submitted] = server.runs
+    assert submitted["display_name"] == "default"
+    assert submitted["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+    assert submitted["runtime_config"]["parameters"] == {
+        "compile_optimizer": "adam",
+        "epochs": 3,
+        "validation_split": 0.05,
+        "seed": 0,
+    }
+    assert submitted["run_id"] in run.stdout
+
+
+def test_a_run_only_runs_what_is_there(server: kfp_server.Server, tmp_path: Path) -> None:
+    """With --run-only a pipeline that is there is run without an upload, and one that is not is an error."""
+    missing = same(*RUN, "--host", server.url, "--run-only", home=tmp_path)
+    assert missing.returncode == 2
+    assert "expected one called 'fashion-mnist'" in missing.stderr
+    same(*CREATE, "--host", server.url, home=tmp_path)
+    uploads = len(server.asked("POST .*upload"))
+    run = same(*RUN, "--host", server.url, "--run-only", "--no-cache", "--wait", "--json", home=tmp_path)
+    assert run.returncode == 0
+    assert json.loads(run.stdout)["state"] == "SUCCEEDED"
+    assert len(server.asked("POST .*upload")) == uploads == 1
+
+
+def test_a_failed_run_is_exit_code_3(server: kfp_server.Server, tmp_path: Path) -> None:
+    """A run that fails is told in one message, without a traceback, after its link."""
+    server.states = ["FAILED"]
+    run = same(*RUN, "--host", server.url, "--wait", home=tmp_path)
+    assert run.returncode == 3
+    assert "expected SUCCEEDED, got FAILED" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "/#/runs/details/" in run.stdout
+
+
+def test_ctrl_c_leaves_the_run(server: kfp_server.Server, tmp_path: Path) -> None:
+    """Ctrl-C while waiting ends only the waiting, and says where the run is."""
+    server.states = ["RUNNING"]
+    command = [*helpers.INTERRUPTIBLE, *SAME, *RUN, "--host", server.url, "--wait"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "RUNNING" in line)
+        os.kill(process.pid, signal.SIGINT)
+        messages = process.stderr.read()
+    assert process.returncode == 130
+    assert f"run {server.runs[0]['run_id']} goes on" in messages
+    assert "/#/runs/details/" in messages
+    assert "Traceback" not in messages
+
+
+def test_without_a_server_the_error_is_one_message(tmp_path: Path) -> None:
+    """A server that is not there is exit code 3, no address at all is 2, and neither shows a traceback."""
+    away = same(*RUN, "--host", "http://127.0.0.1:9", home=tmp_path)
+    assert (away.returncode, away.stdout, away.stderr.count("Error: ")) == (3, "", 1)
+    nowhere = same(*RUN, home=tmp_path)
+    assert (nowhere.returncode, nowhere.stdout, nowhere.stderr.count("Error: ")) == (2, "", 1)
+    assert "-t local" in nowhere.stderr
+    assert "Traceback" not in away.stderr + nowhere.stderr

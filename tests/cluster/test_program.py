@@ -1,0 +1,395 @@
+"""Tests of the program file: what is taken, what is warned of, and what is refused, with its line."""
+
+import math
+import random
+import string
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.cluster import program
+from fmnist.steps.errors import ContractError
+from fmnist.steps.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+GOOD = """\
+apiVersion: projectsame.io/v1alpha1
+metadata:
+  name: trial
+  version: 0.1.0
+workflow:
+  type: kubeflow
+  parameters:
+    kubeflowVersion: "2.0"
+    kubeflowNamespace: kubeflow
+pipeline:
+  name: trial
+  description: What it does
+  package: code/pipeline.py
+run:
+  name: default
+  parameters:
+    optimizer: adam
+    epochs: 10
+    share: 0.05
+    fast: true
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline file, another kind of file, and links that lead out of it."""
+    folder = tmp_path_factory.mktemp("outer") / "project"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / "pipeline.py").touch()
+    (folder / "code" / "notes.txt").touch()
+    (folder.parent / "outside.py").touch()
+    (folder / "link.py").symlink_to(folder.parent / "outside.py")
+    (folder / "inside.py").symlink_to(folder / "code" / "pipeline.py")
+    (folder / "loop.py").symlink_to(folder / "loop.py")
+    return folder
+
+
+def load(folder: Path, text: str | bytes, on_warning: Callable[[str], object] = warnings.warn) -> program.Program:
+    """Return the program of a file with this content."""
+    path = folder / "same.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return program.load(path, on_warning)
+
+
+def edited(old: str, new: str) -> str:
+    """Return the good file with one edit."""
+    assert GOOD.count(old) == 1
+    return GOOD.replace(old, new)
+
+
+def test_our_own_program_file_is_good(recwarn: pytest.WarningsRecorder) -> None:
+    """The repository's same.yaml is read without a warning, and holds the defaults."""
+    own = program.load(ROOT / "same.yaml")
+    assert (
+        own.run.parameters
+        == vars(Settings())
+        == {
+            "compile_optimizer": "adam",
+            "epochs": 10,
+            "validation_split": 0.05,
+            "seed": 0,
+        }
+    )
+    assert own.pipeline.package == ROOT / "fmnist" / "pipeline.py"
+    assert not recwarn.list
+
+
+def test_everything_in_the_file_is_there(folder: Path) -> None:
+    """Each key of the format has its value, with its type."""
+    got = load(folder, GOOD)
+    assert got.model_dump() == {
+        "apiVersion": "projectsame.io/v1alpha1",
+        "metadata": {"name": "trial", "version": "0.1.0"},
+        "workflow": {"type": "kubeflow", "parameters": {"kubeflowVersion": "2.0", "kubeflowNamespace": "kubeflow"}},
+        "pipeline": {
+            "name": "trial",
+            "description": "What it does",
+            "package": (folder / "code" / "pipeline.py").resolve(),
+        },
+        "run": {"name": "default", "parameters": {"optimizer": "adam", "epochs": 10, "share": 0.05, "fast": True}},
+    }
+    assert [type(value) for value in got.run.parameters.values()] == [str, int, float, bool]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["", "workflow: {type: kubeflow}", "workflow: {parameters: {}}", "run: {name: default}", "run: {parameters: }"],
+    ids=["neither", "workflow", "no type", "run", "no parameters"],
+)
+def test_little_is_needed(folder: Path, rest: str) -> None:
+    """Version, workflow, its type, description, run and its parameters may be left out, as in the original's files."""
+    start = "apiVersion: projectsame.io/v1alpha1\nmetadata: {name: a}\npipeline: {name: a, package: code/pipeline.py}\n"
+    got = load(folder, start + rest)
+    assert (got.metadata.version, got.pipeline.description, got.run.name, got.run.parameters) == ("", "", "default", {})
+    assert got.workflow.type == "kubeflow"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "attribute", "value"),
+    [
+        ("version: 0.1.0", "version: 1.10", "metadata.version", "1.10"),
+        ('kubeflowVersion: "2.0"', "kubeflowVersion: 2", "workflow.parameters.kubeflowVersion", "2"),
+        ("description: What it does", "description:", "pipeline.description", ""),
+        ("apiVersion", "\ufeffapiVersion", "metadata.name", "trial"),
+        ("epochs: 10", "epochs: &n 10\n    other: *n", "run.parameters", None),
+    ],
+    ids=["version", "kubeflow version", "no description", "byte order mark", "alias"],
+)
+def test_what_people_write_is_taken(folder: Path, old: str, new: str, attribute: str, value: Any) -> None:
+    """A version may look like a number, a description be empty, and a value an alias."""
+    got: Any = load(folder, edited(old, new))
+    for name in attribute.split("."):
+        got = getattr(got, name)
+    assert got == value if value is not None else got["other"] == 10
+
+
+@pytest.mark.parametrize("package", ["inside.py", "./code/../code/pipeline.py"])
+def test_a_package_inside_is_taken(folder: Path, package: str) -> None:
+    """A link and a detour that end inside of the folder are taken."""
+    got = load(folder, edited("code/pipeline.py", package))
+    assert got.pipeline.package == (folder / "code" / "pipeline.py").resolve()
+
+
+BAD = {
+    "empty": ("", "expected a mapping, got an empty file"),
+    "only a comment": ("# nothing\n", "expected a mapping, got an empty file"),
+    "text": ("hello", "line 1: expected a mapping, got 'hello'"),
+    "list": ("- 1\n- 2\n", "line 1: expected a mapping, got a list"),
+    "unfinished": (edited("fast: true", "fast: ["), "line 21: expected YAML, got an error while parsing"),
+    "tab": (edited("  name: default", "\tname: default"), "line 15: expected YAML, got an error"),
+    "indentation": (edited("  version: 0.1.0", "   version: 0.1.0"), "line 4: expected YAML, got an error"),
+    "two documents": (GOOD + "---\na: 1\n", "line 21: expected YAML, got an error"),
+    "two values": (edited("epochs: 10", "epochs: 10: 11"), "line 18: expected YAML, got an error mapping values"),
+    "unknown alias": (edited("epochs: 10", "epochs: *n"), "line 18: expected YAML, got an error found undefined alias"),
+    "binary": (b"\x00\x01\x02", "line 1: expected YAML, got the character"),
+    "null character": (GOOD.encode() + b"a: \x00\n", "line 21: expected YAML, got the character"),
+    "latin-1": (
+        edited("What it does", "\xe9t\xe9").encode("latin-1"),
+        "line 12: expected text in UTF-8, got the byte 0xe9",
+    ),
+    "utf-16": (GOOD.encode("utf-16"), "line 1: expected text in UTF-8, got the byte 0xff"),
+    "an image": (b"\x89PNG\r\n\x1a\n", "line 1: expected text in UTF-8, got the byte 0x89"),
+    "too large": (GOOD + "#" * 70_000, "expected at most 65536 bytes, got more"),
+    "deep": (GOOD + "x: " + "[" * 3_000, "expected YAML of a few levels, got too many"),
+    "deep blocks": (GOOD + "x:\n" + " " + "- " * 3_000 + "1", "expected YAML of a few levels, got too many"),
+    "no character": (edited("What it does", '"\\UFFFFFFFF"'), "expected YAML, got"),
+    "half a character": (edited("adam", '"\\ud800"'), "line 17: expected a value that YAML can read as str"),
+    "code": (edited("adam", "!!python/object/apply:os.system ['exit 1']"), "line 17: expected YAML.*no plain data"),
+    "code elsewhere": (GOOD + "x: !!python/name:os.system\n", "line 21: expected YAML.*no plain data"),
+    "own tag": (edited("adam", "!mine adam"), "line 17: expected YAML.*no plain data, but '!mine'"),
+    "wrong tag": (edited("10", "!!int ten"), "line 18: expected a value that YAML can read as int, got 'ten'"),
+    "no api version": (edited("apiVersion: projectsame.io/v1alpha1\n", ""), "line 1: apiVersion: expected this key"),
+    "other api version": (
+        edited("v1alpha1", "v2"),
+        "line 1: apiVersion: expected 'projectsame.io/v1alpha1', got 'projectsame.io/v2'",
+    ),
+    "other workflow": (edited("type: kubeflow", "type: aml"), "line 6: workflow.type: expected 'kubeflow', got 'aml'"),
+    "no metadata name": (edited("  name: trial\n  version", "  version"), "line 3: metadata.name: expected this key"),
+    "no package": (edited("  package: code/pipeline.py\n", ""), "line 11: pipeline.package: expected this key"),
+    "metadata text": (
+        edited("metadata:\n  name: trial\n  version: 0.1.0", "metadata: trial"),
+        "line 2: metadata: expected a mapping, got 'trial'",
+    ),
+    "metadata list": (
+        edited("metadata:\n  name: trial\n  version: 0.1.0", "metadata: [trial]"),
+        "line 2: metadata: expected a mapping, got a list",
+    ),
+    "numeric name": (edited("name: default", "name: 3"), "line 15: run.name: expected text .*, got 3"),
+    "empty name": (edited("name: default", 'name: ""'), "line 15: run.name: expected text that is not empty, got ''"),
+    "null name": (edited("name: default", "name:"), "line 15: run.name: expected text .*, got nothing"),
+    "list description": (edited("What it does", "[a]"), "line 12: pipeline.description: expected text .*, got a list"),
+    "list value": (edited("10", "[1]"), "line 18: run.parameters.epochs: expected a number, boolean or string, got a"),
+    "mapping value": (edited("10", "{a: 1}"), "line 18: run.parameters.epochs: expected .* got a mapping"),
+    "null value": (edited("10", "null"), "line 18: run.parameters.epochs: expected .* got nothing"),
+    "date": (edited("10", "2020-01-01"), "line 18: run.parameters.epochs: expected a number, .* got 2020-01-01"),
+    "no date": (edited("10", "2020-13-45"), "line 18: expected a value that YAML can read as timestamp"),
+    "nan": (edited("0.05", ".nan"), "line 19: run.parameters.share: expected a finite number, got .nan"),
+    "infinity": (edited("0.05", "-.inf"), "line 19: run.parameters.share: expected a finite number, got -.inf"),
+    "huge": (
+        edited("10", "9" * 20),
+        r"line 18: run.parameters.epochs: expected a whole number, at most 2\*\*53 from zero, got 9",
+    ),
+    "thousands of digits": (edited("10", "9" * 5_000), "line 18: expected a value that YAML can read as int, got '999"),
+    "twice": (
+        edited("share: 0.05", "epochs: 3"),
+        "line 19: run.parameters.epochs: expected it once, got it again after line 18",
+    ),
+    "twice above": (GOOD + "run: {}\n", "line 21: run: expected it once, got it again after line 14"),
+    "key list": (
+        edited("fast: true", "? [a]\n    : 1"),
+        "line 20: expected a key that is text, got a list or a mapping",
+    ),
+    "merge": (edited("fast: true", "<<: {fast: true}"), "line 20: run.parameters.<<: expected a number"),
+    "package absolute": (
+        edited("code/pipeline.py", "/etc/x.py"),
+        "line 13: pipeline.package: .*relative to it, got '/etc",
+    ),
+    "package outside": (edited("code/pipeline.py", "../outside.py"), "line 13: pipeline.package: .*not outside of it"),
+    "package link": (edited("code/pipeline.py", "link.py"), "line 13: pipeline.package: .*not outside of it"),
+    "package loop": (
+        edited("code/pipeline.py", "loop.py"),
+        "line 13: pipeline.package: expected the path of a .py file",
+    ),
+    "package missing": (edited("code/pipeline.py", "code/x.py"), "line 13: pipeline.package: .*which exists"),
+    "package text": (edited("code/pipeline.py", "code/notes.txt"), "line 13: pipeline.package: .*of a .py file"),
+    "package folder": (edited("code/pipeline.py", "code"), "line 13: pipeline.package: .*of a .py file"),
+    "package empty": (edited("code/pipeline.py", '""'), "line 13: pipeline.package: .*of a .py file"),
+    "package number": (edited("code/pipeline.py", "3"), "line 13: pipeline.package: .*got 3"),
+    "package null": (edited("code/pipeline.py", '"a\\0.py"'), "line 13: pipeline.package: .*of a .py file"),
+    "package long": (edited("code/pipeline.py", "a" * 5_000 + ".py"), "line 13: pipeline.package: .*of a .py file"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD.keys())
+def test_a_bad_file_is_refused(folder: Path, text: str | bytes, message: str) -> None:
+    """A bad file is refused in one line of text, which names the file, the line, what was expected and what was got."""
+    with pytest.raises(ContractError, match=f"^program file {folder}/same.yaml[:,] .*{message}") as caught:
+        load(folder, text, lambda _: None)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_the_first_error_is_told(folder: Path) -> None:
+    """Of several errors the one that comes first in the file is told."""
+    with pytest.raises(ContractError, match="line 12: pipeline.description"):
+        load(folder, GOOD.replace("What it does", "[]").replace("10", "[]").replace("adam", "[]"))
+
+
+def test_a_billion_laughs_are_not_expanded(folder: Path) -> None:
+    """Aliases that stand for 10^9 values cost nothing, wherever they are."""
+    lines = ["a0: &a0 [ha, ha]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    ignored: list[str] = []
+    assert load(folder, "\n".join([*lines, GOOD]), ignored.append).run.parameters["epochs"] == 10
+    assert len(ignored) == len(lines)
+    with pytest.raises(ContractError, match="epochs: expected .*, got a list"):
+        load(folder, "\n".join([*lines, edited("10", "*a9")]), ignored.append)
+
+
+@pytest.mark.parametrize("text", ["run: &r {parameters: *r}", "run: &r\n  parameters: {epochs: *r}", "&a [*a]"])
+def test_what_holds_itself_is_refused(folder: Path, text: str) -> None:
+    """A mapping or list that is part of itself is refused like any other."""
+    with pytest.raises(ContractError, match="line"):
+        load(folder, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "datasets: []\n", "line 21: datasets is not used and ignored; used are apiVersion, metadata, "),
+        (edited("  version: 0.1.0", "  versions: 0.1.0"), "line 4: metadata.versions .* Did you mean 'version'?"),
+        (edited("  name: default", "  names: default"), "line 15: run.names is not used .* Did you mean 'name'?"),
+        (edited("kubeflowNamespace", "kubeflowNamspace"), "line 9: workflow.parameters.kubeflowNamspace .*'kubeflowN"),
+        (GOOD + '"a\\nb": 1\n', r"line 21: 'a\\nb' is not used"),
+    ],
+    ids=["top", "metadata", "run", "deep", "unprintable"],
+)
+def test_an_unknown_key_is_warned_of(folder: Path, text: str, message: str) -> None:
+    """A key that is not used is named with its line and the nearest one, and the rest is read."""
+    with pytest.warns(UserWarning, match=message.replace("?", r"\?")) as caught:
+        load(folder, text)
+    assert len(caught) == 1
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A file that is not there, or is a folder, is refused, and named."""
+    with pytest.raises(ContractError, match="expected YAML in .*missing.yaml, got: .*No such file"):
+        program.load(tmp_path / "missing.yaml")
+    with pytest.raises(ContractError, match="Is a directory"):
+        program.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("run", "parameters"), [("{parameters: {epochs: 4}}", {"epochs": 4}), ("{parameters: }", {}), ("{name: a}", {})]
+)
+def test_a_run_alone_is_enough_for_a_run_here(folder: Path, run: str, parameters: dict[str, Any]) -> None:
+    """Where the pipeline is known, run.parameters is all that is read, and other keys are nobody's business."""
+    (folder / "same.yaml").write_text(f"x: 1\nrun: {run}")
+    assert program.run_parameters(folder / "same.yaml") == parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x: 1", "line 1: run: expected this key, got no such key"),
+        ("run: ", "line 1: run: expected a mapping, got nothing"),
+        ("run: {parameters: 3}", "line 1: run.parameters: expected a mapping, got 3"),
+        ("run: {parameters: {epochs: [1]}}", "run.parameters.epochs: expected a number, boolean or string, got a list"),
+    ],
+)
+def test_a_run_here_needs_a_run(folder: Path, text: str, message: str) -> None:
+    """A file without a run, or with parameters that are not a mapping of values, is refused."""
+    (folder / "same.yaml").write_text(text)
+    with pytest.raises(ContractError, match=message):
+        program.run_parameters(folder / "same.yaml")
+
+
+NAMES = st.text(string.ascii_letters + "_", min_size=1, max_size=8)
+VALUES = (
+    st.integers(-(2**53), 2**53)
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+)
+
+
+@given(NAMES, st.text(max_size=20), st.dictionaries(NAMES, VALUES, max_size=5))
+def test_what_is_written_is_read(folder: Path, name: str, description: str, parameters: dict[str, Any]) -> None:
+    """Any names, texts and values come back as they were, with their types."""
+    written = yaml.safe_load(GOOD)
+    written["pipeline"] |= {"name": name, "description": description}
+    written["run"]["parameters"] = parameters
+    got = load(folder, yaml.safe_dump(written))
+    assert (got.pipeline.name, got.pipeline.description) == (name, description)
+    assert repr(got.run.parameters) == repr(dict(sorted(parameters.items())))
+
+
+def read_or_refuse(folder: Path, content: bytes) -> None:
+    """Assert that a file is either read, to values that a run can take, or refused in words."""
+    (folder / "same.yaml").write_bytes(content)
+    message, got = "", None
+    try:
+        got = program.load(folder / "same.yaml", lambda _: None)
+    except ContractError as error:
+        message = str(error)
+    if got is None:
+        assert message.startswith("program file ")
+        assert "\n" not in message
+    else:
+        values = got.run.parameters.values()
+        assert all(
+            isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value)) for value in values
+        )
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="ab01:-?!&*[]{},.'\"\\|>%@#<= \n\t", max_size=100).map(str.encode))
+def test_anything_is_read_or_refused(folder: Path, content: bytes) -> None:
+    """Whatever a file holds, it is read or refused with a message."""
+    read_or_refuse(folder, content)
+
+
+MARKS = [*'[{|>~=\n"\\', "  ", "&a", "*a", "? ", "- ", "<<: ", ".inf", "0x", "1e400", "%YAML 9.9", "---", "..."]
+TAGS = ["!!int ", "!!float ", "!!bool x", "!!timestamp ", "!!binary =", "!!set", "!!null ", "!!map ", "!x "]
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 6))
+def test_a_damaged_file_is_read_or_refused(folder: Path, chance: random.Random, edits: int) -> None:
+    """A good file with pieces cut, doubled or put in is read or refused with a message."""
+    text = GOOD
+    for _ in range(edits):
+        start = chance.randrange(len(text) + 1)
+        end = min(len(text), start + chance.randrange(12))
+        piece = chance.choice(["", text[start:end] * 2, chance.choice([*MARKS, *TAGS])])
+        text = text[:start] + piece + text[end:]
+    read_or_refuse(folder, text.encode())
+
+
+@given(
+    st.recursive(
+        st.none() | VALUES | st.floats() | st.dates(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.integers(), inner, max_size=3),
+        max_leaves=5,
+    ),
+    st.sampled_from(["metadata", "workflow", "pipeline", "run", "apiVersion"]),
+    st.sampled_from(["name", "type", "parameters", "package", None]),
+)
+def test_any_value_anywhere_is_read_or_refused(folder: Path, value: Any, key: str, inner: str | None) -> None:
+    """Whatever stands at a known key, the file is read or refused with a message."""
+    document = yaml.safe_load(GOOD)
+    if inner and isinstance(document[key], dict):
+        document[key][inner] = value
+    else:
+        document[key] = value
+    read_or_refuse(folder, yaml.safe_dump(document, allow_unicode=True).encode())

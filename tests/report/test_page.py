@@ -1,0 +1,329 @@
+"""Tests of what the report says, of a run and of a study; `test_report_page.py` opens it in a browser."""
+
+import base64
+import json
+import re
+import shlex
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import helpers
+from support.samples import COUNTS, PARAMETERS, RECORD, result, sample, spread, write_run, write_study
+
+from fmnist.replication import conclusions, published
+from fmnist.replication.results import Mistake
+from fmnist.report import pictures
+from fmnist.report.page import FILE_NAME, write_report
+from fmnist.steps import files
+from fmnist.steps.dataset import CLASS_NAMES, Split
+from fmnist.steps.errors import ContractError
+
+OTHER = {**PARAMETERS, "epochs": 11}
+
+
+class Page(HTMLParser):
+    """What a reader of a page gets."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.words, self.heading, self.alts, self.references, self.tags = "", "", [], [], []  # type: ignore[var-annotated]
+        self.feed(path.read_text(encoding="utf-8"))
+        self.words = " ".join(self.words.split()).replace("\u00a0", " ")
+
+    def handle_data(self, data: str) -> None:
+        self.words += data if self.tags and self.tags[-1] != "style" else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self.words += " "
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
+        self.tags.append(tag)
+        self.words += " "
+        values = dict(attrs)
+        self.references += [values[name] for name in ("src", "srcset", "href", "action") if name in values]
+        if tag == "img":
+            self.alts.append(values["alt"])
+
+
+@pytest.fixture(scope="module")
+def run_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of a run."""
+    return Page(write_report(write_run(tmp_path_factory.mktemp("run"), result(7, 0.8765))))
+
+
+@pytest.fixture(scope="module")
+def study_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of a study of 60 seeds."""
+    return Page(write_report(write_study(tmp_path_factory.mktemp("study"), sample(spread(60)))))
+
+
+def test_the_first_words_of_a_study_are_its_verdict(study_page: Page) -> None:
+    """The verdicts, the mean and its spread, and beside them the test set's own error, come before all else."""
+    drawn = conclusions.conclude(PARAMETERS, sample(spread(60)))
+    start = study_page.words.split("The evidence")[0]
+    for one in drawn:
+        assert one.sentence in start
+    values = spread(60)
+    assert f"{np.mean(values):.4f} mean accuracy of 60 seeds" in start
+    assert f"standard deviation {np.std(values, ddof=1):.4f}, from {min(values):.4f} to {max(values):.4f}" in start
+    assert "counted on 10,000 images has a standard error of 0.0032" in start
+
+
+def test_a_run_is_not_dressed_up(run_page: Page) -> None:
+    """One run says its accuracy, that it has no spread, and that it cannot tell."""
+    start = run_page.words.split("The evidence")[0]
+    assert "One run cannot tell whether the tutorial's published accuracy of 0.8693 replicates" in start
+    assert "0.8765 accuracy of one run, seed 7 One run has no spread" in start
+    evidence = run_page.words.split("The evidence")[1].split("How this is decided")[0]
+    assert "0.8693 tensorflow-tutorial +0.0072 One run cannot tell One run cannot tell inconclusive" in evidence
+    assert "p =" not in evidence
+
+
+def test_the_evidence_names_tests_and_numbers(study_page: Page) -> None:
+    """For each published figure: the difference, the tests with their p, the margin, and the outcome."""
+    evidence = study_page.words.split("The evidence")[1].split("How this is decided")[0]
+    for one in conclusions.conclude(PARAMETERS, sample(spread(60))):
+        judged = one.verdict
+        expected = f"{judged.published:.4f} {one.figure.name} {judged.mean - judged.published:+.4f}"
+        expected += f" {'Yes' if judged.plausible else 'No'} two-sided rank test, p = {judged.p_rank:.3f}"
+        expected += f" Yes two one-sided t-tests, margin ±0.015, p < 0.001 {judged.outcome}"
+        assert expected in evidence
+
+
+def test_few_seeds_are_judged_by_the_interval(tmp_path: Path) -> None:
+    """Below 39 seeds the prediction interval stands where the rank test would; classes are not judged below 19."""
+    words = Page(write_report(write_study(tmp_path, sample(spread(5))))).words
+    low, high = conclusions.conclude(PARAMETERS, sample(spread(5)))[0].verdict.interval
+    assert f"95 % prediction interval {low:.4f} to {high:.4f}" in words
+    assert "With 5 seeds it cannot tell: it takes at least 19 seeds to reach the level of 0.05." in words
+    assert "Adjusted p" not in words
+
+
+def test_the_figures_sources_are_given(study_page: Page) -> None:
+    """A reader can look each published figure up."""
+    for figure in published.matching(PARAMETERS):
+        assert f"{figure.name}: {figure.source}." in study_page.words
+
+
+@pytest.mark.parametrize(("accuracies", "said"), [([0.88], "this run gave"), ([0.88, 0.88], "the mean of 2 seeds is")])
+def test_without_a_published_figure_no_verdict_is_invented(tmp_path: Path, accuracies: list[float], said: str) -> None:
+    """Parameters for which nothing was published are compared with nothing."""
+    page = Page(write_report(write_study(tmp_path, sample(accuracies), OTHER)))
+    assert f"No accuracy was published for these parameters; {said} 0.8800." in page.words
+    assert "The evidence" not in page.words
+    assert "0.8693" not in page.words + "".join(page.alts)
+
+
+def test_nothing_outside_the_page_is_asked_for(run_page: Page, study_page: Page) -> None:
+    """The page refers to nothing but what is in it, and runs no scripts."""
+    for page in (run_page, study_page):
+        assert all(reference.startswith("data:image/") for reference in page.references)
+        assert "script" not in page.tags
+
+
+def test_pictures_are_described_by_what_they_show(study_page: Page) -> None:
+    """Who cannot see the pictures reads their numbers."""
+    values = spread(60)
+    below = sum(value < 0.8693 for value in values)
+    dots, curves, classes = study_page.alts[:3]
+    assert dots.startswith(f"Dot plot of the accuracies of 60 seeds: from {min(values):.4f} to {max(values):.4f}")
+    assert f"The published 0.8693 (tensorflow-tutorial) is marked; {below} of 60 seeds are below it." in dots
+    assert "After 3 epochs the training loss is 0.3000, the validation loss 0.5000" in curves
+    assert "the training accuracy 0.9000, the validation accuracy 0.7500 on average" in curves
+    assert "each class, a dot for each seed and a bar at their mean, with the published one as a diamond" in classes
+    assert "They are furthest apart for Shirt: published 0.689, here 0.880." in classes
+
+
+def test_the_picture_of_a_run_is_described_too(run_page: Page) -> None:
+    """One dot is said to be one dot, with what is marked beside it."""
+    assert run_page.alts[0].startswith("The accuracy of this run, 0.8765, as a dot on an axis.")
+    assert "The published 0.8693 (tensorflow-tutorial) is marked, 0.0072 below it." in run_page.alts[0]
+    assert "The published 0.8822 (same-example-10-epochs) is marked, 0.0057 above it." in run_page.alts[0]
+    assert "each class, a dot for this run, with the published one as a diamond" in run_page.alts[2]
+
+
+def test_the_pictures_are_those_of_the_module(study_page: Page) -> None:
+    """The distribution on the page is the picture that a study keeps as a file, in light and in dark."""
+    shown = {base64.b64decode(reference.split(",")[1]) for reference in study_page.references}
+    for theme in (pictures.LIGHT, pictures.DARK):
+        assert pictures.distribution(spread(60), published.matching(PARAMETERS), theme=theme) in shown
+
+
+def test_the_matrix_has_counts_and_recalls(study_page: Page, run_page: Page) -> None:
+    """Rows are the true class, in the order of the labels: counts, then the recall; a study's are means."""
+    assert "T-shirt/top 880 100 0 0 0 0 0 0 0 20 0.880 Trouser 0 880 120" in run_page.words
+    assert "Counts, averaged over the seeds. Rows are the true class" in study_page.words
+
+
+def test_mean_counts_are_rounded(tmp_path: Path) -> None:
+    """A mean below ten has a digit after the point."""
+    other = COUNTS.copy()
+    other[0, [0, 9]] = 875, 25
+    results = [result(0), result(1, counts=other.tolist())]
+    assert "T-shirt/top 878 100 0 0 0 0 0 0 0 22 0.877" in Page(write_report(write_study(tmp_path, results))).words
+
+
+def test_each_class_is_compared_with_the_published_one(study_page: Page) -> None:
+    """Published recall, mean, deviation, difference, adjusted p, and whether it is unusual, in words."""
+    classes = conclusions.conclude(PARAMETERS, sample(spread(60)))[1].classes
+    for one in classes:
+        row = f"{one.name} {one.published:.3f} {one.mean:.3f} {one.deviation:.4f} {one.mean - one.published:+.3f}"
+        assert f"{row} {one.p:.3f} {'unusual' if one.p <= 0.05 else 'plausible'}" in study_page.words
+    assert {one.p <= 0.05 for one in classes} == {True, False}
+    assert "Westfall and Young’s single-step maxT" in study_page.words
+
+
+def test_mistakes_that_most_seeds_make_come_first(tmp_path: Path, test_set: Split) -> None:
+    """Those are ranked by the number of seeds, then by mean confidence, and shown as the images of the dataset."""
+    rare, weak, strong = (
+        [Mistake(11, 0, 6, 0.99)],
+        [Mistake(12, 0, 6, 0.5), Mistake(13, 1, 3, 0.75)],
+        [Mistake(12, 0, 6, 0.75), Mistake(13, 1, 3, 1.0)],
+    )
+    results = [result(seed, mistakes=mistakes) for seed, mistakes in enumerate((weak + rare, strong))]
+    page = Page(write_report(write_study(tmp_path, results)))
+    assert page.alts[-3:] == [
+        "Test image 13: Trouser, taken for Dress",
+        "Test image 12: T-shirt/top, taken for Shirt",
+        "Test image 11: T-shirt/top, taken for Shirt",
+    ]
+    assert "Trouser , taken for Dress by 2 of 2 seeds, mean confidence 0.875 image 13" in page.words
+    assert "by 1 of 2 seeds, mean confidence 0.990 image 11" in page.words
+    assert base64.b64decode(page.references[-3].split(",")[1]) == pictures.thumbnail(test_set.images[13])
+
+
+def test_twelve_mistakes_are_shown(tmp_path: Path) -> None:
+    """More would be no longer looked at; none is said to be none."""
+    many = [Mistake(i, 0, 6, 0.5) for i in range(30)]
+    page = Page(write_report(write_run(tmp_path / "many", result(0, mistakes=many))))
+    assert [alt.split(":")[0] for alt in page.alts[-12:]] == [f"Test image {i}" for i in range(12)]
+    assert len([alt for alt in page.alts if alt.startswith("Test image")]) == 12
+    assert "Every image" not in page.words
+    none = Page(write_report(write_run(tmp_path / "none", result(0, mistakes=[]))))
+    assert "There is none: every image is classified right." in none.words
+
+
+def test_the_record_is_shown_and_escaped(run_page: Page) -> None:
+    """Parameters, versions, digests, switches and the CPU are there, whatever characters they have."""
+    expected = ["A <fast> CPU (sparc), Linux. Who knows.", "numpy 3.0, tensorflow 2.0", "c0de", "da7a", "XLA_FLAGS"]
+    expected += ["2026-01-01T00:00:00+00:00, took 12.3 s", "test loss 0.3456", "seed 7"]
+    for text in expected:
+        assert text in run_page.words
+
+
+def test_the_cpu_of_a_verdict_is_not_taken_for_that_of_the_seeds(study_page: Page, tmp_path: Path) -> None:
+    """Where the process that wrote the record trained no seed, as on a cluster, the CPU is said to be its own."""
+    assert " CPU A <fast> CPU (sparc)" in study_page.words
+    judged = write_study(tmp_path, sample(spread(3)), trained=0)
+    assert " CPU of the verdict A <fast> CPU (sparc)" in Page(write_report(judged)).words
+
+
+def test_a_hostile_record_does_no_harm(tmp_path: Path) -> None:
+    """Markup in a value is text."""
+    hostile = "<script>alert(1)</script>\"'>"
+    folder = write_run(tmp_path, result(0), {**PARAMETERS, "compile_optimizer": hostile}, versions={hostile: hostile})
+    page = Page(write_report(folder))
+    assert "script" not in page.tags
+    assert f"{hostile} {hostile}" in page.words
+
+
+def test_each_seed_of_a_study_has_a_row(study_page: Page) -> None:
+    """Seed, accuracy, loss and the start of its model's digest; how it was done is said above."""
+    assert "1000 to 1059" in study_page.words
+    assert "with 2 worker processes for 60 of 60 seeds" in study_page.words
+    for one in sample(spread(60)):
+        assert f"{one.seed} {one.accuracy:.4f} 0.3456 {one.model[:12]}" in study_page.words
+
+
+def test_the_lines_of_the_curves_are_told(run_page: Page, study_page: Page) -> None:
+    """Both are of the training set, and a study's are of many seeds."""
+    parts = "The training and the validation part of the training set"
+    assert f"{parts}. The test images are in neither." in run_page.words
+    expected = f"{parts}: each seed is a faint line, the mean of all a strong one. The test images are in neither."
+    assert expected in study_page.words
+
+
+def test_what_is_checked_is_told(run_page: Page, study_page: Page) -> None:
+    """The checksums are those of the results; what differs with the code is named."""
+    run, study = (page.words.split("Check it yourself")[1] for page in (run_page, study_page))
+    assert "check that no result was changed (this page, run.json and log.txt are not in the list)" in run
+    assert "With another version of the code, pipeline.yaml , which holds it, differs." in run
+    assert "check that no result was changed (this page, record.json and log.txt are not in the list)" in study
+    assert "With another version of Python or of the code, study.json , which names them, differs." in study
+
+
+@pytest.mark.parametrize("is_study", [False, True], ids=["run", "study"])
+def test_the_commands_to_check_it_can_be_pasted(tmp_path: Path, is_study: bool) -> None:
+    """The commands repeat the same run or study, whatever the parameters hold."""
+    optimizer = '{"class_name": "Adam", "config": {"epsilon": 1e-7}}'
+    parameters = {**PARAMETERS, "compile_optimizer": optimizer}
+    if is_study:
+        folder, seeds = write_study(tmp_path, sample([0.88, 0.87]), parameters), "--first-seed 1000 --seeds 2"
+    else:
+        folder, seeds = write_run(tmp_path, result(7), parameters), "--seed 7"
+    words = Page(write_report(folder)).words
+    [commands] = re.findall(r"sha256sum -c SHA256SUMS (fmnist .*) diff SHA256SUMS again/SHA256SUMS", words)
+    expected = ["fmnist", "study" if is_study else "run"]
+    for name in ("compile_optimizer", "epochs", "validation_split"):
+        expected += ["-p", f"{name}={parameters[name]}"]
+    assert shlex.split(commands) == [*expected, *seeds.split(), "-o", "again"]
+
+
+def test_the_report_is_written_into_the_folder(tmp_path: Path) -> None:
+    """The path that is returned is `report.html` beside what it reports on."""
+    assert write_report(write_run(tmp_path, result(0))) == tmp_path / "report.html"
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.json", "labels/true.txt", "results.csv"])
+def test_a_folder_without_a_run_is_refused(tmp_path: Path, name: str) -> None:
+    """Where a part of the run is missing, no report is written."""
+    (write_run(tmp_path, result(0)) / name).unlink()
+    with pytest.raises(ContractError, match=f"^folder: expected a finished run or study in .*{name}"):
+        write_report(tmp_path)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+@pytest.mark.parametrize("name", ["machine", "versions", "code", "started"])
+def test_a_record_with_a_part_missing_is_refused(tmp_path: Path, name: str) -> None:
+    """A record that does not say all is bad input, not a crash, and not a page with a hole."""
+    folder = write_run(tmp_path, result(0))
+    record = {key: value for key, value in json.loads((folder / "run.json").read_bytes()).items() if key != name}
+    files.write(folder / "run.json", files.canonical_json(record))
+    with pytest.raises(ContractError, match=f"^folder: expected a whole record and results in .*{name}"):
+        write_report(tmp_path)
+
+
+def test_the_report_can_be_written_again(tmp_path: Path) -> None:
+    """A second report has the bytes of the first, also elsewhere."""
+    first = write_report(write_study(tmp_path / "one", sample(spread(3)))).read_bytes()
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    assert write_report(tmp_path / "other").read_bytes() == first
+
+
+def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
+    """After the preparation, writing a report imports no large part of a library any more."""
+    folder = write_run(tmp_path, result(7, 0.8765))
+    code = (
+        "import sys; from pathlib import Path; from fmnist.replication import report\n"
+        "report.prepare(); before = set(sys.modules)\n"
+        f"report.write(Path({str(folder)!r})); print(len(set(sys.modules) - before))"
+    )
+    assert int(helpers.python(code)) < 20
+
+
+def test_a_report_keeps_its_size(tmp_path: Path) -> None:
+    """A thousand seeds of a hundred epochs make a page of three megabytes at most."""
+    history = {name: np.linspace(0.9, 0.1, 100).tolist() for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+    results = [replace(one, history=history) for one in sample(spread(1_000))]
+    assert write_report(write_study(tmp_path, results)).stat().st_size < 3_000_000
+
+
+def test_the_samples_are_whole() -> None:
+    """The made-up matrix has a thousand images of each class, and the record names a CPU that must be escaped."""
+    assert COUNTS.sum(axis=1).tolist() == [1_000] * len(CLASS_NAMES)
+    assert "<" in RECORD["machine"]["cpu"]["model"]

@@ -1,0 +1,475 @@
+"""Tests of the pictures of a sample."""
+
+import hashlib
+import io
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+import matplotlib.image
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from support.helpers import python
+from support.samples import COUNTS, HISTORY, PARAMETERS, result, sample, spread
+
+from fmnist.replication import published
+from fmnist.replication.results import Sample
+from fmnist.report import pictures
+from fmnist.report.pictures import classes, curves, dot_plot
+from fmnist.steps.dataset import CLASS_NAMES
+
+BOTH = published.matching(PARAMETERS)
+RECALLS = np.full((3, 10), [[0.7], [0.8], [0.9]])
+PUBLISHED = [0.75] * 10
+
+DRAW: dict[str, Callable[..., bytes]] = {
+    "distribution": lambda **look: pictures.distribution(spread(60), BOTH, **look),
+    "narrow distribution": lambda **look: pictures.distribution(spread(60), BOTH, narrow=True, **look),
+    "loss curves": lambda **look: pictures.loss_curves([HISTORY] * 2, **look),
+    "confusion matrix": lambda **look: pictures.confusion_matrix(COUNTS / 1, **look),
+    "recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, **look),
+    "narrow recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, narrow=True, **look),
+}
+each_picture = pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW.keys())
+
+
+def drawn(draw: Callable[..., bytes], **look: Any) -> Figure:
+    """Return the figure that `draw` saves, to look at what it holds."""
+    kept: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        save(figure, *args, **options)
+        kept.append(figure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", keep)
+        draw(kind="png", **look)
+    return kept[0]
+
+
+def words(figure: Figure) -> list[Text]:
+    """Return the texts that can be seen: of an axis, what is within its limits."""
+    beyond = [
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        for label in (tick.label1, tick.label2)
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    ]
+    return [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and text not in beyond]
+
+
+def said(figure: Figure) -> list[str]:
+    """Return what the texts say."""
+    return [text.get_text() for text in words(figure)]
+
+
+def assert_apart(*, figure: Figure) -> None:
+    """Assert that no text is over another or cut off."""
+    __tracebackhide__ = True
+    boxes = [(text.get_text(), text.get_window_extent()) for text in words(figure)]
+    for name, box in boxes:
+        inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+        assert inside, f"expected {name!r} inside {figure.bbox.bounds}, got {box.bounds}"
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        assert not a.overlaps(b), f"expected {one!r} and {other!r} apart, got {a.bounds} and {b.bounds}"
+
+
+@each_picture
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_picture_is_the_same_again(draw: Callable[..., bytes], kind: str) -> None:
+    """A picture has the same bytes each time, whatever the user's style, and does not say when it was made."""
+    first = draw(kind=kind)
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 50, "svg.hashsalt": "x"}):
+        assert draw(kind=kind) == first
+    assert not re.search(rb"<dc:date|tIME|Matplotlib v|https://matplotlib", first)
+
+
+def test_a_picture_is_the_same_in_another_process() -> None:
+    """Another hash seed, in a process of its own, changes no byte."""
+    code = """
+import hashlib
+from fmnist.replication import published
+from fmnist.report import pictures
+from support.samples import *
+both = published.matching(PARAMETERS)
+for kind in ("png", "svg"):
+    print(hashlib.sha256(pictures.distribution(spread(60), both, kind=kind)).hexdigest())
+    print(hashlib.sha256(pictures.loss_curves([HISTORY] * 2, kind=kind)).hexdigest())
+"""
+    path = str(Path(__file__).parents[1])
+    here = [DRAW[name](kind=kind) for kind in ("png", "svg") for name in ("distribution", "loss curves")]
+    expected = [hashlib.sha256(content).hexdigest() for content in here]
+    assert python(code, PYTHONHASHSEED="7", PYTHONPATH=path).split() == expected
+
+
+@each_picture
+@pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
+def test_an_svg_is_whole_and_needs_nothing_else(draw: Callable[..., bytes], theme: pictures.Theme) -> None:
+    """An SVG is XML, refers to nothing outside itself, and lets what is behind it be seen."""
+    root = ET.fromstring(draw(theme=theme))  # noqa: S314 - our own
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    references = [value for element in root.iter() for name, value in element.items() if name.endswith("href")]
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in references)
+    (background,) = root.findall(".//*[@id='patch_1']/{*}path")
+    assert background.get("style") == "fill: none"
+
+
+@each_picture
+def test_a_png_has_the_colour_of_the_paper_and_is_sharp(draw: Callable[..., bytes]) -> None:
+    """A PNG has more than 150 pixels an inch, and paper of its theme up to the corners."""
+    for theme in (pictures.LIGHT, pictures.DARK):
+        picture = matplotlib.image.imread(io.BytesIO(draw(kind="png", theme=theme)))
+        assert drawn(draw).get_dpi() >= 150
+        assert picture[0, 0, :3] == pytest.approx(mpl.colors.to_rgb(theme.paper), abs=1 / 255)
+        assert picture[-1, -1, :3] == pytest.approx(mpl.colors.to_rgb(theme.paper), abs=1 / 255)
+
+
+@pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
+def test_colours_can_be_told_from_the_paper(theme: pictures.Theme) -> None:
+    """Whatever is written has the contrast that WCAG asks of small text, 4.5 to 1, and ink also on the shades."""
+    for name in ("ink", "soft", "blue", "orange"):
+        assert contrast(getattr(theme, name), theme.paper) >= 4.5
+    strongest = classes._shades(np.diag([1.0, 1.0]) + 1, theme)
+    for shade in strongest.reshape(-1, 3):
+        assert contrast(theme.ink, tuple(shade)) >= 4.5
+
+
+def contrast(one: Any, other: Any) -> float:
+    """Return the contrast of two colours, 1 to 21, as WCAG 2 defines it."""
+
+    def luminance(colour: Any) -> float:
+        values = np.array(mpl.colors.to_rgb(colour))
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+@pytest.mark.parametrize("n", [2, 60, 1000])
+def test_the_distribution_has_a_dot_a_seed_and_says_what_it_marks(n: int, *, narrow: bool) -> None:
+    """There is a dot for each seed, and a line with its name for the mean and for each published accuracy."""
+    accuracies = spread(n)
+    figure = drawn(lambda **look: pictures.distribution(accuracies, BOTH, narrow=narrow, **look))
+    dots, *lines = figure.axes[0].lines
+    assert len(dots.get_xdata()) == n  # type: ignore[arg-type]
+    mean, deviation = np.mean(accuracies), np.std(accuracies, ddof=1)
+    assert [line.get_xdata()[0] for line in lines] == pytest.approx([mean, 0.8693, 0.8822], abs=1e-7)  # type: ignore[index]
+    expected = [f"mean {mean:.4f}", f"s.d. {deviation:.4f}", "published 0.8693", "tensorflow-tutorial"]
+    expected += ["published 0.8822", "same-example-10-epochs"]
+    assert set(expected) <= set(said(figure))
+    assert figure.axes[0].get_xlabel().endswith(f"each dot is one of {n:,} seeds")
+
+
+def test_one_run_is_one_dot_without_a_spread() -> None:
+    """The picture of a run claims neither a mean nor a spread; its dot is where its accuracy is."""
+    figure = drawn(lambda **look: pictures.distribution([0.8765], BOTH, **look))
+    assert {"this run 0.8765", "one run has no spread"} <= set(said(figure))
+    assert not any("mean" in text or "s.d." in text for text in said(figure))
+    assert figure.axes[0].get_xlabel() == "accuracy on the test images: the dot is one run"
+    assert figure.axes[0].lines[0].get_xdata()[0] == pytest.approx(0.8765)  # type: ignore[index]
+
+
+def test_where_nothing_was_published_nothing_is_marked_but_the_mean() -> None:
+    """Without published accuracies the picture has none."""
+    figure = drawn(lambda **look: pictures.distribution(spread(9), (), **look))
+    assert len(figure.axes[0].lines) == 2
+    assert not any("published" in text for text in said(figure))
+
+
+def figures(*accuracies: float) -> list[published.Figure]:
+    """Return published figures of the longest name there is."""
+    return [published.Figure("same-example-100-epochs", "somebody", accuracy, {}, "") for accuracy in accuracies]
+
+
+CASES: dict[str, tuple[Sequence[float], Sequence[float]]] = {
+    "one": ([0.8856], [0.8693, 0.8822]),
+    "two": ([0.87, 0.88], [0.8693, 0.8822]),
+    "published within the seeds": (spread(60), [0.8693, 0.8822]),
+    "published beside the mean": (spread(60), [0.8802, 0.8803]),
+    "published at the mean": ([0.88] * 5, [0.88]),
+    "published at the same place": (spread(60), [0.8693, 0.8693]),
+    "published far below": (spread(60), [0.1, 0.1001]),
+    "published far above": (spread(60, mean=0.1), [0.8693, 0.8822]),
+    "on either side": (spread(1000), [0.80, 0.95]),
+    "equal accuracies": ([0.1] * 1000, [0.8693, 0.8822]),
+    "nothing right": ([0.0, 0.0], [0.0]),
+    "everything right": ([1.0, 1.0], [1.0]),
+    "none published": (spread(60), []),
+}
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+@pytest.mark.parametrize(("accuracies", "others"), CASES.values(), ids=CASES.keys())
+def test_no_text_of_the_distribution_is_over_another(
+    accuracies: Sequence[float], others: Sequence[float], *, narrow: bool
+) -> None:
+    """Wherever the accuracies are, all texts can be read, no line strikes one through, and no dot is under one."""
+    figure = drawn(lambda **look: pictures.distribution(accuracies, figures(*others), narrow=narrow, **look))
+    assert_readable(figure=figure)
+
+
+@settings(max_examples=15)
+@given(
+    accuracies=st.lists(st.integers(0, 10_000).map(lambda right: right / 10_000), min_size=1, max_size=30),
+    others=st.lists(st.floats(0, 1), max_size=2),
+    narrow=st.booleans(),
+)
+def test_any_distribution_can_be_read(accuracies: list[float], others: list[float], *, narrow: bool) -> None:
+    """So it is with any accuracies, published ones among them."""
+    figure = drawn(lambda **look: pictures.distribution(accuracies, figures(*others), narrow=narrow, **look))
+    assert_readable(figure=figure)
+
+
+def assert_readable(*, figure: Figure) -> None:
+    """Assert that texts are apart from each other, from the lines and from the dots."""
+    __tracebackhide__ = True
+    assert_apart(figure=figure)
+    (axes,) = figure.axes
+    dots, *lines = axes.lines
+    top = axes.transData.transform([(0, np.max(dots.get_ydata()))])[0][1]
+    highest = top + dots.get_markersize() / 2 / 72 * figure.dpi
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert box.y0 >= highest, f"expected {text.get_text()!r} above the dots"
+        for line in lines:
+            (x, top), (_, bottom) = line.get_window_extent().get_points()[::-1]
+            crossed = box.x0 < x < box.x1 and bottom < box.y1 and top > box.y0
+            assert not crossed, f"expected no line through {text.get_text()!r}, got one at {x}"
+
+
+@given(
+    accuracies=st.lists(st.integers(0, 10_000).map(lambda right: right / 10_000), min_size=1, max_size=200),
+    scale=st.floats(200, 60_000),
+    height=st.floats(50, 200),
+)
+def test_dots_are_where_their_accuracies_are(accuracies: list[float], scale: float, height: float) -> None:
+    """Each dot is exactly at its accuracy, all are within the height, and none hides another but the smallest."""
+    x, y, dot = dot_plot.stacked(accuracies, scale, height)
+    assert x.tolist() == sorted(accuracies)
+    assert y.min() == dot / 2
+    assert y.max() + dot / 2 <= height + 1e-9
+    if dot > 1.5:
+        for one, other in itertools.combinations(zip(x * scale, y, strict=True), 2):
+            assert math.dist(one, other) >= dot - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "heights", "size"),
+    [
+        ([0.8765, 0.8765], [6, 18], 12),
+        ([0.87, 0.871, 0.873], [6, 6, 6], 12),
+        ([0.87, 0.8703, 0.8705, 0.8707, 0.8712], [6, 18, 30, 6, 18], 12),
+        ([0.8765] * 20, np.arange(2.5, 100, 5).tolist(), 5),
+        ([0.8765] * 3 + [0.8768] * 3, np.arange(6, 72, 12).tolist(), 12),
+    ],
+    ids=["equal", "apart", "close", "many", "two of each"],
+)
+def test_dots_lie_in_the_lowest_row_with_room(accuracies: list[float], heights: list[float], size: float) -> None:
+    """A dot is on the axis unless another is in its way; dots are as large as the height allows."""
+    _, y, dot = dot_plot.stacked(accuracies, 20_000, 100)
+    assert y.tolist() == heights
+    assert dot == size
+
+
+@given(st.lists(st.tuples(st.floats(0, 500), st.floats(10, 200)), min_size=1, max_size=3))
+def test_texts_are_arranged_without_meeting(marks: list[tuple[float, float]]) -> None:
+    """Where there are places, no text is on another, nor outside; a line passes beside the texts of lower rows."""
+    positions, widths = [at for at, _ in marks], [width for _, width in marks]
+    places = dot_plot.arrange(positions, widths, 500)
+    if not places:
+        # In the middle there is always room.
+        assert dot_plot.arrange([250 + at / 1000 for at in positions], widths, 500)
+        return
+    spans = [
+        (at + 4, at + 4 + width) if place.side > 0 else (at - 4 - width, at - 4)
+        for (at, width), place in zip(marks, places, strict=True)
+    ]
+    assert all(start >= 0 and end <= 500 for start, end in spans)
+    for i, j in itertools.permutations(range(len(marks)), 2):
+        if places[i].row == places[j].row:
+            assert spans[i][1] <= spans[j][0] or spans[j][1] <= spans[i][0]
+        if places[j].row >= places[i].row:
+            assert not spans[i][0] < positions[j] < spans[i][1]
+
+
+def test_a_name_that_is_too_long_is_shortened() -> None:
+    """What would not fit beside its line ends with an ellipsis."""
+    figure = published.Figure("a-name-" * 20, "somebody", 0.87, {}, "")
+    drawing = drawn(lambda **look: pictures.distribution([0.88], [figure], narrow=True, **look))
+    assert_readable(figure=drawing)
+    (name,) = [text for text in said(drawing) if text.startswith("a-name-")]
+    assert re.fullmatch(r"(a-name-)+[a-name-]*…", name)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 100])
+def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
+    """In each half there are faint lines for the seeds and a strong one for their mean; blue is the training."""
+    histories = [
+        {name: [at + 0.1 * i] * epochs for name, at in zip(HISTORY, (1, 2, 3, 4), strict=True)} for i in range(3)
+    ]
+    figure = drawn(lambda **look: pictures.loss_curves(histories, **look))
+    for axes, metric, expected in zip(figure.axes, ("loss", "accuracy"), ((1, 3), (2, 4)), strict=True):
+        assert axes.get_title(loc="left") == metric.capitalize()
+        assert len(axes.lines) == 8
+        assert all(tick == round(tick) for tick in axes.get_xticks())
+        looks = (("-", pictures.LIGHT.blue), ("--", pictures.LIGHT.orange))
+        for lines, at, (dashes, colour) in zip((axes.lines[:4], axes.lines[4:]), expected, looks, strict=True):
+            *faint, mean = lines
+            assert {line.get_color() for line in lines} == {colour}
+            assert [line.get_ydata()[0] for line in faint] == pytest.approx([at, at + 0.1, at + 0.2])  # type: ignore[index]
+            assert all(line.get_alpha() < 0.5 for line in faint)  # type: ignore[operator]
+            assert mean.get_alpha() is None
+            assert mean.get_linestyle() == dashes
+            assert np.asarray(mean.get_xdata()).tolist() == list(range(1, epochs + 1))
+            assert np.asarray(mean.get_ydata()) == pytest.approx([at + 0.1] * epochs)
+    assert_apart(figure=figure)
+
+
+def test_the_curves_of_one_run_are_strong() -> None:
+    """A run has one line for training and one for validation, each with its name."""
+    figure = drawn(lambda **look: pictures.loss_curves([HISTORY], **look))
+    for axes, metric in zip(figure.axes, ("loss", "accuracy"), strict=True):
+        training, validation = axes.lines
+        assert np.asarray(training.get_ydata()).tolist() == HISTORY[metric]
+        assert np.asarray(validation.get_ydata()).tolist() == HISTORY[f"val_{metric}"]
+        assert [text.get_text() for text in axes.texts] == ["training", "validation"]
+        for text, line in zip(axes.texts, axes.lines, strict=True):
+            assert text.get_color() == line.get_color()
+
+
+def test_the_names_of_curves_that_end_together_are_apart() -> None:
+    """Equal curves have names above each other."""
+    equal = {name: [0.5, 0.5] for name in HISTORY}
+    assert_apart(figure=drawn(lambda **look: pictures.loss_curves([equal], **look)))
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100), st.floats(0, 50))
+def test_two_positions_are_moved_apart(one: float, other: float, gap: float) -> None:
+    """They keep their middle and are moved no further than they must."""
+    a, b = curves.apart([one, other], gap)
+    assert abs(a - b) >= gap - 1e-9
+    assert (a + b) / 2 == pytest.approx((one + other) / 2, abs=1e-9)
+    assert abs(one - other) < gap or (a, b) == (one, other)
+
+
+def test_many_curves_stay_small() -> None:
+    """The curves of a thousand seeds take less than a megabyte."""
+    assert len(pictures.loss_curves([HISTORY] * 1000)) < 1_000_000
+
+
+def test_the_matrix_has_counts_and_recalls() -> None:
+    """Rows go down and columns right; what is at the right of a row is its recall."""
+    figure = drawn(lambda **look: pictures.confusion_matrix(COUNTS / 1, **look))
+    (axes,) = figure.axes
+    fields = {text.get_position(): text.get_text() for text in axes.texts}
+    for (row, column), expected in np.ndenumerate(COUNTS):
+        assert fields[column + 0.5, row + 0.5] == str(expected)
+    assert [fields[10.25, row + 0.5] for row in range(10)] == ["0.880"] * 10
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == list(CLASS_NAMES)
+    assert fields[0, 10.3] == "rows: the true class; columns: the predicted one"
+
+
+@pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
+def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> None:
+    """The diagonal is a shade of blue and the rest of orange; an empty field is paper."""
+    shades = classes._shades(np.array([[3.0, 1.0], [0.0, 1.0]]), theme)
+    paper, blue, orange = (np.array(mpl.colors.to_rgb(name)) for name in (theme.paper, theme.blue, theme.orange))
+    assert shades[0, 0] == pytest.approx(paper + 0.375 * (blue - paper))
+    assert shades[0, 1] == pytest.approx(paper + 0.5 * (orange - paper))
+    assert shades[1, 0] == pytest.approx(paper)
+    assert shades[1, 1] == pytest.approx(paper + 0.5 * (blue - paper))
+
+
+@pytest.mark.parametrize(
+    ("share", "right", "wrong"), [(0, 0, 0), (0.1, 0.1, 0.4), (0.25, 0.25, 1), (0.5, 0.5, 1), (1, 1, 1)]
+)
+def test_mistakes_are_shaded_four_times_as_strong(share: float, right: float, wrong: float) -> None:
+    """A quarter of a class taken for another is as strong as it gets."""
+    assert pictures.shade(share, right=True) == right
+    assert pictures.shade(share, right=False) == pytest.approx(wrong)
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+def test_each_seeds_recalls_are_beside_the_published_one(*, narrow: bool) -> None:
+    """Every class has a dot for each seed, a bar at their mean and a diamond at the published recall."""
+    seeds = RECALLS + np.arange(10) / 1000
+    figure = drawn(lambda **look: pictures.recalls(seeds, [i / 10 for i in range(10)], narrow=narrow, **look))
+    (axes,) = figure.axes
+    *dots, diamonds = axes.lines
+    for column, line in enumerate(dots):
+        assert np.asarray(line.get_xdata()).tolist() == seeds[:, column].tolist()
+        assert np.asarray(line.get_ydata()) == pytest.approx([column] * 3, abs=0.3)
+    assert (diamonds.get_marker(), diamonds.get_color()) == ("D", pictures.LIGHT.orange)
+    assert np.asarray(diamonds.get_data()).tolist() == [(np.arange(10) / 10).tolist(), list(range(10))]
+    (bars,) = axes.collections
+    assert [bar[0, 0] for bar in bars.get_segments()] == pytest.approx(seeds.mean(axis=0))  # type: ignore[attr-defined]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)
+    # Down is more.
+    assert axes.get_ylim() == (9.5, -0.5)
+    assert [text.get_text() for text in axes.texts] == ["◆ published", "● each of 3 seeds, and | their mean"]
+    assert_apart(figure=figure)
+
+
+def test_a_telephone_has_room_for_the_words_about_many_seeds() -> None:
+    """Also thousands are said, without a word cut off."""
+    figure = drawn(lambda **look: pictures.recalls(np.tile(RECALLS, (400, 1)), PUBLISHED, narrow=True, **look))
+    assert "● each of 1200 seeds, and | their mean" in said(figure)
+    assert_apart(figure=figure)
+
+
+def test_the_recalls_of_one_run_are_in_the_middle_of_their_rows() -> None:
+    """One dot needs neither room beside it nor a bar over it; it is plain to see, and said to be the run's."""
+    (axes,) = drawn(lambda **look: pictures.recalls(RECALLS[:1], PUBLISHED, **look)).axes
+    *dots, diamonds = axes.lines
+    assert [np.asarray(dot.get_ydata()).tolist() for dot in dots] == [[row] for row in range(10)]
+    assert all((dot.get_alpha(), dot.get_markersize()) == (1, diamonds.get_markersize()) for dot in dots)
+    assert len(axes.collections) == 0
+    assert axes.texts[1].get_text() == "● this run"
+
+
+def test_a_thumbnail_is_dark_on_white() -> None:
+    """Each pixel of an image is one of the PNG, and 0, the background, is white."""
+    image = np.arange(784).reshape(28, 28).astype(np.uint8)
+    picture = matplotlib.image.imread(io.BytesIO(pictures.thumbnail(image)))
+    assert picture.shape == (28, 28, 4)
+    for channel in range(3):
+        assert np.array_equal(np.rint(picture[..., channel] * 255), 255 - image)
+
+
+NAMES = ["distribution", "loss_curves", "confusion_matrix"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [(PARAMETERS, [*NAMES, "recalls"]), ({**PARAMETERS, "epochs": 11}, NAMES)],
+    ids=["with a published matrix", "without"],
+)
+def test_a_study_gets_its_pictures(tmp_path: Path, parameters: dict[str, Any], names: list[str]) -> None:
+    """Each picture is there for print and for the web, and the first in dark too; the names are told."""
+    results = [*sample([0.88, 0.87]), result(1002, counts=(COUNTS // 2 + COUNTS[::-1] // 2).tolist())]
+    told = pictures.save(Sample(parameters, results, {}, is_study=True), tmp_path)
+    assert sorted(told) == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(told) == sorted(
+        [*(f"{name}.{kind}" for name in names for kind in ("png", "svg")), "distribution-dark.svg"]
+    )
+    figures = published.matching(parameters)
+    expected = pictures.distribution([0.88, 0.87, 0.88], figures, theme=pictures.DARK)
+    assert (tmp_path / "distribution-dark.svg").read_bytes() == expected
+    mean = np.mean([result.counts for result in results], axis=0)
+    assert (tmp_path / "confusion_matrix.svg").read_bytes() == pictures.confusion_matrix(mean)
+    assert (tmp_path / "loss_curves.png").read_bytes() == pictures.loss_curves([HISTORY] * 3, kind="png")

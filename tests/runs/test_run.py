@@ -1,0 +1,83 @@
+"""Tests of a run's folder; `test_end_to_end.py` has those of whole runs."""
+
+from pathlib import Path
+
+import pytest
+from support import helpers
+
+from fmnist.runs import run as runs
+from fmnist.runs.folder import claimed
+from fmnist.steps import dataset
+from fmnist.steps.errors import ContractError, DataError
+from fmnist.steps.settings import Settings
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that is nowhere to be had, which ends a run early."""
+
+    def fetch(**_: object) -> None:
+        raise DataError("nowhere")
+
+    monkeypatch.setattr(dataset, "fetch", fetch)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["thesis.txt", ".unfinished/x"], ["labels/true.txt", "log.txt"], ["SHA256SUMS", "model.keras"]],
+    ids=["strange file", "same names", "finished run"],
+)
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[str]) -> None:
+    """A folder that is not surely a broken-off run's is refused, with what is in it, and stays as it is."""
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("years of work")
+    before = helpers.contents(tmp_path)
+    with pytest.raises(ContractError, match="expected a new or empty folder, got .* with .*\\. Nothing was changed"):
+        runs.execute(Settings(), tmp_path)
+    assert helpers.contents(tmp_path) == before
+
+
+def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
+    """A file of the folder's name is refused and stays."""
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(ContractError, match="run folder: expected a folder, got a file"):
+        runs.execute(Settings(), tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "a file"
+
+
+@pytest.mark.usefixtures("no_data")
+def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
+    """What a broken-off run left, results among it, is gone before the next run does anything else."""
+    for name in (
+        "log.txt",
+        "pipeline.yaml",
+        "model.keras",
+        "labels/true.txt",
+        ".run.json.x2_abcde",
+        ".unfinished/tmp/half",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old")
+    with pytest.raises(DataError, match="nowhere"):
+        runs.execute(Settings(), tmp_path)
+    assert helpers.contents(tmp_path) == {".unfinished/tmp/half": b"old"}
+
+
+@pytest.mark.usefixtures("no_data")
+def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
+    """While a run is under way in a folder, a second one there is refused, and leaves it alone."""
+    with claimed(tmp_path, "run"):
+        (tmp_path / ".unfinished").mkdir()
+        (tmp_path / "log.txt").write_text("of the first")
+        with pytest.raises(ContractError, match="run folder: expected one that no other process works in"):
+            runs.execute(Settings(), tmp_path)
+    assert helpers.contents(tmp_path) == {"log.txt": b"of the first"}
+
+
+@pytest.mark.usefixtures("no_data")
+def test_a_run_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
+    """Where the data was not to be had, the same folder is taken the next time."""
+    for _ in range(2):
+        with pytest.raises(DataError, match="nowhere"):
+            runs.execute(Settings(), tmp_path / "a" / "run")

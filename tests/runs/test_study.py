@@ -1,0 +1,198 @@
+"""Tests of what a study refuses, and of seeds that fail; `test_study_end_to_end.py` has those of whole studies."""
+
+import fcntl
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+from support import helpers, samples
+
+from fmnist.kubeflow import bundle
+from fmnist.replication import results
+from fmnist.runs import findings, study
+from fmnist.runs.provenance import provenance
+from fmnist.steps import dataset, files
+from fmnist.steps.errors import ContractError, DataError, StepError
+from fmnist.steps.settings import Settings
+
+DIVERGING = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that is nowhere to be had, which ends a study before its first seed."""
+
+    def fetch(**_: object) -> None:
+        raise DataError("nowhere")
+
+    monkeypatch.setattr(dataset, "fetch", fetch)
+
+
+def begin(folder: Path, settings: Settings, seeds: range = range(2)) -> None:
+    """Begin a study that has no data, so that no more than its plan is written."""
+    with pytest.raises(DataError, match="nowhere"):
+        study.execute(settings, seeds, folder, jobs=1)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
+    """The plan holds parameters, seeds, versions, digests and switches, before anything is trained."""
+    begin(tmp_path, Settings(epochs=3, seed=9), range(7, 12))
+    assert helpers.contents(tmp_path) == {
+        results.PLAN: files.canonical_json(
+            {
+                "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
+                "seeds": {"first": 7, "count": 5},
+                **provenance(bundle.REPLICATION),
+            }
+        )
+    }
+
+
+@pytest.mark.usefixtures("no_data")
+def test_a_study_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
+    """Where the data was not to be had, or the plan was being written, the same folder is taken the next time."""
+    (tmp_path / ".study.json.x1").write_text("{")
+    for _ in range(2):
+        begin(tmp_path, Settings())
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize("file", ["steps/training.py", "replication/verdict.py", "replication/published.json"])
+def test_changed_code_is_refused_with_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A study is of one code, what judges the seeds as well as what trains them; nothing is changed."""
+    copied = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(bundle, "PACKAGE", copied)
+    begin(tmp_path / "study", Settings())
+    before = helpers.contents(tmp_path / "study")
+    with (copied / file).open("a") as source:
+        source.write("\n")
+    with pytest.raises(ContractError, match=r"code.sha256: it was [0-9a-f]{64}, now it is .*\nNothing was changed"):
+        study.execute(Settings(), range(2), tmp_path / "study", jobs=1)
+    assert helpers.contents(tmp_path / "study") == before
+
+
+@pytest.mark.usefixtures("no_data")
+def test_only_what_differs_is_told(tmp_path: Path) -> None:
+    """Of all that is compared, the message names what changed and nothing else."""
+    begin(tmp_path, Settings())
+    with pytest.raises(ContractError) as error:
+        study.execute(Settings(epochs=3, validation_split=0.1), range(3), tmp_path, jobs=1)
+    assert [line.strip() for line in str(error.value).splitlines()[1:-1]] == [
+        "parameters.epochs: it was 10, now it is 3",
+        "parameters.validation_split: it was 0.05, now it is 0.1",
+        "seeds.count: it was 2, now it is 3",
+    ]
+
+
+def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A broken plan is bad input, and stays as it is."""
+    (tmp_path / results.PLAN).write_text("{")
+    with pytest.raises(ContractError, match=r"study folder: expected JSON in .*study\.json, got: "):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == {results.PLAN: b"{"}
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
+    """A folder that is not a study's is refused, with what is in it, and stays as it is."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ContractError, match=r"expected a new one .* with thesis\.txt\. Nothing was changed"):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """A file of the folder's name is refused and stays."""
+    (tmp_path / "study").write_text("a file")
+    with pytest.raises(ContractError, match="expected a folder, got a file"):
+        study.execute(Settings(), range(2), tmp_path / "study", jobs=1)
+    assert (tmp_path / "study").read_text() == "a file"
+
+
+@pytest.mark.usefixtures("no_data")
+def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
+    """While a study is under way in a folder, a second one there is refused; afterwards it is taken."""
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(ContractError, match="expected one that no other process works in"):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(tmp_path) == {}
+    os.close(handle)
+    begin(tmp_path, Settings())
+
+
+def test_an_error_comes_through_to_another_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever goes wrong in a worker reaches the study as text; its traceback is for the log."""
+
+    class LocalError(Exception):
+        """An error that cannot be pickled, as its class is in a function."""
+
+    def prepared(_: Settings) -> None:
+        raise LocalError("no luck")
+
+    monkeypatch.setattr(study, "_prepared", prepared)
+    with pytest.raises(StepError, match="^LocalError: no luck$") as caught:
+        study._result(Settings(), 3)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == "LocalError: no luck"  # noqa: S301 - our own
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
+    """Where seeds fail, the rest are tried, each failure is told, and the study has no result."""
+    told: list[list[int]] = []
+    failed: list[int] = []
+    with pytest.raises(StepError) as error:
+        study.execute(
+            Settings(compile_optimizer=DIVERGING, epochs=1),
+            range(5, 8),
+            tmp_path,
+            jobs=2,
+            on_seeds=lambda seeds: told.append(list(seeds)),
+            on_failure=failed.append,
+        )
+    assert sorted(failed) == [5, 6, 7]
+    assert told == [[5, 6, 7]]
+    first, *lines, last = str(error.value).splitlines()
+    assert first == f"study: 3 of its seeds failed, the others are kept in {tmp_path}:"
+    assert [line.split(": expected")[0] for line in lines] == [
+        f"  seed {seed}: TrainingError: epoch 1" for seed in (5, 6, 7)
+    ]
+    assert last == f"{tmp_path / 'log.txt'} may say more. The same command tries the failed seeds again."
+    assert helpers.contents(tmp_path).keys() == {"log.txt", results.PLAN}
+
+
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    """A study whose seeds are all there is ended without training, and no half-written file stays among them."""
+    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    for seed in range(2):
+        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(seed).to_json())
+    for name in (results.SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
+        (tmp_path / name).write_text('{"seed": 1, "acc')
+    study.execute(Settings(), range(2), tmp_path, jobs=1)
+    assert {path.name for path in (tmp_path / results.SEEDS).iterdir()} == {"0.json", "1.json"}
+    assert not list(tmp_path.glob(".*"))
+    assert (tmp_path / findings.ACCURACIES).exists()
+
+
+def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished seed whose file is broken ends the study with its name, not with another accuracy."""
+    begin_plan = findings.plan(Settings(), range(1))
+    files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
+    files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
+    with pytest.raises(ContractError, match=r"expected a result in .*seeds/0\.json, got JSONDecodeError"):
+        study.execute(Settings(), range(1), tmp_path, jobs=1)
+
+
+def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
+    """A file that was copied over another would count its seed twice."""
+    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    for seed in range(2):
+        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(1).to_json())
+    with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
+        study.execute(Settings(), range(2), tmp_path, jobs=1)

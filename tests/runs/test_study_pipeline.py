@@ -1,0 +1,234 @@
+"""Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
+
+import base64
+import gzip
+import json
+import statistics
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import helpers
+
+from fmnist.kubeflow import bundle
+from fmnist.pipeline import Where
+from fmnist.runs import findings, study, study_pipeline
+from fmnist.runs import run as runs
+from fmnist.steps.settings import Settings
+
+#: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
+LONGEST_ARGUMENT = 128 * 1024
+
+#: What Argo keeps of a workflow, compressed, at most.
+MOST_OF_A_WORKFLOW = 2**20
+
+COUNT = 2
+SETTINGS = Settings(epochs=1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled pipeline, for an image that has every package."""
+    return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("compiled") / "study.yaml", Where(runs.LOCAL_IMAGE))
+
+
+@pytest.fixture(scope="module")
+def spec(compiled: Path) -> dict[str, Any]:
+    """The compiled pipeline's document."""
+    return next(yaml.safe_load_all(compiled.read_text()))
+
+
+def containers(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return each step's container, by the step's name."""
+    executors = spec["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
+
+
+def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]) -> None:
+    """A loop over the listed seeds has the steps train and test; the verdict takes what all of them gave."""
+    root = spec["root"]["dag"]["tasks"]
+    loop = root["for-loop-1"]
+    assert root.keys() == {"seeds", "for-loop-1", "verdict"}
+    assert loop["iteratorPolicy"] == {"parallelismLimit": study_pipeline.PARALLELISM}
+    assert loop["parameterIterator"]["items"]["inputParameter"] in loop["inputs"]["parameters"]
+    inner = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    assert inner.keys() == {"train", "test", "result"}
+    collected = {
+        name: entry["taskOutputArtifact"]["producerTask"]
+        for name, entry in root["verdict"]["inputs"]["artifacts"].items()
+    }
+    assert collected == {"summaries": "for-loop-1"}
+    gathered = {
+        entry["taskOutputArtifact"]["producerTask"] for entry in inner["result"]["inputs"]["artifacts"].values()
+    }
+    assert gathered == {"train", "test"}
+
+
+def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
+    """Train and test have the command that they have in the pipeline."""
+    from fmnist import pipeline
+
+    of_run = containers(
+        next(yaml.safe_load_all(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(runs.LOCAL_IMAGE)).read_text()))
+    )
+    for name in ("train", "test"):
+        assert containers(spec)[name] == of_run[name]
+
+
+def test_only_the_verdict_carries_more_code(tmp_path: Path) -> None:
+    """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
+    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
+    spec = next(yaml.safe_load_all(path.read_text()))
+    commands = {name: container["command"] for name, container in containers(spec).items()}
+    for name in ("result", "verdict"):
+        assert bundle.extract(commands[name][-1]) == bundle.sources(bundle.REPLICATION)
+    assert bundle.extract(commands["train"][-1]) == bundle.sources()
+    assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
+
+
+def test_with_an_image_each_step_asks_for_the_code_it_needs(spec: dict[str, Any]) -> None:
+    """The steps that judge ask for more, listing seeds asks for none, and nothing is installed."""
+    commands = {name: container["command"] for name, container in containers(spec).items()}
+    needs = {"train": bundle.STEPS, "test": bundle.STEPS, "result": bundle.REPLICATION, "verdict": bundle.REPLICATION}
+    for name, patterns in needs.items():
+        assert f"bundle.require('{bundle.digest(patterns)}', {patterns})\n" in commands[name][-1]
+    assert "bundle" not in commands["seeds"][-1]
+    assert not any("pip" in part for command in commands.values() for part in command[:-1])
+
+
+def test_most_seeds_fit_into_a_workflow(spec: dict[str, Any]) -> None:
+    """What Argo keeps of the tasks of 200 seeds, compressed as Argo does it, is less than it may keep.
+
+    For each task KFP's driver and the two nodes of its executor hold the container, or a patch of a pod made of it.
+    """
+    nodes = {}
+    for seed in range(study_pipeline.MOST_SEEDS):
+        for name in ("train", "test", "result"):
+            container = json.dumps(containers(spec)[name])
+            component = json.dumps(spec["components"][f"comp-{name}"])
+            for node in ("driver", "executor", "impl"):
+                patch = json.dumps({"id": str(uuid.uuid4()), "command": container, "component": component})
+                inputs = [component, container, patch] if node == "driver" else [patch]
+                nodes[str(uuid.uuid4())] = {"name": f"study.root.for-loop-1.{seed}.{name}.{node}", "inputs": inputs}
+    assert len(base64.b64encode(gzip.compress(json.dumps(nodes).encode()))) < MOST_OF_A_WORKFLOW
+
+
+def test_listing_seeds_installs_no_tensorflow(tmp_path: Path) -> None:
+    """On a plain Python image the first step is there at once."""
+    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
+    steps = containers(next(yaml.safe_load_all(path.read_text())))
+    assert "tensorflow" not in "".join(steps["seeds"]["command"])
+    assert "tensorflow" in "".join(steps["verdict"]["command"])
+
+
+def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> None:
+    """A second compilation gives the same file."""
+    again = study_pipeline.compile_pipeline(tmp_path / "again.yaml", Where(runs.LOCAL_IMAGE))
+    assert again.read_bytes() == compiled.read_bytes()
+
+
+def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path) -> None:
+    """`kfp dsl compile` and `fmnist compile --study` write the same file."""
+    kfp = str(Path(sys.executable).with_name("kfp"))
+    command = [kfp, "dsl", "compile", "--py", study_pipeline.__file__, "--output", "kfp.yaml"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    ours = study_pipeline.compile_pipeline(tmp_path / "ours.yaml")
+    assert (tmp_path / "kfp.yaml").read_bytes() == ours.read_bytes()
+
+
+def test_where_it_runs_reaches_every_step(tmp_path: Path) -> None:
+    """Mirror and caching are those that were asked for, in the loop too."""
+    path = study_pipeline.compile_pipeline(
+        tmp_path / "study.yaml", Where(caching=False, mirror="https://mirror.example/")
+    )
+    document = next(yaml.safe_load_all(path.read_text()))
+    for name, container in containers(document).items():
+        assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/"}], name
+        assert container["resources"]["resourceCpuLimit"] == "1"
+    loop = document["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    tasks = document["root"]["dag"]["tasks"] | loop
+    assert all(task["cachingOptions"] == {} for name, task in tasks.items() if name != "for-loop-1")
+
+
+def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
+    """Kubeflow's own message type takes the document, with no field that it does not know."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec(), ignore_unknown_fields=False)
+    assert json_format.MessageToDict(message) == spec
+
+
+@pytest.fixture(scope="module")
+def judged(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What the verdict step gave for two seeds, on kfp's local runner."""
+    root = tmp_path_factory.mktemp("judged")
+    # In a process of its own: of a loop's steps, which run in threads, kfp leaves the built-in `print` changed.
+    helpers.python(
+        "from kfp import components, local\n"
+        f"local.init(local.SubprocessRunner(use_venv=False), pipeline_root={str(root / 'out')!r}, "
+        f"workspace_root={str(root / 'workspace')!r})\n"
+        f"pipeline = components.load_component_from_file({str(compiled)!r})\n"
+        f"pipeline(epochs=1, first_seed={SETTINGS.seed}, count={COUNT})\n"
+    )
+    return {path.name: path for path in root.glob("out/*/verdict/*")}
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study, done here."""
+    folder = tmp_path_factory.mktemp("studied") / "study"
+    study.execute(SETTINGS, range(SETTINGS.seed, SETTINGS.seed + COUNT), folder, jobs=1)
+    return folder
+
+
+def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], studied: Path) -> None:
+    """Accuracies, losses and models of each seed, verdicts and picture are those of the study here, bit for bit."""
+    for name, file in (("accuracies", findings.ACCURACIES), ("verdicts", findings.VERDICT)):
+        assert judged[name].read_bytes() == (studied / file).read_bytes()
+    assert judged["distribution"].read_bytes() == (studied / "distribution.png").read_bytes()
+
+
+def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path], studied: Path) -> None:
+    """But for when and where it was made, the page is the same."""
+    theirs, ours = (path.read_text() for path in (judged["report"], studied / "report.html"))
+    record = '<section aria-labelledby="record">'
+    assert theirs.split(record)[0] == ours.split(record)[0]
+    assert f"--first-seed {SETTINGS.seed} --seeds {COUNT} -o again" in theirs
+
+
+def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], studied: Path) -> None:
+    """Kubeflow shows the number of seeds, their mean and their deviation, also where nothing was published."""
+    output = json.loads(judged["executor_output.json"].read_bytes())
+    metadata = output["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    rows = (studied / findings.ACCURACIES).read_text().splitlines()[1:]
+    assert metadata["seeds"] == COUNT
+    found = [float(row.split(",")[1]) for row in rows]
+    assert metadata["mean"] == pytest.approx(statistics.fmean(found))
+    assert metadata["deviation"] == pytest.approx(statistics.stdev(found))
+
+
+@pytest.mark.parametrize("count", [0, -1, 201])
+def test_too_few_and_too_many_seeds_are_refused(count: int) -> None:
+    """What the verdict is told must fit into one argument, and there must be something to tell."""
+    with pytest.raises(ValueError, match=f"count: expected 1 to 200 seeds, got {count}. Divide a larger study"):
+        study_pipeline.seeds(1, count, study_pipeline.MOST_SEEDS)
+    assert study_pipeline.seeds(5, 3, 200) == [5, 6, 7]
+
+
+def test_what_the_verdict_is_told_of_most_seeds_fits() -> None:
+    """Of 200 seeds, with addresses as long as a cluster's, the list of files is shorter than an argument may be."""
+    address = "minio://mlpipeline/v2/artifacts/fashion-mnist-study/" + "/".join(["0" * 36] * 3) + "/result/summary"
+    entry = {
+        "name": "0" * 36,
+        "uri": address,
+        "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
+        "metadata": {"display_name": "summary"},
+        "customPath": address,
+    }
+    told = {"inputs": {"artifacts": {"summaries": {"artifacts": [entry] * study_pipeline.MOST_SEEDS}}}}
+    assert len(json.dumps(told)) < LONGEST_ARGUMENT
