@@ -1,12 +1,12 @@
 """Optimizers: any of Keras' by name, JSON config or instance, all brought to one text."""
 
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import SettingsError
+from fmnist.steps.messages import did_you_mean
 
 __all__ = ["OPTIMIZERS", "build", "canonical"]
 
@@ -84,9 +84,8 @@ def _built(text: str) -> dict[str, Any]:
 def _known(name: Any) -> str:
     known = str(name).lower()
     if known not in OPTIMIZERS:
-        near = difflib.get_close_matches(known, OPTIMIZERS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"The names are {', '.join(OPTIMIZERS)}."
-        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {name!r}. {hint}")
+        hint = did_you_mean(known, OPTIMIZERS) or f" The names are {', '.join(OPTIMIZERS)}."
+        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {name!r}.{hint}")
     return known
 
 

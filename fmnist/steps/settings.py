@@ -1,6 +1,5 @@
 """The parameters of the experiment, checked in one place before any work."""
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 from fmnist.steps import optimizers
 from fmnist.steps.dataset import TRAINING_IMAGES
 from fmnist.steps.errors import SettingsError
+from fmnist.steps.messages import did_you_mean
 
 __all__ = ["Settings"]
 
@@ -67,8 +67,7 @@ class Settings:
         names = [field.name for field in fields(cls)]
         for name in values:
             if name not in names:
-                near = difflib.get_close_matches(str(name), names, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(str(name), names)
                 raise SettingsError(f"parameter: expected one of {', '.join(names)}, got {name!r}.{hint}")
         return cls(**{name: _number(name, value) for name, value in values.items()})
 

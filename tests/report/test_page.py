@@ -309,9 +309,9 @@ def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
     """After the preparation, writing a report imports no large part of a library any more."""
     folder = write_run(tmp_path, result(7, 0.8765))
     code = (
-        "import sys; from pathlib import Path; from fmnist.replication import report\n"
-        "report.prepare(); before = set(sys.modules)\n"
-        f"report.write(Path({str(folder)!r})); print(len(set(sys.modules) - before))"
+        "import sys; from pathlib import Path; from fmnist.report import page\n"
+        "page.prepare(); before = set(sys.modules)\n"
+        f"page.write_report(Path({str(folder)!r})); print(len(set(sys.modules) - before))"
     )
     assert int(helpers.python(code)) < 20
 
