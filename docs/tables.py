@@ -114,7 +114,9 @@ def options(name: str) -> str:
     program = name.partition(" ")[0]
     command = leaves(program, PROGRAMS[program])[name]
     records = (one.get_help_record(click.Context(command)) for one in command.params)
-    return table("option | meaning", [(f"`{record[0]}`", " ".join(record[1].split())) for record in records if record])
+    return table(
+        "option | meaning", [(f"`{one[0]}`", " ".join(one[1].split()).replace("<", "\\<")) for one in records if one]
+    )
 
 
 def leaves(name: str, command: click.Command) -> dict[str, click.Command]:
@@ -142,7 +144,7 @@ def mutants() -> str:
     all_of_them = {name: sum(one[name] for one in found.values()) for name in ("mutants", "killed")}
     rows = [
         (f"`{module}`", one["mutants"], f"{one['killed'] / one['mutants']:.1%}")
-        for module, one in [*sorted(found.items()), ("all", all_of_them)]
+        for module, one in [*sorted(found.items()), ("fmnist", all_of_them)]
     ]
     return table("module | mutants | killed", rows)
 
@@ -154,20 +156,21 @@ def faults() -> str:
 
 
 def checks() -> str:
-    """Return the environments of tox: the command, what it does, and the minutes that it was measured to take."""
+    """Return the checks: environments of tox, what they do, and how long that was measured to take."""
     tox = ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
-    names = {"testenv": "tests"} | {name: name.partition(":")[2] for name in tox if name.startswith("testenv:")}
-    seconds = read("durations.json")
+    described = {section.rpartition(":")[2]: tox[section].get("description") for section in tox.sections()}
+    described["tests"] = described.pop("testenv")
     rows = [
-        (f"`tox run -e {name}`", tox[section]["description"], minutes(seconds[name]) if name in seconds else "")
-        for section, name in names.items()
+        (f"`tox run -e {name}`", described[name], minutes(seconds)) for name, seconds in read("durations.json").items()
     ]
     return table("command | what it does | takes", rows)
 
 
-def minutes(seconds: float) -> str:
-    """Return a duration as people say it."""
+def minutes(seconds: float | None) -> str:
+    """Return a duration as people say it; None was not measured."""
+    if seconds is None:
+        return ""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes
 
 
