@@ -27,6 +27,7 @@ from fmnist.steps.settings import Settings
 
 DOCS = ROOT / "docs"
 README, CONTRIBUTING = Page(ROOT / "README.md"), Page(ROOT / "CONTRIBUTING.md")
+LOCK = (ROOT / "requirements.lock").read_text()
 STUDIES = sorted((DOCS / "studies").iterdir())
 
 
@@ -180,11 +181,17 @@ def measured() -> dict[tuple[str, str], set[str]]:
             *(f"{-value:.4f}" for value in (costs["difference"], *costs["interval"])),
             *(f"{costs['p of Welch']:.4f}", f"{equal['p of equivalence']:.3f}", "0.005"),
         },
+        ("docs/promises.md", "What is promised"): set(re.findall(r"^tensorflow==(\d+\.\d+)", LOCK, re.MULTILINE)),
+        ("docs/promises.md", "Bit for bit"): {str(settings.seed)},
         ("docs/promises.md", "Within a tolerance, or statistically"): {
             *(f"{LEVEL * 100:.0f}", str(SEEDS_FOR_RANKS), str(MARGIN)),
             "6",  # with seeds as skewed as ours, by a simulation
         },
-        ("docs/scaling.md", "Pods"): {"100", "302", str(study_pipeline.PARALLELISM), "5", "40", "3", "4"},
+        ("docs/testing.md", "Benchmarks"): {str(len(values))},
+        # Versions of Kubeflow Pipelines.
+        ("docs/cluster.md", "On a cluster"): {"2"},
+        ("docs/cluster.md", "A study"): {"2.5"},
+        ("docs/same.md", "On a cluster"): {"2", "2.17"},
     }
 
 
@@ -194,9 +201,19 @@ def test_the_numbers_are_those_measured(page: str, heading: str) -> None:
     assert Page(ROOT / page).numbers(heading) == measured()[page, heading]
 
 
+def test_no_number_goes_unchecked() -> None:
+    """Below every other heading there are none, but for the estimates of how a study scales."""
+    stated = {(page.path, one) for page in PAGES for one in page.headings() if page.numbers(one)}
+    assert {(path.relative_to(ROOT).as_posix(), one) for path, one in stated if path.name != "scaling.md"} == {
+        *measured()
+    }
+
+
 def test_limits_are_those_of_the_code() -> None:
-    """The page on scaling knows how many seeds the pipeline takes."""
-    assert {str(study_pipeline.MOST_SEEDS), "128", "400"} <= Page(DOCS / "scaling.md").numbers("10,000 seeds")
+    """The page on scaling knows how many seeds the pipeline takes, how many run at once, and the pods of 100."""
+    scaling = Page(DOCS / "scaling.md")
+    assert str(study_pipeline.MOST_SEEDS) in scaling.numbers("10,000 seeds")
+    assert {"302", str(study_pipeline.PARALLELISM)} <= scaling.numbers("Pods")
 
 
 def test_the_files_of_a_run_are_listed() -> None:

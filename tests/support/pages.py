@@ -52,10 +52,13 @@ class Page:
         html = "".join(token.content for token in tokens if token.type.startswith("html"))
         return linked + re.findall(r'(?:href|src|srcset)="([^"]*)"', html)
 
+    def headings(self) -> list[str]:
+        """Return the headings, whatever their level."""
+        return re.findall(r"^#+ (.+)$", self.text, re.MULTILINE)
+
     def anchors(self) -> set[str]:
         """Return the anchors of the headings, as GitHub makes them."""
-        headings = re.findall(r"^#+ (.+)$", _GENERATED.sub("", self.text), re.MULTILINE)
-        return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in self.headings()}
 
     def python(self) -> list[str]:
         """Return the blocks of Python code."""
@@ -72,7 +75,7 @@ class Page:
     def numbers(self, heading: str) -> set[str]:
         """Return the numbers in the text below a heading, generated tables and code aside."""
         [section] = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", self.text, re.DOTALL | re.MULTILINE)
-        prose = _CODE.sub("", _GENERATED.sub("", section))
+        prose = re.sub(r"^\d+\. ", "", _CODE.sub("", _GENERATED.sub("", section)), flags=re.MULTILINE)
         prose = re.sub(r"\]\([^)]*\)", "]", re.sub(r'<(?:[^>]*alt="([^"]*)")?[^>]*>', r"\1", prose))
         return set(re.findall(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w-])", prose))
 
