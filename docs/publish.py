@@ -1,4 +1,4 @@
-"""Copy what the pages show of finished runs and studies into `docs/run` and `docs/studies`."""
+"""Copy what the pages show into docs: of finished runs and studies, given as folders, and of results of benchmarks."""
 
 import shutil
 import sys
@@ -9,13 +9,16 @@ OF_A_RUN = ("loss_plot.png", "confusion_matrix.png", "metrics.json", "history.js
 
 DOCS = Path(__file__).parent
 
-for folder in map(Path, sys.argv[1:]):
-    if (folder / "study.json").exists():
-        target = DOCS / "studies" / folder.name
+for path in map(Path, sys.argv[1:]):
+    if path.is_file():
+        (DOCS / "benchmarks").mkdir(exist_ok=True)
+        shutil.copy(path, DOCS / "benchmarks")
+    elif (path / "study.json").exists():
+        target = DOCS / "studies" / path.name
         shutil.rmtree(target, ignore_errors=True)
         # All but the seeds' own files and the report.
-        shutil.copytree(folder, target, ignore=shutil.ignore_patterns("seeds", "report.html", "log.txt"))
+        shutil.copytree(path, target, ignore=shutil.ignore_patterns("seeds", "report.html", "log.txt"))
     else:
         (DOCS / "run").mkdir(exist_ok=True)
         for name in OF_A_RUN:
-            shutil.copy(folder / name, DOCS / "run")
+            shutil.copy(path / name, DOCS / "run")

@@ -149,6 +149,27 @@ def mutants() -> str:
     return table("module | mutants | killed", rows)
 
 
+def benchmarks() -> str:
+    """Return what the benchmarks measured, or nothing where no result was published."""
+    results = [json.loads(path.read_bytes()) for path in sorted(DOCS.glob("benchmarks/*.json"))]
+    rows = [
+        (
+            name.removeprefix("test_").replace("_", " "),
+            ", ".join(f"{key} {one[key]}" for key in shown(one)),
+            one["outcome"],
+        )
+        for result in results
+        for name, one in result["benchmarks"].items()
+    ]
+    cpus = {f"On {one['machine']['cpu']['model']}, with TensorFlow {one['versions']['tensorflow']}:" for one in results}
+    return "\n\n".join([*sorted(cpus), table("benchmark | measured | outcome", rows)]) if results else ""
+
+
+def shown(benchmark: Mapping[str, Any]) -> list[str]:
+    """Return the names of what a benchmark measured, lists aside."""
+    return [name for name, value in benchmark.items() if name != "outcome" and not isinstance(value, list)]
+
+
 def faults() -> str:
     """Return how many faults are planted."""
     catalogue = tomllib.loads((ROOT / "tests" / "faults" / "catalogue.toml").read_text())
@@ -183,10 +204,11 @@ def rooms() -> str:
 
 
 def role(name: str) -> str:
-    """Return the first line of the docstring of a room, or of a module beside the rooms."""
+    """Return how the docstring of a room, or of a module beside the rooms, starts."""
     path = ROOT / "fmnist" / name
     source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    docstring = (ast.get_docstring(ast.parse(source)) or "").replace("`", "")
+    return re.split(r"[:.]|(?<=\?)", docstring, maxsplit=1)[0]
 
 
 def main(*options: str) -> int:

@@ -15,6 +15,8 @@ import pytest
 from support import pages
 from support.pages import PAGES, ROOT, Page
 
+from docs import tables
+from fmnist.cli import console, fmnist
 from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
@@ -127,6 +129,29 @@ def test_the_tables_are_of_what_there_is() -> None:
     mutated = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]
     assert sorted(read("mutants.json")) == sorted(name.removesuffix(".py").replace("/", ".") for name in mutated)
     assert set(read("durations.json")) <= pages.environments()
+
+
+def test_exit_codes_are_those_of_the_source() -> None:
+    """The table of exit codes has each that the command lines have, and no other."""
+    codes = {0, fmnist.NOT_SHOWN, console.BAD_INPUT, console.FAILED, console.DEFECT, console.INTERRUPTED}
+    assert [int(code) for code in re.findall(r"^\| (\d+)", tables.exit_codes(), re.MULTILINE)] == sorted(codes)
+
+
+def test_benchmarks_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has what was measured, but for lists; without a result there is none."""
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    assert not tables.benchmarks()
+    result = {
+        "benchmarks": {"test_it_is_fast": {"outcome": "passed", "accuracies": [0.8, 0.9], "seconds": 1.5, "ratio": 7}},
+        "machine": {"cpu": {"model": "a CPU"}},
+        "versions": {"tensorflow": "2.21.0"},
+    }
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "epochs-10.json").write_text(json.dumps(result))
+    said, _, *rows = tables.benchmarks().splitlines()
+    assert "a CPU" in said
+    assert "2.21.0" in said
+    assert rows[2:] == ["| it is fast | seconds 1.5, ratio 7 | passed |"]
 
 
 def measured() -> dict[tuple[str, str], set[str]]:
