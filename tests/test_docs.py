@@ -1,24 +1,36 @@
-"""Tests of what the README shows of the confirmatory study: it is what was measured, and what this code still gives."""
+"""Tests of the pages: what they show was measured, and their links, commands, code and promises are good."""
 
 import csv
 import json
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
+import numpy as np
 import pytest
+from support import pages
+from support.pages import PAGES, ROOT, Page
 
+from docs import tables
+from fmnist.cli import console, fmnist
 from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
-from fmnist.replication.verdict import LEVEL
+from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
 from fmnist.report import pictures
-from fmnist.steps import evaluation, training
-from fmnist.steps.dataset import Split
-from fmnist.steps.files import sha256
+from fmnist.runs import study_pipeline
+from fmnist.steps import evaluation, plots, training
+from fmnist.steps.dataset import CLASS_NAMES, TRAINING_IMAGES, Split
+from fmnist.steps.files import ARTIFACT_FILES, sha256
 from fmnist.steps.settings import Settings
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-STUDIES = sorted((ROOT / "docs" / "studies").iterdir())
+DOCS = ROOT / "docs"
+README, CONTRIBUTING = Page(ROOT / "README.md"), Page(ROOT / "CONTRIBUTING.md")
+LOCK = (ROOT / "requirements.lock").read_text()
+STUDIES = sorted((DOCS / "studies").iterdir())
 
 
 def accuracies(folder: Path) -> list[dict[str, str]]:
@@ -67,36 +79,6 @@ def test_the_picture_shows_the_accuracies(folder: Path) -> None:
     assert (folder / "distribution-dark.svg").read_bytes() == dark
 
 
-def test_the_readme_says_what_was_found() -> None:
-    """Each published figure has a row in the README with the seeds, mean, deviation, p and outcome that were found."""
-    assert len(STUDIES) == 2
-    for verdict in [verdict for folder in STUDIES for verdict in verdicts(folder)]:
-        [row] = [
-            line for line in README.splitlines() if line.startswith(f"| {verdict['published']:.4f} ({verdict['name']})")
-        ]
-        values = (f"{verdict[name]:.4f}" for name in ("published", "mean", "deviation"))
-        for value in (*values, f"| {verdict['n']} |", f"p = {verdict['p_rank']:.3f}", verdict["outcome"]):
-            assert value in row, (value, row)
-
-
-def test_the_readme_says_what_the_picture_shows() -> None:
-    """Mean, deviation and range in the text, and in the words for those who do not see the picture."""
-    verdict = verdicts(ROOT / "docs" / "studies" / "epochs-10")[0]
-    values = [float(row["accuracy"]) for row in accuracies(ROOT / "docs" / "studies" / "epochs-10")]
-    assert f"**{verdict['mean']:.4f} ± {verdict['deviation']:.4f}** (standard deviation)" in README
-    assert f"from {min(values):.4f} to {max(values):.4f} with a mean of {verdict['mean']:.4f}." in README
-    assert min(values) > verdict["published"]
-
-
-def test_the_readme_says_what_was_found_of_the_classes() -> None:
-    """Nine recalls are plausible; the tenth is named, with its figures."""
-    [classes] = [verdict["classes"] for folder in STUDIES for verdict in verdicts(folder) if verdict["classes"]]
-    [unusual] = [one for one in classes if one["p"] <= LEVEL]
-    said = " ".join(README.split())
-    assert f"{unusual['name'].lower()}* ({unusual['published']:.3f}, here {unusual['mean']:.3f} on average)" in said
-    assert f"is not (p = {unusual['p']:.3f} by a joint rank test" in said
-
-
 def test_a_seed_of_the_study_is_the_same_today(training_set: Split, test_set: Split) -> None:
     """The first seed at 10 epochs still has the accuracy and the model that the study has, bit for bit."""
     row = accuracies(ROOT / "docs" / "studies" / "epochs-10")[0]
@@ -105,14 +87,285 @@ def test_a_seed_of_the_study_is_the_same_today(training_set: Split, test_set: Sp
     assert (str(result.accuracy), str(result.loss), result.model) == (row["accuracy"], row["loss"], row["model"])
 
 
-def test_the_readme_says_what_the_trap_costs() -> None:
-    """Each kind of training has a row with its orders, mean and deviation as measured; so have difference and p."""
-    trap = json.loads((ROOT / "docs" / "seeding_trap.json").read_bytes())
-    for variant in trap["variants"].values():
-        assert f"| {variant['orders'][0]} | {variant['mean']:.4f} | {variant['deviation']:.4f} |" in README
-        assert (variant["runs"], len(variant["orders"])) == (20, 1)
-    welch, engine = trap["seeded - unseeded"], trap["engine - unseeded"]
-    said = " ".join(README.split())
-    assert f"lower by {-welch['difference']:.4f} (95 % interval {-welch['interval'][1]:.4f} to" in said
-    assert f"{-welch['interval'][0]:.4f}, p = {welch['p of Welch']:.4f} by Welch's test)" in said
-    assert f"(p = {engine['p of equivalence']:.3f})" in said
+def counts_of_the_run() -> list[list[int]]:
+    """Return the confusion matrix of the run that the README shows."""
+    with (DOCS / "run" / "confusion_matrix.csv").open(newline="") as file:
+        return [[int(count) for count in row[1:]] for row in list(csv.reader(file))[1:]]
+
+
+def read(name: str) -> Any:
+    """Return what a JSON file of docs/ holds."""
+    return json.loads((DOCS / name).read_bytes())
+
+
+def test_the_run_shown_is_the_golden_one() -> None:
+    """The README's run has the golden accuracy, and so have its labels; its pictures are drawn from its numbers."""
+    golden = json.loads((ROOT / "tests" / "golden" / "golden.json").read_bytes())["accuracy"]
+    counts = counts_of_the_run()
+    assert read("run/metrics.json")["accuracy"] == golden == sum(counts[i][i] for i in range(10)) / 10_000
+    assert (DOCS / "run" / "loss_plot.png").read_bytes() == plots.loss_png(read("run/history.json"))
+    drawn = plots.confusion_png(np.array(counts), CLASS_NAMES)
+    assert (DOCS / "run" / "confusion_matrix.png").read_bytes() == drawn
+
+
+def test_the_tables_are_made_from_the_data(tmp_path: Path) -> None:
+    """No table changes if it is made again, and one digit that is not the data's is seen."""
+    command = [sys.executable, "docs/tables.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("docs", "fmnist", "tests", "README.md", "CONTRIBUTING.md", "pyproject.toml", "tox.ini"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    page = tmp_path / "docs" / "command-line.md"
+    page.write_text(page.read_text().replace("| `0.05` |", "| `0.5` |"))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("(changed)")) == (5, 1), done.stdout + done.stderr
+
+
+def test_the_tables_are_of_what_there_is() -> None:
+    """The mutants are those of the modules that are mutated, and what has a duration is an environment of tox."""
+    import tomllib
+
+    mutated = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]
+    assert sorted(read("mutants.json")) == sorted(name.removesuffix(".py").replace("/", ".") for name in mutated)
+    assert set(read("durations.json")) <= pages.environments()
+
+
+def test_exit_codes_are_those_of_the_source() -> None:
+    """The table of exit codes has each that the command lines have, and no other."""
+    codes = {0, fmnist.NOT_SHOWN, console.BAD_INPUT, console.FAILED, console.DEFECT, console.INTERRUPTED}
+    assert [int(code) for code in re.findall(r"^\| (\d+)", tables.exit_codes(), re.MULTILINE)] == sorted(codes)
+
+
+def test_benchmarks_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has what was measured, but for lists; without a result there is none."""
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    assert not tables.benchmarks()
+    result = {
+        "benchmarks": {"test_it_is_fast": {"outcome": "passed", "accuracies": [0.8, 0.9], "seconds": 1.5, "ratio": 7}},
+        "machine": {"cpu": {"model": "a CPU"}},
+        "versions": {"tensorflow": "2.21.0"},
+    }
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "epochs-10.json").write_text(json.dumps(result))
+    said, _, *rows = tables.benchmarks().splitlines()
+    assert "a CPU" in said
+    assert "2.21.0" in said
+    assert rows[2:] == ["| it is fast | seconds 1.5, ratio 7 | passed |"]
+
+
+def measured() -> dict[tuple[str, str], set[str]]:
+    """Return the numbers that belong below a heading of a page."""
+    tutorial, example = verdicts(STUDIES[0])
+    figure = f"{tutorial['published']:.4f}"
+    values = [float(row["accuracy"]) for row in accuracies(STUDIES[0])]
+    mean, deviation = f"{tutorial['mean']:.4f}", f"{tutorial['deviation']:.4f}"
+    assert deviation == f"{stdev(values):.4f}"
+    [unusual] = [one for one in example["classes"] if one["p"] <= LEVEL]
+    assert (min(values) > tutorial["published"], unusual["name"], len(example["classes"])) == (True, "Sneaker", 10)
+    seeds = [read(f"studies/{folder.name}/study.json")["seeds"] for folder in STUDIES]
+    trap = read("seeding_trap.json")
+    seeded, unseeded, engine = (trap["variants"][name] for name in ("seeded", "unseeded", "engine"))
+    costs, equal = trap["seeded - unseeded"], trap["engine - unseeded"]
+    history, counts = read("run/history.json"), counts_of_the_run()
+    ends = {f"{history[name][at]:.3f}" for name in ("loss", "val_loss") for at in (0, -1)}
+    settings = Settings()
+    return {
+        ("README.md", "fmnist"): {figure},
+        ("README.md", "Two commands"): {"3.11", f"{TRAINING_IMAGES + 10_000:,}"},
+        ("README.md", "The first result"): {
+            *ends,
+            *(str(value) for value in (settings.epochs, settings.seed, counts[1][1], counts[6][6], counts[6][0])),
+            f"{sum(map(sum, counts)):,}",
+            f"{sum(counts[1]):,}",
+        },
+        ("README.md", "Does 0.8693 replicate?"): {
+            *(figure, mean, deviation, f"{tutorial['mean']:.3f}", str(len(values)), f"{example['published']:.4f}"),
+            *(f"{value:.4f}" for value in (min(values), max(values))),
+        },
+        ("README.md", "The seeding trap"): {
+            *(str(seeded["runs"]), f"{seeded['mean']:.4f}", f"{unseeded['mean']:.4f}"),
+        },
+        ("docs/methods.md", "The question"): {str(SEEDS_FOR_A_VERDICT)},
+        ("docs/methods.md", "What was fixed before"): {
+            *(str(one["first"] + more) for one in seeds for more in (0, one["count"] - 1)),
+            *(f"{LEVEL * 100:.0f}", str(MARGIN), figure, f"{TRAINING_IMAGES:,}", str(settings.validation_split)),
+            *(f"{example['published']:.3f}", f"{example['published'] - tutorial['published']:.3f}"),
+            *(folder.name.removeprefix("epochs-") for folder in STUDIES),
+        },
+        ("docs/methods.md", "What was found"): {
+            *(str(len(values)), figure, deviation, str(int(1 / tutorial["p_rank"])), "10,000"),
+            f"{sampling_error(tutorial['mean'], 10_000):.4f}",
+        },
+        ("docs/methods.md", "Class by class"): {
+            *(f"{example['published']:.4f}", f"{unusual['published']:.3f}", f"{unusual['mean']:.3f}"),
+            f"{unusual['p']:.3f}",
+        },
+        ("docs/methods.md", "What the seeding trap costs"): {
+            *(str(seeded["runs"] + unseeded["runs"]), str(engine["runs"]), str(engine["runs"] - 1), "0", "95"),
+            *(f"{-value:.4f}" for value in (costs["difference"], *costs["interval"])),
+            *(f"{costs['p of Welch']:.4f}", f"{equal['p of equivalence']:.3f}", "0.005"),
+        },
+        ("docs/promises.md", "What is promised"): set(re.findall(r"^tensorflow==(\d+\.\d+)", LOCK, re.MULTILINE)),
+        ("docs/promises.md", "Bit for bit"): {str(settings.seed)},
+        ("docs/promises.md", "Within a tolerance, or statistically"): {
+            *(f"{LEVEL * 100:.0f}", str(SEEDS_FOR_RANKS), str(MARGIN)),
+            "6",  # with seeds as skewed as ours, by a simulation
+        },
+        ("docs/testing.md", "Benchmarks"): {str(len(values))},
+        # Versions of Kubeflow Pipelines.
+        ("docs/cluster.md", "On a cluster"): {"2"},
+        ("docs/cluster.md", "A study"): {"2.5"},
+        ("docs/same.md", "On a cluster"): {"2", "2.17"},
+    }
+
+
+@pytest.mark.parametrize(("page", "heading"), measured(), ids=lambda text: text)
+def test_the_numbers_are_those_measured(page: str, heading: str) -> None:
+    """The numbers below a heading are those of the data and the code, and no others."""
+    assert Page(ROOT / page).numbers(heading) == measured()[page, heading]
+
+
+def test_no_number_goes_unchecked() -> None:
+    """Below every other heading there are none, but for the estimates of how a study scales."""
+    stated = {(page.path, one) for page in PAGES for one in page.headings() if page.numbers(one)}
+    assert {(path.relative_to(ROOT).as_posix(), one) for path, one in stated if path.name != "scaling.md"} == {
+        *measured()
+    }
+
+
+def test_limits_are_those_of_the_code() -> None:
+    """The page on scaling knows how many seeds the pipeline takes, how many run at once, and the pods of 100."""
+    scaling = Page(DOCS / "scaling.md")
+    assert str(study_pipeline.MOST_SEEDS) in scaling.numbers("10,000 seeds")
+    assert {"302", str(study_pipeline.PARALLELISM)} <= scaling.numbers("Pods")
+
+
+def test_the_files_of_a_run_are_listed() -> None:
+    """The page on the command line names each artifact's file."""
+    text = Page(DOCS / "command-line.md").text
+    assert [name for name in ARTIFACT_FILES.values() if f"`{name}`" not in text and f"`{name}/`" not in text] == []
+
+
+def test_the_pages_are_short() -> None:
+    """README and CONTRIBUTING are read in minutes."""
+    assert len(README.text.splitlines()) <= 110
+    assert len(CONTRIBUTING.text.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.name)
+def test_links_lead_somewhere(page: Page) -> None:
+    """Each relative link names a file and a heading that are there, and each other one is an address."""
+    wrong = [wrong for target in page.links() if (wrong := pages.wrong_with_link(page, target))]
+    assert wrong == []
+
+
+def test_every_page_is_linked() -> None:
+    """The README links each page of docs/."""
+    assert {f"docs/{path.name}" for path in DOCS.glob("*.md")} <= {link.partition("#")[0] for link in README.links()}
+
+
+@pytest.fixture(scope="module")
+def pytest_help() -> str:
+    """What pytest says of its options, those of the benchmarks included."""
+    command = [sys.executable, "-m", "pytest", "benchmarks", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.name)
+def test_commands_can_be_typed(page: Page, pytest_help: str) -> None:
+    """Each command has the options, names the files and asks for the environments that there are."""
+    wrong = {one: wrong for one in page.commands() if (wrong := pages.wrong_with_command(one, pytest_help))}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("fmnist rum", "no command rum"),
+        ("fmnist run --sed 7", "--sed"),
+        ("fmnist study --seeds many", "many"),
+        ("fmnist data here", "unexpected"),
+        ("same program run -t aml", "aml"),
+        ("tox run -e nothing", "no environment"),
+        ("tox -e tests", "tox run -e"),
+        ("pytest tests/test_nothing.py", "there is no"),
+        ("pytest tests/test_docs.py::test_nothing", "there is no"),
+        ("pytest --force-regem", "no option --force-regem"),
+        ("pip install -r nothing.lock", "there is no nothing.lock"),
+        (". .tox/nothing/bin/activate", "no environment"),
+        ("make", "make is no program"),
+    ],
+)
+def test_a_wrong_command_is_seen(command: str, message: str, pytest_help: str) -> None:
+    """Unknown commands, options, choices, files and environments are found."""
+    assert message in str(pages.wrong_with_command(command, pytest_help))
+
+
+@pytest.mark.parametrize(
+    "target", ["nothing.md", "LICENSE#no-heading", "docs/same.md#nothing", "http:/x", "/etc/hosts"]
+)
+def test_a_wrong_link_is_seen(target: str) -> None:
+    """Files and headings that are not there, and what is no address, are found."""
+    assert pages.wrong_with_link(README, target)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.python()], ids=lambda page: page.path.name)
+def test_python_code_runs(page: Page, few: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block of Python does what it shows, on few images; the names that it takes for granted are a model's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fmnist.load", lambda _: few)
+    for code in page.python():
+        names = granted(few)
+        exec(compile(code, page.path.name, "exec"), names)  # noqa: S102 - the code is ours
+        if "save(" in code:
+            assert {path.name for path in (tmp_path / "results").iterdir()} >= {"model.keras", "metrics.json"}
+        else:
+            assert len(names["model"].history.epoch) == 10
+
+
+def granted(few: Split) -> dict[str, Any]:
+    """Return what the pages' code takes for granted: TensorFlow, the callback, a model, images and labels."""
+    from fmnist.steps.determinism import tensorflow
+
+    tf = tensorflow()
+    import keras
+
+    from fmnist.orders import EpochOrders
+
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return {"tf": tf, "EpochOrders": EpochOrders, "model": model, "x": few.images[:96], "y": few.labels[:96]}
+
+
+def test_each_promise_names_its_test() -> None:
+    """Each row of the tables of promises ends with a test, and every test that a page names exists."""
+    rows = [line for line in Page(DOCS / "promises.md").text.splitlines() if re.match(r"\| (?!promise|-)", line)]
+    assert len(rows) > 8
+    for row in rows:
+        assert re.search(r"\| `(tests|benchmarks)/[\w/]+\.py(::\w+)?` \|$", row), row
+    named = [
+        found for page in PAGES for found in re.findall(r"((?:tests|benchmarks)/[\w/]+\.py)(?:::(\w+))?", page.text)
+    ]
+    for path, name in named:
+        assert not name or f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.name)
+def test_the_files_named_are_there(page: Page) -> None:
+    """Each path of the project that a page names exists, but for those that git ignores."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    named = [token.content for token in page.tokens() if token.type == "code_inline"]
+    paths = [name for name in named if re.fullmatch(r"(fmnist|tests|docs|benchmarks|examples)/[\w./]*", name)]
+    assert [path for path in paths if not (ROOT / path).exists() and f"/{path}" not in ignored] == []
+
+
+def test_ci_does_what_the_readme_says() -> None:
+    """CI's script calls the README's two commands, and environments that tox has."""
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    for command in ("tox", "tox run -e replicate"):
+        assert f"\n    {command}\n" in README.text
+        assert any(line.startswith(command) for line in lines)
+    called = {name for line in lines for name in re.findall(r"^tox run -e (\S+)", line)}
+    assert called <= pages.environments()
+    assert called <= {"replicate", *read("durations.json")}

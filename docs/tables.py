@@ -1,0 +1,221 @@
+"""The tables of the pages, made from data: `python docs/tables.py` writes them, and with `--check` only compares."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from configparser import ConfigParser
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from fmnist.cli import fmnist, same
+from fmnist.replication import published
+from fmnist.steps.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+#: The pages, from the root of the project.
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md")))
+
+#: The command lines, by the names of their programs.
+PROGRAMS: Mapping[str, click.Command] = {"fmnist": fmnist.main, "same": same.main}
+
+
+def read(name: str) -> Any:
+    """Return what a JSON file of docs/ holds."""
+    return json.loads((DOCS / name).read_bytes())
+
+
+def table(header: str, rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table; the header's cells are separated by bars."""
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [header.split("|"), ["---"] * len(header.split("|")), *cells]
+    return "".join(f"| {' | '.join(cell.strip() for cell in line)} |\n" for line in lines)
+
+
+def metrics() -> str:
+    """Return the metrics of the run that the README shows, beside what was published for its parameters."""
+    accuracy, loss = (f"{read('run/metrics.json')[name]:.4f}" for name in ("accuracy", "loss"))
+    settings = {field.name: field.default for field in fields(Settings)}
+    known = ", ".join(f"{one.accuracy:.4f} ({one.by})" for one in published.matching(settings))
+    return table("metric | this run | published", [("accuracy", f"**{accuracy}**", known), ("loss", loss, "")])
+
+
+def verdicts() -> Iterator[dict[str, Any]]:
+    """Give each verdict of the confirmatory study, with its parameters."""
+    for folder in sorted((DOCS / "studies").iterdir()):
+        parameters = json.loads((folder / "study.json").read_bytes())["parameters"]
+        for verdict in json.loads((folder / "verdict.json").read_bytes()):
+            yield {**verdict, **parameters}
+
+
+def study() -> str:
+    """Return what the confirmatory study found of each published figure."""
+    rows = [
+        (
+            f"{one['published']:.4f} ({one['name']})",
+            f"{one['epochs']} epochs, validation {one['validation_split']:.2f}",
+            one["n"],
+            f"{one['mean']:.4f}",
+            f"{one['deviation']:.4f}",
+            f"{'yes' if one['plausible'] else 'no'}, p = {one['p_rank']:.3f}",
+            f"{'yes' if one['equivalent'] else 'no'}, {p(one['p_equivalence'])}",
+            f"**{one['outcome']}**",
+        )
+        for one in verdicts()
+    ]
+    [margin] = {one["margin"] for one in verdicts()}
+    return table(f"published|parameters|seeds|mean|s.d.|plausible?|equivalent, ±{margin}?|verdict", rows)
+
+
+def p(value: float) -> str:
+    """Return a p-value as people write it."""
+    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"  # noqa: PLR2004 - where three digits end
+
+
+def trap() -> str:
+    """Return what each kind of training of the seeding trap gave."""
+    names = {
+        "seeded": "`fit`, after `keras.utils.set_random_seed`",
+        "unseeded": "`fit`, unseeded: the tutorial as published",
+        "engine": "fmnist, seeded",
+    }
+    rows = [
+        (names[name], ", ".join(map(str, one["orders"])), one["runs"], f"{one['mean']:.4f}", f"{one['deviation']:.4f}")
+        for name, one in read("seeding_trap.json")["variants"].items()
+    ]
+    return table("training | orders in 10 epochs | trainings | mean | s.d.", rows)
+
+
+def parameters() -> str:
+    """Return the parameters of a run: what they mean, and their defaults."""
+    spec = next(yaml.safe_load_all((ROOT / "tests" / "golden" / "pipeline_image.yml").read_text()))
+    described = spec["root"]["inputDefinitions"]["parameters"]
+    rows = [(f"`{one.name}`", described[one.name]["description"], f"`{one.default}`") for one in fields(Settings)]
+    return table("parameter | meaning | default", rows)
+
+
+def commands() -> str:
+    """Return each command of both programs, with the first sentence of its help."""
+    found = leaves("fmnist", fmnist.main) | leaves("same", same.main)
+    return table("command | what it does", [(f"`{name}`", one.get_short_help_str(200)) for name, one in found.items()])
+
+
+def options(name: str) -> str:
+    """Return the options of a command, as its help has them."""
+    program = name.partition(" ")[0]
+    command = leaves(program, PROGRAMS[program])[name]
+    records = (one.get_help_record(click.Context(command)) for one in command.params)
+    return table(
+        "option | meaning", [(f"`{one[0]}`", " ".join(one[1].split()).replace("<", "\\<")) for one in records if one]
+    )
+
+
+def leaves(name: str, command: click.Command) -> dict[str, click.Command]:
+    """Return the commands below `command` that are no groups, by their full names."""
+    if not isinstance(command, click.Group):
+        return {name: command}
+    below = (leaves(f"{name} {key}", one) for key, one in command.commands.items())
+    return {key: one for found in below for key, one in found.items()}
+
+
+def exit_codes() -> str:
+    """Return the exit codes, as the help of both programs has them."""
+    meanings: dict[int, dict[str, str]] = {}
+    for name, program in PROGRAMS.items():
+        for line in (program.help or "").partition("Exit codes:\n")[2].partition("\n\n")[0].strip().splitlines():
+            code, meaning = line.split(maxsplit=1)
+            meanings.setdefault(int(code), {})[name] = meaning
+    rows = [(code, *(meanings[code].get(name, "") for name in PROGRAMS)) for code in sorted(meanings)]
+    return table(f"exit code | {' | '.join(f'`{name}`' for name in PROGRAMS)}", rows)
+
+
+def mutants() -> str:
+    """Return the share of mutants that the tests kill, module by module."""
+    found: dict[str, dict[str, int]] = read("mutants.json")
+    all_of_them = {name: sum(one[name] for one in found.values()) for name in ("mutants", "killed")}
+    rows = [
+        (f"`{module}`", one["mutants"], f"{one['killed'] / one['mutants']:.1%}")
+        for module, one in [*sorted(found.items()), ("fmnist", all_of_them)]
+    ]
+    return table("module | mutants | killed", rows)
+
+
+def benchmarks() -> str:
+    """Return what the benchmarks measured, or nothing where no result was published."""
+    results = [json.loads(path.read_bytes()) for path in sorted(DOCS.glob("benchmarks/*.json"))]
+    rows = [
+        (
+            name.removeprefix("test_").replace("_", " "),
+            ", ".join(f"{key} {one[key]}" for key in shown(one)),
+            one["outcome"],
+        )
+        for result in results
+        for name, one in result["benchmarks"].items()
+    ]
+    cpus = {f"On {one['machine']['cpu']['model']}, with TensorFlow {one['versions']['tensorflow']}:" for one in results}
+    return "\n\n".join([*sorted(cpus), table("benchmark | measured | outcome", rows)]) if results else ""
+
+
+def shown(benchmark: Mapping[str, Any]) -> list[str]:
+    """Return the names of what a benchmark measured, lists aside."""
+    return [name for name, value in benchmark.items() if name != "outcome" and not isinstance(value, list)]
+
+
+def faults() -> str:
+    """Return how many faults are planted."""
+    catalogue = tomllib.loads((ROOT / "tests" / "faults" / "catalogue.toml").read_text())
+    return f"The [catalogue](../tests/faults/catalogue.toml) holds {len(catalogue['fault'])} faults."
+
+
+def checks() -> str:
+    """Return the checks: environments of tox, what they do, and how long that was measured to take."""
+    tox = ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    described = {section.rpartition(":")[2]: tox[section].get("description") for section in tox.sections()}
+    described["tests"] = described.pop("testenv")
+    rows = [
+        (f"`tox run -e {name}`", described[name], minutes(seconds)) for name, seconds in read("durations.json").items()
+    ]
+    return table("command | what it does | takes", rows)
+
+
+def minutes(seconds: float | None) -> str:
+    """Return a duration as people say it; None was not measured."""
+    if seconds is None:
+        return ""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes
+
+
+def rooms() -> str:
+    """Return the rooms of the package as a picture: layer by layer, with what their docstrings say of them."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [re.findall(r"\w+", layer) for layer in contract["layers"] if not layer.startswith("__")]
+    pictures = ["".join(f"{name:<14}{role(name)}\n" for name in layer) for layer in layers]
+    return "```text\n" + "      ↓\n".join(pictures) + "```"
+
+
+def role(name: str) -> str:
+    """Return how the docstring of a room, or of a module beside the rooms, starts."""
+    path = ROOT / "fmnist" / name
+    source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+    docstring = (ast.get_docstring(ast.parse(source)) or "").replace("`", "")
+    return re.split(r"[:.]|(?<=\?)", docstring, maxsplit=1)[0]
+
+
+def main(*options: str) -> int:
+    """Run cog on all pages; return its exit code."""
+    cog = [sys.executable, "-m", "cogapp", "-P", "-I", str(DOCS), "-p", "import tables", "--verbosity=1", *options]
+    return subprocess.run([*cog, *PAGES], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(sys.argv[1:] or ["-r"])))
