@@ -400,7 +400,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Path]]:
         calls.append((settings, folder))
         return {"metrics": {"accuracy": 0.8765}, "parameters": vars(settings)}
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(runs, "run_pipeline", execute)
     return calls
 
 
