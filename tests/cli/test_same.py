@@ -297,7 +297,7 @@ def test_an_unknown_key_is_a_warning(fake: FakeCluster, here: Path) -> None:
     (here / "same.yaml").write_text(PROGRAM + "dataSets: []\n")
     result = invoke("program", "create")
     assert result.exit_code == 0
-    assert result.stderr.startswith("Warning: program file same.yaml, line 6: dataSets is not used and ignored")
+    assert result.stderr.startswith("Warning: program file same.yaml, line 6: dataSets has no effect")
 
 
 def test_without_an_address_another_way_is_shown(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
