@@ -17,8 +17,10 @@ from kfp import dsl
 from support import kfp_server
 from support.kfp_server import Server, cut, hang, respond, serving
 
-from fmnist.cluster import client, cluster
-from fmnist.cluster.cluster import Cluster, ClusterError, Run, Version, connect
+from fmnist.cluster import client, login
+from fmnist.cluster.client import ClusterError
+from fmnist.cluster.cluster import Cluster, Version, connect
+from fmnist.cluster.run import Run
 from fmnist.steps.errors import ContractError, FmnistError
 
 TOKEN = "s3cret-t0ken"  # noqa: S105 - not one
@@ -59,8 +61,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each sleep, which do not pass."""
     seconds: list[float] = []
-    for module in (client, cluster):
-        monkeypatch.setattr(module, "sleep", seconds.append)
+    for module in ("client", "run"):
+        monkeypatch.setattr(f"fmnist.cluster.{module}.sleep", seconds.append)
     return seconds
 
 
@@ -69,7 +71,7 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch, home: Path, slept: list[float]) ->
     """Let no test find a cluster or a token that is really there, nor wait long."""
     for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT", "KF_PIPELINES_SA_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    for name in (client.TOKEN, client.COOKIES, "KUBERNETES_SERVICE_HOST", "KF_PIPELINES_IAP_OAUTH2_CLIENT_ID"):
+    for name in (login.TOKEN, login.COOKIES, "KUBERNETES_SERVICE_HOST", "KF_PIPELINES_IAP_OAUTH2_CLIENT_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(home / ".config/kfp/context.json"))
@@ -157,7 +159,7 @@ def test_a_name_in_other_letters_is_another_one(server: Server, package: Path) -
 
 def test_a_file_that_is_not_there_is_bad_input(server: Server, tmp_path: Path) -> None:
     """A missing file is refused before anything is created."""
-    with pytest.raises(ContractError, match=r"expected a compiled file, got .*none\.yaml: No such file"):
+    with pytest.raises(ContractError, match=r"expected a compiled one, got .*none\.yaml: No such file"):
         connect(server.url).create(tmp_path / "none.yaml", name="fashion")
     assert server.pipelines == []
 
@@ -305,7 +307,7 @@ def test_a_good_end_is_returned(server: Server, package: Path, end: str) -> None
     """Each state is told once, and the last one returned."""
     server.states = ["PENDING", "RUNNING", "RUNNING", "PAUSED", "RUNNING", end]
     target, told = connect(server.url), list[str]()
-    assert target.wait(submitted(target, package), timeout=60, on_state=told.append) == end
+    assert submitted(target, package).wait(timeout=60, on_state=told.append) == end
     assert told == ["PENDING", "RUNNING", "PAUSED", "RUNNING", end]
 
 
@@ -366,7 +368,7 @@ def test_a_failed_run_is_an_error_with_its_cause(
         f"run {run.id} at {server.url}: expected SUCCEEDED, got FAILED: {cause} Its page has the logs: {run.link}"
     )
     with pytest.raises(ClusterError, match=f"^{re.escape(expected)}$"):
-        target.wait(run, timeout=2)
+        run.wait(timeout=2)
 
 
 def test_a_canceled_run_is_an_error(server: Server, package: Path) -> None:
@@ -374,7 +376,7 @@ def test_a_canceled_run_is_an_error(server: Server, package: Path) -> None:
     server.states = ["RUNNING", "CANCELING", "CANCELED"]
     target = connect(server.url)
     with pytest.raises(ClusterError, match="expected SUCCEEDED, got CANCELED"):
-        target.wait(submitted(target, package), timeout=2)
+        submitted(target, package).wait(timeout=2)
 
 
 def test_a_run_that_goes_on_is_left_to_it(server: Server, package: Path) -> None:
@@ -383,7 +385,7 @@ def test_a_run_that_goes_on_is_left_to_it(server: Server, package: Path) -> None
     target = connect(server.url)
     run = submitted(target, package)
     with pytest.raises(ClusterError, match=rf"expected its end within 0.2 s, got the state RUNNING\..* {run.link}"):
-        target.wait(run, timeout=0.2)
+        run.wait(timeout=0.2)
 
 
 def test_a_restart_in_between_is_survived(
@@ -405,8 +407,8 @@ def test_a_restart_in_between_is_survived(
             server.fail("GET .*/runs/", hang(server))
             monkeypatch.setattr(client, "READ_TIMEOUT", 1.0)
 
-    monkeypatch.setattr(cluster, "sleep", sleep)
-    assert target.wait(run, timeout=60) == "SUCCEEDED"
+    monkeypatch.setattr("fmnist.cluster.run.sleep", sleep)
+    assert run.wait(timeout=60) == "SUCCEEDED"
     assert slept == [5, 1, 2, 4, 8, 16, 30]
 
 
@@ -416,7 +418,7 @@ def test_a_server_that_stays_away_is_named(server: Server, package: Path) -> Non
     run = submitted(target, package)
     server.stop()
     with pytest.raises(ClusterError, match="got the state unknown, and at last no connection: .*refused"):
-        target.wait(run, timeout=0.1)
+        run.wait(timeout=0.1)
 
 
 def test_waiting_does_not_outlast_its_time(server: Server, package: Path, slept: list[float]) -> None:
@@ -424,7 +426,7 @@ def test_waiting_does_not_outlast_its_time(server: Server, package: Path, slept:
     server.states = ["RUNNING"]
     target = connect(server.url)
     with pytest.raises(ClusterError, match="expected its end"):
-        target.wait(submitted(target, package), timeout=0.05)
+        submitted(target, package).wait(timeout=0.05)
     assert slept
     assert max(slept) <= 0.05
 
@@ -434,7 +436,7 @@ def test_a_run_that_is_refused_is_waited_for_no_longer(server: Server, package: 
     target = connect(server.url)
     server.fail("GET .*/runs/", respond(403))
     with pytest.raises(ClusterError, match="^look at run .* HTTP 403 Forbidden. Check the namespace"):
-        target.wait(submitted(target, package), timeout=60)
+        submitted(target, package).wait(timeout=60)
 
 
 # Accuracy
@@ -463,7 +465,7 @@ def test_an_accuracy_is_the_metric_of_that_name(
     """The accuracy is the run's one metric of that name, on whichever page; where there is none, nothing is said."""
     server.artifacts, server.page_limit = artifacts, 1
     target = connect(server.url)
-    assert target.accuracy(submitted(target, package)) == accuracy
+    assert submitted(target, package).accuracy() == accuracy
 
 
 @pytest.mark.parametrize("path", ["artifact_tasks", "artifacts/"])
@@ -473,8 +475,8 @@ def test_a_run_that_ended_well_needs_no_answer_more(server: Server, package: Pat
     target = connect(server.url)
     run = submitted(target, package)
     server.fail(f"GET .*/{path}", respond(503))
-    assert target.accuracy(run) is None
-    assert target.accuracy(run) == 0.875
+    assert run.accuracy() is None
+    assert run.accuracy() == 0.875
 
 
 # Faults
@@ -717,7 +719,7 @@ def test_a_kubeconfig_is_enough(
         place = {"server": server.url.removesuffix(prefix), "certificate-authority": str(authority.ca)}
         write_kubeconfig(home, place)
         submitted(connect(), package)
-        monkeypatch.setenv(client.TOKEN, "another")
+        monkeypatch.setenv(login.TOKEN, "another")
         with pytest.raises(ClusterError, match="HTTP 401"):
             connect()
         del place["certificate-authority"]
@@ -756,7 +758,7 @@ def test_a_token_is_sent(package: Path, tmp_path: Path, monkeypatch: pytest.Monk
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     if source == "variable":
-        monkeypatch.setenv(client.TOKEN, TOKEN)
+        monkeypatch.setenv(login.TOKEN, TOKEN)
     if source == "service account":
         monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
     with serving(token=TOKEN) as server:
@@ -765,7 +767,7 @@ def test_a_token_is_sent(package: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token file that is given is what counts."""
-    monkeypatch.setenv(client.TOKEN, "another")
+    monkeypatch.setenv(login.TOKEN, "another")
     (tmp_path / "token").write_text(TOKEN)
     with serving(token=TOKEN) as server:
         connect(server.url, token_file=tmp_path / "token")
@@ -780,14 +782,14 @@ def test_a_renewed_token_is_sent(package: Path, tmp_path: Path) -> None:
         run = submitted(target, package)
         server.token = "second"  # noqa: S105 - not one
         file.write_text("second")
-        assert target.wait(run, timeout=60) == "SUCCEEDED"
+        assert run.wait(timeout=60) == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("cookies", ["given", "variable"])
 def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cookies: str) -> None:
     """Cookies are sent as they are."""
     if cookies == "variable":
-        monkeypatch.setenv(client.COOKIES, "session=abc; b=c")
+        monkeypatch.setenv(login.COOKIES, "session=abc; b=c")
     connect(server.url, cookies="session=abc; b=c" if cookies == "given" else None)
     assert server.requests[0].headers["cookie"] == "session=abc; b=c"
 
@@ -843,7 +845,7 @@ def test_secrets_are_shown_nowhere(
         server.states, server.details = ["FAILED"], {"error": {"message": f"Bearer {TOKEN}"}}
         run = submitted(target, package)
         with pytest.raises(ClusterError, match=r"Bearer \*\*\*") as caught:
-            target.wait(run, timeout=60)
+            run.wait(timeout=60)
         shown += [str(caught.value), repr(caught.value), repr(target), str(target), repr(run)]
     output = capfd.readouterr()
     assert output == ("", "")
@@ -893,7 +895,7 @@ def test_google_credentials_that_are_not_there_are_told(server: Server, monkeypa
 
 def test_a_long_token_is_not_shown_in_part(server: Server, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that a server sends back is hidden before a long message is cut."""
-    monkeypatch.setenv(client.TOKEN, "s3cret" * 300)
+    monkeypatch.setenv(login.TOKEN, "s3cret" * 300)
     target = connect(server.url)
     server.fail(STEPS["start run"], respond(500, b"x" * 300 + b" Bearer " + b"s3cret" * 300 + b" y" * 300))
     message = failure(target, package)
@@ -907,7 +909,7 @@ def test_nothing_is_printed_or_written(
 ) -> None:
     """Results are the caller's to print: kfp's links and contexts go nowhere."""
     target = connect(server.url)
-    target.wait(submitted(target, package), timeout=60)
+    submitted(target, package).wait(timeout=60)
     assert capfd.readouterr() == ("", "")
     assert list(home.rglob("*")) == []
 
