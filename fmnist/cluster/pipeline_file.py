@@ -1,4 +1,4 @@
-"""Pipeline files that somebody wrote: compiling one, and reading what is compiled."""
+"""Pipeline files: whether one is this package's, compiling one that somebody wrote, and reading a compiled one."""
 
 import contextlib
 import runpy
@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from fmnist.kubeflow import bundle
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["compile_pipeline_file", "read_spec"]
+__all__ = ["check_checkout", "compile_pipeline_file", "is_ours", "read_spec"]
 
 
 def compile_pipeline_file(source: Path, output: str | Path) -> Path:
@@ -43,6 +44,30 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
 def read_spec(compiled: str | Path) -> dict[str, Any]:
     """Return the document of a compiled pipeline, without the one for Kubernetes that may follow it."""
     return dict(next(yaml.safe_load_all(Path(compiled).read_text(encoding="utf-8"))))
+
+
+def is_ours(source: Path) -> bool:
+    """Return whether the file `source` defines this package's pipeline, in whatever checkout."""
+    return source.read_bytes() == (bundle.PACKAGE / "pipeline.py").read_bytes()
+
+
+def check_checkout(source: Path) -> None:
+    """Make sure that a checkout around `source` has the code of the package that is installed, which would run.
+
+    Raises
+    ------
+    ContractError
+        If a file there has other code, or is missing.
+    """
+    for folder in source.parents:
+        sources = bundle.sources(["**/*.py"]) if (folder / "kubeflow" / "bundle.py").exists() else {}
+        for name, content in sources.items():
+            path = folder.parent / name
+            if not path.exists() or path.read_bytes() != content:
+                raise ContractError(
+                    f"pipeline: expected the code of the fmnist that is installed, in {bundle.PACKAGE}, got another "
+                    f"{path}. Install that checkout first, with pip install -e {folder.parent}."
+                )
 
 
 def _executed(source: Path) -> dict[str, Any]:
