@@ -1,4 +1,4 @@
-"""A check for any `fit` of Keras: whether each epoch has an order of its own.
+"""A check for any `fit` of Keras: it ends the training when an epoch repeats an order.
 
 After `keras.utils.set_random_seed` the shuffle of `model.fit` starts again with each epoch, so that all epochs have
 one order. This is another experiment than an unseeded `fit`, and a less accurate one.
@@ -13,23 +13,29 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["EpochOrders", "RepeatedOrderError"]
+from fmnist.steps.errors import FmnistError
+
+__all__ = ["EpochOrders", "OrderError", "RepeatedOrderError"]
 
 #: The state in which no batch has been read: not 0, which batches of zeros would leave as it is.
 _START = 1
 
 
-class RepeatedOrderError(RuntimeError):
+class OrderError(FmnistError, RuntimeError):
+    """The orders of a training cannot be read."""
+
+
+class RepeatedOrderError(OrderError):
     """Two epochs of a training had the same batches in the same order."""
 
 
 class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
-    """Take a fingerprint of each epoch's order, and end the training where one comes back.
+    """Take a fingerprint of each epoch's order, and end the training when one returns.
 
     Parameters
     ----------
     strict : bool
-        Whether an order that comes back is an error. If not, it is only recorded.
+        Whether a repeated order is an error. If not, the callback only records it.
 
     Attributes
     ----------
@@ -40,8 +46,8 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
     Raises
     ------
     RepeatedOrderError
-        From `fit`, at the end of the first epoch whose order was there before.
-    RuntimeError
+        From `fit`, at the end of the first epoch that repeats an order.
+    OrderError
         If the backend of Keras is not TensorFlow, the training is on several devices, or the batches cannot be read.
 
     Notes
@@ -58,16 +64,14 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, *, strict: bool = True) -> None:
         super().__init__()
         if (backend := keras.backend.backend()) != "tensorflow":
-            raise RuntimeError(f"EpochOrders: as the backend of Keras expected 'tensorflow', got {backend!r}")
+            raise OrderError(f"EpochOrders: as the backend of Keras expected 'tensorflow', got {backend!r}")
         self.strict = strict
         self.fingerprints: list[str] = []
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Make a train function that reads the batches; the model keeps its own."""
         if (replicas := self.model.distribute_strategy.num_replicas_in_sync) > 1:
-            raise RuntimeError(
-                f"EpochOrders: expected a training on one device, got {replicas}, which share each batch"
-            )
+            raise OrderError(f"EpochOrders: expected a training on one device, got {replicas}, which share each batch")
         self.fingerprints = []
         self._state = keras.Variable(_START, dtype="uint64", trainable=False)
         unread = self.model.train_function
@@ -97,13 +101,13 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Compare the fingerprint with those before."""
         if (state := int(ops.convert_to_numpy(self._state))) == _START:
-            raise RuntimeError("EpochOrders: expected to read the batches, got none: another callback compiled anew")
+            raise OrderError("EpochOrders: expected to read the batches, got none: another callback compiled anew")
         fingerprint = f"{state:016x}"
         self.fingerprints.append(fingerprint)
         age = len(self.fingerprints) - 1 - self.fingerprints.index(fingerprint)
         if self.strict and age:
             raise RepeatedOrderError(
-                f"epochs {epoch + 1 - age} and {epoch + 1}: expected each to have an order of its own, got the same "
+                f"epochs {epoch + 1 - age} and {epoch + 1}: expected two orders, got the same "
                 "batches in the same order. After keras.utils.set_random_seed the shuffle of fit starts again with "
                 "each epoch, and with shuffle=False there is none. Shuffle the data by seed and epoch before fit, for "
                 "example with fit(tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(32), "
@@ -141,7 +145,7 @@ def _bits(tensor: Any) -> Any:
     if dtype.is_floating:
         tensor = ops.view(ops.reshape(tensor, (-1, 1)), f"uint{8 * dtype.size}")
     elif not (dtype.is_integer or dtype.is_bool):
-        raise RuntimeError(f"EpochOrders: expected batches of real numbers, got dtype {dtype.name}")
+        raise OrderError(f"EpochOrders: expected batches of real numbers, got dtype {dtype.name}")
     return ops.cast(tensor, "uint64")
 
 

@@ -17,6 +17,7 @@ from kfp import dsl
 
 from fmnist.kubeflow import components
 from fmnist.steps.errors import ContractError
+from fmnist.steps.settings import Settings
 
 __all__ = [
     "ANYWHERE",
@@ -41,17 +42,17 @@ COMPONENTS: Mapping[str, Callable[..., None]] = {
 
 @dataclass(frozen=True)
 class Where:
-    """What a pipeline is compiled for; none of it changes a result.
+    """Where a pipeline is to run; this changes no result.
 
     Attributes
     ----------
     image : str or None
-        An image that has this package and every other; without it each step carries its code, and installs packages
-        into a plain Python image.
+        An image with this code and all pinned requirements. Without one each step carries its code, and installs the
+        requirements into a plain Python image.
     caching : bool
         Whether Kubeflow may take a step's results from an earlier run of the same code on the same inputs.
     mirror : str or None
-        The URL of a web folder with the dataset, of which no public one is asked then.
+        URL of a web folder with the dataset; the steps then ask no public one.
 
     Raises
     ------
@@ -72,7 +73,7 @@ class Where:
             raise ContractError(f"mirror: expected a URL of http or https, got {self.mirror!r}. Is a variable empty?")
 
     def configure(self, task: Any, memory: str) -> Any:
-        """Let a task run on one core with `memory`, and as said here; return it."""
+        """Give a task one core, `memory` and these settings, and return it."""
         task.set_cpu_request("1").set_cpu_limit("1")
         task.set_memory_request(memory).set_memory_limit("2Gi")
         if not self.caching:
@@ -82,7 +83,7 @@ class Where:
         return task
 
 
-#: A plain Python image on a cluster with its cache and the internet.
+#: A plain Python image, on a cluster that caches and reaches the internet.
 ANYWHERE = Where()
 
 
@@ -91,17 +92,14 @@ def build(where: Where = ANYWHERE) -> Any:
     train, test, confusion_matrix = (components.as_component(function, where.image) for function in COMPONENTS.values())
 
     @dsl.pipeline(name="fashion-mnist")  # type: ignore[untyped-decorator]
+    @components.described
     def fashion_mnist(
-        compile_optimizer: str = "adam", epochs: int = 10, validation_split: float = 0.05, seed: int = 0
+        compile_optimizer: str = Settings.compile_optimizer,
+        epochs: int = Settings.epochs,
+        validation_split: float = Settings.validation_split,
+        seed: int = Settings.seed,
     ) -> None:
-        """TensorFlow's tutorial "Basic classification" as seeded, deterministic steps.
-
-        Args:
-            compile_optimizer: Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.
-            epochs: Passes over the training set, at least 1.
-            validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
-            seed: Decides the initial weights and the order of each epoch; 0 to 2147483647.
-        """
+        """TensorFlow's tutorial "Basic classification" as seeded, deterministic steps."""
         # Measured peaks: train 0.89 GiB, test 0.77, confusion matrix 0.17; each on one core. pip needs some more.
         trained = where.configure(
             train(compile_optimizer=compile_optimizer, epochs=epochs, validation_split=validation_split, seed=seed),

@@ -4,14 +4,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmnist.cli import console
+from fmnist.cli import console, execution
 
 if TYPE_CHECKING:
     from fmnist.replication.conclusions import Conclusion
@@ -87,27 +86,16 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
       fmnist run -p compile_optimizer=sgd -p epochs=3 -o runs/sgd
       fmnist run -p 'compile_optimizer={"class_name": "adam", "config": {"learning_rate": 0.01}}'
     """  # noqa: D301 - click wants the character \b
-    from fmnist.cli.display import Display
-    from fmnist.runs import run as runs
-    from fmnist.steps import determinism
-    from fmnist.steps.settings import Settings
-
-    if caveat := determinism.caveat():
-        click.echo(f"Warning: {caveat}", err=True)
-    settings = Settings.parse(_parameters(program, params, seed))
-    folder = output or Path("runs", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
-    with Display(settings.epochs) as display:
-        record = runs.execute(settings, folder, display.on_event, display.on_progress)
-    click.echo(json.dumps(record, indent=2, sort_keys=True)) if as_json else _print_summary(record, folder)
+    execution.run_here(_parameters(program, params, seed), output, as_json=as_json)
 
 
 def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
     """Return the parameters given, the most specific last: program file, -p, --seed."""
-    from fmnist.cluster import program as programs
+    from fmnist.cluster.program import FILE_NAME, run_parameters
 
     values: dict[str, Any] = {}
-    if program or Path(programs.FILE_NAME).exists():
-        values |= programs.run_parameters(program or programs.FILE_NAME)
+    if program or Path(FILE_NAME).exists():
+        values |= run_parameters(program or FILE_NAME)
     return values | console.given(params) | ({} if seed is None else {"seed": seed})
 
 
@@ -152,18 +140,14 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
     """  # noqa: D301 - click wants the character \b
     from fmnist.cli.display import Display
     from fmnist.replication import conclusions
-    from fmnist.runs import study as studies
-    from fmnist.steps import determinism
-    from fmnist.steps.settings import Settings
+    from fmnist.runs.study import run_study
 
-    if caveat := determinism.caveat():
-        click.echo(f"Warning: {caveat}", err=True)
-    settings = Settings.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
+    settings = execution.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
     last = replace(settings, seed=settings.seed + seeds - 1)
-    folder = output or Path("studies", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    folder = output or execution.new_folder("studies")
     try:
         with Display() as display:
-            sample = studies.execute(
+            sample = run_study(
                 settings,
                 range(settings.seed, last.seed + 1),
                 folder,
@@ -200,18 +184,6 @@ def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) 
     console.print_rows(rows)
     for conclusion in drawn:
         click.echo(conclusion.sentence)
-
-
-def _print_summary(record: dict[str, Any], folder: Path) -> None:
-    from fmnist.replication import published
-    from fmnist.report import page
-    from fmnist.steps.files import ARTIFACT_FILES
-
-    rows = [("accuracy", f"{record['metrics']['accuracy']:.4f}")]
-    rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in published.matching(record["parameters"])]
-    rows += [("report", str(folder / page.FILE_NAME))]
-    rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
-    console.print_rows(rows)
 
 
 @main.command("compile")

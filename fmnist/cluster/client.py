@@ -10,7 +10,6 @@ import html
 import json
 import os
 import re
-import ssl
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,12 +24,11 @@ import urllib3
 from google.auth.exceptions import GoogleAuthError
 from kfp_server_api import ApiException, Configuration
 
+from fmnist.cluster import login
 from fmnist.steps.errors import ContractError, FmnistError
+from fmnist.steps.messages import excerpt
 
-__all__ = ["Client", "ClusterError", "TransientError", "excerpt", "open_client"]
-
-#: Where a token and cookies are looked for when they are not given.
-TOKEN, COOKIES = "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"
+__all__ = ["Client", "ClusterError", "TransientError", "in_one_line", "open_client"]
 
 #: Seconds to wait for a connection, and for the next part of an answer.
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
@@ -38,7 +36,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 #: How often a busy server is asked, and for how many seconds it may put us off each time.
 TRIES, LONGEST_PAUSE = 4, 60.0
 
-_LOGIN = f"Give a valid token, in a file or in ${TOKEN}, or cookies in ${COOKIES}."
+_LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
 _PATH = (
     "the host may be another than that of the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
 )
@@ -87,10 +85,10 @@ def open_client(host: str | None, token_file: Path | None, cookies: str | None, 
     host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
     try:
         return Client(
-            host=_checked_host(host) if host else None,
-            credentials=_credentials(token_file),
-            cookies=_checked_header(cookies or os.environ.get(COOKIES), "cookies"),
-            ssl_ca_cert=_checked_ca(ca) if ca else None,
+            host=login.checked_host(host) if host else None,
+            credentials=login.credentials(token_file),
+            cookies=login.checked_header(cookies or os.environ.get(login.COOKIES), "cookies"),
+            ssl_ca_cert=login.checked_ca(ca) if ca else None,
         )
     except GoogleAuthError as error:
         raise ContractError(
@@ -139,7 +137,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             return _parsed(call(*args, **kwargs, **limits).data, wanted)
         except (ApiException, urllib3.exceptions.HTTPError, _AnswerError, UnicodeDecodeError) as error:
             kind, got, remedy = _explain(error)
-            got = excerpt(self.without_secrets(got))
+            got = excerpt(in_one_line(self.without_secrets(got)), 400)
             failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
             if isinstance(failure, TransientError):
                 failure.got, failure.pause = got, _retry_after(error)
@@ -221,68 +219,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         return self.api_models.V2beta1GetHealthzResponse(multi_user=False)
 
 
-class _Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships no types
-    """A bearer token, read for each request."""
-
-    def __init__(self, read: Callable[[], str], source: str) -> None:
-        self._read, self._source = read, source
-        self._token()
-
-    def refresh_api_key_hook(self, config: Any) -> None:
-        """Set the token."""
-        config.api_key["authorization"] = self._token()
-
-    def _token(self) -> str:
-        try:
-            token = self._read().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ContractError(f"token: expected one in {self._source}, got: {type(error).__name__}.") from None
-        if not token or len(token.split()) > 1:
-            raise ContractError(f"token: expected one word in {self._source}, got {len(token.split())}.")
-        return _checked_header(token, f"token in {self._source}") or ""
-
-
-def _credentials(token_file: Path | None) -> _Token | None:
-    """Return the token to send, from the first place that has one."""
-    if token_file is None and os.environ.get(TOKEN):
-        return _Token(lambda: os.environ[TOKEN], f"${TOKEN}")
-    path = token_file or os.environ.get(kfp.client.KF_PIPELINES_SA_TOKEN_ENV)
-    return _Token(lambda: Path(path).read_text(encoding="utf-8"), str(path)) if path else None
-
-
-def _checked_host(host: str) -> str:
-    """Return `host` as a URL; what it must not hold is not repeated, as it may be a password."""
-    url = host if "://" in host else f"https://{host}"
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", url):
-        raise ContractError(
-            "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
-            "got another one."
-        )
-    return url.rstrip("/")
-
-
-def _checked_header(value: str | None, what: str) -> str | None:
-    """Return `value`, which can be sent in a header; if it cannot, it is not shown."""
-    if value is not None and not (value.isascii() and value.isprintable()):
-        raise ContractError(f"{what}: expected printable ASCII in one line, got other characters.")
-    return value
-
-
-def _checked_ca(path: Path) -> str:
-    """Return the path of a file with certificates."""
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise ContractError(f"CA: expected certificates in PEM format in {path}, got: {error}.") from error
-    return str(path)
-
-
-class _AnswerError(Exception):
+class _AnswerError(FmnistError):
     """An answer is not what the API promises."""
 
 
@@ -340,10 +277,9 @@ def _said(body: str) -> str:
         return html.unescape(re.sub(r"<[^>]*>", " ", body))
 
 
-def excerpt(text: str, length: int = 400) -> str:
-    """Return the beginning of `text` in one line, without a stop at its end."""
-    text = " ".join(text.split()).rstrip(".")
-    return text if len(text) <= length else text[:length] + " ..."
+def in_one_line(text: str) -> str:
+    """Return `text` in one line, without a stop at its end."""
+    return " ".join(text.split()).rstrip(".")
 
 
 def _retry_after(error: Exception) -> float | None:

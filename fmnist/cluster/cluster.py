@@ -1,25 +1,19 @@
-"""Pipelines, experiments and runs on a Kubeflow Pipelines cluster."""
+"""Pipelines, versions, experiments and new runs on a Kubeflow Pipelines cluster."""
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote
 
-from fmnist.cluster.client import Client, ClusterError, TransientError, excerpt, open_client
+from fmnist.cluster.client import Client, open_client
+from fmnist.cluster.run import Run
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
-__all__ = ["Cluster", "ClusterError", "Run", "Version", "connect"]
-
-#: Seconds between two looks at a run; the first and the longest wait for a server that is away.
-POLL, BACKOFF, LONGEST_BACKOFF = 5.0, 1.0, 30.0
-
-#: Name and type of the artifact that tells the accuracy.
-_ACCURACY = ("accuracy", "Metric")
+__all__ = ["Cluster", "Version", "connect"]
 
 
 @dataclass(frozen=True)
@@ -29,14 +23,6 @@ class Version:
     id: str
     pipeline_id: str
     name: str
-    link: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run on the cluster, and its page in the UI."""
-
-    id: str
     link: str
 
 
@@ -93,12 +79,12 @@ class Cluster:
     def __repr__(self) -> str:
         return f"Cluster(host={self.host!r}, namespace={self.namespace!r})"
 
-    def create(self, package: Path, *, name: str, description: str = "", version: str | None = None) -> Version:
-        """Return the version of the pipeline `name` that has the content of `package`, made if it is not there.
+    def create(self, compiled: Path, *, name: str, description: str = "", version: str | None = None) -> Version:
+        """Return the version of the pipeline `name` that has the content of `compiled`; make it if there is none.
 
         Parameters
         ----------
-        package : path
+        compiled : path
             The compiled pipeline.
         name : str
             The pipeline; there is one of a name in a namespace.
@@ -108,9 +94,9 @@ class Cluster:
             Put before the digest of the content, which names the version: other content is another version.
         """
         try:
-            digest = sha256(package.read_bytes())[:16]
+            digest = sha256(compiled.read_bytes())[:16]
         except OSError as error:
-            raise ContractError(f"pipeline: expected a compiled file, got {package}: {error.strerror}.") from error
+            raise ContractError(f"pipeline: expected a compiled one, got {compiled}: {error.strerror}.") from error
         label = f"{version}-{digest}" if version else digest
         # kfp's upload of a new pipeline would give its first version the pipeline's name.
         pipeline = self._pipeline(name) or self._client.ask(
@@ -122,7 +108,7 @@ class Cluster:
         found = self._find("version", label, pipeline["pipeline_id"]) or self._client.ask(
             "upload version",
             self._client.pipeline_uploads.upload_pipeline_version,
-            str(package),
+            str(compiled),
             name=label,
             description=description,
             pipelineid=pipeline["pipeline_id"],
@@ -192,92 +178,7 @@ class Cluster:
         }
         call = self._client.runs.run_service_create_run
         run_id = self._client.ask("start run", call, run=body, wanted="run_id")["run_id"]
-        return Run(run_id, self._client.link(f"runs/details/{run_id}"))
-
-    def wait(self, run: Run, *, timeout: float, on_state: Callable[[str], None] = lambda _: None) -> str:
-        """Return ``SUCCEEDED`` or ``SKIPPED`` once `run` has ended so.
-
-        A server that is away for a while, as for a restart, is asked again until the time is over.
-
-        Parameters
-        ----------
-        run : Run
-            What `Cluster.run` returned.
-        timeout : float
-            Seconds.
-        on_state : callable
-            Told of each new state.
-
-        Raises
-        ------
-        ClusterError
-            If the run fails, with the tasks that failed, is canceled, or goes on after `timeout`.
-        """
-        deadline = monotonic() + timeout
-        state, trouble, backoff = "unknown", "", BACKOFF
-        while True:
-            try:
-                answer = self._look(run, patience=max(1.0, deadline - monotonic()))
-            except TransientError as error:
-                trouble, pause = f", and at last {error.got}", error.pause or backoff
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
-            else:
-                trouble, pause, backoff = "", POLL, BACKOFF
-                if answer.get("state", state) != state:
-                    state = answer["state"]
-                    on_state(state)
-                if state in {"SUCCEEDED", "SKIPPED"}:
-                    return state
-                if state in {"FAILED", "CANCELED"}:
-                    raise self._ended(run, answer)
-            left = deadline - monotonic()
-            if left <= 0:
-                raise ClusterError(
-                    f"wait for run {run.id} at {self.host}: expected its end within {timeout:g} s, got the state "
-                    f"{state}{trouble}. The run may go on: see {run.link}, or wait longer."
-                )
-            sleep(min(pause, left))
-
-    def accuracy(self, run: Run) -> float | None:
-        """Return the one metric of `run` that is called accuracy, or None where the server does not tell it.
-
-        Up to 2.17 the Pipelines API has no metrics: its UI takes them from the metadata store. Servers since then have
-        the API of artifacts.
-
-        References
-        ----------
-        https://github.com/kubeflow/pipelines/pull/13986
-        """
-        try:
-            found = [self._client.read(f"artifacts/{id_}") for id_ in dict.fromkeys(self._left_by(run))]
-        except ClusterError:
-            # The run has ended well, whatever becomes of this question.
-            return None
-        values = [one.get("number_value") for one in found if (one.get("name"), one.get("type")) == _ACCURACY]
-        return float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
-
-    def _left_by(self, run: Run) -> Iterator[str]:
-        """Give the id of each artifact that a task of `run` has made."""
-        page: dict[str, Any] = {}
-        while True:
-            where = {"run_ids": run.id, "type": "OUTPUT", "page_token": page.get("next_page_token", "")}
-            page = self._client.read("artifact_tasks", **where)
-            yield from (task["artifact_id"] for task in page.get("artifact_tasks") or ())
-            if not page.get("next_page_token"):
-                return
-
-    def _look(self, run: Run, **patience: float) -> dict[str, Any]:
-        """Return what the server knows of `run`."""
-        call = self._client.runs.run_service_get_run
-        return self._client.once(f"look at run {run.id}", call, run.id, wanted="run_id", **patience)
-
-    def _ended(self, run: Run, answer: dict[str, Any]) -> ClusterError:
-        """Return the error for a run that failed or was canceled."""
-        causes = self._client.without_secrets("; ".join(_failures(answer))) or "the API gives no cause"
-        got = f"FAILED: {excerpt(causes, 2_000)}" if answer["state"] == "FAILED" else "CANCELED"
-        return ClusterError(
-            f"run {run.id} at {self.host}: expected SUCCEEDED, got {got}. Its page has the logs: {run.link}"
-        )
+        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
 
     def _pipeline(self, name: str) -> dict[str, Any] | None:
         return self._find("pipeline", name, namespace=self.namespace)
@@ -334,21 +235,3 @@ def _uncached(content: dict[str, Any]) -> dict[str, Any]:
         for task in component.get("dag", {}).get("tasks", {}).values():
             task["cachingOptions"] = {"enableCache": False}
     return content
-
-
-def _failures(answer: dict[str, Any]) -> Iterator[str]:
-    """Give the tasks that failed, with messages where the API has them, and then that of the run."""
-    tasks = (answer.get("run_details") or {}).get("task_details") or []
-    failed = {task.get("display_name", "unnamed"): _message(task) for task in tasks if task.get("state") == "FAILED"}
-    # A failed task takes along those around it, which have no message of their own.
-    told = {name: message for name, message in failed.items() if message}
-    inner = {name: "" for name in failed if name not in {"root", "executor", answer.get("display_name")}}
-    yield from (f"task {name}" + (f": {message}" if message else "") for name, message in (told or inner).items())
-    if message := (answer.get("error") or {}).get("message"):
-        yield message
-
-
-def _message(task: dict[str, Any]) -> str:
-    """Return the last error of a task."""
-    errors = [status.get("error") for status in (*(task.get("state_history") or ()), task)]
-    return next((error["message"] for error in reversed(errors) if error and error.get("message")), "")

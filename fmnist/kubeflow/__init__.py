@@ -1,1 +1,1 @@
-"""The steps on Kubeflow Pipelines: components, the code they carry, and kfp's local runner."""
+"""The steps as Kubeflow components, the code they carry, and kfp's local runner."""

@@ -1,4 +1,4 @@
-"""The step code of a compiled pipeline: one archive that it carries, or one digest of what its image must hold.
+"""The step code of a compiled pipeline: an archive that it carries, or a digest of the code that its image must hold.
 
 kfp can embed a folder, but its archive holds times, owners and compiled files, so that every compilation differs
 and Kubeflow's step cache never hits. Here archive and digest are made of the package's sources alone.
@@ -20,7 +20,7 @@ __all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "ref
 
 PACKAGE = Path(__file__).parents[1]
 
-#: The files that a step of the pipeline needs, and those that a step needs which also judges results, as patterns.
+#: The source files that a step of the pipeline needs, and those that a step which judges results needs, as patterns.
 STEPS = ("__init__.py", "steps/**/*.py")
 REPLICATION = (
     *STEPS,
@@ -57,7 +57,7 @@ def archive(patterns: Sequence[str] = STEPS) -> bytes:
 
 
 def digest(patterns: Sequence[str] = STEPS) -> str:
-    """Return one SHA-256 for `sources`, those of the steps deciding all results: that of a ``sha256sum`` list."""
+    """Return one SHA-256 for all source files: the digest of their ``sha256sum`` list."""
     return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in sources(patterns).items()).encode())
 
 
@@ -66,12 +66,12 @@ def embed(source: str, patterns: Sequence[str] = STEPS) -> str:
 
     Raises
     ------
-    ValueError
+    ContractError
         If kfp embedded no archive in `source`, or more than one.
     """
     source, count = _EMBEDDED.subn(base64.b64encode(archive(patterns)).decode(), source)
     if count != 1:
-        raise ValueError(f"component source: expected one archive embedded by kfp, got {count}.")
+        raise ContractError(f"component source: expected one archive embedded by kfp, got {count}.")
     return source
 
 
@@ -82,12 +82,12 @@ def refer(source: str, patterns: Sequence[str] = STEPS) -> str:
 
 
 def require(expected: str, patterns: Sequence[str]) -> None:
-    """Make sure that `digest` is the one that a pipeline was compiled with.
+    """Make sure that a pipeline was compiled from the code that is here.
 
     Raises
     ------
     ContractError
-        If the package here is of other code.
+        If the code here has another digest.
     """
     if (got := digest(patterns)) != expected:
         raise ContractError(
@@ -100,7 +100,7 @@ def extract(source: str) -> dict[str, bytes]:
     """Return the content of each file in the archive that a component's `source` carries, by its path."""
     match = _EMBEDDED.search(source)
     if match is None:
-        raise ValueError("component source: expected an archive embedded by kfp, got none.")
+        raise ContractError("component source: expected an archive embedded by kfp, got none.")
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(match[0])), mode="r:gz") as tar:
         members: list[Any] = [(member.name, tar.extractfile(member)) for member in tar]
         return {name: file.read() for name, file in members}

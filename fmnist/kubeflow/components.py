@@ -1,10 +1,11 @@
-"""The three components: each unpacks paths, calls a step, and writes its artifacts.
+"""The three components: each takes paths, calls a step, and writes its artifacts.
 
 kfp copies a component's source text into the compiled pipeline, so each imports what it needs in its body.
 """
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files as resources
+from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,24 @@ from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metri
 
 from fmnist.kubeflow import bundle
 from fmnist.steps.errors import ContractError
+from fmnist.steps.settings import Settings
 
 __all__ = ["BASE_IMAGE", "as_component", "as_plain_component", "confusion_matrix", "pins", "test", "train", "write"]
 
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
 
+def described(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Complete the docstring of a component or a pipeline, which kfp reads, with what `Settings` says of parameters."""
+    known, taken = Settings.descriptions(), signature(function).parameters
+    args = "\n".join(f"    {name}: {known[name]}" for name in taken if name in known)
+    # kfp finds them before the section of what is returned only.
+    text, *returned = (getdoc(function) or "").partition("\n\nReturns:")
+    function.__doc__ = "".join([f"{text}\n\nArgs:\n{args}", *returned])
+    return function
+
+
+@described
 def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     compile_optimizer: str,
     epochs: int,
@@ -30,12 +43,6 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     loss_page: Output[HTML],
 ) -> None:
     """Train the tutorial's network on Fashion-MNIST.
-
-    Args:
-        compile_optimizer: Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.
-        epochs: Passes over the training set, at least 1.
-        validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
-        seed: Decides the initial weights and the order of each epoch; 0 to 2147483647.
 
     Returns:
         model: The trained network, a .keras file.
@@ -50,7 +57,7 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     files.write_artifacts(
         result, model=model.path, history=history.path, loss_plot=loss_plot.path, loss_page=loss_page.path
     )
-    # Kubeflow's record of what a step made.
+    # Kubeflow shows these beside the artifact.
     model.metadata.update(cpu=str(determinism.cpu()["model"]), caveat=determinism.caveat() or "none")
 
 
@@ -109,13 +116,13 @@ def confusion_matrix(
 
 
 def pins() -> list[str]:
-    """Return the packages that a step installs on a cluster, each as ``name==version``."""
+    """Return the pinned requirements that a step installs on a cluster, each as ``name==version``."""
     text = resources(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
-    """Return `function` as a component that needs nothing but Python."""
+    """Return `function` as a component that needs Python alone."""
     return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
 
 
@@ -130,10 +137,9 @@ def as_component(function: Callable[..., Any], image: str | None = None, code: S
     function : callable
         Its parameters and docstring describe the component.
     image : str, optional
-        An image that has this package and every other; nothing is installed at run time then. By default
-        `BASE_IMAGE`, where each step installs `pins`.
+        An image with this code and all pinned requirements. By default `BASE_IMAGE`, where each step installs `pins`.
     code : sequence of str
-        Which files of the package it needs: `bundle.STEPS` or `bundle.REPLICATION`.
+        The source files that it needs: `bundle.STEPS` or `bundle.REPLICATION`.
     """
     component = dsl.component(
         function,

@@ -1,4 +1,4 @@
-"""Executing a compiled pipeline here, on kfp's local runner, in this environment and without pip."""
+"""Execution of a compiled pipeline here: on kfp's local runner, in this environment, without pip."""
 
 import contextlib
 import io
@@ -44,7 +44,7 @@ Event = StepStarted | StepFinished | Epoch
 #: Where a run keeps its temporary files, in its folder.
 TEMPORARY = "tmp"
 
-#: What kfp puts before each line of a step.
+#: kfp puts it before each line of a step.
 _INDENT = "    "
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -65,15 +65,15 @@ def run(
     Parameters
     ----------
     pipeline : path
-        A compiled pipeline whose image has every package, so that its steps install nothing.
+        Compiled for an image, so that its steps install nothing.
     arguments : mapping
         The pipeline's parameters.
     folder : path
-        An existing folder of this run's own: outputs, temporary files and caches all go there.
+        An existing folder for this run alone: it takes outputs, temporary files and caches.
     log : text file
         Takes what kfp and the steps print.
     on_event : callable
-        Told of each step and epoch as they happen.
+        Called with each step and epoch as they happen.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def run(
     Raises
     ------
     StepError
-        If a step fails; the message is the step's own error.
+        If a step fails, with the step's error.
     """
     from kfp import components, local
 
@@ -104,7 +104,7 @@ def run(
 
 @contextlib.contextmanager
 def confined(temporary: Path) -> Iterator[None]:
-    """Let steps, and what runs here, keep temporary files and caches in `temporary`, and import nothing from here."""
+    """Let this process and its steps keep temporary files and caches in `temporary`, and import nothing from here."""
     temporary.mkdir(exist_ok=True)
     changes = {
         "TMPDIR": str(temporary),
@@ -128,7 +128,7 @@ def confined(temporary: Path) -> Iterator[None]:
 
 
 class _LogSplitter(io.TextIOBase):
-    """Takes what is printed: every line goes to the log, those that say something become events."""
+    """Takes printed text: every line goes to the log, and some become events."""
 
     def __init__(self, log: TextIO, on_event: Callable[[Event], None]) -> None:
         self._log, self._on_event = log, on_event

@@ -22,7 +22,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["execute"]
+__all__ = ["run_pipeline"]
 
 LOG, PIPELINE = "log.txt", "pipeline.yaml"
 
@@ -33,7 +33,7 @@ UNFINISHED = ".unfinished"
 LOCAL_IMAGE = "this-python-environment"
 
 
-def execute(
+def run_pipeline(
     settings: Settings,
     folder: str | Path,
     on_event: Callable[[local.Event], None] = lambda _: None,

@@ -30,12 +30,12 @@ from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.files import TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["execute"]
+__all__ = ["run_study"]
 
 LOG = "log.txt"
 
 
-def execute(  # noqa: PLR0913 - all but the first four only tell how it goes
+def run_study(  # noqa: PLR0913 - all but the first four only tell how it goes
     settings: Settings,
     seeds: range,
     folder: str | Path,
@@ -135,7 +135,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}
 
 
-def _train(  # noqa: PLR0913, PLR0917 - as `execute`
+def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
     settings: Settings,
     seeds: Sequence[int],
     folder: Path,

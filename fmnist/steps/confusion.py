@@ -1,4 +1,4 @@
-"""The confusion matrix step: it needs a labels folder of any pipeline, and nothing else."""
+"""The confusion matrix step, which needs nothing but a labels folder of any pipeline."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ class ConfusionMatrix:
     Attributes
     ----------
     counts : int64 ndarray of shape (k, k)
-        ``counts[i, j]`` images of class i were taken for class j.
+        ``counts[i, j]`` is how many images of class i were predicted as class j.
     class_names : tuple of k str
         The names of rows and columns.
     """
@@ -47,7 +47,7 @@ def confusion_matrix(labels: Labels) -> ConfusionMatrix:
 
     Examples
     --------
-    Rows are the true label, columns the predicted one; here one dog was taken for a cat:
+    Rows are the true label, columns the predicted one; here the model took one dog for a cat:
 
     >>> import numpy as np
     >>> labels = Labels(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2]), ("cat", "dog", "emu"))

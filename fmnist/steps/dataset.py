@@ -1,4 +1,4 @@
-"""The dataset: Fashion-MNIST as Zalando Research published it, verified each time it is read."""
+"""The dataset: Fashion-MNIST as Zalando Research published it, verified at each read."""
 
 import os
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps import sources
+from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import ContractError
-from fmnist.steps.sources import DataFile, Progress
+from fmnist.steps.sources import Progress
 
 __all__ = [
     "CLASS_NAMES",
@@ -24,7 +25,7 @@ __all__ = [
     "load",
 ]
 
-#: What the ten classes are called, in the order of their labels; the names are the TensorFlow tutorial's.
+#: The TensorFlow tutorial's names of the ten classes, in the order of their labels.
 CLASS_NAMES: tuple[str, ...] = (
     "T-shirt/top",
     "Trouser",
@@ -119,16 +120,16 @@ def data_folder() -> Path:
 
 
 def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: Progress | None = None) -> Split:
-    """Return the training or the test set, fetching what of it is not in `data_folder()` yet.
+    """Return the training or the test set; fetch the files that `data_folder()` lacks.
 
     Parameters
     ----------
     name : {"train", "test"}
         60,000 or 10,000 images.
     offline : bool
-        Whether to ask no other machine.
+        Whether to stay away from the network.
     on_progress : callable
-        Told of the progress of downloads.
+        Called as a `Progress` during downloads.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: 
     ContractError
         If there is no split of that name.
     DataError
-        If the published data is to be had nowhere, or `data_folder()` cannot be written.
+        If no source has the published data, or `data_folder()` cannot be written.
     """
     if name not in ("train", "test"):
         raise ContractError(f"split: expected 'train' or 'test', got {name!r}. Ask for one of the two.")
@@ -151,19 +152,19 @@ def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: 
 
 
 def fetch(*, offline: bool = False, on_progress: Progress | None = None) -> Path:
-    """Return `data_folder()`, where all four files are now, decompressed and verified.
+    """Put all four files into `data_folder()`, decompressed and verified, and return it.
 
     Parameters
     ----------
     offline : bool
-        Whether to ask no other machine.
+        Whether to stay away from the network.
     on_progress : callable
-        Told of the progress of downloads.
+        Called as a `Progress` during downloads.
 
     Raises
     ------
     DataError
-        If the published data is to be had nowhere, or `data_folder()` cannot be written.
+        If no source has the published data, or `data_folder()` cannot be written.
     """
     sources.find(FILES, folder := data_folder(), offline=offline, on_progress=on_progress)
     return folder

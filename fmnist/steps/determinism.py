@@ -1,17 +1,16 @@
-"""The one gate to TensorFlow: it starts with the switches that make results bit-identical, or not at all.
+"""The one gate to TensorFlow: TensorFlow starts with the switches that make results bit-identical, or not at all.
 
 With one intra-op thread the weights are the same on any number of cores, with more they are not; XLA's
 platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras reads defaults from a file in
 the home folder. None of this can be changed once TensorFlow runs.
 """
 
-import contextlib
 import gc
 import os
 import platform
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -19,10 +18,10 @@ from fmnist.steps.errors import DeterminismError
 
 __all__ = ["SWITCHES", "caveat", "cpu", "tensorflow"]
 
-#: Where the bits are known to be the same: instructions that the CPU must have, by architecture.
+#: The instructions with which CPUs are known to give the same bits, by architecture.
 KNOWN_CPUS: Mapping[str, tuple[str, ...]] = {"x86_64": ("avx2", "fma")}
 
-#: Environment variables that TensorFlow and Keras read when they start, as results need them.
+#: Environment variables that TensorFlow and Keras read at their start, as results need them.
 SWITCHES: Mapping[str, str] = {
     "CUDA_VISIBLE_DEVICES": "-1",  # a GPU adds up in another order
     "KERAS_BACKEND": "tensorflow",
@@ -42,8 +41,8 @@ def tensorflow(*, for_good: bool = False) -> Any:
     Parameters
     ----------
     for_good : bool
-        Whether all that this process holds now may stay until its end, as in that of a step. The garbage collector
-        then never looks through TensorFlow, which would take a tenth of a training, and a second at the end.
+        Whether all that this process holds now may stay until it ends, as in a step. The garbage collector then never
+        looks through TensorFlow, which costs a tenth of a train step (`benchmarks/test_speed.py`).
 
     Raises
     ------
@@ -56,8 +55,7 @@ def tensorflow(*, for_good: bool = False) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        with _collector_paused():
-            import_module("tensorflow")
+        import_module("tensorflow")
         if for_good:
             gc.freeze()
     import tensorflow as tf
@@ -66,18 +64,6 @@ def tensorflow(*, for_good: bool = False) -> Any:
     _check_threads(tf)
     _check_keras()
     return tf
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector out of an import, a quarter of which it would take: it finds nothing there."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _check_environment() -> None:
@@ -107,12 +93,12 @@ def _check(what: str, expected: Any, got: Any) -> None:
     if got != expected:
         raise DeterminismError(
             f"{what}: expected {expected!r}, got {got!r}. TensorFlow or Keras already ran in this process, "
-            "and this cannot be changed any more. Call fmnist first, or in a process of its own."
+            "and nobody can change this any more. Call fmnist first, or in another process."
         )
 
 
 def caveat() -> str | None:
-    """Return what cannot be promised on this machine's CPU, in a sentence, or None."""
+    """Return a sentence on what fmnist cannot promise on this CPU, or None."""
     found = cpu()
     needed = KNOWN_CPUS.get(found["architecture"])
     if needed is not None and all(found[name] for name in needed):

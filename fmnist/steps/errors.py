@@ -1,4 +1,4 @@
-"""Errors that a person can act on: what, expected, got, and what to do."""
+"""Errors that a person can act on: each says what, expected, got, and what to do."""
 
 __all__ = [
     "ContractError",
@@ -20,11 +20,11 @@ class SettingsError(FmnistError, ValueError):
 
 
 class ContractError(FmnistError, ValueError):
-    """A file or value given to a step is not what the step's contract asks for."""
+    """A file or a value breaks the contract of the code that takes it."""
 
 
 class DataError(FmnistError, RuntimeError):
-    """The dataset is nowhere to be had, or is not the published one."""
+    """No source has the published dataset."""
 
 
 class DeterminismError(FmnistError, RuntimeError):

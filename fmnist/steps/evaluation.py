@@ -1,4 +1,4 @@
-"""The test step: what the trained network says of every test image."""
+"""The test step: the trained network classifies every test image."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ __all__ = ["Evaluation", "Evaluator", "test"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the test step gives for n images.
+    """The result of the test step on n images.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def test(network: Any, data: Split) -> Evaluation:
 
 
 class Evaluator:
-    """Tests one network after another, all of the same layers, with a program that is compiled once.
+    """Tests one network after another, all of the same layers; compiles the program once.
 
     Parameters
     ----------

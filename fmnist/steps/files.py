@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from fmnist.steps.errors import ContractError
+
 __all__ = ["ARTIFACT_FILES", "TEMPORARY", "Artifacts", "canonical_json", "save", "sha256", "write", "write_artifacts"]
 
 #: Where each artifact of the pipeline goes in a folder of results: a file, or a folder of files.
@@ -29,7 +31,7 @@ Content = bytes | Mapping[str, bytes]
 
 
 class Artifacts(Protocol):
-    """What every step's result offers: its artifacts as bytes, by name."""
+    """The result of a step: it gives its artifacts as bytes, by name."""
 
     def artifacts(self) -> Mapping[str, Content]:
         """Return the content of each artifact; the names are keys of `ARTIFACT_FILES`."""
@@ -56,14 +58,14 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-#: What `write` calls a file until it is whole; only a process that was killed leaves one.
+#: The name of a file that `write` has not finished; only a killed process leaves one.
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write(path: str | Path, content: bytes) -> None:
-    """Write `content` to `path`: afterwards the whole file is there, or what was there before.
+    """Write `content` to `path` atomically: a reader finds the old file or the new one, never a part.
 
-    Folders on the way are made. The bytes go to a temporary file beside `path`, which then takes its name.
+    Makes missing folders. The bytes go to a temporary file beside `path`, which then takes its name.
 
     Raises
     ------
@@ -92,12 +94,12 @@ def write_artifacts(result: Artifacts, **paths: str) -> None:
 
     Raises
     ------
-    TypeError
-        If the names given are not exactly those of the result's artifacts.
+    ContractError
+        If `paths` names other artifacts than `result` has.
     """
     artifacts = result.artifacts()
     if paths.keys() != artifacts.keys():
-        raise TypeError(f"paths: expected one for each of {sorted(artifacts)}, got {sorted(paths)}")
+        raise ContractError(f"paths: expected one for each of {sorted(artifacts)}, got {sorted(paths)}")
     for name, content in artifacts.items():
         files = {"": content} if isinstance(content, bytes) else content
         for file, data in files.items():

@@ -1,4 +1,4 @@
-"""The labels folder: what was true, what was predicted, and what the classes are called.
+"""The labels folder: true labels, predicted labels, and the names of the classes.
 
 It is three UTF-8 text files with one value a line, which any pipeline can write: ``true.txt`` and
 ``predicted.txt`` hold class numbers from 0, ``class_names.txt`` the names in the order of the numbers.

@@ -37,12 +37,12 @@ def canonical(optimizer: Any) -> str:
     ----------
     optimizer : str, Mapping or keras.optimizers.Optimizer
         A name as in `OPTIMIZERS` in any case, a config as `keras.optimizers.serialize` makes it (a mapping or
-        its JSON), or an instance, of which the config counts and the state does not.
+        its JSON), or an instance: its config counts, its state does not.
 
     Raises
     ------
     SettingsError
-        If it is none of these; the nearest name is suggested.
+        If it is none of these; the message suggests the nearest name.
 
     Examples
     --------

@@ -1,12 +1,13 @@
-"""Pictures with the same bytes each time: matplotlib's own defaults, no display, no version in the file."""
+"""The pictures that the steps make: loss and accuracy by epoch, and the confusion matrix."""
 
 import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fmnist.steps.canvas import render
 
 __all__ = ["confusion_png", "loss_html", "loss_png"]
 
@@ -46,7 +47,7 @@ def loss_png(history: Mapping[str, Sequence[float]]) -> bytes:
         for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _draw_curves(axes, metric, history)
 
-    return _png((10, 4), draw)
+    return render(draw, figsize=(10, 4), dpi=100, layout="constrained")
 
 
 def _draw_curves(axes: Any, metric: str, history: Mapping[str, Sequence[float]]) -> None:
@@ -61,7 +62,7 @@ def _draw_curves(axes: Any, metric: str, history: Mapping[str, Sequence[float]])
 
 
 def loss_html(history: Mapping[str, Sequence[float]], picture: bytes) -> bytes:
-    """Return a self-contained HTML page with `picture`, that of `loss_png`, and its numbers in a table."""
+    """Return a self-contained HTML page with `picture`, which `loss_png` drew, and its numbers in a table."""
     names = list(history)
     last = ", ".join(f"{name} {history[name][-1]:.4f}" for name in names)
     rows = enumerate(zip(*history.values(), strict=True), 1)
@@ -97,7 +98,7 @@ def confusion_png(counts: NDArray[np.int64], class_names: Sequence[str]) -> byte
         _name_axes(axes, class_names)
         _write_counts(axes, counts, shares)
 
-    return _png((size + 0.8, size), draw)
+    return render(draw, figsize=(size + 0.8, size), dpi=100, layout="constrained")
 
 
 def _name_axes(axes: Any, class_names: Sequence[str]) -> None:
@@ -112,15 +113,3 @@ def _write_counts(axes: Any, counts: NDArray[np.int64], shares: NDArray[np.float
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"  # noqa: PLR2004 - the middle of the shades
         axes.text(column, row, str(count), ha="center", va="center", fontsize=9, color=colour)
-
-
-def _png(size: tuple[float, float], draw: Callable[[Any], None]) -> bytes:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    out = io.BytesIO()
-    with mpl.rc_context(mpl.rcParamsDefault):
-        figure = Figure(figsize=size, dpi=100, layout="constrained")
-        draw(figure)
-        figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fmnist.steps import optimizers
@@ -13,24 +13,20 @@ from fmnist.steps.messages import did_you_mean
 
 __all__ = ["Settings"]
 
-#: Each seed gives the two layers a seed of their own, and those have 32 bits.
+#: Both layers derive a seed of 32 bits from it.
 LARGEST_SEED = 2**31 - 1
+
+
+def _parameter(default: Any, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
 
 
 @dataclass(frozen=True)
 class Settings:
     """The parameters of one run; equal settings give equal bytes.
 
-    Parameters
-    ----------
-    compile_optimizer : str
-        The name of a Keras optimizer or its JSON config; a mapping or an instance is taken too, and kept as text.
-    epochs : int
-        Passes over the training set, at least 1.
-    validation_split : float
-        The share of the training set, its last part, that is held out; 0 < `validation_split` < 1.
-    seed : int
-        Decides the initial weights and each epoch's order; 0 to 2**31 - 1.
+    Their defaults and descriptions stand here alone; `Settings.descriptions` passes them on. In Python
+    `compile_optimizer` may also be a mapping or a Keras optimizer, whose config is kept as text.
 
     Raises
     ------
@@ -38,10 +34,14 @@ class Settings:
         If a value is not valid: what, expected, got.
     """
 
-    compile_optimizer: str = "adam"
-    epochs: int = 10
-    validation_split: float = 0.05
-    seed: int = 0
+    compile_optimizer: str = _parameter(
+        "adam", 'Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.'
+    )
+    epochs: int = _parameter(10, "Passes over the training set, at least 1.")
+    validation_split: float = _parameter(
+        0.05, "Share of the training set, its last part, that is held out; between 0 and 1, exclusive."
+    )
+    seed: int = _parameter(0, f"Decides the initial weights and the order of each epoch; 0 to {LARGEST_SEED}.")
 
     def __post_init__(self) -> None:
         _check_whole("epochs", self.epochs, 1, None)
@@ -49,6 +49,11 @@ class Settings:
         _check_share("validation_split", self.validation_split)
         self.split_at(TRAINING_IMAGES)
         object.__setattr__(self, "compile_optimizer", optimizers.canonical(self.compile_optimizer))
+
+    @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """Return what each parameter means, in a sentence, by its name."""
+        return {one.name: one.metadata["description"] for one in fields(cls)}
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "Settings":
@@ -64,11 +69,10 @@ class Settings:
         >>> Settings.parse({"epochs": "3"}).epochs
         3
         """
-        names = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in names:
-                hint = did_you_mean(str(name), names)
-                raise SettingsError(f"parameter: expected one of {', '.join(names)}, got {name!r}.{hint}")
+        known = cls.descriptions()
+        for name in values.keys() - known.keys():
+            hint = did_you_mean(str(name), known)
+            raise SettingsError(f"parameter: expected one of {', '.join(known)}, got {name!r}.{hint}")
         return cls(**{name: _number(name, value) for name, value in values.items()})
 
     def split_at(self, n: int) -> int:

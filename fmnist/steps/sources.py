@@ -1,4 +1,4 @@
-"""Where the files of the dataset come from: the cache, Debian's package or the web, each verified alike."""
+"""The sources of the dataset: the cache, the Debian package or the web, each verified alike."""
 
 import os
 import subprocess
@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import DataError
-from fmnist.steps.files import sha256, write
+from fmnist.steps.files import write
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["DEBIAN_FOLDER", "MIRRORS", "PACKAGE", "DataFile", "Progress", "find"]
+__all__ = ["DEBIAN_FOLDER", "MIRRORS", "PACKAGE", "Progress", "find"]
 
-#: Debian's and Ubuntu's package of the dataset, and the folder where it keeps the compressed files.
+#: The Debian package of the dataset, Ubuntu's too, and the folder of its compressed files.
 PACKAGE = "dataset-fashion-mnist"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
@@ -31,16 +32,13 @@ MIRRORS: tuple[str, ...] = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 )
 
-#: Told during a download: the file's name, the bytes so far, and the bytes in total (0 while unknown).
+#: Called during a download with the file's name, the bytes so far, and the bytes in total (0 while unknown).
 Progress = Callable[[str, int, int], None]
 
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two packets
 RETRIES, BACKOFF = 2, 1.0  # of each request, with a pause that starts at so many seconds and doubles
 BUSY = (429, 500, 502, 503, 504)  # HTTP statuses that may pass
-PATIENCE, SLOWEST = (
-    30.0,
-    10_000,
-)  # after so many seconds, a download slower than these bytes a second is given up
+PATIENCE, SLOWEST = 30.0, 10_000  # seconds after which a download must have come at so many bytes a second
 APT_TIMEOUT = 900.0  # seconds
 
 _CHUNK = 2**16
@@ -60,40 +58,6 @@ Acquire::https::Timeout "30";
 """
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """A file of the dataset, as published.
-
-    Attributes
-    ----------
-    name : str
-        Its name without ``.gz``.
-    size : int
-        Its bytes, decompressed.
-    sha256 : str
-        The SHA-256 digest of the decompressed bytes, 64 hexadecimal digits.
-    """
-
-    name: str
-    size: int
-    sha256: str
-
-    def verified(self, content: bytes) -> bytes:
-        """Return `content`, of which the caller need not read more than ``size + 1`` bytes.
-
-        Raises
-        ------
-        DataError
-            If it is not the published content.
-        """
-        if len(content) != self.size:
-            got = "more" if len(content) > self.size else len(content)
-            raise DataError(f"expected {self.size} bytes, got {got}")
-        if (digest := sha256(content)) != self.sha256:
-            raise DataError(f"expected SHA-256 {self.sha256}, got {digest}")
-        return content
-
-
 # Gives the verified content of one file. A DataError refuses this file, an OSError the source as a whole.
 _Read = Callable[[DataFile], bytes]
 
@@ -110,16 +74,16 @@ def find(
     files : sequence of DataFile
         With different names.
     cache : Path
-        The first source, and where what other sources give is kept; made if need be.
+        The first source; keeps the files that other sources give.
     offline : bool
-        Whether to ask no other machine.
+        Whether to stay away from the network.
     on_progress : callable
-        Told of the progress of downloads.
+        Called as a `Progress` during downloads.
 
     Raises
     ------
     DataError
-        If a file is to be had nowhere, with every source's reason, or if `cache` cannot be written.
+        If no source has a file, with every source's reason, or if `cache` cannot be written.
     """
     search = _Search(cache, list(files))
     search.look(str(cache), _folder(cache), keep=False)
@@ -133,7 +97,7 @@ def find(
 
 @dataclass
 class _Search:
-    """What of the files is found so far, and why each source did not give the others."""
+    """The files found so far, and why each source did not give the others."""
 
     cache: Path
     missing: list[DataFile]
@@ -141,7 +105,7 @@ class _Search:
     reasons: list[str] = field(default_factory=list)
 
     def look(self, place: str, source: AbstractContextManager[_Read], *, keep: bool = True) -> None:
-        """Take all that `source` has of what is missing."""
+        """Take from `source` each missing file that it has."""
         try:
             with source as read:
                 for file in tuple(self.missing):
@@ -161,12 +125,12 @@ class _Search:
         self.missing.remove(file)
 
     def failure(self, *, offline: bool) -> str:
-        """Say what is missing, why, and what to do."""
+        """Return a message: the missing files, why, and what to do."""
         names = ", ".join(file.name for file in self.missing)
         tried = "\n".join(f"  - {reason}" for reason in self.reasons)
         return (
             f"Fashion-MNIST: expected {names} from one of these sources, got from each:\n{tried}\n"
-            + ("No other machine was asked, as the data is wanted offline.\n" if offline else "")
+            + ("Offline, so no other machine was asked.\n" if offline else "")
             + f"Install the Debian package {PACKAGE}, or put the files, decompressed, into {self.cache} "
             "(or the folder that FMNIST_DATA_DIR names), or connect to a network and try again."
         )
@@ -186,7 +150,7 @@ def _keep(cache: Path, file: DataFile, content: bytes) -> None:
 def _sources(report: Progress, *, offline: bool) -> dict[str, AbstractContextManager[_Read]]:
     """Return the sources besides the cache by name, in the order to try them; each opens when entered.
 
-    Where FMNIST_MIRROR names a web folder with the compressed files, no other machine is asked.
+    A web folder with the compressed files that FMNIST_MIRROR names replaces every other machine.
     """
     sources: dict[str, AbstractContextManager[_Read]] = {str(DEBIAN_FOLDER): _folder(DEBIAN_FOLDER, ".gz")}
     if offline:
@@ -234,7 +198,7 @@ def _mirror(url: str, report: Progress) -> Iterator[_Read]:
     from urllib3.exceptions import HTTPError
     from urllib3.util import Retry
 
-    # A server that asks for an hour's pause is not worth it: there are other sources.
+    # Other sources are quicker than a server that asks for an hour's pause.
     retry = Retry(RETRIES, read=0, status_forcelist=BUSY, backoff_factor=BACKOFF, respect_retry_after_header=False)
     with requests.Session() as session:
         session.headers["Accept-Encoding"] = "identity"
@@ -256,7 +220,7 @@ def _download(session: "requests.Session", url: str, report: Progress, file: Dat
 
 
 def _body(response: "requests.Response", report: Callable[[int, int], None]) -> Iterator[bytes]:
-    """Yield the body as it comes in, unless it comes in too slowly."""
+    """Yield the body as it arrives; raise if it arrives too slowly."""
     total, started = response.raw.length_remaining or 0, time.monotonic()
     while chunk := response.raw.read1(_CHUNK):
         done = response.raw.tell()
@@ -268,7 +232,7 @@ def _body(response: "requests.Response", report: Callable[[int, int], None]) -> 
 
 @contextmanager
 def _package(report: Progress) -> Iterator[_Read]:
-    """Fetch Debian's package with apt-get and unpack it, not installing it: that takes no privilege."""
+    """Fetch the Debian package with apt-get and unpack it without installing it, which takes no privilege."""
     with tempfile.TemporaryDirectory(prefix="fmnist-") as name:
         folder = Path(name)
         report(PACKAGE, 0, 0)
@@ -280,7 +244,7 @@ def _package(report: Progress) -> Iterator[_Read]:
 
 
 def _apt_get(folder: Path) -> Path:
-    """Download the package into `folder` from the repositories that the system trusts."""
+    """Download the Debian package into `folder` from the repositories that the system trusts."""
     config = folder / "apt.conf"
     config.write_text(_APT_CONFIG.format(folder=folder))
     apt_get = ("apt-get", "-qq", "-c", str(config))

@@ -19,13 +19,13 @@ __all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "scale
 
 BATCH_SIZE = 32
 
-#: What the history holds for each epoch.
+#: The metrics in the history of each epoch.
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
 class Training:
-    """What the train step gives.
+    """The result of the train step.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def train(
 
 
 class Trainer:
-    """Trains the network from one seed after another, with a program that is compiled once.
+    """Trains the network from one seed after another; compiles the program once.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def epoch_order(seed: int, epoch: int, n: int) -> Any:
 def scale(images: Any) -> Any:
     """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``."""
     tf = tensorflow()
-    # In float32 XLA would multiply by the reciprocal, which is another number for half of the grey values.
+    # In float32 XLA would multiply by the reciprocal, which gives other numbers for half of the grey values.
     return tf.cast(tf.cast(images, tf.float64) / 255.0, tf.float32)
 
 

@@ -13,8 +13,7 @@ from support import helpers
 from fmnist.cli import fmnist as cli
 from fmnist.replication import results
 from fmnist.replication.results import Sample
-from fmnist.runs import run as runs
-from fmnist.runs import study
+from fmnist.runs import run, study
 from fmnist.steps import dataset, determinism
 from fmnist.steps.errors import DataError, StepError
 from fmnist.steps.settings import Settings
@@ -34,11 +33,11 @@ def executed(monkeypatch: pytest.MonkeyPatch, here: Path) -> list[tuple[Settings
     """What would be run, without running it: the end-to-end tests do that."""
     calls: list[tuple[Settings, Path]] = []
 
-    def execute(settings: Settings, folder: Path, *_: object) -> dict[str, Any]:
+    def run_pipeline(settings: Settings, folder: Path, *_: object) -> dict[str, Any]:
         calls.append((settings, folder))
         return RECORD
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
     return calls
 
 
@@ -136,10 +135,10 @@ def test_bad_input_is_exit_code_2(executed: list[tuple[Settings, Path]], argumen
 def test_what_fails_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path, error: Exception) -> None:
     """A step, a download or a disk that fails is told in one message."""
 
-    def execute(*_: object) -> None:
+    def run_pipeline(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
     result = invoke("run")
     assert result.exit_code == 3
     assert result.stderr == f"Error: {error}\n"
@@ -148,10 +147,10 @@ def test_what_fails_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path, 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     """An error that nobody foresaw is not dressed up, nor taken for a figure that does not hold."""
 
-    def execute(*_: object) -> None:
+    def run_pipeline(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
     result = invoke("run")
     assert result.exit_code == 70
     assert result.stderr.startswith("Traceback")
@@ -172,11 +171,11 @@ def studied(monkeypatch: pytest.MonkeyPatch, here: Path) -> tuple[list[Sample], 
     given: list[Sample] = [sample(0.868, 0.870, 0.881)]
     calls: list[tuple[Any, ...]] = []
 
-    def execute(settings: Settings, seeds: range, folder: Path, jobs: int, **_: object) -> Sample:
+    def run_study(settings: Settings, seeds: range, folder: Path, jobs: int, **_: object) -> Sample:
         calls.append((settings, seeds, folder, jobs))
         return given[0]
 
-    monkeypatch.setattr(study, "execute", execute)
+    monkeypatch.setattr(study, "run_study", run_study)
     return given, calls
 
 
@@ -261,10 +260,10 @@ def test_a_bad_study_is_exit_code_2(studied: Studied, arguments: list[str], mess
 def test_seeds_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     """A study with a seed that failed has no verdict."""
 
-    def execute(*_: object, **__: object) -> None:
+    def run_study(*_: object, **__: object) -> None:
         raise StepError("study: 1 of its seeds failed")
 
-    monkeypatch.setattr(study, "execute", execute)
+    monkeypatch.setattr(study, "run_study", run_study)
     result = invoke("study")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == "Error: study: 1 of its seeds failed\n"

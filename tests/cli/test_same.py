@@ -13,11 +13,10 @@ from support import helpers
 
 from fmnist import pipeline
 from fmnist.cli import same
-from fmnist.cluster import arguments as packages
-from fmnist.cluster import cluster
-from fmnist.cluster.cluster import ClusterError, Run, Version
+from fmnist.cluster.client import ClusterError
+from fmnist.cluster.cluster import Version
+from fmnist.cluster.pipeline_file import compile_pipeline_file
 from fmnist.pipeline import Where
-from fmnist.runs import run as runs
 from fmnist.runs import study_pipeline
 from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
@@ -51,13 +50,13 @@ def greetings(name: str, often: int = 2):
 
 
 class FakeCluster:
-    """Notes what is asked of a cluster, and answers as one would."""
+    """Notes what is asked of a cluster and of its run, and answers as they would."""
 
-    host = "https://kubeflow.example"
+    host, id, link = "https://kubeflow.example", "r1", LINK
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
-        self.packages: list[bytes] = []
+        self.compiled: list[bytes] = []
         self.accuracies: list[float | None] = [0.8765]
         self.wait_with: Callable[[], str] = lambda: "SUCCEEDED"
 
@@ -65,8 +64,8 @@ class FakeCluster:
         self.calls.append(("connect", (host, credentials)))
         return self
 
-    def create(self, package: Path, **given: Any) -> Version:
-        self.packages.append(package.read_bytes())
+    def create(self, compiled: Path, **given: Any) -> Version:
+        self.compiled.append(compiled.read_bytes())
         self.calls.append(("create", given))
         return Version("v1", "p1", "1.10-abc", "https://kubeflow.example/#/v1")
 
@@ -78,16 +77,16 @@ class FakeCluster:
         assert version.id == "v0"
         return {"root": {"inputDefinitions": {"parameters": {"name": {"parameterType": "STRING"}}}}}
 
-    def run(self, version: Version, **given: Any) -> Run:
+    def run(self, version: Version, **given: Any) -> "FakeCluster":
         self.calls.append(("run", {"version": version.id, **given}))
-        return Run("r1", LINK)
+        return self
 
-    def wait(self, run: Run, *, timeout: float, on_state: Callable[[str], None]) -> str:
+    def wait(self, *, timeout: float, on_state: Callable[[str], None]) -> str:
         self.calls.append(("wait", timeout))
         on_state("RUNNING")
         return self.wait_with()
 
-    def accuracy(self, run: Run) -> float | None:
+    def accuracy(self) -> float | None:
         return self.accuracies[0]
 
     @property
@@ -105,7 +104,7 @@ class FakeCluster:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """A cluster that is not there."""
     fake = FakeCluster()
-    monkeypatch.setattr(cluster, "connect", fake.connect)
+    monkeypatch.setattr("fmnist.cluster.cluster.connect", fake.connect)
     return fake
 
 
@@ -145,8 +144,8 @@ def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert fake.names == ["connect", "create"]
     assert fake.asked("create") == {"name": "greetings", "description": "Greets", "version": "1.10"}
-    expected = packages.compile(here / "somebody.py", here / "expected.yaml")
-    assert fake.packages == [expected.read_bytes()]
+    expected = compile_pipeline_file(here / "somebody.py", here / "expected.yaml")
+    assert fake.compiled == [expected.read_bytes()]
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["pipeline", "greetings", "(p1)"],
         ["version", "1.10-abc", "(v1)"],
@@ -161,7 +160,7 @@ def test_a_compiled_pipeline_is_run_as_it_is(fake: FakeCluster, here: Path) -> N
     (here / "same.yaml").write_text(program)
     result = invoke("program", "run", "-p", "epochs=100")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert fake.packages == [path.read_bytes()]
+    assert fake.compiled == [path.read_bytes()]
     assert fake.asked("run")["parameters"] == {"count": 40, "epochs": 100}
 
 
@@ -169,7 +168,7 @@ def test_our_own_pipeline_is_created_as_it_compiles(fake: FakeCluster, tmp_path:
     """From the repository's program file goes what `fmnist compile` writes, without a warning."""
     result = invoke("program", "create", "-f", OURS, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert fake.packages == [pipeline.compile_pipeline(tmp_path / "expected.yaml").read_bytes()]
+    assert fake.compiled == [pipeline.compile_pipeline(tmp_path / "expected.yaml").read_bytes()]
     assert json.loads(result.stdout)["version"]["id"] == "v1"
 
 
@@ -297,7 +296,7 @@ def test_an_unknown_key_is_a_warning(fake: FakeCluster, here: Path) -> None:
     (here / "same.yaml").write_text(PROGRAM + "dataSets: []\n")
     result = invoke("program", "create")
     assert result.exit_code == 0
-    assert result.stderr.startswith("Warning: program file same.yaml, line 6: dataSets is not used and ignored")
+    assert result.stderr.startswith("Warning: program file same.yaml, line 6: dataSets has no effect")
 
 
 def test_without_an_address_another_way_is_shown(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
@@ -320,7 +319,7 @@ def test_what_fails_has_an_exit_code(monkeypatch: pytest.MonkeyPatch, here: Path
     def connect(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cluster, "connect", connect)
+    monkeypatch.setattr("fmnist.cluster.cluster.connect", connect)
     result = invoke("program", "create")
     assert (result.exit_code, result.stderr) == (code, f"Error: {error}\n")
 
@@ -346,7 +345,7 @@ def test_an_accuracy_that_is_not_told_is_not_judged(fake: FakeCluster) -> None:
     fake.accuracies = [None]
     result = invoke("program", "run", "-f", OURS, "--wait")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[3:] == ["accuracy   see the link: the server does not tell it"]
+    assert result.stdout.splitlines()[3:] == ["accuracy   see the link: the server does not give it"]
 
 
 def test_another_pipeline_is_not_compared(fake: FakeCluster, here: Path) -> None:
@@ -375,7 +374,9 @@ def test_an_interrupted_wait_leaves_the_run(fake: FakeCluster) -> None:
     fake.wait_with = interrupted
     result = invoke("program", "run", "-f", OURS, "--wait")
     assert result.exit_code == 130
-    assert result.stderr.endswith(f"Error: interrupted; run r1 goes on. Look at it, or terminate it, at {LINK}.\n")
+    assert result.stderr.endswith(
+        f"Error: interrupted; run r1 is still running. Look at it, or terminate it, at {LINK}.\n"
+    )
 
 
 def test_a_run_that_fails_is_exit_code_3(fake: FakeCluster) -> None:
@@ -400,7 +401,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Path]]:
         calls.append((settings, folder))
         return {"metrics": {"accuracy": 0.8765}, "parameters": vars(settings)}
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr("fmnist.runs.run.run_pipeline", execute)
     return calls
 
 

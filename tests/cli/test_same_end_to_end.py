@@ -12,7 +12,7 @@ import pytest
 from support import helpers, kfp_server
 
 from fmnist import pipeline
-from fmnist.cluster import arguments as packages
+from fmnist.cluster.pipeline_file import read_spec
 from fmnist.steps import dataset
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_create_and_run_on_a_cluster(server: kfp_server.Server, tmp_path: Path) 
     assert [one["display_name"] for one in server.pipelines] == ["fashion-mnist"]
     [version] = server.versions
     assert json.loads(created.stdout)["version"]["id"] == version["pipeline_version_id"]
-    expected = packages.read(pipeline.compile_pipeline(tmp_path / "expected.yaml"))
+    expected = read_spec(pipeline.compile_pipeline(tmp_path / "expected.yaml"))
     assert version["pipeline_spec"] == expected
     [experiment] = server.experiments
     assert experiment["display_name"] == "example-kubeflow-fashionMNIST"
@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_the_run(server: kfp_server.Server, tmp_path: Path) -> Non
         os.kill(process.pid, signal.SIGINT)
         messages = process.stderr.read()
     assert process.returncode == 130
-    assert f"run {server.runs[0]['run_id']} goes on" in messages
+    assert f"run {server.runs[0]['run_id']} is still running" in messages
     assert "/#/runs/details/" in messages
     assert "Traceback" not in messages
 

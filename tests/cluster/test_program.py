@@ -26,9 +26,9 @@ metadata:
   version: 0.1.0
 workflow:
   type: kubeflow
-  parameters:
-    kubeflowVersion: "2.0"
-    kubeflowNamespace: kubeflow
+
+# What runs there
+
 pipeline:
   name: trial
   description: What it does
@@ -72,7 +72,7 @@ def edited(old: str, new: str) -> str:
 
 def test_our_own_program_file_is_good(recwarn: pytest.WarningsRecorder) -> None:
     """The repository's same.yaml is read without a warning, and holds the defaults."""
-    own = program.load(ROOT / "same.yaml")
+    own = program.load(ROOT / "same.yaml", warnings.warn)
     assert (
         own.run.parameters
         == vars(Settings())
@@ -93,7 +93,7 @@ def test_everything_in_the_file_is_there(folder: Path) -> None:
     assert got.model_dump() == {
         "apiVersion": "projectsame.io/v1alpha1",
         "metadata": {"name": "trial", "version": "0.1.0"},
-        "workflow": {"type": "kubeflow", "parameters": {"kubeflowVersion": "2.0", "kubeflowNamespace": "kubeflow"}},
+        "workflow": {"type": "kubeflow"},
         "pipeline": {
             "name": "trial",
             "description": "What it does",
@@ -106,7 +106,7 @@ def test_everything_in_the_file_is_there(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    ["", "workflow: {type: kubeflow}", "workflow: {parameters: {}}", "run: {name: default}", "run: {parameters: }"],
+    ["", "workflow: {type: kubeflow}", "workflow: {}", "run: {name: default}", "run: {parameters: }"],
     ids=["neither", "workflow", "no type", "run", "no parameters"],
 )
 def test_little_is_needed(folder: Path, rest: str) -> None:
@@ -121,12 +121,11 @@ def test_little_is_needed(folder: Path, rest: str) -> None:
     ("old", "new", "attribute", "value"),
     [
         ("version: 0.1.0", "version: 1.10", "metadata.version", "1.10"),
-        ('kubeflowVersion: "2.0"', "kubeflowVersion: 2", "workflow.parameters.kubeflowVersion", "2"),
         ("description: What it does", "description:", "pipeline.description", ""),
         ("apiVersion", "\ufeffapiVersion", "metadata.name", "trial"),
         ("epochs: 10", "epochs: &n 10\n    other: *n", "run.parameters", None),
     ],
-    ids=["version", "kubeflow version", "no description", "byte order mark", "alias"],
+    ids=["version", "no description", "byte order mark", "alias"],
 )
 def test_what_people_write_is_taken(folder: Path, old: str, new: str, attribute: str, value: Any) -> None:
     """A version may look like a number, a description be empty, and a value an alias."""
@@ -268,16 +267,19 @@ def test_what_holds_itself_is_refused(folder: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD + "datasets: []\n", "line 21: datasets is not used and ignored; used are apiVersion, metadata, "),
+        (GOOD + "datasets: []\n", "line 21: datasets has no effect: expected one of apiVersion, metadata, "),
         (edited("  version: 0.1.0", "  versions: 0.1.0"), "line 4: metadata.versions .* Did you mean 'version'?"),
-        (edited("  name: default", "  names: default"), "line 15: run.names is not used .* Did you mean 'name'?"),
-        (edited("kubeflowNamespace", "kubeflowNamspace"), "line 9: workflow.parameters.kubeflowNamspace .*'kubeflowN"),
-        (GOOD + '"a\\nb": 1\n', r"line 21: 'a\\nb' is not used"),
+        (edited("  name: default", "  names: default"), "line 15: run.names has no effect: .* Did you mean 'name'?"),
+        (
+            edited("kubeflow\n", "kubeflow\n  parameters: {kubeflowVersion: 1.10, kubeflowNamespace: me}\n"),
+            "line 7: workflow.parameters has no effect: expected one of type.",
+        ),
+        (GOOD + '"a\\nb": 1\n', r"line 21: 'a\\nb' has no effect"),
     ],
-    ids=["top", "metadata", "run", "deep", "unprintable"],
+    ids=["top", "metadata", "run", "workflow", "unprintable"],
 )
-def test_an_unknown_key_is_warned_of(folder: Path, text: str, message: str) -> None:
-    """A key that is not used is named with its line and the nearest one, and the rest is read."""
+def test_a_key_without_effect_is_warned_of(folder: Path, text: str, message: str) -> None:
+    """A key that has no effect is named with its line and the nearest one that has, and the rest is read."""
     with pytest.warns(UserWarning, match=message.replace("?", r"\?")) as caught:
         load(folder, text)
     assert len(caught) == 1
@@ -286,9 +288,9 @@ def test_an_unknown_key_is_warned_of(folder: Path, text: str, message: str) -> N
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A file that is not there, or is a folder, is refused, and named."""
     with pytest.raises(ContractError, match="expected YAML in .*missing.yaml, got: .*No such file"):
-        program.load(tmp_path / "missing.yaml")
+        program.load(tmp_path / "missing.yaml", warnings.warn)
     with pytest.raises(ContractError, match="Is a directory"):
-        program.load(tmp_path)
+        program.load(tmp_path, warnings.warn)
 
 
 @pytest.mark.parametrize(

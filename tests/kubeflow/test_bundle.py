@@ -89,13 +89,13 @@ def test_entries_have_no_owner_and_no_time() -> None:
 @pytest.mark.parametrize("source", ["x = 1", SOURCE.format("QUJD") * 2], ids=["none", "two"])
 def test_embedding_needs_exactly_one_archive(source: str) -> None:
     """A source in which kfp embedded nothing, or twice, is an error: kfp has changed."""
-    with pytest.raises(ValueError, match="^component source: expected one archive embedded by kfp, got [02]"):
+    with pytest.raises(ContractError, match="^component source: expected one archive embedded by kfp, got [02]"):
         bundle.embed(source)
 
 
 def test_extracting_needs_an_archive() -> None:
     """A source without an archive is an error."""
-    with pytest.raises(ValueError, match="^component source: expected an archive embedded by kfp, got none"):
+    with pytest.raises(ContractError, match="^component source: expected an archive embedded by kfp, got none"):
         bundle.extract("x = 1")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support import helpers
 
-from fmnist.runs import run as runs
+from fmnist.runs import run
 from fmnist.runs.folder import claimed
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError
@@ -34,7 +34,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[st
         (tmp_path / name).write_text("years of work")
     before = helpers.contents(tmp_path)
     with pytest.raises(ContractError, match="expected a new or empty folder, got .* with .*\\. Nothing was changed"):
-        runs.execute(Settings(), tmp_path)
+        run.run_pipeline(Settings(), tmp_path)
     assert helpers.contents(tmp_path) == before
 
 
@@ -42,7 +42,7 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
     """A file of the folder's name is refused and stays."""
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ContractError, match="run folder: expected a folder, got a file"):
-        runs.execute(Settings(), tmp_path / "run")
+        run.run_pipeline(Settings(), tmp_path / "run")
     assert (tmp_path / "run").read_text() == "a file"
 
 
@@ -60,7 +60,7 @@ def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     with pytest.raises(DataError, match="nowhere"):
-        runs.execute(Settings(), tmp_path)
+        run.run_pipeline(Settings(), tmp_path)
     assert helpers.contents(tmp_path) == {".unfinished/tmp/half": b"old"}
 
 
@@ -71,7 +71,7 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
         (tmp_path / ".unfinished").mkdir()
         (tmp_path / "log.txt").write_text("of the first")
         with pytest.raises(ContractError, match="run folder: expected one that no other process works in"):
-            runs.execute(Settings(), tmp_path)
+            run.run_pipeline(Settings(), tmp_path)
     assert helpers.contents(tmp_path) == {"log.txt": b"of the first"}
 
 
@@ -80,4 +80,4 @@ def test_a_run_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
     """Where the data was not to be had, the same folder is taken the next time."""
     for _ in range(2):
         with pytest.raises(DataError, match="nowhere"):
-            runs.execute(Settings(), tmp_path / "a" / "run")
+            run.run_pipeline(Settings(), tmp_path / "a" / "run")

@@ -33,7 +33,7 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
 def begin(folder: Path, settings: Settings, seeds: range = range(2)) -> None:
     """Begin a study that has no data, so that no more than its plan is written."""
     with pytest.raises(DataError, match="nowhere"):
-        study.execute(settings, seeds, folder, jobs=1)
+        study.run_study(settings, seeds, folder, jobs=1)
 
 
 @pytest.mark.usefixtures("no_data")
@@ -72,7 +72,7 @@ def test_changed_code_is_refused_with_the_difference(
     with (copied / file).open("a") as source:
         source.write("\n")
     with pytest.raises(ContractError, match=r"code.sha256: it was [0-9a-f]{64}, now it is .*\nNothing was changed"):
-        study.execute(Settings(), range(2), tmp_path / "study", jobs=1)
+        study.run_study(Settings(), range(2), tmp_path / "study", jobs=1)
     assert helpers.contents(tmp_path / "study") == before
 
 
@@ -81,7 +81,7 @@ def test_only_what_differs_is_told(tmp_path: Path) -> None:
     """Of all that is compared, the message names what changed and nothing else."""
     begin(tmp_path, Settings())
     with pytest.raises(ContractError) as error:
-        study.execute(Settings(epochs=3, validation_split=0.1), range(3), tmp_path, jobs=1)
+        study.run_study(Settings(epochs=3, validation_split=0.1), range(3), tmp_path, jobs=1)
     assert [line.strip() for line in str(error.value).splitlines()[1:-1]] == [
         "parameters.epochs: it was 10, now it is 3",
         "parameters.validation_split: it was 0.05, now it is 0.1",
@@ -93,7 +93,7 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A broken plan is bad input, and stays as it is."""
     (tmp_path / results.PLAN).write_text("{")
     with pytest.raises(ContractError, match=r"study folder: expected JSON in .*study\.json, got: "):
-        study.execute(Settings(), range(2), tmp_path, jobs=1)
+        study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {results.PLAN: b"{"}
 
 
@@ -101,7 +101,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     """A folder that is not a study's is refused, with what is in it, and stays as it is."""
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ContractError, match=r"expected a new one .* with thesis\.txt\. Nothing was changed"):
-        study.execute(Settings(), range(2), tmp_path, jobs=1)
+        study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {"thesis.txt": b"years of work"}
 
 
@@ -109,7 +109,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     """A file of the folder's name is refused and stays."""
     (tmp_path / "study").write_text("a file")
     with pytest.raises(ContractError, match="expected a folder, got a file"):
-        study.execute(Settings(), range(2), tmp_path / "study", jobs=1)
+        study.run_study(Settings(), range(2), tmp_path / "study", jobs=1)
     assert (tmp_path / "study").read_text() == "a file"
 
 
@@ -119,7 +119,7 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(ContractError, match="expected one that no other process works in"):
-        study.execute(Settings(), range(2), tmp_path, jobs=1)
+        study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {}
     os.close(handle)
     begin(tmp_path, Settings())
@@ -148,7 +148,7 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
     told: list[list[int]] = []
     failed: list[int] = []
     with pytest.raises(StepError) as error:
-        study.execute(
+        study.run_study(
             Settings(compile_optimizer=DIVERGING, epochs=1),
             range(5, 8),
             tmp_path,
@@ -174,7 +174,7 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -
         files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(seed).to_json())
     for name in (results.SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
         (tmp_path / name).write_text('{"seed": 1, "acc')
-    study.execute(Settings(), range(2), tmp_path, jobs=1)
+    study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert {path.name for path in (tmp_path / results.SEEDS).iterdir()} == {"0.json", "1.json"}
     assert not list(tmp_path.glob(".*"))
     assert (tmp_path / findings.ACCURACIES).exists()
@@ -186,7 +186,7 @@ def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: p
     files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
     files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
     with pytest.raises(ContractError, match=r"expected a result in .*seeds/0\.json, got JSONDecodeError"):
-        study.execute(Settings(), range(1), tmp_path, jobs=1)
+        study.run_study(Settings(), range(1), tmp_path, jobs=1)
 
 
 def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
@@ -195,4 +195,4 @@ def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
     for seed in range(2):
         files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(1).to_json())
     with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
-        study.execute(Settings(), range(2), tmp_path, jobs=1)
+        study.run_study(Settings(), range(2), tmp_path, jobs=1)

@@ -16,8 +16,7 @@ from support import helpers
 
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.runs import findings, study, study_pipeline
-from fmnist.runs import run as runs
+from fmnist.runs import findings, run, study, study_pipeline
 from fmnist.steps.settings import Settings
 
 #: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
@@ -33,7 +32,7 @@ SETTINGS = Settings(epochs=1, seed=3)
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled pipeline, for an image that has every package."""
-    return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("compiled") / "study.yaml", Where(runs.LOCAL_IMAGE))
+    return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("compiled") / "study.yaml", Where(run.LOCAL_IMAGE))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp
     from fmnist import pipeline
 
     of_run = containers(
-        next(yaml.safe_load_all(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(runs.LOCAL_IMAGE)).read_text()))
+        next(yaml.safe_load_all(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(run.LOCAL_IMAGE)).read_text()))
     )
     for name in ("train", "test"):
         assert containers(spec)[name] == of_run[name]
@@ -127,7 +126,7 @@ def test_listing_seeds_installs_no_tensorflow(tmp_path: Path) -> None:
 
 def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> None:
     """A second compilation gives the same file."""
-    again = study_pipeline.compile_pipeline(tmp_path / "again.yaml", Where(runs.LOCAL_IMAGE))
+    again = study_pipeline.compile_pipeline(tmp_path / "again.yaml", Where(run.LOCAL_IMAGE))
     assert again.read_bytes() == compiled.read_bytes()
 
 
@@ -182,7 +181,7 @@ def judged(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same study, done here."""
     folder = tmp_path_factory.mktemp("studied") / "study"
-    study.execute(SETTINGS, range(SETTINGS.seed, SETTINGS.seed + COUNT), folder, jobs=1)
+    study.run_study(SETTINGS, range(SETTINGS.seed, SETTINGS.seed + COUNT), folder, jobs=1)
     return folder
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.steps import files
+from fmnist.steps.errors import ContractError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -119,7 +120,9 @@ def test_artifacts_go_where_they_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["history"], ["history", "labels", "model"]], ids=["missing", "extra"])
 def test_artifacts_and_paths_must_match(tmp_path: Path, names: list[str]) -> None:
     """A path too few or too many is an error, and nothing is written."""
-    with pytest.raises(TypeError, match=r"^paths: expected one for each of \['history', 'labels'\], got \['history'"):
+    with pytest.raises(
+        ContractError, match=r"^paths: expected one for each of \['history', 'labels'\], got \['history'"
+    ):
         files.write_artifacts(Result(), **{name: str(tmp_path / name) for name in names})
     assert list(tmp_path.iterdir()) == []
 

@@ -22,8 +22,8 @@ import pytest
 
 import fmnist
 from fmnist.steps import sources
+from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import DataError
-from fmnist.steps.sources import DataFile
 
 CONTENT = {"images": random.Random(0).randbytes(300_000), "labels": bytes(range(200))}  # noqa: S311 - not a secret
 ZIPPED = {name: gzip.compress(content) for name, content in CONTENT.items()}
@@ -492,10 +492,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from fmnist.steps import sources
+from fmnist.steps.data_file import DataFile
 cache, mirror, *files = sys.argv[1:]
 sources.MIRRORS, sources.DEBIAN_FOLDER = (mirror,), Path(cache, "none")
 names, sizes, digests = files[::3], map(int, files[1::3]), files[2::3]
-sources.find([sources.DataFile(*file) for file in zip(names, sizes, digests)], Path(cache))
+sources.find([DataFile(*file) for file in zip(names, sizes, digests)], Path(cache))
 """
 
 

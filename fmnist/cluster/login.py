@@ -1,0 +1,80 @@
+"""Where the Pipelines API is, and how to log in there: host, token, cookies and certificates, checked before use."""
+
+import os
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import kfp
+import kfp.client
+
+from fmnist.steps.errors import ContractError
+
+__all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials"]
+
+#: Environment variables that hold a token and cookies, for when none is given.
+TOKEN, COOKIES = "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"
+
+
+class Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships no types
+    """A bearer token, read for each request."""
+
+    def __init__(self, read: Callable[[], str], source: str) -> None:
+        self._read, self._source = read, source
+        self._token()
+
+    def refresh_api_key_hook(self, config: Any) -> None:
+        """Read the token, for the next request."""
+        config.api_key["authorization"] = self._token()
+
+    def _token(self) -> str:
+        try:
+            token = self._read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractError(f"token: expected one in {self._source}, got: {type(error).__name__}.") from None
+        if not token or len(token.split()) > 1:
+            raise ContractError(f"token: expected one word in {self._source}, got {len(token.split())}.")
+        return checked_header(token, f"token in {self._source}") or ""
+
+
+def credentials(token_file: Path | None) -> Token | None:
+    """Return the token to send, from the first place that has one."""
+    if token_file is None and os.environ.get(TOKEN):
+        return Token(lambda: os.environ[TOKEN], f"${TOKEN}")
+    path = token_file or os.environ.get(kfp.client.KF_PIPELINES_SA_TOKEN_ENV)
+    return Token(lambda: Path(path).read_text(encoding="utf-8"), str(path)) if path else None
+
+
+def checked_host(host: str) -> str:
+    """Return `host` as a URL; the error does not repeat it, as it may hold a password."""
+    url = host if "://" in host else f"https://{host}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", url):
+        raise ContractError(
+            "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
+            "got another one."
+        )
+    return url.rstrip("/")
+
+
+def checked_header(value: str | None, what: str) -> str | None:
+    """Return `value` if a header can hold it; the error does not show it."""
+    if value is not None and not (value.isascii() and value.isprintable()):
+        raise ContractError(f"{what}: expected printable ASCII in one line, got other characters.")
+    return value
+
+
+def checked_ca(path: Path) -> str:
+    """Return the path of a file with certificates."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ContractError(f"CA: expected certificates in PEM format in {path}, got: {error}.") from error
+    return str(path)

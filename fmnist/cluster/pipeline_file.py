@@ -1,0 +1,111 @@
+"""Pipeline files: whether one is this package's, compiling one that somebody wrote, and reading a compiled one."""
+
+import contextlib
+import runpy
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fmnist.kubeflow import bundle
+from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import excerpt
+
+__all__ = ["check_checkout", "compile_pipeline_file", "is_ours", "read_spec"]
+
+
+def compile_pipeline_file(source: Path, output: str | Path) -> Path:
+    """Compile the pipeline in the file `source` into the file `output`, and return that path.
+
+    This executes a Python file, as ``kfp dsl compile --py`` does, and gives the same bytes; what the file prints goes
+    to stderr. It copies a YAML file, which is compiled already, if kfp can load it.
+
+    Raises
+    ------
+    ContractError
+        If a Python file cannot be executed, does not define one pipeline, or that pipeline does not compile; or if a
+        YAML file is no pipeline.
+    """
+    from kfp import compiler, components
+
+    with _explained(source), contextlib.redirect_stdout(sys.stderr):
+        if source.suffix == ".yaml":
+            components.load_component_from_file(str(source))
+            shutil.copyfile(source, output)
+        else:
+            compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
+    return Path(output)
+
+
+def read_spec(compiled: str | Path) -> dict[str, Any]:
+    """Return the document of a compiled pipeline, without the one for Kubernetes that may follow it."""
+    return dict(next(yaml.safe_load_all(Path(compiled).read_text(encoding="utf-8"))))
+
+
+def is_ours(source: Path) -> bool:
+    """Return whether the file `source` defines this package's pipeline, in whatever checkout."""
+    return source.read_bytes() == (bundle.PACKAGE / "pipeline.py").read_bytes()
+
+
+def check_checkout(source: Path) -> None:
+    """Make sure that a checkout around `source` has the code of the package that is installed, which would run.
+
+    Raises
+    ------
+    ContractError
+        If a file there has other code, or is missing.
+    """
+    for folder in source.parents:
+        sources = bundle.sources(["**/*.py"]) if (folder / "kubeflow" / "bundle.py").exists() else {}
+        for name, content in sources.items():
+            path = folder.parent / name
+            if not path.exists() or path.read_bytes() != content:
+                raise ContractError(
+                    f"pipeline: expected the code of the fmnist that is installed, in {bundle.PACKAGE}, got another "
+                    f"{path}. Install that checkout first, with pip install -e {folder.parent}."
+                )
+
+
+def _executed(source: Path) -> dict[str, Any]:
+    """Execute a Python file as kfp does, with its folder first on the path, and return what it defines."""
+    sys.path.insert(0, str(source.parent))
+    try:
+        # Unlike an import, this takes no other module of that name, and leaves no bytecode in somebody's folder.
+        return runpy.run_path(str(source), run_name=f"same_program_{source.stem}")
+    finally:
+        sys.path.remove(str(source.parent))
+
+
+def _pipeline(defined: Mapping[str, Any], source: Path) -> Any:
+    """Return the one pipeline that a file defines or, where there is none, its one component."""
+    from kfp.cli.compile_ import is_component_func, is_pipeline_func
+
+    for wanted in (is_pipeline_func, is_component_func):
+        found = list({id(value): value for value in defined.values() if wanted(value)}.values())
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    names = ", ".join(one.name for one in found)
+    raise ContractError(f"pipeline file {source}: expected one pipeline, got {names or 'none'}.")
+
+
+@contextlib.contextmanager
+def _explained(source: Path) -> Iterator[None]:
+    """Turn what the file at `source` raises into one message with its line there."""
+    try:
+        yield
+    except ContractError:
+        raise
+    except (Exception, SystemExit) as error:  # somebody's file may raise anything
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source)]
+        if isinstance(error, SyntaxError) and error.filename == str(source):
+            lines.append(error.lineno)
+        where = f"{source}, line {lines[-1]}" if lines else source
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        got = excerpt(" ".join(f"{type(error).__name__}: {said}".split()).rstrip(":."), 300)
+        raise ContractError(f"pipeline file {where}: expected a pipeline that compiles, got {got}.") from error

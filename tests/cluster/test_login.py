@@ -1,0 +1,322 @@
+"""Hosts, tokens, cookies and certificates: what reaches a strict API server on this machine, and what is refused."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import google.auth
+import google.auth.exceptions
+import kfp
+import kubernetes.config.kube_config
+import pytest
+import yaml
+from support import kfp_server
+from support.kfp_server import Server, respond, serving
+from support.submission import STEPS, failure, submitted
+
+from fmnist.cluster import login
+from fmnist.cluster.client import ClusterError
+from fmnist.cluster.cluster import connect
+from fmnist.steps.errors import ContractError
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+
+TOKEN = "s3cret-t0ken"  # noqa: S105 - not one
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> kfp_server.Authority:
+    """A certificate for localhost, and who signed it."""
+    return kfp_server.authority(tmp_path_factory.mktemp("certificates") / "own")
+
+
+# Hosts
+
+
+def test_no_host_is_bad_usage(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without host, endpoint and kubeconfig, the error says how to give one, and that there is another way."""
+    with pytest.raises(ContractError, match=r"got none. Give a host, set \$KF_PIPELINES_ENDPOINT, .* with -t local"):
+        connect()
+    assert capfd.readouterr().out == ""
+
+
+def test_the_endpoint_is_taken_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$KF_PIPELINES_ENDPOINT is the host if none is given."""
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"{server.url}/")
+    assert connect().host == server.url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://me:s3cret@kubeflow.example",
+        "https://",
+        "ftp://kubeflow.example",
+        "http://kubeflow.example:port",
+        "kubeflow.example/?token=s3cret",
+        "https://kubeflow.example/#/pipelines",
+        "https://kube flow",
+        "https://[::1",
+    ],
+)
+def test_a_host_that_is_no_address_is_bad_usage(host: str) -> None:
+    """An address of another form is refused, and not shown, as it may have a password."""
+    with pytest.raises(
+        ContractError, match="^host: expected an address as https://kubeflow.example/pipeline, "
+    ) as caught:
+        connect(host)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_path_is_part_of_the_host(compiled: Path) -> None:
+    """An API below a path is found, and links to the UI have it."""
+    with serving(prefix="/pipeline") as server:
+        run = submitted(connect(f"{server.url}/"), compiled)
+        assert run.link.startswith(f"http://127.0.0.1:{server.port}/pipeline/#/runs/details/")
+
+
+def test_a_kubeconfig_is_enough(
+    compiled: Path, home: Path, authority: kfp_server.Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The current context leads to the API with its token, unless another is given; certificates are always checked."""
+    prefix = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+    with serving(context=authority.context, host="localhost", prefix=prefix, token=TOKEN) as server:
+        place = {"server": server.url.removesuffix(prefix), "certificate-authority": str(authority.ca)}
+        write_kubeconfig(home, place)
+        submitted(connect(), compiled)
+        monkeypatch.setenv(login.TOKEN, "another")
+        with pytest.raises(ClusterError, match="HTTP 401"):
+            connect()
+        del place["certificate-authority"]
+        write_kubeconfig(home, place | {"insecure-skip-tls-verify": True})
+        with pytest.raises(ClusterError, match="certificate"):
+            connect()
+
+
+def write_kubeconfig(home: Path, place: dict[str, Any]) -> None:
+    """Write a kubeconfig for the cluster at `place`."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "one",
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+        "clusters": [{"name": "one", "cluster": place}],
+        "users": [{"name": "one", "user": {"token": TOKEN}}],
+    }
+    (home / "kubeconfig").write_text(yaml.safe_dump(config))
+
+
+def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pod of the cluster, the service of the Pipelines API is the host."""
+    with serving() as server:
+        monkeypatch.setattr(kubernetes.config, "load_incluster_config", lambda: None)
+        monkeypatch.setattr(kfp.Client, "_IN_CLUSTER_DNS_NAME", server.url.removeprefix("http://"))
+        assert submitted(connect(), compiled).link == f"<Kubeflow>/pipeline/#/runs/details/{server.runs[0]['run_id']}"
+
+
+# Tokens and cookies
+
+
+@pytest.mark.parametrize("source", ["file", "variable", "service account"])
+def test_a_token_is_sent(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """A token is taken from the file that is given, from the environment, or from that of the service account."""
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    if source == "variable":
+        monkeypatch.setenv(login.TOKEN, TOKEN)
+    if source == "service account":
+        monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+    with serving(token=TOKEN) as server:
+        submitted(connect(server.url, token_file=file if source == "file" else None), compiled)
+
+
+def test_the_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token file that is given is what counts."""
+    monkeypatch.setenv(login.TOKEN, "another")
+    (tmp_path / "token").write_text(TOKEN)
+    with serving(token=TOKEN) as server:
+        connect(server.url, token_file=tmp_path / "token")
+
+
+def test_a_renewed_token_is_sent(compiled: Path, tmp_path: Path) -> None:
+    """A token that is renewed while a run is waited for is read again."""
+    file = tmp_path / "token"
+    file.write_text("first")
+    with serving(token="first") as server:  # noqa: S106 - not one
+        target = connect(server.url, token_file=file)
+        run = submitted(target, compiled)
+        server.token = "second"  # noqa: S105 - not one
+        file.write_text("second")
+        assert run.wait(timeout=60) == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("cookies", ["given", "variable"])
+def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cookies: str) -> None:
+    """Cookies are sent as they are."""
+    if cookies == "variable":
+        monkeypatch.setenv(login.COOKIES, "session=abc; b=c")
+    connect(server.url, cookies="session=abc; b=c" if cookies == "given" else None)
+    assert server.requests[0].headers["cookie"] == "session=abc; b=c"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "got 0"),
+        (b"s3cret and more", "got 3"),
+        (b"s3cr\xc3\xa9t", "other characters"),
+        (b"s3cret\xff", "got: Uni"),
+    ],
+)
+def test_a_token_that_is_none_is_bad_usage(server: Server, tmp_path: Path, content: bytes, problem: str) -> None:
+    """A file that holds something else than one token is refused, and its content not shown."""
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(ContractError, match=f"^token.*{problem}") as caught:
+        connect(server.url, token_file=tmp_path / "token")
+    assert "s3c" not in str(caught.value)
+    assert server.requests == []
+
+
+def test_a_missing_token_file_is_bad_usage(server: Server, tmp_path: Path) -> None:
+    """A token file that cannot be read is named."""
+    with pytest.raises(ContractError, match=f"expected one in {tmp_path}/none, got: FileNotFoundError"):
+        connect(server.url, token_file=tmp_path / "none")
+
+
+def test_cookies_of_two_lines_are_bad_usage(server: Server) -> None:
+    """Cookies cannot bring in other headers."""
+    with pytest.raises(ContractError, match="^cookies: expected printable ASCII in one line"):
+        connect(server.url, cookies="a=b\r\nX-Other: 1")
+
+
+def test_secrets_are_shown_nowhere(
+    compiled: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    home: Path,
+) -> None:
+    """Neither token nor cookies are in output, logs, errors, results or files, even if the server sends them back."""
+    (tmp_path / "token").write_text(TOKEN)
+    shown = []
+    with serving(token=TOKEN) as server:
+        target = connect(server.url, token_file=tmp_path / "token", cookies="session=c00kie-value; x=y")
+        for name in (None, "kfp", "kfp_server_api", "urllib3", "kubernetes"):
+            caplog.set_level(logging.DEBUG, logger=name)
+        echo = f'{{"message": "headers: Bearer {TOKEN}, session=c00kie-value"}}'.encode()
+        for status in (200, 302, 401, 500):
+            server.fail(STEPS["find pipeline"], respond(status, echo if status != 200 else echo[1:]))
+            shown.append(failure(target, compiled))
+        server.states, server.details = ["FAILED"], {"error": {"message": f"Bearer {TOKEN}"}}
+        run = submitted(target, compiled)
+        with pytest.raises(ClusterError, match=r"Bearer \*\*\*") as caught:
+            run.wait(timeout=60)
+        shown += [str(caught.value), repr(caught.value), repr(target), str(target), repr(run)]
+    output = capfd.readouterr()
+    assert output == ("", "")
+    for text in (*shown, caplog.text):
+        assert TOKEN not in text
+        assert "c00kie" not in text
+    assert "headers: Bearer ***, session=***" in shown[2]
+    assert list(home.rglob("*")) == []
+
+
+def test_a_secret_is_hidden_in_other_writings_too(server: Server, compiled: Path, tmp_path: Path) -> None:
+    """A proxy may write a token as part of an address, or of a page."""
+    (tmp_path / "token").write_text("abcd/efg+h==")
+    target = connect(server.url, token_file=tmp_path / "token")
+    echo = b"<p>at /login?next=abcd%2Fefg%2Bh%3D%3D with abcd&#47;efg+h&#61;=</p>"
+    server.fail(STEPS["start run"], respond(500, echo))
+    assert "at /login?next=*** with ***. " in failure(target, compiled)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"namespace": 5}', '{"client_authentication_cookie": []}'])
+def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content: str) -> None:
+    """Kfp's own file with a namespace and cookies is named where it is broken."""
+    (home / ".config/kfp").mkdir(parents=True)
+    (home / ".config/kfp/context.json").write_text(content)
+    with pytest.raises(ContractError, match=r"expected a JSON object of texts in .*context\.json"):
+        connect(server.url)
+
+
+def test_a_context_of_kfp_may_lack_a_namespace(server: Server, home: Path) -> None:
+    """An empty context is that of a cluster without namespaces."""
+    (home / ".config/kfp").mkdir(parents=True)
+    (home / ".config/kfp/context.json").write_text("{}")
+    assert server.url in repr(connect(server.url))
+
+
+def test_google_credentials_that_are_not_there_are_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kfp takes a login of Google's where a variable of its own asks for it."""
+
+    def default(**_: object) -> None:
+        raise google.auth.exceptions.DefaultCredentialsError("no credentials")
+
+    monkeypatch.setattr(google.auth, "default", default)
+    monkeypatch.setenv("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", "abc")
+    with pytest.raises(ContractError, match=r"expected what \$KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs"):
+        connect(server.url)
+
+
+def test_a_long_token_is_not_shown_in_part(server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that a server sends back is hidden before a long message is cut."""
+    monkeypatch.setenv(login.TOKEN, "s3cret" * 300)
+    target = connect(server.url)
+    server.fail(STEPS["start run"], respond(500, b"x" * 300 + b" Bearer " + b"s3cret" * 300 + b" y" * 300))
+    message = failure(target, compiled)
+    assert "s3c" not in message
+    assert "Bearer *** y y" in message
+    assert len(message) < 1_000
+
+
+def test_nothing_is_printed_or_written(
+    server: Server, compiled: Path, capfd: pytest.CaptureFixture[str], home: Path
+) -> None:
+    """Results are the caller's to print: kfp's links and contexts go nowhere."""
+    target = connect(server.url)
+    submitted(target, compiled).wait(timeout=60)
+    assert capfd.readouterr() == ("", "")
+    assert list(home.rglob("*")) == []
+
+
+# Certificates
+
+
+def test_an_own_authority_is_accepted(compiled: Path, authority: kfp_server.Authority) -> None:
+    """A server whose certificate is signed by the authority that is given is trusted."""
+    with serving(context=authority.context, host="localhost") as server:
+        submitted(connect(server.url, ca=authority.ca), compiled)
+        assert len(server.runs) == 1
+
+
+def test_an_unknown_authority_is_refused(authority: kfp_server.Authority, tmp_path: Path) -> None:
+    """Without its authority, or with another, a server is not trusted and gets no request."""
+    other = kfp_server.authority(tmp_path / "other")
+    with serving(context=authority.context, host="localhost") as server:
+        for ca in (None, other.ca):
+            with pytest.raises(
+                ClusterError, match=rf"^connect at {server.url}: .*not trusted: .* Give the CA's certif"
+            ):
+                connect(server.url, ca=ca)
+        assert server.requests == []
+
+
+def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
+    """A certificate for another name is not trusted, and the error says which."""
+    other = kfp_server.authority(tmp_path / "other", host="elsewhere.example")
+    with serving(context=other.context, host="localhost") as server:
+        with pytest.raises(
+            ClusterError, match="Hostname mismatch, certificate is not valid for 'localhost'.* the host by"
+        ):
+            connect(server.url, ca=other.ca)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_an_authority_that_is_none_is_bad_usage(tmp_path: Path, content: bytes | None) -> None:
+    """A CA file that cannot be used is named."""
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    with pytest.raises(ContractError, match=rf"^CA: expected certificates in PEM format in {tmp_path}/ca.pem, got: "):
+        connect("https://localhost", ca=tmp_path / "ca.pem")
