@@ -39,11 +39,11 @@ def classify_digits(labels: Output[Dataset]) -> None:
         (folder / name).write_text("".join(f"{value}\n" for value in values))
 
 
-def build(component: Path, image: str = IMAGE, *, install: bool = True) -> Any:
+def make_pipeline(component: Path, image: str = IMAGE, *, install: bool = True) -> Any:
     """Return the pipeline, with the confusion matrix of the file `component`."""
-    packages = ["scikit-learn==1.9.1"] if install else []
+    requirements = ["scikit-learn==1.9.1"] if install else []
     classify = dsl.component(
-        classify_digits, base_image=image, packages_to_install=packages, install_kfp_package=install
+        classify_digits, base_image=image, packages_to_install=requirements, install_kfp_package=install
     )
     confusion_matrix = components.load_component_from_file(str(component))
 
@@ -57,4 +57,4 @@ def build(component: Path, image: str = IMAGE, *, install: bool = True) -> Any:
 
 if __name__ == "__main__":
     component = Path(sys.argv[1] if len(sys.argv) > 1 else "confusion_matrix.yaml")
-    compiler.Compiler().compile(build(component), "digits.yaml")
+    compiler.Compiler().compile(make_pipeline(component), "digits.yaml")

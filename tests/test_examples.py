@@ -21,7 +21,7 @@ def test_another_pipeline_uses_the_confusion_matrix(tmp_path: Path) -> None:
     """A pipeline of scikit-learn's digits, with the component from its file, runs and counts its predictions."""
     component = pipeline.compile_component("confusion-matrix", tmp_path / "component.yaml", Where(runs.LOCAL_IMAGE))
     compiled = tmp_path / "digits.yaml"
-    compiler.Compiler().compile(digits.build(component, runs.LOCAL_IMAGE, install=False), str(compiled))
+    compiler.Compiler().compile(digits.make_pipeline(component, runs.LOCAL_IMAGE, install=False), str(compiled))
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(tmp_path / "out"),
