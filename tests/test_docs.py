@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -29,6 +30,7 @@ from fmnist.steps.settings import Settings
 
 DOCS = ROOT / "docs"
 README, CONTRIBUTING = Page(ROOT / "README.md"), Page(ROOT / "CONTRIBUTING.md")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 STUDIES = sorted((DOCS / "studies").iterdir())
 
@@ -124,9 +126,7 @@ def test_the_tables_are_made_from_the_data(tmp_path: Path) -> None:
 
 def test_the_tables_are_of_what_there_is() -> None:
     """The mutants are those of the modules that are mutated, and what has a duration is an environment of tox."""
-    import tomllib
-
-    mutated = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]
+    mutated = PROJECT["tool"]["mutmut"]["only_mutate"]
     assert sorted(read("mutants.json")) == sorted(name.removesuffix(".py").replace("/", ".") for name in mutated)
     assert set(read("durations.json")) <= pages.environments()
 
@@ -174,7 +174,10 @@ def measured() -> dict[tuple[str, str], set[str]]:
     settings = Settings()
     return {
         ("README.md", "fmnist"): {figure},
-        ("README.md", "Two commands"): {"3.11", f"{TRAINING_IMAGES + 10_000:,}"},
+        ("README.md", "Two commands"): {
+            PROJECT["project"]["requires-python"].removeprefix(">="),
+            f"{TRAINING_IMAGES + 10_000:,}",
+        },
         ("README.md", "The first result"): {
             *ends,
             *(
