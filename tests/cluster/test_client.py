@@ -1,4 +1,4 @@
-"""What goes wrong between the client and a cluster: each fault is planted in a strict API server on this machine."""
+"""Faults between the client and a cluster, each planted in a strict API server on this machine."""
 
 import re
 from pathlib import Path
@@ -32,8 +32,8 @@ def test_an_error_names_host_action_and_status(server: Server, compiled: Path, a
         (400, "Check names, namespace and parameters"),
         (401, r"Give a valid token, in a file or in \$FMNIST_KFP_TOKEN, or cookies in \$FMNIST_KFP_COOKIES"),
         (403, "Check the namespace, and that your account may"),
-        (404, "the host may be another than that of the Pipelines API, or lack a path"),
-        (405, "the host may be another than that of the Pipelines API"),
+        (404, "the host may not be the Pipelines API, or lack a path"),
+        (405, "the host may not be the Pipelines API"),
         (409, "try again, or choose another name"),
         (413, "The file is too large for the server or a proxy: raise the limit"),
         (429, "The server is busy"),
@@ -61,7 +61,7 @@ def test_an_answer_that_is_not_the_apis_is_refused(server: Server, compiled: Pat
     """An answer that is not a JSON object, which kfp's client would take for an empty one, is an error."""
     target = connect(server.url)
     server.fail(STEPS[action], respond(200, body))
-    pattern = f"^{action} at {server.url}: .* got what is not JSON of the Pipelines API: .* It may be a login page"
+    pattern = f"^{action} at {server.url}: .* got no JSON of the Pipelines API, but: .* It may be a login page"
     assert re.search(pattern, failure(target, compiled))
 
 
@@ -73,7 +73,7 @@ def test_an_answer_without_an_id_is_refused(server: Server, compiled: Path) -> N
 
 
 def test_an_error_in_another_encoding_is_an_error(server: Server, compiled: Path) -> None:
-    """A page of an error in Latin-1, on which kfp's client fails, is told as one."""
+    """An error page in Latin-1, on which kfp's client fails, gives one error."""
     target = connect(server.url)
     server.fail(STEPS["start run"], respond(500, "schön".encode("latin-1")))
     assert "got an answer that is not text in UTF-8" in failure(target, compiled)
@@ -89,7 +89,7 @@ def test_an_error_in_another_encoding_is_an_error(server: Server, compiled: Path
     ids=["at once", "in the upload", "in the answer"],
 )
 def test_a_cut_connection_is_an_error(server: Server, compiled: Path, fault: kfp_server.Fault, cause: str) -> None:
-    """A connection that ends in the middle of something gives one error; the same command then goes on."""
+    """A connection that ends in the middle of something gives one error; the same command then succeeds."""
     target = connect(server.url)
     server.fail(STEPS["upload version"], fault)
     assert failure(target, compiled).startswith(f"upload version at {server.url}: expected success, got {cause}")
@@ -125,7 +125,7 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_host_without_address_is_an_error() -> None:
-    """A host that no name server knows is told as such."""
+    """A host that no name server knows gives an error that names it."""
     with pytest.raises(
         ClusterError, match="^connect at https://nowhere.invalid: expected success, got no connection: "
     ):
@@ -181,7 +181,7 @@ def test_an_odd_retry_after_is_no_reason_to_wait(
 
 
 def test_the_server_notes_what_no_api_knows(compiled: Path) -> None:
-    """The tests' server refuses, and tells of, other paths, queries, fields and both sources of a run."""
+    """The tests' server refuses and notes other paths, queries, fields, and a run with two sources."""
     server = Server()
     for method, path, query, body in [
         ("GET", "/apis/v1beta1/pipelines", {}, b""),

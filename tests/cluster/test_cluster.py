@@ -53,7 +53,7 @@ def test_another_file_is_a_new_version(server: Server, compiled: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["a+b", "100%", "50%25", "ä ö", 'say "hi"', "a&b=c#d"])
 def test_any_name_is_found_again(server: Server, compiled: Path, name: str) -> None:
-    """A name with signs that mean something in a URL is one pipeline of its own."""
+    """A name with signs that mean something in a URL is a separate pipeline."""
     target = connect(server.url)
     target.create(compiled, name="fashion")
     assert target.create(compiled, name=name) == target.create(compiled, name=name)
@@ -77,7 +77,7 @@ def test_a_file_that_is_not_there_is_bad_input(server: Server, tmp_path: Path) -
 
 
 def test_a_file_that_is_no_pipeline_is_refused(server: Server, tmp_path: Path) -> None:
-    """What the server says of a bad file is passed on."""
+    """The error for a bad file has the server's message."""
     bad = tmp_path / "bad.yaml"
     bad.write_text("- 1\n")
     with pytest.raises(ClusterError, match=r"^upload version at .*HTTP 400 .*unknown template format.* Check names"):
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_pipeline_is_refused(server: Server, tmp_path: Path) -
 
 
 def test_the_latest_version_is_found(server: Server, compiled: Path, tmp_path: Path) -> None:
-    """The version made last, with the document of its pipeline, is to be had by the pipeline's name."""
+    """The pipeline's name leads to its newest version, and that to the document of the pipeline."""
     other = tmp_path / "other.yaml"
     other.write_text(compiled.read_text() + "---\nplatforms:\n  kubernetes: {}\n")
     target = connect(server.url)
@@ -172,7 +172,7 @@ def test_a_part_for_kubernetes_is_kept_without_caching(server: Server, compiled:
 
 
 def test_an_unknown_parameter_is_refused(server: Server, compiled: Path) -> None:
-    """What the server says of a bad parameter is passed on."""
+    """The error for a bad parameter has the server's message."""
     with pytest.raises(ClusterError, match=r"^start run at http.* HTTP 400 .*unknown parameters \['epoch'\]"):
         submitted(connect(server.url), compiled, parameters={"epoch": 3})
 

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("nowhere")
 
 @pytest.mark.parametrize("end", ["SUCCEEDED", "SKIPPED"])
 def test_a_good_end_is_returned(server: Server, compiled: Path, end: str) -> None:
-    """Each state is told once, and the last one returned."""
+    """The callback gets each new state, and the last one is returned."""
     server.states = ["PENDING", "RUNNING", "RUNNING", "PAUSED", "RUNNING", end]
-    target, told = connect(server.url), list[str]()
-    assert submitted(target, compiled).wait(timeout=60, on_state=told.append) == end
-    assert told == ["PENDING", "RUNNING", "PAUSED", "RUNNING", end]
+    target, states = connect(server.url), list[str]()
+    assert submitted(target, compiled).wait(timeout=60, on_state=states.append) == end
+    assert states == ["PENDING", "RUNNING", "PAUSED", "RUNNING", end]
 
 
 @pytest.mark.parametrize(
