@@ -105,19 +105,7 @@ def test_a_file_may_be_called_as_a_module(tmp_path: Path, name: str) -> None:
             "expected one pipeline, got a, two",
         ),
     ],
-    ids=[
-        "nothing",
-        "name",
-        "syntax",
-        "function",
-        "import",
-        "exit",
-        "wordless",
-        "null",
-        "not UTF-8",
-        "kfp",
-        "two",
-    ],
+    ids=["nothing", "name", "syntax", "function", "import", "exit", "wordless", "null", "not UTF-8", "kfp", "two"],
 )
 def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, message: str) -> None:
     """An error in the file gives one line of text with its line number, and no file."""
