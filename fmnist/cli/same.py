@@ -117,7 +117,7 @@ def create(file: Path, **options: Any) -> None:
 
 
 @program.command()
-@click.option("-e", "--experiment-name", help="Experiment; a new one is created.  [default: metadata.name]")
+@click.option("-e", "--experiment-name", help="Experiment; created if it is new.  [default: metadata.name]")
 @click.option("-r", "--run-name", help="Name of the run.  [default: run.name]")
 @click.option(
     "-p",
@@ -138,7 +138,7 @@ def create(file: Path, **options: Any) -> None:
 @click.option("--run-only", is_flag=True, help="Run the pipeline's newest version; compile and upload nothing.")
 @click.option("--experiment-description", default="", help="Description of a new experiment.")
 @click.option("--run-description", default="", help="Description of the run.")
-@click.option("--no-cache", is_flag=True, help="Run every step, also those whose results Kubeflow has cached.")
+@click.option("--no-cache", is_flag=True, help="Turn Kubeflow's cache off, so that every step runs.")
 @click.option("--wait/--no-wait", default=False, help="Wait until the run has ended, and print its accuracy.")
 @click.option(
     "--timeout",

@@ -1,8 +1,8 @@
 """kfp's client made dependable: its errors, time-outs, retries, secrets and certificates.
 
 `kfp.Client` prints to stdout, waits for ever, writes into the user's home, takes an answer that is not JSON for an
-empty one, and loses the path of a cluster from a kubeconfig. `Client` is that client without these; what is asked goes
-through the generated calls below it, by `Client.ask`.
+empty one, and loses the path of a cluster from a kubeconfig. `Client` does none of this; `Client.ask` sends requests
+through kfp's generated calls.
 """
 
 import contextlib
@@ -33,13 +33,11 @@ __all__ = ["Client", "ClusterError", "TransientError", "in_one_line", "open_clie
 #: Seconds to wait for a connection, and for the next part of an answer.
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 
-#: How often a busy server is asked, and for how many seconds it may put us off each time.
+#: How often to ask a busy server, and the longest pause in seconds that it may ask for.
 TRIES, LONGEST_PAUSE = 4, 60.0
 
 _LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
-_PATH = (
-    "the host may be another than that of the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
-)
+_PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
 _REMEDIES = {
     400: "Check names, namespace and parameters against the server's message.",
     401: _LOGIN,
@@ -66,14 +64,14 @@ class ClusterError(FmnistError, RuntimeError):
 
 
 class TransientError(ClusterError):
-    """Something that may have gone a moment later.
+    """A failure that may pass by itself.
 
     Attributes
     ----------
     got : str
-        What came instead of success.
+        What happened instead of success.
     pause : float or None
-        Seconds that the server wants to be left alone.
+        Seconds after which the server wants to be asked again.
     """
 
     got: str
@@ -81,7 +79,7 @@ class TransientError(ClusterError):
 
 
 def open_client(host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None) -> "Client":
-    """Return a client for `host`, which was not asked for anything yet; see `cluster.connect`."""
+    """Return a client for `host`, and send no request yet; see `cluster.connect` for the parameters."""
     host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
     try:
         return Client(
@@ -98,7 +96,7 @@ def open_client(host: str | None, token_file: Path | None, cookies: str | None, 
 
 
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
-    """kfp's client, without what its constructor does unasked: requests, retries, files in the user's home, prints."""
+    """kfp's client, whose constructor sends no request, writes no file and prints nothing."""
 
     def __init__(self, **settings: Any) -> None:
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
@@ -110,7 +108,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         self._header = self._context_setting.get("client_authentication_header_value") or ""
 
     def ask(self, action: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the server's answer; where it is busy and says for how long, ask again then."""
+        """Return the server's answer; if the server is busy and says for how long, wait and ask again."""
         for _ in range(TRIES - 1):
             try:
                 return self.once(action, call, *args, **kwargs)
@@ -141,11 +139,11 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
             if isinstance(failure, TransientError):
                 failure.got, failure.pause = got, _retry_after(error)
-        # Outside the `except`, for an error that drags none along: the original one may show a token.
+        # Outside the `except`, so that no other error is attached: the original one may show a token.
         raise failure
 
     def read(self, path: str, **query: str) -> dict[str, Any]:
-        """Return what the server has at a path of the API that kfp_server_api does not know."""
+        """Return the server's answer for a path of the API that kfp_server_api does not know."""
         return self.once(
             f"read {path}",
             self.runs.api_client.call_api,
@@ -157,7 +155,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         )
 
     def own_namespace(self) -> str | None:
-        """Return the namespace in kfp's context file, or that of this pod."""
+        """Return the namespace in kfp's context file, or this pod's."""
         with contextlib.suppress(OSError):
             return self.get_user_namespace() or Path(self._NAMESPACE_PATH).read_text(encoding="utf-8").strip()
         return None
@@ -170,7 +168,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     def without_secrets(self, text: str) -> str:
         """Return `text` without the token and the cookies, which a server may send back."""
         for secret in self._secrets():
-            # What is shorter is none, and would take letters out of words.
+            # A shorter text is no secret, and occurs within words.
             if len(secret) > 5:  # noqa: PLR2004 - as said
                 text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return text
@@ -210,7 +208,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         config.host, config.refresh_api_key_hook = address, refresh
         # A kubeconfig may switch it off.
         config.verify_ssl = True
-        # urllib3 would repeat some requests by itself, sleep for hours if told so, and take tokens to other hosts.
+        # urllib3 would repeat some requests by itself, sleep for hours if a server says so, and send tokens elsewhere.
         config.retries = urllib3.Retry(0, redirect=False)
         return config
 
@@ -230,7 +228,7 @@ def _parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise _AnswerError(f"what is not JSON of the Pipelines API: {data.decode(errors='replace') or 'nothing'}")
+        raise _AnswerError(f"no JSON of the Pipelines API, but: {data.decode(errors='replace') or 'nothing'}")
     if wanted and not answer.get(wanted):
         raise _AnswerError(f"an answer without {wanted}")
     return answer

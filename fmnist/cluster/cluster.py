@@ -42,20 +42,20 @@ def connect(
         URL of the Pipelines API; without it ``$KF_PIPELINES_ENDPOINT``, the cluster that this process runs in, or the
         current context of the kubeconfig.
     namespace : str, optional
-        The user's namespace, on a cluster for several users; otherwise that of kfp's context file or of this pod. A
-        cluster for one user has no namespaces for users: there it is not used.
+        The user's namespace on a cluster for several users; by default the one in kfp's context file, or this pod's.
+        A cluster for one user has no namespaces for users, and gets none.
     token_file : path, optional
         File that holds a bearer token, read again for each request, as such tokens are renewed. Without it
         ``$FMNIST_KFP_TOKEN``, the file ``$KF_PIPELINES_SA_TOKEN_PATH``, or what the kubeconfig or the pod has.
     cookies : str, optional
         Value of the Cookie header; without it ``$FMNIST_KFP_COOKIES``.
     ca : path, optional
-        PEM file of the authorities that are trusted instead of the public ones. Certificates are always checked.
+        PEM file of the authorities to trust instead of the public ones. Certificates are always checked.
 
     Raises
     ------
     ContractError
-        If there is no host, or one of these is not usable.
+        If there is no host, or a parameter is not usable.
     ClusterError
         If there is no Pipelines API.
     """
@@ -70,7 +70,7 @@ def connect(
 
 
 class Cluster:
-    """A Kubeflow Pipelines API; made by `connect`."""
+    """A Kubeflow Pipelines API, which `connect` returns."""
 
     def __init__(self, client: Client, namespace: str | None) -> None:
         self._client = client
@@ -87,11 +87,11 @@ class Cluster:
         compiled : path
             The compiled pipeline.
         name : str
-            The pipeline; there is one of a name in a namespace.
+            The pipeline's name, unique in a namespace.
         description : str, optional
-            Given to what is made.
+            For a new pipeline and a new version.
         version : str, optional
-            Put before the digest of the content, which names the version: other content is another version.
+            What stands before the digest of the content in the version's name: other content is another version.
         """
         try:
             digest = sha256(compiled.read_bytes())[:16]
@@ -117,7 +117,7 @@ class Cluster:
         return self._as_version(found | {"display_name": label, "pipeline_id": pipeline["pipeline_id"]})
 
     def latest(self, name: str) -> Version:
-        """Return the version of the pipeline `name` that was made last.
+        """Return the newest version of the pipeline `name`.
 
         Raises
         ------
@@ -137,11 +137,11 @@ class Cluster:
         return self._as_version(page["pipeline_versions"][0])
 
     def spec(self, version: Version) -> dict[str, Any]:
-        """Return the document of the compiled pipeline, without that for Kubernetes, as the server has it."""
+        """Return the server's document of the compiled pipeline, without the one for Kubernetes."""
         content = self._content(version)
         return dict(content.get("pipeline_spec", content))
 
-    def run(  # noqa: PLR0913 - what a run is made of
+    def run(  # noqa: PLR0913 - a run has as many parts
         self,
         version: Version,
         *,
@@ -152,7 +152,7 @@ class Cluster:
         run_description: str = "",
         caching: bool = True,
     ) -> Run:
-        """Start a run of `version` in the experiment of that name, made if it is not there.
+        """Start a run of `version` in an experiment; create the experiment if there is none of that name.
 
         Parameters
         ----------
@@ -165,8 +165,8 @@ class Cluster:
         experiment_description, run_description : str, optional
             What the UI shows.
         caching : bool
-            Whether steps may be replaced by results of earlier ones. If not, the run carries a copy of the pipeline
-            with that setting, as the API has no other way, and the UI lists it under no version.
+            Whether Kubeflow may use cached results. If not, the run carries a copy of the pipeline with the cache off,
+            as the API has no other way, and the UI lists it under no version.
         """
         body = {
             "experiment_id": self._experiment(experiment, experiment_description),
@@ -184,7 +184,7 @@ class Cluster:
         return self._find("pipeline", name, namespace=self.namespace)
 
     def _experiment(self, name: str, description: str) -> str:
-        """Return the id of the experiment `name`, made if it is not there."""
+        """Return the id of the experiment `name`; create it if there is none."""
         found = self._find("experiment", name, namespace=self.namespace) or self._client.ask(
             "create experiment",
             self._client.experiments.experiment_service_create_experiment,
@@ -194,7 +194,7 @@ class Cluster:
         return str(found["experiment_id"])
 
     def _content(self, version: Version) -> dict[str, Any]:
-        """Return what was uploaded as `version`: the pipeline, or that and a part for Kubernetes."""
+        """Return the uploaded content of `version`: the pipeline, or the pipeline and a part for Kubernetes."""
         call = self._client.pipelines.pipeline_service_get_pipeline_version
         answer = self._client.ask("read version", call, version.pipeline_id, version.id, wanted="pipeline_spec")
         return dict(answer["pipeline_spec"])
@@ -228,7 +228,7 @@ def _reference(version: Version) -> dict[str, Any]:
 
 
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a version with no task cached."""
+    """Return the content of a version with the cache off for every task."""
     content = copy.deepcopy(content)
     pipeline = content.get("pipeline_spec", content)
     for component in (pipeline["root"], *pipeline.get("components", {}).values()):

@@ -250,7 +250,7 @@ class _Reader:
         return _error(self._path, self.line(keys), expected, got, _dotted(keys))
 
     def _items(self, node: yaml.MappingNode, fields: Collection[str] | None, keys: Keys) -> Iterator[tuple[str, Any]]:
-        """Give each key and its node, and warn of those that are not in `fields`."""
+        """Give each key and its node, and warn of a key that is not in `fields`."""
         lines: dict[str, int] = {}
         for key, child in node.value:
             line = key.start_mark.line + 1

@@ -24,7 +24,7 @@ class Run:
     Attributes
     ----------
     id : str
-        What the server calls it.
+        Its identifier on the server.
     link : str
         Its page in the UI.
     """
@@ -88,7 +88,7 @@ class Run:
         try:
             found = [self._client.read(f"artifacts/{id_}") for id_ in dict.fromkeys(self._artifacts())]
         except ClusterError:
-            # The run has ended well, whatever becomes of this question.
+            # The run has succeeded, whether the server answers this or not.
             return None
         values = [one.get("number_value") for one in found if (one.get("name"), one.get("type")) == _ACCURACY]
         return float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
@@ -118,13 +118,13 @@ class Run:
 
 
 def _failures(answer: dict[str, Any]) -> Iterator[str]:
-    """Give the tasks that failed, with messages where the API has them, and then that of the run."""
+    """Give the tasks that failed, with messages where the API has them, and then the run's own message."""
     tasks = (answer.get("run_details") or {}).get("task_details") or []
     failed = {task.get("display_name", "unnamed"): _message(task) for task in tasks if task.get("state") == "FAILED"}
-    # A failed task takes along those around it, which have no message of their own.
-    told = {name: message for name, message in failed.items() if message}
+    # When a task fails, the tasks around it fail too, without a message.
+    explained = {name: message for name, message in failed.items() if message}
     inner = {name: "" for name in failed if name not in {"root", "executor", answer.get("display_name")}}
-    yield from (f"task {name}" + (f": {message}" if message else "") for name, message in (told or inner).items())
+    yield from (f"task {name}" + (f": {message}" if message else "") for name, message in (explained or inner).items())
     if message := (answer.get("error") or {}).get("message"):
         yield message
 

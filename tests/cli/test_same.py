@@ -292,7 +292,7 @@ def test_a_bad_file_is_exit_code_2(
 
 
 def test_an_unknown_key_is_a_warning(fake: FakeCluster, here: Path) -> None:
-    """A key that is not used is warned of, and the program goes on."""
+    """A key that has no effect gives a warning, and the command does its work."""
     (here / "same.yaml").write_text(PROGRAM + "dataSets: []\n")
     result = invoke("program", "create")
     assert result.exit_code == 0
@@ -325,7 +325,7 @@ def test_what_fails_has_an_exit_code(monkeypatch: pytest.MonkeyPatch, here: Path
 
 
 def test_waiting_ends_with_the_accuracy(fake: FakeCluster) -> None:
-    """With --wait the states are told, then the accuracy beside the published ones, and that one run says little."""
+    """With --wait the states go to stderr; then come the accuracy, the published ones, and that one run cannot tell."""
     result = invoke("program", "run", "-f", OURS, "--wait", "--timeout", "7")
     assert (result.exit_code, result.stderr, fake.asked("wait")) == (0, "RUNNING\n", 7)
     lines = result.stdout.splitlines()
@@ -340,8 +340,8 @@ def test_waiting_ends_with_the_accuracy(fake: FakeCluster) -> None:
     assert [line.partition(" whether")[0] for line in lines[6:]] == ["One run cannot tell"] * 2
 
 
-def test_an_accuracy_that_is_not_told_is_not_judged(fake: FakeCluster) -> None:
-    """Where the server tells no accuracy, the link does, and nothing is compared."""
+def test_an_accuracy_that_is_missing_is_not_judged(fake: FakeCluster) -> None:
+    """Where the server has no accuracy, the output refers to the link, and compares nothing."""
     fake.accuracies = [None]
     result = invoke("program", "run", "-f", OURS, "--wait")
     assert result.exit_code == 0
@@ -349,13 +349,13 @@ def test_an_accuracy_that_is_not_told_is_not_judged(fake: FakeCluster) -> None:
 
 
 def test_another_pipeline_is_not_compared(fake: FakeCluster, here: Path) -> None:
-    """The accuracy of somebody else's pipeline is said, and not compared with that of ours."""
+    """The accuracy of somebody else's pipeline is printed, and compared with nothing."""
     result = invoke("program", "run", "--wait")
     assert [line.split() for line in result.stdout.splitlines()[2:]] == [["state", "SUCCEEDED"], ["accuracy", "0.8765"]]
 
 
 def test_a_program_reads_json(fake: FakeCluster) -> None:
-    """With --json stdout is one document, and the link is told at once on stderr."""
+    """With --json stdout is one document, and the link goes to stderr at once."""
     result = invoke("program", "run", "-f", OURS, "--wait", "--json")
     record = json.loads(result.stdout)
     assert (record["run_id"], record["link"], record["state"], record["accuracy"]) == ("r1", LINK, "SUCCEEDED", 0.8765)
@@ -365,28 +365,28 @@ def test_a_program_reads_json(fake: FakeCluster) -> None:
     assert result.stderr.splitlines()[0] == f"run r1: {LINK}"
 
 
-def test_an_interrupted_wait_leaves_the_run(fake: FakeCluster) -> None:
+def test_an_interrupted_wait_leaves_the_run(fake: FakeCluster, here: Path) -> None:
     """Ctrl-C while waiting leaves the run, and says where to look at it and end it."""
 
     def interrupted() -> str:
         raise KeyboardInterrupt
 
     fake.wait_with = interrupted
-    result = invoke("program", "run", "-f", OURS, "--wait")
+    result = invoke("program", "run", "--wait")
     assert result.exit_code == 130
     assert result.stderr.endswith(
         f"Error: interrupted; run r1 is still running. Look at it, or terminate it, at {LINK}.\n"
     )
 
 
-def test_a_run_that_fails_is_exit_code_3(fake: FakeCluster) -> None:
-    """A run that fails while it is waited for is told after its link."""
+def test_a_run_that_fails_is_exit_code_3(fake: FakeCluster, here: Path) -> None:
+    """A run that fails during the wait gives an error after its link."""
 
     def failed() -> str:
         raise ClusterError("run r1: expected SUCCEEDED, got FAILED")
 
     fake.wait_with = failed
-    result = invoke("program", "run", "-f", OURS, "--wait")
+    result = invoke("program", "run", "--wait")
     assert result.exit_code == 3
     assert LINK in result.stdout
     assert result.stderr.endswith("Error: run r1: expected SUCCEEDED, got FAILED\n")
@@ -434,7 +434,7 @@ def test_our_pipeline_is_known_in_any_checkout(executed: list[tuple[Settings, Pa
 def test_a_checkout_with_other_code_is_not_run_with_ours(
     executed: list[tuple[Settings, Path]], fake: FakeCluster, checkout: Path, changed: str
 ) -> None:
-    """What would run is the package that is installed: a checkout of other code is refused, not swapped silently."""
+    """The installed package is what would run: a checkout of other code is refused, not swapped silently."""
     with (checkout / "fmnist" / changed).open("a") as file:
         file.write("# changed\n")
     text = (checkout / "same.yaml").read_text()

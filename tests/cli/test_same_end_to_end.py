@@ -1,17 +1,19 @@
-"""Tests of `same` as a program of its own, against an API server on this machine."""
+"""Tests of `same` as a process, against an API server on this machine."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from support import helpers, kfp_server
 
 from fmnist import pipeline
+from fmnist.cli.same import main
 from fmnist.cluster.pipeline_file import read_spec
 from fmnist.steps import dataset
 
@@ -47,6 +49,16 @@ def same(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """`same` in this process, which has imported kfp already, in the repository and for the same user."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    for name in os.environ.keys() - environment(tmp_path).keys():
+        monkeypatch.delenv(name)
+    return lambda *arguments: CliRunner(env=environment(tmp_path)).invoke(main, arguments)
+
+
 def test_create_and_run_on_a_cluster(server: kfp_server.Server, tmp_path: Path) -> None:
     """The two commands of the original create one pipeline with one version, and a run of it with the parameters."""
     created = same(*CREATE, "--host", server.url, "--json", home=tmp_path)
@@ -72,24 +84,24 @@ def test_create_and_run_on_a_cluster(server: kfp_server.Server, tmp_path: Path) 
     assert submitted["run_id"] in run.stdout
 
 
-def test_a_run_only_runs_what_is_there(server: kfp_server.Server, tmp_path: Path) -> None:
+def test_a_run_only_runs_what_is_there(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:
     """With --run-only a pipeline that is there is run without an upload, and one that is not is an error."""
-    missing = same(*RUN, "--host", server.url, "--run-only", home=tmp_path)
-    assert missing.returncode == 2
+    missing = invoke(*RUN, "--host", server.url, "--run-only")
+    assert missing.exit_code == 2
     assert "expected one called 'fashion-mnist'" in missing.stderr
-    same(*CREATE, "--host", server.url, home=tmp_path)
+    invoke(*CREATE, "--host", server.url)
     uploads = len(server.asked("POST .*upload"))
-    run = same(*RUN, "--host", server.url, "--run-only", "--no-cache", "--wait", "--json", home=tmp_path)
-    assert run.returncode == 0
+    run = invoke(*RUN, "--host", server.url, "--run-only", "--no-cache", "--wait", "--json")
+    assert run.exit_code == 0
     assert json.loads(run.stdout)["state"] == "SUCCEEDED"
     assert len(server.asked("POST .*upload")) == uploads == 1
 
 
-def test_a_failed_run_is_exit_code_3(server: kfp_server.Server, tmp_path: Path) -> None:
-    """A run that fails is told in one message, without a traceback, after its link."""
+def test_a_failed_run_is_exit_code_3(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:
+    """A run that fails gives one message, without a traceback, after its link."""
     server.states = ["FAILED"]
-    run = same(*RUN, "--host", server.url, "--wait", home=tmp_path)
-    assert run.returncode == 3
+    run = invoke(*RUN, "--host", server.url, "--wait")
+    assert run.exit_code == 3
     assert "expected SUCCEEDED, got FAILED" in run.stderr
     assert "Traceback" not in run.stderr
     assert "/#/runs/details/" in run.stdout

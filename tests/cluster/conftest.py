@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from support.kfp_server import Server, serving
 
+from fmnist.cluster.cluster import Cluster, connect
+
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -70,3 +72,9 @@ def server() -> Iterator[Server]:
     """A server for one user."""
     with serving() as running:
         yield running
+
+
+@pytest.fixture
+def target(server: Server) -> Cluster:
+    """That server as a cluster."""
+    return connect(server.url)

@@ -1,4 +1,4 @@
-"""What goes wrong between the client and a cluster: each fault is planted in a strict API server on this machine."""
+"""Faults between the client and a cluster, each planted in a strict API server on this machine."""
 
 import re
 from pathlib import Path
@@ -10,15 +10,14 @@ from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import client
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import connect
+from fmnist.cluster.cluster import Cluster, connect
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
 
 @pytest.mark.parametrize("action", STEPS)
-def test_an_error_names_host_action_and_status(server: Server, compiled: Path, action: str) -> None:
+def test_an_error_names_host_action_and_status(server: Server, target: Cluster, compiled: Path, action: str) -> None:
     """Whichever request fails, one error says which it was, where, and what the server said."""
-    target = connect(server.url)
     server.fail(STEPS[action], respond(500, b'{"code": 13, "message": "database\\n is gone."}'))
     assert failure(target, compiled) == (
         f"{action} at {server.url}: expected success, got HTTP 500 Internal Server Error: database is gone. "
@@ -32,8 +31,8 @@ def test_an_error_names_host_action_and_status(server: Server, compiled: Path, a
         (400, "Check names, namespace and parameters"),
         (401, r"Give a valid token, in a file or in \$FMNIST_KFP_TOKEN, or cookies in \$FMNIST_KFP_COOKIES"),
         (403, "Check the namespace, and that your account may"),
-        (404, "the host may be another than that of the Pipelines API, or lack a path"),
-        (405, "the host may be another than that of the Pipelines API"),
+        (404, "the host may not be the Pipelines API, or lack a path"),
+        (405, "the host may not be the Pipelines API"),
         (409, "try again, or choose another name"),
         (413, "The file is too large for the server or a proxy: raise the limit"),
         (429, "The server is busy"),
@@ -43,9 +42,8 @@ def test_an_error_names_host_action_and_status(server: Server, compiled: Path, a
         (504, "Try again later"),
     ],
 )
-def test_each_status_has_a_remedy(server: Server, compiled: Path, status: int, remedy: str) -> None:
+def test_each_status_has_a_remedy(server: Server, target: Cluster, compiled: Path, status: int, remedy: str) -> None:
     """The error for a status says what to do, and shows the text of a proxy's page without its markup."""
-    target = connect(server.url)
     server.fail(STEPS["upload version"], respond(status, b"<html><h1>Oh, no</h1><hr>proxy</html>"))
     message = failure(target, compiled)
     assert re.search(
@@ -57,24 +55,23 @@ def test_each_status_has_a_remedy(server: Server, compiled: Path, status: int, r
 
 @pytest.mark.parametrize("body", [b"<html>please log in</html>", b"", b"[]", b'{"pipelines": [', b"\xff\xfe"])
 @pytest.mark.parametrize("action", STEPS)
-def test_an_answer_that_is_not_the_apis_is_refused(server: Server, compiled: Path, action: str, body: bytes) -> None:
+def test_an_answer_that_is_not_the_apis_is_refused(
+    server: Server, target: Cluster, compiled: Path, action: str, body: bytes
+) -> None:
     """An answer that is not a JSON object, which kfp's client would take for an empty one, is an error."""
-    target = connect(server.url)
     server.fail(STEPS[action], respond(200, body))
-    pattern = f"^{action} at {server.url}: .* got what is not JSON of the Pipelines API: .* It may be a login page"
+    pattern = f"^{action} at {server.url}: .* got no JSON of the Pipelines API, but: .* It may be a login page"
     assert re.search(pattern, failure(target, compiled))
 
 
-def test_an_answer_without_an_id_is_refused(server: Server, compiled: Path) -> None:
+def test_an_answer_without_an_id_is_refused(server: Server, target: Cluster, compiled: Path) -> None:
     """A JSON object of another API is an error."""
-    target = connect(server.url)
     server.fail(STEPS["start run"], respond(200, b'{"kind": "Status"}'))
     assert "got an answer without run_id" in failure(target, compiled)
 
 
-def test_an_error_in_another_encoding_is_an_error(server: Server, compiled: Path) -> None:
-    """A page of an error in Latin-1, on which kfp's client fails, is told as one."""
-    target = connect(server.url)
+def test_an_error_in_another_encoding_is_an_error(server: Server, target: Cluster, compiled: Path) -> None:
+    """An error page in Latin-1, on which kfp's client fails, gives one error."""
     server.fail(STEPS["start run"], respond(500, "schön".encode("latin-1")))
     assert "got an answer that is not text in UTF-8" in failure(target, compiled)
 
@@ -88,29 +85,30 @@ def test_an_error_in_another_encoding_is_an_error(server: Server, compiled: Path
     ],
     ids=["at once", "in the upload", "in the answer"],
 )
-def test_a_cut_connection_is_an_error(server: Server, compiled: Path, fault: kfp_server.Fault, cause: str) -> None:
-    """A connection that ends in the middle of something gives one error; the same command then goes on."""
-    target = connect(server.url)
+def test_a_cut_connection_is_an_error(
+    server: Server, target: Cluster, compiled: Path, fault: kfp_server.Fault, cause: str
+) -> None:
+    """A connection that ends in the middle of something gives one error; the same command then succeeds."""
     server.fail(STEPS["upload version"], fault)
     assert failure(target, compiled).startswith(f"upload version at {server.url}: expected success, got {cause}")
     submitted(target, compiled)
     assert (len(server.pipelines), len(server.versions)) == (1, 1)
 
 
-def test_a_large_upload_that_is_cut_is_an_error(server: Server, compiled: Path, tmp_path: Path) -> None:
+def test_a_large_upload_that_is_cut_is_an_error(
+    server: Server, target: Cluster, compiled: Path, tmp_path: Path
+) -> None:
     """A server that leaves while a file is still being sent gives the same error."""
     large = tmp_path / "large.yaml"
     large.write_text(compiled.read_text() + "#" * 20_000_000)
-    target = connect(server.url)
     server.fail(STEPS["upload version"], cut(after=1000))
     assert re.search(r"^upload version .* cut: .* A proxy may also limit size or time", failure(target, large))
 
 
 def test_a_server_that_does_not_answer_is_an_error(
-    server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request ends by itself, and says so."""
-    target = connect(server.url)
     monkeypatch.setattr(client, "READ_TIMEOUT", 0.2)
     server.fail(STEPS["find pipeline"], hang(server))
     assert "got no answer in time (time-out). Check the network" in failure(target, compiled)
@@ -125,7 +123,7 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_host_without_address_is_an_error() -> None:
-    """A host that no name server knows is told as such."""
+    """A host that no name server knows gives an error that names it."""
     with pytest.raises(
         ClusterError, match="^connect at https://nowhere.invalid: expected success, got no connection: "
     ):
@@ -148,9 +146,10 @@ def test_a_login_page_is_an_error_and_gets_no_token(server: Server, compiled: Pa
         assert other.requests == []
 
 
-def test_a_busy_server_is_asked_again_when_it_says(server: Server, compiled: Path, slept: list[float]) -> None:
+def test_a_busy_server_is_asked_again_when_it_says(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
     """Retry-After is honoured, up to a minute each time."""
-    target = connect(server.url)
     server.fail(STEPS["upload version"], respond(429, Retry_After="7"))
     server.fail(STEPS["upload version"], respond(503, Retry_After="86400"))
     submitted(target, compiled)
@@ -158,9 +157,10 @@ def test_a_busy_server_is_asked_again_when_it_says(server: Server, compiled: Pat
     assert len(server.versions) == 1
 
 
-def test_a_server_that_stays_busy_is_left_alone(server: Server, compiled: Path, slept: list[float]) -> None:
+def test_a_server_that_stays_busy_is_left_alone(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
     """After a few times, that the server is busy is an error."""
-    target = connect(server.url)
     server.fail(STEPS["start run"], respond(429, Retry_After="7"), times=10)
     assert "got HTTP 429 Too Many Requests. The server is busy" in failure(target, compiled)
     assert len(server.asked(STEPS["start run"])) == len(slept) + 1 == 4
@@ -168,10 +168,9 @@ def test_a_server_that_stays_busy_is_left_alone(server: Server, compiled: Path, 
 
 @pytest.mark.parametrize("value", ["-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
 def test_an_odd_retry_after_is_no_reason_to_wait(
-    server: Server, compiled: Path, slept: list[float], value: str
+    server: Server, target: Cluster, compiled: Path, slept: list[float], value: str
 ) -> None:
     """Without a number of seconds, a busy server is an error at once."""
-    target = connect(server.url)
     server.fail(STEPS["start run"], respond(429, Retry_After=value))
     assert "HTTP 429" in failure(target, compiled)
     assert slept == []
@@ -181,7 +180,7 @@ def test_an_odd_retry_after_is_no_reason_to_wait(
 
 
 def test_the_server_notes_what_no_api_knows(compiled: Path) -> None:
-    """The tests' server refuses, and tells of, other paths, queries, fields and both sources of a run."""
+    """The tests' server refuses and notes other paths, queries, fields, and a run with two sources."""
     server = Server()
     for method, path, query, body in [
         ("GET", "/apis/v1beta1/pipelines", {}, b""),

@@ -10,7 +10,7 @@ from support.kfp_server import Server, serving
 from support.submission import names, submitted
 
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import Version, connect
+from fmnist.cluster.cluster import Cluster, Version, connect
 from fmnist.steps.errors import ContractError
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -39,11 +39,10 @@ def test_the_same_file_is_the_same_version(server: Server, compiled: Path, tmp_p
     assert (len(server.pipelines), len(server.versions)) == (1, 1)
 
 
-def test_another_file_is_a_new_version(server: Server, compiled: Path, tmp_path: Path) -> None:
+def test_another_file_is_a_new_version(server: Server, target: Cluster, compiled: Path, tmp_path: Path) -> None:
     """Other content is another version of the same pipeline, also under the same version label."""
     other = tmp_path / "other.yaml"
     other.write_text(compiled.read_text() + "# changed\n")
-    target = connect(server.url)
     versions = [target.create(path, name="fashion", version="1.0") for path in (compiled, other)]
     assert names(server.pipelines) == ["fashion"]
     assert names(server.versions) == [version.name for version in versions]
@@ -52,17 +51,15 @@ def test_another_file_is_a_new_version(server: Server, compiled: Path, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["a+b", "100%", "50%25", "ä ö", 'say "hi"', "a&b=c#d"])
-def test_any_name_is_found_again(server: Server, compiled: Path, name: str) -> None:
-    """A name with signs that mean something in a URL is one pipeline of its own."""
-    target = connect(server.url)
+def test_any_name_is_found_again(server: Server, target: Cluster, compiled: Path, name: str) -> None:
+    """A name with signs that mean something in a URL is a separate pipeline."""
     target.create(compiled, name="fashion")
     assert target.create(compiled, name=name) == target.create(compiled, name=name)
     assert names(server.pipelines) == ["fashion", name]
 
 
-def test_a_name_in_other_letters_is_another_one(server: Server, compiled: Path) -> None:
+def test_a_name_in_other_letters_is_another_one(server: Server, target: Cluster, compiled: Path) -> None:
     """A pipeline whose name differs in case is not taken for the one that is asked for; no server holds both."""
-    target = connect(server.url)
     target.create(compiled, name="fashion")
     with pytest.raises(ClusterError, match=r"^create pipeline at .*HTTP 409 .*choose another name"):
         target.create(compiled, name="Fashion")
@@ -77,26 +74,24 @@ def test_a_file_that_is_not_there_is_bad_input(server: Server, tmp_path: Path) -
 
 
 def test_a_file_that_is_no_pipeline_is_refused(server: Server, tmp_path: Path) -> None:
-    """What the server says of a bad file is passed on."""
+    """The error for a bad file has the server's message."""
     bad = tmp_path / "bad.yaml"
     bad.write_text("- 1\n")
     with pytest.raises(ClusterError, match=r"^upload version at .*HTTP 400 .*unknown template format.* Check names"):
         connect(server.url).create(bad, name="fashion")
 
 
-def test_the_latest_version_is_found(server: Server, compiled: Path, tmp_path: Path) -> None:
-    """The version made last, with the document of its pipeline, is to be had by the pipeline's name."""
+def test_the_latest_version_is_found(target: Cluster, compiled: Path, tmp_path: Path) -> None:
+    """The pipeline's name leads to its newest version, and that to the document of the pipeline."""
     other = tmp_path / "other.yaml"
     other.write_text(compiled.read_text() + "---\nplatforms:\n  kubernetes: {}\n")
-    target = connect(server.url)
     versions = [target.create(path, name="fashion") for path in (compiled, other)]
     assert target.latest("fashion") == versions[1]
     assert target.spec(versions[0]) == target.spec(versions[1]) == yaml.safe_load(compiled.read_text())
 
 
-def test_a_pipeline_that_is_not_there_has_no_latest_version(server: Server, compiled: Path) -> None:
+def test_a_pipeline_that_is_not_there_has_no_latest_version(server: Server, target: Cluster, compiled: Path) -> None:
     """An unknown name, or a pipeline without versions, is bad input."""
-    target = connect(server.url)
     target.create(compiled, name="fashion")
     server.versions.clear()
     for name in ("other", "fashion"):
@@ -112,9 +107,8 @@ def test_a_version_is_a_value() -> None:
 # Runs
 
 
-def test_a_run_has_its_parameters_and_experiment(server: Server, compiled: Path) -> None:
+def test_a_run_has_its_parameters_and_experiment(server: Server, target: Cluster, compiled: Path) -> None:
     """The run is one of the version, in a new experiment, with the types of its parameters kept."""
-    target = connect(server.url)
     version = target.create(compiled, name="fashion")
     parameters = {"epochs": 3, "share": 0.25, "name": "a b", "fast": True}
     run = target.run(
@@ -137,9 +131,8 @@ def test_a_run_has_its_parameters_and_experiment(server: Server, compiled: Path)
     assert run.link == f"{server.url}/#/runs/details/{run.id}"
 
 
-def test_an_experiment_is_used_again(server: Server, compiled: Path) -> None:
+def test_an_experiment_is_used_again(server: Server, target: Cluster, compiled: Path) -> None:
     """Two runs of one experiment are two runs and one experiment."""
-    target = connect(server.url)
     assert submitted(target, compiled) != submitted(target, compiled)
     assert names(server.experiments) == ["first"]
     assert len({run["experiment_id"] for run in server.runs}) == 1
@@ -172,7 +165,7 @@ def test_a_part_for_kubernetes_is_kept_without_caching(server: Server, compiled:
 
 
 def test_an_unknown_parameter_is_refused(server: Server, compiled: Path) -> None:
-    """What the server says of a bad parameter is passed on."""
+    """The error for a bad parameter has the server's message."""
     with pytest.raises(ClusterError, match=r"^start run at http.* HTTP 400 .*unknown parameters \['epoch'\]"):
         submitted(connect(server.url), compiled, parameters={"epoch": 3})
 

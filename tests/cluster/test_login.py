@@ -1,4 +1,4 @@
-"""Hosts, tokens, cookies and certificates: what reaches a strict API server on this machine, and what is refused."""
+"""Hosts, tokens, cookies and certificates, good ones for a strict API server on this machine, and bad ones."""
 
 import logging
 from pathlib import Path
@@ -120,7 +120,7 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("source", ["file", "variable", "service account"])
 def test_a_token_is_sent(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
-    """A token is taken from the file that is given, from the environment, or from that of the service account."""
+    """A token is taken from the file that is given, from the environment, or from the service account's file."""
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     if source == "variable":
@@ -241,14 +241,14 @@ def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content:
 
 
 def test_a_context_of_kfp_may_lack_a_namespace(server: Server, home: Path) -> None:
-    """An empty context is that of a cluster without namespaces."""
+    """A cluster without namespaces leaves an empty context."""
     (home / ".config/kfp").mkdir(parents=True)
     (home / ".config/kfp/context.json").write_text("{}")
     assert server.url in repr(connect(server.url))
 
 
-def test_google_credentials_that_are_not_there_are_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kfp takes a login of Google's where a variable of its own asks for it."""
+def test_missing_google_credentials_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of kfp's asks for a login at Google; an error names it."""
 
     def default(**_: object) -> None:
         raise google.auth.exceptions.DefaultCredentialsError("no credentials")

@@ -105,22 +105,10 @@ def test_a_file_may_be_called_as_a_module(tmp_path: Path, name: str) -> None:
             "expected one pipeline, got a, two",
         ),
     ],
-    ids=[
-        "nothing",
-        "name",
-        "syntax",
-        "function",
-        "import",
-        "exit",
-        "wordless",
-        "null",
-        "not UTF-8",
-        "kfp",
-        "two",
-    ],
+    ids=["nothing", "name", "syntax", "function", "import", "exit", "wordless", "null", "not UTF-8", "kfp", "two"],
 )
 def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, message: str) -> None:
-    """Whatever is wrong in the file is told in one line, with its line, and nothing is written."""
+    """An error in the file gives one line of text with its line number, and no file."""
     path = tmp_path / "somebody.py"
     path.write_bytes(source.encode("utf-8", "surrogateescape"))
     with pytest.raises(ContractError, match=f"^pipeline file {path}.*{message}") as caught:
@@ -130,7 +118,7 @@ def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, m
 
 
 def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
-    """What is compiled already, as for an image or as a study, is not compiled again, and nothing is executed."""
+    """A compiled file, as for an image or a study, is copied: nothing is compiled again or executed."""
     path = study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where("registry.example/fmnist:1"))
     assert compile_pipeline_file(path, tmp_path / "got.yaml").read_bytes() == path.read_bytes()
 
@@ -139,7 +127,7 @@ def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
     "change", ["nothing", "a: [", "{compiled}nonsense: 1\n"], ids=["text", "no YAML", "unknown field"]
 )
 def test_a_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, change: str) -> None:
-    """What kfp cannot load is told in one line, and nothing is written."""
+    """A file that kfp cannot load gives one line of text, and no file."""
     path = tmp_path / "somebody.yaml"
     compiled = study_pipeline.compile_pipeline(path, Where("registry.example/fmnist:1")).read_text()
     path.write_text(change.format(compiled=compiled))

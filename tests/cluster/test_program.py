@@ -1,4 +1,4 @@
-"""Tests of the program file: what is taken, what is warned of, and what is refused, with its line."""
+"""Tests of the program file: it is read, or a warning or an error names the line."""
 
 import math
 import random
@@ -135,10 +135,10 @@ def test_what_people_write_is_taken(folder: Path, old: str, new: str, attribute:
     assert got == value if value is not None else got["other"] == 10
 
 
-@pytest.mark.parametrize("package", ["inside.py", "./code/../code/pipeline.py"])
-def test_a_package_inside_is_taken(folder: Path, package: str) -> None:
+@pytest.mark.parametrize("file", ["inside.py", "./code/../code/pipeline.py"])
+def test_a_pipeline_file_inside_is_taken(folder: Path, file: str) -> None:
     """A link and a detour that end inside of the folder are taken."""
-    got = load(folder, edited("code/pipeline.py", package))
+    got = load(folder, edited("code/pipeline.py", file))
     assert got.pipeline.package == (folder / "code" / "pipeline.py").resolve()
 
 
@@ -241,8 +241,8 @@ def test_a_bad_file_is_refused(folder: Path, text: str | bytes, message: str) ->
     assert len(str(caught.value)) < 600
 
 
-def test_the_first_error_is_told(folder: Path) -> None:
-    """Of several errors the one that comes first in the file is told."""
+def test_the_first_error_is_named(folder: Path) -> None:
+    """Of several errors the message names the one that comes first in the file."""
     with pytest.raises(ContractError, match="line 12: pipeline.description"):
         load(folder, GOOD.replace("What it does", "[]").replace("10", "[]").replace("adam", "[]"))
 

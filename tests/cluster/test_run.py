@@ -10,7 +10,7 @@ from support.submission import submitted
 
 from fmnist.cluster import client
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import connect
+from fmnist.cluster.cluster import Cluster, connect
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -20,65 +20,40 @@ pytestmark = pytest.mark.usefixtures("nowhere")
 
 @pytest.mark.parametrize("end", ["SUCCEEDED", "SKIPPED"])
 def test_a_good_end_is_returned(server: Server, compiled: Path, end: str) -> None:
-    """Each state is told once, and the last one returned."""
+    """The callback gets each new state, and the last one is returned."""
     server.states = ["PENDING", "RUNNING", "RUNNING", "PAUSED", "RUNNING", end]
-    target, told = connect(server.url), list[str]()
-    assert submitted(target, compiled).wait(timeout=60, on_state=told.append) == end
-    assert told == ["PENDING", "RUNNING", "PAUSED", "RUNNING", end]
+    target, states = connect(server.url), list[str]()
+    assert submitted(target, compiled).wait(timeout=60, on_state=states.append) == end
+    assert states == ["PENDING", "RUNNING", "PAUSED", "RUNNING", end]
+
+
+def error(message: str) -> dict[str, Any]:
+    """Return what a task or a run says of its failure."""
+    return {"error": {"code": 1, "message": message}}
+
+
+def tasks(**details: dict[str, Any]) -> dict[str, Any]:
+    """Return the details of a run with these tasks, which failed unless they say otherwise."""
+    task_details = [{"display_name": name, "state": "FAILED"} | more for name, more in details.items()]
+    return {"run_details": {"task_details": task_details}}
 
 
 @pytest.mark.parametrize(
     ("details", "cause"),
     [
-        (
-            {
-                "run_details": {
-                    "task_details": [
-                        {"display_name": "root", "state": "FAILED"},
-                        {"display_name": "train", "state": "SUCCEEDED", "error": {"code": 1, "message": "old"}},
-                        {"display_name": "test", "state": "FAILED", "error": {"code": 1, "message": "no model\nhere."}},
-                    ]
-                }
-            },
-            "task test: no model here.",
-        ),
-        (
-            {
-                "run_details": {
-                    "task_details": [
-                        {
-                            "display_name": "test",
-                            "state": "FAILED",
-                            "state_history": [{"state": "FAILED", "error": {"message": "killed"}}],
-                        }
-                    ]
-                }
-            },
-            "task test: killed.",
-        ),
-        (
-            {
-                "run_details": {
-                    "task_details": [
-                        {"display_name": "root", "state": "FAILED"},
-                        {"display_name": "executor", "state": "FAILED"},
-                        {"display_name": "train", "state": "FAILED"},
-                    ]
-                }
-            },
-            "task train.",
-        ),
-        ({"error": {"code": 13, "message": "quota exceeded"}}, "quota exceeded."),
+        (tasks(root={}, train={"state": "SUCCEEDED"} | error("old"), test=error("no\nmodel.")), "task test: no model."),
+        (tasks(test={"state_history": [{"state": "FAILED"} | error("killed")]}), "task test: killed."),
+        (tasks(root={}, executor={}, train={}), "task train."),
+        (error("quota exceeded"), "quota exceeded."),
         ({}, "the API gives no cause."),
     ],
     ids=["message", "history", "names", "run", "nothing"],
 )
 def test_a_failed_run_is_an_error_with_its_cause(
-    server: Server, compiled: Path, details: dict[str, Any], cause: str
+    server: Server, target: Cluster, compiled: Path, details: dict[str, Any], cause: str
 ) -> None:
     """The error names the tasks that failed, what the API says of them, and the page with the logs."""
     server.states, server.details = ["RUNNING", "FAILED"], details
-    target = connect(server.url)
     run = submitted(target, compiled)
     expected = (
         f"run {run.id} at {server.url}: expected SUCCEEDED, got FAILED: {cause} Its page has the logs: {run.link}"
@@ -87,29 +62,26 @@ def test_a_failed_run_is_an_error_with_its_cause(
         run.wait(timeout=2)
 
 
-def test_a_canceled_run_is_an_error(server: Server, compiled: Path) -> None:
+def test_a_canceled_run_is_an_error(server: Server, target: Cluster, compiled: Path) -> None:
     """A run that someone cancels is waited for no longer."""
     server.states = ["RUNNING", "CANCELING", "CANCELED"]
-    target = connect(server.url)
     with pytest.raises(ClusterError, match="expected SUCCEEDED, got CANCELED"):
         submitted(target, compiled).wait(timeout=2)
 
 
-def test_a_run_that_goes_on_is_left_to_it(server: Server, compiled: Path) -> None:
-    """After the time-out, the error says that the run may go on, and where."""
+def test_a_run_that_goes_on_is_left_to_it(server: Server, target: Cluster, compiled: Path) -> None:
+    """After the time-out, the error says that the run may still be running, and where."""
     server.states = ["RUNNING"]
-    target = connect(server.url)
     run = submitted(target, compiled)
     with pytest.raises(ClusterError, match=rf"expected its end within 0.2 s, got the state RUNNING\..* {run.link}"):
         run.wait(timeout=0.2)
 
 
 def test_a_restart_in_between_is_survived(
-    server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch, slept: list[float]
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch, slept: list[float]
 ) -> None:
     """A server that goes away, and fails at first when it is back, is asked again, less and less often."""
     server.states = ["RUNNING", "SUCCEEDED"]
-    target = connect(server.url)
     run = submitted(target, compiled)
 
     def sleep(seconds: float) -> None:
@@ -128,28 +100,25 @@ def test_a_restart_in_between_is_survived(
     assert slept == [5, 1, 2, 4, 8, 16, 30]
 
 
-def test_a_server_that_stays_away_is_named(server: Server, compiled: Path) -> None:
+def test_a_server_that_stays_away_is_named(server: Server, target: Cluster, compiled: Path) -> None:
     """A time-out says what the server did at last."""
-    target = connect(server.url)
     run = submitted(target, compiled)
     server.stop()
     with pytest.raises(ClusterError, match="got the state unknown, and at last no connection: .*refused"):
         run.wait(timeout=0.1)
 
 
-def test_waiting_does_not_outlast_its_time(server: Server, compiled: Path, slept: list[float]) -> None:
+def test_waiting_does_not_outlast_its_time(server: Server, target: Cluster, compiled: Path, slept: list[float]) -> None:
     """The last pause is cut to the time that is left."""
     server.states = ["RUNNING"]
-    target = connect(server.url)
     with pytest.raises(ClusterError, match="expected its end"):
         submitted(target, compiled).wait(timeout=0.05)
     assert slept
     assert max(slept) <= 0.05
 
 
-def test_a_run_that_is_refused_is_waited_for_no_longer(server: Server, compiled: Path) -> None:
+def test_a_run_that_is_refused_is_waited_for_no_longer(server: Server, target: Cluster, compiled: Path) -> None:
     """An error that time does not heal ends the waiting at once."""
-    target = connect(server.url)
     server.fail("GET .*/runs/", respond(403))
     with pytest.raises(ClusterError, match="^look at run .* HTTP 403 Forbidden. Check the namespace"):
         submitted(target, compiled).wait(timeout=60)
@@ -176,19 +145,17 @@ def metric(name: str, value: float, kind: str = "Metric") -> dict[str, Any]:
     ids=["no such API", "no artifact", "no accuracy", "accuracy", "no metric", "two"],
 )
 def test_an_accuracy_is_the_metric_of_that_name(
-    server: Server, compiled: Path, artifacts: list[dict[str, Any]] | None, accuracy: float | None
+    server: Server, target: Cluster, compiled: Path, artifacts: list[dict[str, Any]] | None, accuracy: float | None
 ) -> None:
     """The accuracy is the run's one metric of that name, on whichever page; where there is none, nothing is said."""
     server.artifacts, server.page_limit = artifacts, 1
-    target = connect(server.url)
     assert submitted(target, compiled).accuracy() == accuracy
 
 
 @pytest.mark.parametrize("path", ["artifact_tasks", "artifacts/"])
-def test_a_run_that_ended_well_needs_no_answer_more(server: Server, compiled: Path, path: str) -> None:
+def test_a_run_that_ended_well_needs_no_answer_more(server: Server, target: Cluster, compiled: Path, path: str) -> None:
     """A server that fails when it is asked for the accuracy takes nothing away from a run that succeeded."""
     server.artifacts = [metric("accuracy", 0.875)]
-    target = connect(server.url)
     run = submitted(target, compiled)
     server.fail(f"GET .*/{path}", respond(503))
     assert run.accuracy() is None
