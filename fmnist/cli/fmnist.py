@@ -2,10 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +11,6 @@ import click
 from fmnist.cli import console, execution
 
 if TYPE_CHECKING:
-    from fmnist.replication.conclusions import Conclusion
     from fmnist.replication.results import Sample
 
 __all__ = ["main"]
@@ -139,7 +136,6 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
       fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
     """  # noqa: D301 - click wants the character \b
     from fmnist.cli.display import Display
-    from fmnist.replication import conclusions
     from fmnist.runs.study import run_study
 
     settings = execution.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
@@ -161,28 +157,28 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
         raise console.Failure(
             f"interrupted; what is finished is kept, go on with the same command and -o {folder}.", console.INTERRUPTED
         ) from error
-    drawn = conclusions.conclude(sample.parameters, sample.results)
     if as_json:
-        click.echo(json.dumps([conclusion.as_json() for conclusion in drawn], indent=2))
+        click.echo(json.dumps([conclusion.as_json() for conclusion in sample.conclusions], indent=2))
     else:
-        _print_study(sample, drawn, folder)
-    if not all(conclusion.verdict.holds for conclusion in drawn):
+        _print_study(sample, folder)
+    if not all(conclusion.verdict.holds for conclusion in sample.conclusions):
         click.get_current_context().exit(NOT_SHOWN)
 
 
-def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) -> None:
+def _print_study(sample: "Sample", folder: Path) -> None:
     from fmnist.report import page
 
-    accuracies = [result.accuracy for result in sample.results]
-    rows = [("seeds", f"{len(accuracies)}, from {sample.results[0].seed} on")]
-    rows += [("mean", f"{fmean(accuracies):.4f}")]
-    rows += [("deviation", f"{stdev(accuracies):.4f}")] if len(accuracies) > 1 else []
-    rows += [("range", f"{min(accuracies):.4f} to {max(accuracies):.4f}")]
-    rows += [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}") for one in drawn]
-    rows += [] if drawn else [("published", "nothing for these parameters, so nothing is compared")]
+    n, low, high = len(sample.results), min(sample.accuracies), max(sample.accuracies)
+    rows = [("seeds", f"{n}, from {sample.results[0].seed} on"), ("mean", f"{sample.mean:.4f}")]
+    rows += [("deviation", f"{sample.deviation:.4f}")] if n > 1 else []
+    rows += [("range", f"{low:.4f} to {high:.4f}")]
+    rows += [
+        ("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}")
+        for one in sample.conclusions
+    ] or [("published", "nothing for these parameters, so nothing is compared")]
     rows += [("report", str(folder / page.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
     console.print_rows(rows)
-    for conclusion in drawn:
+    for conclusion in sample.conclusions:
         click.echo(conclusion.sentence)
 
 
@@ -246,8 +242,9 @@ def report(folder: Path) -> None:
     FOLDER is a RUN_DIR or a STUDY_DIR: what `fmnist run` or `fmnist study` left.
     """
     from fmnist.report.page import write_report
+    from fmnist.runs.folder import read_sample
 
-    click.echo(write_report(folder))
+    click.echo(write_report(read_sample(folder), folder))
 
 
 @main.command()

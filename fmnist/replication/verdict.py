@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "LEVEL",
     "MARGIN",
     "SEEDS_FOR_A_VERDICT",
     "Verdict",
+    "deviation",
     "equivalence",
     "joint_rank_test",
     "judge",
@@ -120,7 +122,7 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
         published=published,
         n=n,
         mean=float(np.mean(accuracies)),
-        deviation=_deviation(accuracies),
+        deviation=float(deviation(accuracies)),
         plausible=low <= published <= high if p_rank is None else p_rank > LEVEL,
         p_rank=p_rank,
         interval=interval,
@@ -128,6 +130,18 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
         p_equivalence=p_equivalence,
         margin=margin,
     )
+
+
+def deviation(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the standard deviation over the first axis, of a sample of n; NaN where n is 1.
+
+    Examples
+    --------
+    >>> float(deviation([0.25, 0.5, 0.75]))
+    0.25
+    """
+    draws = np.asarray(values, dtype=float)
+    return np.asarray(draws.std(axis=0, ddof=1) if len(draws) > 1 else np.full(draws.shape[1:], np.nan))
 
 
 def rank_test(published: float, accuracies: Sequence[float]) -> float:
@@ -157,7 +171,7 @@ def prediction_interval(accuracies: Sequence[float]) -> tuple[float, float]:
     n, mean = len(accuracies), float(np.mean(accuracies))
     if n == 1:
         return -math.inf, math.inf
-    reach = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * _deviation(accuracies) * math.sqrt(1 + 1 / n)
+    reach = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * float(deviation(accuracies)) * math.sqrt(1 + 1 / n)
     return mean - reach, mean + reach
 
 
@@ -172,7 +186,7 @@ def equivalence(published: float, accuracies: Sequence[float], margin: float) ->
     from scipy import stats
 
     n, difference = len(accuracies), float(np.mean(accuracies)) - published
-    error = _deviation(accuracies) / math.sqrt(n)
+    error = float(deviation(accuracies)) / math.sqrt(n)
     if n == 1:
         return 1.0
     if error == 0:
@@ -216,7 +230,3 @@ def sampling_error(accuracy: float, images: int) -> float:
     0.0032
     """
     return math.sqrt(accuracy * (1 - accuracy) / images)
-
-
-def _deviation(accuracies: Sequence[float]) -> float:
-    return float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else math.nan

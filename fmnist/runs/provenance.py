@@ -3,13 +3,15 @@
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from fmnist.kubeflow import bundle
 from fmnist.steps import dataset, determinism
 
-__all__ = ["machine", "provenance"]
+__all__ = ["provenance", "stopwatch"]
 
 #: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
 _PACKAGES = (
@@ -40,13 +42,22 @@ def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return {
-        "versions": versions,
+        "versions": dict(sorted(versions.items())),
         "code": {"sha256": bundle.digest(code)},
-        "data": {file.name: file.sha256 for file in dataset.FILES},
+        "data": {file.name: file.sha256 for file in sorted(dataset.FILES, key=lambda file: file.name)},
         "switches": dict(determinism.SWITCHES),
     }
 
 
-def machine() -> dict[str, Any]:
-    """Return the system and the CPU, with what cannot be promised on it."""
-    return {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()}
+def stopwatch() -> Callable[[], dict[str, Any]]:
+    """Start now; the function that is returned gives the start, the seconds since, and this machine with its caveat."""
+    started, clock = datetime.now(UTC), time.monotonic()
+
+    def stop() -> dict[str, Any]:
+        return {
+            "machine": {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()},
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 1),
+        }
+
+    return stop

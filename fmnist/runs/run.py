@@ -1,22 +1,18 @@
 """One run of the pipeline: a folder with its results, its record, and checksums of all that must be reproducible."""
 
-import json
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fmnist import pipeline
 from fmnist.kubeflow import local
-from fmnist.replication.results import RUN
+from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs.folder import CHECKSUMS, checksums, claimed
-from fmnist.runs.provenance import machine, provenance
+from fmnist.runs.folder import CHECKSUMS, RUN, checksums, claimed, read_result
+from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
@@ -63,7 +59,7 @@ def run_pipeline(
     OSError
         If `folder` cannot be written.
     """
-    folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
+    folder, stop = Path(folder), stopwatch()
     with claimed(folder, "run"):
         _prepare(folder)
         dataset.fetch(on_progress=on_progress)
@@ -71,21 +67,20 @@ def run_pipeline(
         with (
             (folder / LOG).open("w", encoding="utf-8") as log,
             tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
-            local.confined(Path(work, local.TEMPORARY)),
-            ThreadPoolExecutor(1) as meanwhile,
         ):
-            # This process only waits for the steps; and the list of fonts that matplotlib makes here serves them too.
-            prepared = meanwhile.submit(page.prepare)
             outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
             for name, path in outputs.items():
                 path.replace(folder / ARTIFACT_FILES[name])
-            written = _record(settings, folder, started, time.monotonic() - clock)
-            write(folder / RUN, canonical_json(written))
-            prepared.result()
-            page.write_report(folder)
+            result = read_result(settings.seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})
+            metrics = {"accuracy": result.accuracy, "loss": result.loss}
+            record = provenance() | stop() | {"parameters": asdict(settings), "metrics": metrics}
+            write(folder / RUN, canonical_json(record))
+            # The steps left matplotlib's list of fonts there.
+            with local.confined(Path(work, local.TEMPORARY)):
+                page.write_report(Sample.of_run(record, result), folder)
         write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
         shutil.rmtree(folder / UNFINISHED)
-        return written
+        return record
 
 
 def _prepare(folder: Path) -> None:
@@ -102,13 +97,3 @@ def _prepare(folder: Path) -> None:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (folder / UNFINISHED).mkdir(exist_ok=True)
-
-
-def _record(settings: Settings, folder: Path, started: datetime, seconds: float) -> dict[str, Any]:
-    return provenance() | {
-        "parameters": asdict(settings),
-        "metrics": json.loads((folder / ARTIFACT_FILES["metrics"]).read_bytes()),
-        "machine": machine(),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-    }

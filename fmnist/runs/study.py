@@ -8,22 +8,19 @@ import functools
 import json
 import multiprocessing
 import os
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pebble
 
-from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
+from fmnist.replication.results import Result, Sample
 from fmnist.runs import findings
-from fmnist.runs.findings import result_path
-from fmnist.runs.folder import claimed
-from fmnist.runs.provenance import machine
+from fmnist.runs.folder import CHECKSUMS, PLAN, RECORD, SEEDS, checksums, claimed, read_seed, seed_path
+from fmnist.runs.provenance import stopwatch
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import ContractError, StepError
@@ -79,26 +76,27 @@ def run_study(  # noqa: PLR0913 - all but the first four only tell how it goes
     OSError
         If `folder` cannot be written.
     """
-    folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
+    folder, stop = Path(folder), stopwatch()
     settings = replace(settings, seed=seeds[0])
     with claimed(folder, "study"):
-        _check_plan(folder, findings.plan(settings, seeds))
+        plan = findings.plan(settings, seeds)
+        _check_plan(folder, plan)
         dataset.fetch(on_progress=on_progress)
-        missing = [seed for seed in seeds if not result_path(folder, seed).exists()]
+        results = [read_seed(folder, seed) for seed in seeds if seed_path(folder, seed).exists()]
+        missing = sorted(set(seeds) - {result.seed for result in results})
         on_seeds(missing)
-        if failures := _train(settings, missing, folder, jobs, on_result, on_failure):
-            raise StepError(_told(failures, folder))
-        if missing or not (folder / RECORD).exists():
-            written = {
-                "machine": machine(),
-                "jobs": jobs,
-                "trained": len(missing),
-                "started": started.isoformat(timespec="seconds"),
-                "seconds": round(time.monotonic() - clock, 1),
-            }
-            write(folder / RECORD, canonical_json(written))
+        trained, failures = _train(settings, missing, folder, jobs, on_result, on_failure)
+        if failures:
+            raise StepError(_message(failures, folder))
+        record = stop() | {"jobs": jobs, "trained": len(missing)}
+        if not missing and (folder / RECORD).exists():
+            record = _read_json(folder / RECORD)
+        write(folder / RECORD, canonical_json(record))
         _sweep(folder)
-        return findings.write_findings(folder)
+        sample = Sample.of_study(plan, results + trained, record)
+        names = findings.write_findings(sample, folder)
+        write(folder / CHECKSUMS, checksums(folder, (PLAN, SEEDS, *names)))
+        return sample
 
 
 def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
@@ -111,11 +109,7 @@ def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
                 "Nothing was changed. Choose another folder with -o."
             )
         write(path, canonical_json(plan))
-    try:
-        before = _flat(json.loads(path.read_bytes()))
-    except ValueError as error:
-        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
-    now = _flat(plan)
+    before, now = _flat(_read_json(path)), _flat(plan)
     if changes := [
         f"  {name}: it was {before.get(name, 'not there')}, now it is {now.get(name, 'not there')}"
         for name in sorted(before.keys() | now.keys())
@@ -126,6 +120,13 @@ def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
             + "\n".join(changes)
             + "\nNothing was changed. Choose another folder with -o, or go on with the study as it was."
         )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -142,8 +143,9 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
     jobs: int,
     on_result: Callable[[Result], None],
     on_failure: Callable[[int], None],
-) -> dict[int, str]:
-    """Write the result of each seed as it comes; return what went wrong, by seed."""
+) -> tuple[list[Result], dict[int, str]]:
+    """Write the result of each seed as it comes; return the results, and what went wrong, by seed."""
+    results: list[Result] = []
     failures: dict[int, str] = {}
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
@@ -162,14 +164,15 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
             except StepError as error:
                 failures[seed] = str(error)
             else:
-                write(result_path(folder, seed), result.to_json())
+                write(seed_path(folder, seed), result.to_json())
+                results.append(result)
                 on_result(result)
             if seed in failures:
                 on_failure(seed)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
-    return failures
+    return results, failures
 
 
 def _print_into(log: Path) -> None:
@@ -205,7 +208,7 @@ def _sweep(folder: Path) -> None:
             path.unlink()
 
 
-def _told(failures: Mapping[int, str], folder: Path) -> str:
+def _message(failures: Mapping[int, str], folder: Path) -> str:
     lines = [f"  seed {seed}: {why}" for seed, why in sorted(failures.items())]
     return (
         f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"

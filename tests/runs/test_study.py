@@ -10,8 +10,8 @@ import pytest
 from support import helpers, samples
 
 from fmnist.kubeflow import bundle
-from fmnist.replication import results
 from fmnist.runs import findings, study
+from fmnist.runs.folder import PLAN, SEEDS
 from fmnist.runs.provenance import provenance
 from fmnist.steps import dataset, files
 from fmnist.steps.errors import ContractError, DataError, StepError
@@ -41,7 +41,7 @@ def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
     """The plan holds parameters, seeds, versions, digests and switches, before anything is trained."""
     begin(tmp_path, Settings(epochs=3, seed=9), range(7, 12))
     assert helpers.contents(tmp_path) == {
-        results.PLAN: files.canonical_json(
+        PLAN: files.canonical_json(
             {
                 "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
                 "seeds": {"first": 7, "count": 5},
@@ -91,10 +91,10 @@ def test_only_what_differs_is_told(tmp_path: Path) -> None:
 
 def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A broken plan is bad input, and stays as it is."""
-    (tmp_path / results.PLAN).write_text("{")
+    (tmp_path / PLAN).write_text("{")
     with pytest.raises(ContractError, match=r"study folder: expected JSON in .*study\.json, got: "):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == {results.PLAN: b"{"}
+    assert helpers.contents(tmp_path) == {PLAN: b"{"}
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
@@ -164,18 +164,18 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
         f"  seed {seed}: TrainingError: epoch 1" for seed in (5, 6, 7)
     ]
     assert last == f"{tmp_path / 'log.txt'} may say more. The same command tries the failed seeds again."
-    assert helpers.contents(tmp_path).keys() == {"log.txt", results.PLAN}
+    assert helpers.contents(tmp_path).keys() == {"log.txt", PLAN}
 
 
 def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -> None:
     """A study whose seeds are all there is ended without training, and no half-written file stays among them."""
-    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    files.write(tmp_path / PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
     for seed in range(2):
-        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(seed).to_json())
-    for name in (results.SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
+        files.write(tmp_path / SEEDS / f"{seed}.json", samples.result(seed).to_json())
+    for name in (SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
         (tmp_path / name).write_text('{"seed": 1, "acc')
     study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert {path.name for path in (tmp_path / results.SEEDS).iterdir()} == {"0.json", "1.json"}
+    assert {path.name for path in (tmp_path / SEEDS).iterdir()} == {"0.json", "1.json"}
     assert not list(tmp_path.glob(".*"))
     assert (tmp_path / findings.ACCURACIES).exists()
 
@@ -183,16 +183,16 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -
 def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished seed whose file is broken ends the study with its name, not with another accuracy."""
     begin_plan = findings.plan(Settings(), range(1))
-    files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
-    files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
+    files.write(tmp_path / PLAN, files.canonical_json(begin_plan))
+    files.write(tmp_path / SEEDS / "0.json", b'{"seed": 0')
     with pytest.raises(ContractError, match=r"expected a result in .*seeds/0\.json, got JSONDecodeError"):
         study.run_study(Settings(), range(1), tmp_path, jobs=1)
 
 
 def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
     """A file that was copied over another would count its seed twice."""
-    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    files.write(tmp_path / PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
     for seed in range(2):
-        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(1).to_json())
+        files.write(tmp_path / SEEDS / f"{seed}.json", samples.result(1).to_json())
     with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support import helpers
 
+from fmnist.runs.folder import read_sample, read_seed
 from fmnist.steps import dataset
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
@@ -128,10 +129,8 @@ def test_a_seed_has_the_model_of_a_run(undisturbed: Path, tmp_path: Path) -> Non
     with start("run", "-p", "epochs=1", "--seed", "4", "-o", str(tmp_path / "run")) as process:
         _, messages = process.communicate()
     assert process.returncode == 0, messages
-    from fmnist.replication.results import Result
-
-    of_run = Result.of_run(tmp_path / "run")
-    assert Result.from_json((undisturbed / "seeds" / "4.json").read_bytes()) == of_run
+    [of_run] = read_sample(tmp_path / "run").results
+    assert read_seed(undisturbed, 4) == of_run
     assert f"{of_run.model}  model.keras\n" in (tmp_path / "run" / "SHA256SUMS").read_text()
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.replication import published
+from fmnist.replication import published, verdict
 from fmnist.report.pictures.canvas import LIGHT, TEXT, Kind, Theme, render, style_axes
 
 __all__ = ["arrange", "distribution", "stacked"]
@@ -68,7 +68,7 @@ def _mark_of_mean(accuracies: Sequence[float], theme: Theme) -> _Mark:
     mean = float(np.mean(accuracies))
     if len(accuracies) == 1:
         return _Mark(mean, f"this run {mean:.4f}", "one run has no spread", theme.ink)
-    return _Mark(mean, f"mean {mean:.4f}", f"s.d. {np.std(accuracies, ddof=1):.4f}", theme.ink)
+    return _Mark(mean, f"mean {mean:.4f}", f"s.d. {verdict.deviation(accuracies):.4f}", theme.ink)
 
 
 def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], marks: Sequence[_Mark]) -> None:
