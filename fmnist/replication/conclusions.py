@@ -77,7 +77,7 @@ class Conclusion:
         return said[0].upper() + said[1:] + "."
 
     def as_json(self) -> dict[str, Any]:
-        """Return the conclusion as JSON has it: what is not a finite number is null."""
+        """Return the conclusion for JSON: a number that is not finite becomes None."""
         return {
             "name": self.figure.name,
             "source": self.figure.source,

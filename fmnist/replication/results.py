@@ -1,4 +1,4 @@
-"""What a seed gave, and a sample of them: a run has one seed, a study many."""
+"""The result of a seed, and a sample of results: a run has one seed, a study many."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ __all__ = ["Mistake", "Result", "Sample"]
 
 
 class Mistake(NamedTuple):
-    """A test image that was taken for another class: its number, both classes' numbers, and how confidently."""
+    """A test image that was taken for another class: its number, the numbers of both classes, and the confidence."""
 
     image: int
     true: int
@@ -31,7 +31,7 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What training with one seed, and testing, gave.
+    """The result of training with one seed, and of testing.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Result:
 
     @classmethod
     def of(cls, seed: int, training: Training, evaluation: Evaluation) -> "Result":
-        """Return the result of what the train and the test step gave for `seed`."""
+        """Return the result of `seed` from the results of the train and the test step."""
         true, predicted = evaluation.labels.true.tolist(), evaluation.labels.predicted.tolist()
         return cls(
             seed=seed,
@@ -78,12 +78,12 @@ class Result:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Result":
-        """Return the result that `to_json` wrote; a ValueError, KeyError or TypeError says that it is none."""
+        """Return the result that `to_json` made; raise a ValueError, KeyError or TypeError for any other text."""
         values = json.loads(text)
         return cls(**{**values, "mistakes": [Mistake(*mistake) for mistake in values["mistakes"]]})
 
     def to_json(self) -> bytes:
-        """Return the result as JSON, the same bytes each time."""
+        """Return the result as JSON; equal results give equal bytes."""
         return files.canonical_json(asdict(self))
 
 

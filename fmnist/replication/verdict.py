@@ -34,7 +34,7 @@ MARGIN = 0.015
 LEVEL = 0.05
 
 #: With fewer seeds nothing is concluded. Of the 60 seeds of the confirmatory study, 5 drawn at random say "not
-#: replicated" in a third of cases and "replicated" in a sixth, where all 60 say neither; 20 seldom say another thing.
+#: replicated" in a third of cases and "replicated" in a sixth, where all 60 say neither; 20 seldom differ.
 SEEDS_FOR_A_VERDICT = 20
 
 #: With fewer seeds the rank test cannot reach the level: its smallest p is 2 / (n + 1).
@@ -82,7 +82,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the mean is shown to be equivalent, on seeds enough."""
+        """Whether enough seeds show that the mean is equivalent."""
         return self.equivalent and self.n >= SEEDS_FOR_A_VERDICT
 
     @property
@@ -110,7 +110,7 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
     Raises
     ------
     ValueError
-        If there is no accuracy, or one is not in [0, 1].
+        If there is no accuracy, or one is outside [0, 1].
     """
     if not accuracies or not all(0 <= accuracy <= 1 for accuracy in (*accuracies, published)):
         raise ValueError(f"accuracies: expected at least one, all from 0 to 1, got {accuracies} and {published}")
@@ -133,13 +133,7 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
 
 
 def deviation(values: ArrayLike) -> NDArray[np.float64]:
-    """Return the standard deviation over the first axis, of a sample of n; NaN where n is 1.
-
-    Examples
-    --------
-    >>> float(deviation([0.25, 0.5, 0.75]))
-    0.25
-    """
+    """Return the standard deviation over the first axis, of a sample of n values or rows; NaN where n is 1."""
     draws = np.asarray(values, dtype=float)
     return np.asarray(draws.std(axis=0, ddof=1) if len(draws) > 1 else np.full(draws.shape[1:], np.nan))
 

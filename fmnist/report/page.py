@@ -1,4 +1,4 @@
-"""The report of a run or a study: one self-contained page, which makes no request to anywhere."""
+"""The report of a run or a study: one self-contained page, which requests nothing."""
 
 import base64
 import shlex
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ FILE_NAME = "report.html"
 
 _THEMES = {"light": pictures.LIGHT, "dark": pictures.DARK}
 
-#: How many mistakes are shown.
+#: How many mistakes the page shows.
 _MISTAKES = 12
 
 #: With fewer seeds the joint rank test cannot reach the level: its smallest p is 1 / (n + 1).
@@ -41,7 +41,7 @@ def write_report(sample: Sample, folder: str | Path) -> Path:
     ContractError
         If a part of the record or of a result is missing.
     DataError
-        If the test images, of which the page shows a few, are not to be had.
+        If the test images, of which the page shows a few, are missing.
     """
     import jinja2
 
@@ -139,18 +139,7 @@ def _matrix(counts: NDArray[np.float64]) -> list[dict[str, Any]]:
     ]
 
 
-class _Shown(NamedTuple):
-    """A mistake on the page."""
-
-    image: int
-    true: str
-    predicted: str
-    seeds: int
-    confidence: float
-    picture: str
-
-
-def _mistakes(results: Sequence[Result]) -> list[_Shown]:
+def _mistakes(results: Sequence[Result]) -> list[dict[str, Any]]:
     """Return the mistakes that most seeds make, of those the ones they make most confidently."""
     confidences = defaultdict(list)
     for result in results:
@@ -160,20 +149,20 @@ def _mistakes(results: Sequence[Result]) -> list[_Shown]:
     ranked = sorted((-len(values), -float(np.mean(values)), mistake) for mistake, values in confidences.items())
     images = dataset.load("test").images
     return [
-        _Shown(
-            image=image,
-            true=CLASS_NAMES[true],
-            predicted=CLASS_NAMES[predicted],
-            seeds=-seeds,
-            confidence=-confidence,
-            picture=_embedded("image/png", pictures.thumbnail(images[image])),
-        )
+        {
+            "image": image,
+            "true": CLASS_NAMES[true],
+            "predicted": CLASS_NAMES[predicted],
+            "seeds": -seeds,
+            "confidence": -confidence,
+            "picture": _embedded("image/png", pictures.thumbnail(images[image])),
+        }
         for seeds, confidence, (image, true, predicted) in ranked[:_MISTAKES]
     ]
 
 
 def _commands(sample: Sample) -> str:
-    """Return what to type to check that the files are whole, and that they come out again."""
+    """Return the commands that check the files, and that repeat the run or study."""
     parameters = [shlex.join(["-p", f"{name}={value}"]) for name, value in sample.parameters.items()]
     first, n = sample.results[0].seed, len(sample.results)
     command, seeds = ("study", f"--first-seed {first} --seeds {n}") if sample.is_study else ("run", f"--seed {first}")

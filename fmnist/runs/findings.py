@@ -1,4 +1,4 @@
-"""What a study leaves: what was asked, and all that follows from the results of its seeds."""
+"""The plan of a study, and its findings: the files that follow from the results of its seeds."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ ACCURACIES, VERDICT = "accuracies.csv", "verdict.json"
 
 
 def plan(settings: Settings, seeds: range) -> dict[str, Any]:
-    """Return what a study asks: the parameters but for the seed, the seeds, and what decides the bits and verdicts."""
+    """Return the plan of a study: parameters without the seed, the seeds, and what decides bits and verdicts."""
     parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
     decisive = provenance(bundle.REPLICATION)
     return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **decisive}

@@ -36,7 +36,7 @@ RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
 
 
 def checksums(folder: Path, names: Iterable[str]) -> bytes:
-    """Return what ``sha256sum -c`` reads: a line for each file of `names`, and for each file below a folder."""
+    """Return the lines that ``sha256sum -c`` checks: one for each file of `names`, and for each file below a folder."""
     roots = [folder / name for name in names]
     paths = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
     found = sorted(path.relative_to(folder).as_posix() for path in paths)
@@ -45,12 +45,12 @@ def checksums(folder: Path, names: Iterable[str]) -> bytes:
 
 @contextlib.contextmanager
 def claimed(folder: Path, what: str) -> Iterator[None]:
-    """Make the folder of a run or a study, and keep other processes out of it meanwhile.
+    """Make the folder of a run or a study, and keep other processes out of it.
 
     Raises
     ------
     ContractError
-        If `folder` is a file, or another process has claimed it; `what` is said in the message.
+        If `folder` is a file, or another process has claimed it; the message calls the folder that of a `what`.
     """
     if folder.exists() and not folder.is_dir():
         raise ContractError(f"{what} folder: expected a folder, got a file: {folder}. Choose another with -o.")
@@ -61,7 +61,7 @@ def claimed(folder: Path, what: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ContractError(
-                f"{what} folder: expected one that no other process works in, got {folder}. Wait for it, end it, or "
+                f"{what} folder: expected one in which no other process works, got {folder}. Wait for it, end it, or "
                 "choose another with -o."
             ) from error
         yield
@@ -105,15 +105,7 @@ def _read_study(folder: Path) -> Sample:
 
 
 def read_seed(folder: Path, seed: int) -> Result:
-    """Return the result of a seed of the study in `folder`.
-
-    Raises
-    ------
-    OSError
-        If it is not there.
-    ContractError
-        If its file is broken, or holds the result of another seed.
-    """
+    """Return the result of a seed of the study in `folder`; raise a ContractError if its file holds another or none."""
     path = seed_path(folder, seed)
     try:
         result = Result.from_json(path.read_bytes())
@@ -128,14 +120,7 @@ def read_seed(folder: Path, seed: int) -> Result:
 
 
 def read_result(seed: int, paths: Mapping[str, Path]) -> Result:
-    """Return the result of `seed` from the artifacts of its steps.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-    paths : mapping of str to Path
-        Where `model`, `history`, `metrics`, `results` and `labels` are.
+    """Return the result of `seed` from `paths`, those of the artifacts model, history, metrics, results and labels.
 
     Raises
     ------

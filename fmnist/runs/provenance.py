@@ -1,4 +1,4 @@
-"""What decides the bits of a result, and the machine that made it: the record that a reader needs to repeat it."""
+"""The record that a reader needs to repeat a result: what decides its bits, and the machine that made it."""
 
 import contextlib
 import importlib.metadata
@@ -34,11 +34,11 @@ def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
     Parameters
     ----------
     code : sequence of str
-        Which files of the package count: `bundle.STEPS`, or `bundle.REPLICATION` where results are judged too.
+        Patterns of source files: `bundle.STEPS`, or `bundle.REPLICATION` for code that also judges results.
     """
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
-        # In a step on a cluster this package is not installed: there the digest of its code tells what it is.
+        # In a step on a cluster this package is not installed; the digest of its code identifies it.
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return {

@@ -22,7 +22,7 @@ __all__ = ["run_pipeline"]
 
 LOG, PIPELINE = "log.txt", "pipeline.yaml"
 
-#: A folder that is there while a run is under way, and for what it needs meanwhile; a broken-off run leaves it.
+#: The folder of a run's temporary files; while it is there the run is unfinished.
 UNFINISHED = ".unfinished"
 
 #: The image named in the compiled file of a local run: this environment has every package.
@@ -35,7 +35,7 @@ def run_pipeline(
     on_event: Callable[[local.Event], None] = lambda _: None,
     on_progress: dataset.Progress | None = None,
 ) -> dict[str, Any]:
-    """Compile the pipeline, execute the compiled file here, and fill `folder`; return the run's record.
+    """Compile the pipeline, run the compiled file here, and fill `folder`; return the run's record.
 
     Parameters
     ----------
@@ -44,16 +44,16 @@ def run_pipeline(
     folder : path
         New, empty, or left by an unfinished run.
     on_event : callable
-        Told of each step and epoch as they happen.
+        Called with each step and epoch as they happen.
     on_progress : callable
-        Told of the progress of a download of the dataset.
+        Called with the progress of a download of the dataset.
 
     Raises
     ------
     ContractError
         If `folder` holds anything else.
     DataError
-        If the dataset is not to be had.
+        If the dataset cannot be found or fetched.
     StepError
         If a step fails; `folder` then holds the log.
     OSError
@@ -84,7 +84,7 @@ def run_pipeline(
 
 
 def _prepare(folder: Path) -> None:
-    """Make sure that `folder` is empty, or empty it of what a broken-off run left."""
+    """Make sure that `folder` is empty, or remove what an unfinished run left."""
     ours = {CHECKSUMS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
     found = {path.name for path in folder.iterdir()}
     others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}

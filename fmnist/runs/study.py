@@ -1,7 +1,7 @@
 """A study: many seeds, each trained and tested by the code of the pipeline's steps, in worker processes.
 
-What is asked is fixed before the first seed is trained, and a study goes on only where it is still the same: neither
-the parameters nor the number of seeds can be changed in the light of what was seen.
+The plan is written before the first seed is trained, and a study is resumed only with the same plan: nobody can change
+the parameters or the number of seeds in the light of the results.
 """
 
 import functools
@@ -32,7 +32,7 @@ __all__ = ["run_study"]
 LOG = "log.txt"
 
 
-def run_study(  # noqa: PLR0913 - all but the first four only tell how it goes
+def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     settings: Settings,
     seeds: range,
     folder: str | Path,
@@ -48,31 +48,31 @@ def run_study(  # noqa: PLR0913 - all but the first four only tell how it goes
     Parameters
     ----------
     settings : Settings
-        All but the seed. Equal settings and seeds give byte-identical files, of all that `CHECKSUMS` lists, whatever
-        `jobs`, and whatever came between.
+        All but the seed. Equal settings and seeds give byte-identical files, of all that `CHECKSUMS` lists, with any
+        number of jobs and after any interruption.
     seeds : range
         Consecutive, at least one.
     folder : path
-        New or empty, or that of the same study, broken off or finished.
+        New, empty, or the folder of the same study, interrupted or finished.
     jobs : int
         How many worker processes, each with one core and about 1 GiB, share the seeds.
     on_seeds : callable
-        Told, before the first is trained, of the seeds that are to be trained.
+        Called with the seeds to train, before the first is trained.
     on_result : callable
-        Told of each result as it comes.
+        Called with each seed's result.
     on_failure : callable
-        Told of each seed that fails.
+        Called with each seed that fails.
     on_progress : callable
-        Told of the progress of a download of the dataset.
+        Called with the progress of a download of the dataset.
 
     Raises
     ------
     ContractError
-        If `folder` holds anything else or another study, which is told with the difference; nothing is changed then.
+        If `folder` holds anything else, or another study, whose differences the message lists; nothing is changed then.
     DataError
-        If the dataset is not to be had.
+        If the dataset cannot be found or fetched.
     StepError
-        If seeds fail; each is named, and `folder` keeps the others.
+        If seeds fail; the message names each, and `folder` keeps the results of the others.
     OSError
         If `folder` cannot be written.
     """
@@ -105,7 +105,7 @@ def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
     if not path.exists():
         if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(f".{PLAN}.")):
             raise ContractError(
-                f"study folder: expected a new one or that of a study, got {folder} with {', '.join(found)}. "
+                f"study folder: expected a new folder or that of a study, got {folder} with {', '.join(found)}. "
                 "Nothing was changed. Choose another folder with -o."
             )
         write(path, canonical_json(plan))
@@ -118,7 +118,7 @@ def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
         raise ContractError(
             f"study folder: expected the same study as the one begun in {folder}, got another:\n"
             + "\n".join(changes)
-            + "\nNothing was changed. Choose another folder with -o, or go on with the study as it was."
+            + "\nNothing was changed. Choose another folder with -o, or resume the study as it was."
         )
 
 
@@ -144,7 +144,7 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
     on_result: Callable[[Result], None],
     on_failure: Callable[[int], None],
 ) -> tuple[list[Result], dict[int, str]]:
-    """Write the result of each seed as it comes; return the results, and what went wrong, by seed."""
+    """Write the result of each seed as it comes; return the results, and the errors by seed."""
     results: list[Result] = []
     failures: dict[int, str] = {}
     pool = pebble.ProcessPool(
@@ -160,7 +160,7 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
             try:
                 result = future.result()
             except pebble.ProcessExpired as error:
-                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may be for want of memory"
+                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may mean that memory ran out"
             except StepError as error:
                 failures[seed] = str(error)
             else:
@@ -202,7 +202,7 @@ def _result(settings: Settings, seed: int) -> Result:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed in the middle of writing a file left."""
+    """Remove the temporary files that a killed process left."""
     for path in (*folder.glob(".*"), *folder.glob(f"{SEEDS}/.*")):
         if TEMPORARY.fullmatch(path.name):
             path.unlink()
@@ -211,6 +211,6 @@ def _sweep(folder: Path) -> None:
 def _message(failures: Mapping[int, str], folder: Path) -> str:
     lines = [f"  seed {seed}: {why}" for seed, why in sorted(failures.items())]
     return (
-        f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"
-        f"{folder / LOG} may say more. The same command tries the failed seeds again."
+        f"study: {len(failures)} of its seeds failed, {folder} keeps the others:\n" + "\n".join(lines) + "\n"
+        f"{folder / LOG} may say more. Run the same command again to train the failed seeds."
     )

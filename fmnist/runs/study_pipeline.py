@@ -19,7 +19,7 @@ FILE_NAME = "fashion_mnist_study_pipeline.yaml"
 #: How many seeds a cluster trains at the same time, at most.
 PARALLELISM = 20
 
-#: What the verdict is told of all seeds' files is one argument of a program, which Linux limits to 128 KiB.
+#: The verdict step gets the list of all seeds' files as one argument of a program, which Linux limits to 128 KiB.
 MOST_SEEDS = 200
 
 

@@ -309,7 +309,7 @@ def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) 
     """Caching and mirror are of a pipeline's tasks: asked of a component, they are not silently dropped."""
     result = invoke("compile", "--component", "train", *option)
     assert result.exit_code == 2
-    assert "are of a pipeline's tasks" in result.stderr
+    assert "they configure the tasks of a pipeline" in result.stderr
     assert not any(here.iterdir())
 
 

@@ -70,7 +70,7 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
     with claimed(tmp_path, "run"):
         (tmp_path / ".unfinished").mkdir()
         (tmp_path / "log.txt").write_text("of the first")
-        with pytest.raises(ContractError, match="run folder: expected one that no other process works in"):
+        with pytest.raises(ContractError, match="run folder: expected one in which no other process works"):
             run.run_pipeline(Settings(), tmp_path)
     assert helpers.contents(tmp_path) == {"log.txt": b"of the first"}
 

@@ -84,7 +84,7 @@ def broken_off(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tup
     for number in (signal.SIGKILL, signal.SIGINT):
         with start("-p", "epochs=500", "-o", str(folder)) as process:
             assert process.stderr is not None
-            next(line for line in process.stderr if "epoch 2/500" in line)
+            next(line for line in process.stderr if "epoch 1/500" in line)
             os.killpg(process.pid, number)
             messages = process.stderr.read()
         ends.append((process.returncode, messages, {path.name for path in folder.iterdir()}))
@@ -151,11 +151,17 @@ def test_the_checksums_cover_every_result(finished: tuple[Path, object], run_fil
     assert listed == RESULTS | {"pipeline.yaml"}
 
 
+def test_a_report_written_again_is_the_same(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+    """`fmnist report` makes of the files of a run the page that the run made of its results."""
+    report = subprocess.run([FMNIST, "report", str(finished[0])], check=True, capture_output=True, text=True)
+    assert Path(report.stdout.strip()).read_bytes() == run_files["report.html"]
+
+
 def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path: Path) -> None:
     """The folder's pipeline.yaml is the pipeline, compiled for an image with everything: no step calls pip."""
-    from fmnist.runs import run as runs
+    from fmnist.runs.run import LOCAL_IMAGE
 
-    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(runs.LOCAL_IMAGE)).read_bytes()
+    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(LOCAL_IMAGE)).read_bytes()
     assert run_files["pipeline.yaml"] == expected
     assert b"pip install" not in expected
 

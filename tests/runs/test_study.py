@@ -100,7 +100,7 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     """A folder that is not a study's is refused, with what is in it, and stays as it is."""
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ContractError, match=r"expected a new one .* with thesis\.txt\. Nothing was changed"):
+    with pytest.raises(ContractError, match=r"expected a new folder .* with thesis\.txt\. Nothing was changed"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {"thesis.txt": b"years of work"}
 
@@ -118,7 +118,7 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
     """While a study is under way in a folder, a second one there is refused; afterwards it is taken."""
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(ContractError, match="expected one that no other process works in"):
+    with pytest.raises(ContractError, match="expected one in which no other process works"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {}
     os.close(handle)
@@ -152,18 +152,18 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
             Settings(compile_optimizer=DIVERGING, epochs=1),
             range(5, 8),
             tmp_path,
-            jobs=2,
+            jobs=1,
             on_seeds=lambda seeds: told.append(list(seeds)),
             on_failure=failed.append,
         )
     assert sorted(failed) == [5, 6, 7]
     assert told == [[5, 6, 7]]
     first, *lines, last = str(error.value).splitlines()
-    assert first == f"study: 3 of its seeds failed, the others are kept in {tmp_path}:"
+    assert first == f"study: 3 of its seeds failed, {tmp_path} keeps the others:"
     assert [line.split(": expected")[0] for line in lines] == [
         f"  seed {seed}: TrainingError: epoch 1" for seed in (5, 6, 7)
     ]
-    assert last == f"{tmp_path / 'log.txt'} may say more. The same command tries the failed seeds again."
+    assert last == f"{tmp_path / 'log.txt'} may say more. Run the same command again to train the failed seeds."
     assert helpers.contents(tmp_path).keys() == {"log.txt", PLAN}
 
 

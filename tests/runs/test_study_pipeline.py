@@ -1,9 +1,8 @@
-"""Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
+"""Tests of the study as a compiled pipeline; `test_study_end_to_end.py` runs it."""
 
 import base64
 import gzip
 import json
-import statistics
 import subprocess
 import sys
 import uuid
@@ -12,21 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
-from support import helpers
 
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.runs import findings, run, study, study_pipeline
-from fmnist.steps.settings import Settings
+from fmnist.runs import run, study_pipeline
 
 #: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
 LONGEST_ARGUMENT = 128 * 1024
 
 #: What Argo keeps of a workflow, compressed, at most.
 MOST_OF_A_WORKFLOW = 2**20
-
-COUNT = 2
-SETTINGS = Settings(epochs=1, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -160,55 +154,6 @@ def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
 
     message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec(), ignore_unknown_fields=False)
     assert json_format.MessageToDict(message) == spec
-
-
-@pytest.fixture(scope="module")
-def judged(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What the verdict step gave for two seeds, on kfp's local runner."""
-    root = tmp_path_factory.mktemp("judged")
-    # In a process of its own: of a loop's steps, which run in threads, kfp leaves the built-in `print` changed.
-    helpers.python(
-        "from kfp import components, local\n"
-        f"local.init(local.SubprocessRunner(use_venv=False), pipeline_root={str(root / 'out')!r}, "
-        f"workspace_root={str(root / 'workspace')!r})\n"
-        f"pipeline = components.load_component_from_file({str(compiled)!r})\n"
-        f"pipeline(epochs=1, first_seed={SETTINGS.seed}, count={COUNT})\n"
-    )
-    return {path.name: path for path in root.glob("out/*/verdict/*")}
-
-
-@pytest.fixture(scope="module")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same study, done here."""
-    folder = tmp_path_factory.mktemp("studied") / "study"
-    study.run_study(SETTINGS, range(SETTINGS.seed, SETTINGS.seed + COUNT), folder, jobs=1)
-    return folder
-
-
-def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], studied: Path) -> None:
-    """Accuracies, losses and models of each seed, verdicts and picture are those of the study here, bit for bit."""
-    for name, file in (("accuracies", findings.ACCURACIES), ("verdicts", findings.VERDICT)):
-        assert judged[name].read_bytes() == (studied / file).read_bytes()
-    assert judged["distribution"].read_bytes() == (studied / "distribution.png").read_bytes()
-
-
-def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path], studied: Path) -> None:
-    """But for when and where it was made, the page is the same."""
-    theirs, ours = (path.read_text() for path in (judged["report"], studied / "report.html"))
-    record = '<section aria-labelledby="record">'
-    assert theirs.split(record)[0] == ours.split(record)[0]
-    assert f"--first-seed {SETTINGS.seed} --seeds {COUNT} -o again" in theirs
-
-
-def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], studied: Path) -> None:
-    """Kubeflow shows the number of seeds, their mean and their deviation, also where nothing was published."""
-    output = json.loads(judged["executor_output.json"].read_bytes())
-    metadata = output["artifacts"]["metrics"]["artifacts"][0]["metadata"]
-    rows = (studied / findings.ACCURACIES).read_text().splitlines()[1:]
-    assert metadata["seeds"] == COUNT
-    found = [float(row.split(",")[1]) for row in rows]
-    assert metadata["mean"] == pytest.approx(statistics.fmean(found))
-    assert metadata["deviation"] == pytest.approx(statistics.stdev(found))
 
 
 @pytest.mark.parametrize("count", [0, -1, 201])

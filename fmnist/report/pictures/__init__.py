@@ -1,4 +1,4 @@
-"""Pictures of a sample, the same bytes each time: for the report, and for whoever shows a study elsewhere."""
+"""Pictures of a sample, for the report and for other pages; equal samples give equal bytes."""
 
 import io
 from collections.abc import Callable
@@ -43,15 +43,15 @@ def thumbnail(image: NDArray[np.uint8]) -> bytes:
 
 def save(sample: Sample, folder: Path) -> list[str]:
     """Draw the pictures of a study into `folder`, each as PNG and as SVG, and return the names of the files."""
-    drawn: dict[str, Callable[..., bytes]] = {
+    draws: dict[str, Callable[..., bytes]] = {
         "distribution": partial(distribution, sample.accuracies, [one.figure for one in sample.conclusions]),
         "loss_curves": partial(loss_curves, [result.history for result in sample.results]),
         "confusion_matrix": partial(confusion_matrix, sample.counts),
     }
     for classes in (one.classes for one in sample.conclusions if one.classes):
-        drawn["recalls"] = partial(recalls, sample.recalls, [one.published for one in classes])
-    contents = {f"{name}.{kind}": draw(kind=kind) for name, draw in drawn.items() for kind in ("png", "svg")}
-    contents["distribution-dark.svg"] = drawn["distribution"](theme=DARK)
+        draws["recalls"] = partial(recalls, sample.recalls, [one.published for one in classes])
+    contents = {f"{name}.{kind}": draw(kind=kind) for name, draw in draws.items() for kind in ("png", "svg")}
+    contents["distribution-dark.svg"] = draws["distribution"](theme=DARK)
     for name, content in contents.items():
         files.write(folder / name, content)
     return list(contents)
