@@ -52,8 +52,8 @@ def test_the_verdicts_follow_from_the_accuracies(folder: Path) -> None:
     """Outcome, mean and p values are those that this code computes from the accuracies."""
     parameters = json.loads((folder / "study.json").read_bytes())["parameters"]
     values = [float(row["accuracy"]) for row in accuracies(folder)]
-    drawn = [conclusion.as_json() | {"classes": None} for conclusion in conclusions.conclude(parameters, values)]
-    assert drawn == [verdict | {"classes": None} for verdict in verdicts(folder)]
+    found = [conclusion.as_json() | {"classes": None} for conclusion in conclusions.conclude(parameters, values)]
+    assert found == [verdict | {"classes": None} for verdict in verdicts(folder)]
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,16 +60,15 @@ _params = click.option(
 )
 
 
+def _output(text: str) -> Callable[[Any], Any]:
+    return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
+
+
 @main.command()
 @_program
 @_params
 @click.option("--seed", metavar="N", help="Short for -p seed=N.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="New folder for the results.  [default: runs/<time>]",
-)
+@_output("New folder for the results.  [default: runs/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON.")
 def run(program: Path | None, params: tuple[str, ...], seed: str | None, output: Path | None, *, as_json: bool) -> None:
     """Run the pipeline here, on the real data, with a report.
@@ -107,12 +107,7 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
     default=lambda: len(os.sched_getaffinity(0)),
     help="How many to train at once, each on a core and in 1 GiB.  [default: one per core]",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder for the results; an interrupted study there is resumed.  [default: studies/<time>]",
-)
+@_output("Folder for the results; an interrupted study there is resumed.  [default: studies/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def study(  # noqa: PLR0913, PLR0917 - one for each option
     program: Path | None,

@@ -45,13 +45,8 @@ def write_report(sample: Sample, folder: str | Path) -> Path:
     """
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    strict: dict[str, Any] = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True, **strict)
     environment.filters |= {"p": _p, "count": pictures.count}
     try:
         text = environment.get_template("report.html.j2").render(_content(sample))
@@ -122,21 +117,14 @@ def _embedded(kind: str, content: bytes) -> str:
 def _matrix(counts: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Return the rows of the confusion matrix: each field's count and how strong its shade is, in per cent."""
     shares = counts / counts.sum(axis=1, keepdims=True)
-    return [
-        {
-            "name": name,
-            "recall": shares[row, row],
-            "fields": [
-                {
-                    "count": counts[row, column],
-                    "right": row == column,
-                    "shade": round(50 * pictures.shade(shares[row, column], right=row == column)),
-                }
-                for column in range(len(CLASS_NAMES))
-            ],
-        }
-        for row, name in enumerate(CLASS_NAMES)
+    rows: list[dict[str, Any]] = [
+        {"name": name, "recall": shares[i, i], "fields": []} for i, name in enumerate(CLASS_NAMES)
     ]
+    for (row, column), share in np.ndenumerate(shares):
+        right = row == column
+        field = {"count": counts[row, column], "right": right, "shade": round(50 * pictures.shade(share, right=right))}
+        rows[row]["fields"].append(field)
+    return rows
 
 
 def _mistakes(results: Sequence[Result]) -> list[dict[str, Any]]:

@@ -14,18 +14,7 @@ from fmnist.steps import dataset, determinism
 __all__ = ["provenance", "stopwatch"]
 
 #: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
-_PACKAGES = (
-    "fmnist",
-    "h5py",
-    "keras",
-    "kfp",
-    "matplotlib",
-    "numpy",
-    "pillow",
-    "scikit-learn",
-    "scipy",
-    "tensorflow",
-)
+_PACKAGES = ("fmnist", "h5py", "keras", "kfp", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
 
 
 def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:

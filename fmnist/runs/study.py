@@ -56,12 +56,8 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
         New, empty, or the folder of the same study, interrupted or finished.
     jobs : int
         How many worker processes, each with one core and about 1 GiB, share the seeds.
-    on_seeds : callable
-        Called with the seeds to train, before the first is trained.
-    on_result : callable
-        Called with each seed's result.
-    on_failure : callable
-        Called with each seed that fails.
+    on_seeds, on_result, on_failure : callable
+        Called with the seeds to train, before the first is trained; with each result; with each seed that fails.
     on_progress : callable
         Called with the progress of a download of the dataset.
 
@@ -161,14 +157,14 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
                 result = future.result()
             except pebble.ProcessExpired as error:
                 failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may mean that memory ran out"
+                on_failure(seed)
             except StepError as error:
                 failures[seed] = str(error)
+                on_failure(seed)
             else:
                 write(seed_path(folder, seed), result.to_json())
                 results.append(result)
                 on_result(result)
-            if seed in failures:
-                on_failure(seed)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()

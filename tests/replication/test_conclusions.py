@@ -26,9 +26,9 @@ SPREAD = [0.870, 0.875, 0.880, 0.885, 0.890] * 12
 
 def test_each_published_figure_has_a_conclusion() -> None:
     """The figures published for the parameters are judged, each by the same accuracies."""
-    drawn = conclusions.conclude(PARAMETERS, SPREAD)
-    assert [one.figure.name for one in drawn] == ["tensorflow-tutorial", "same-example-10-epochs"]
-    for one in drawn:
+    found = conclusions.conclude(PARAMETERS, SPREAD)
+    assert [one.figure.name for one in found] == ["tensorflow-tutorial", "same-example-10-epochs"]
+    for one in found:
         assert one.verdict == verdict.judge(one.figure.accuracy, SPREAD)
 
 
@@ -132,8 +132,8 @@ def test_a_sentence_says_it_all(accuracies: list[float], start: str, end: str) -
 
 def test_json_says_what_cannot_be_said() -> None:
     """One seed has no deviation and an interval without end: null, which every reader of JSON takes."""
-    drawn = conclusions.conclude(PARAMETERS, [0.88], of_classes(EXAMPLE.counts))
-    values = json.loads(files.canonical_json([one.as_json() for one in drawn]))
+    found = conclusions.conclude(PARAMETERS, [0.88], of_classes(EXAMPLE.counts))
+    values = json.loads(files.canonical_json([one.as_json() for one in found]))
     assert values[0]["deviation"] is None
     assert values[0]["interval"] == [None, None]
     assert values[0]["outcome"] == "inconclusive"

@@ -79,7 +79,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def broken_off(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, str, set[str]]]]:
-    """A run folder in which one run was killed and one interrupted: exit codes, last messages, and what they left."""
+    """A run folder in which one run was killed and one interrupted: exit codes, messages, and what they left."""
     folder, ends = tmp_path_factory.mktemp("finished") / "run", []
     for number in (signal.SIGKILL, signal.SIGINT):
         with start("-p", "epochs=500", "-o", str(folder)) as process:
@@ -122,7 +122,7 @@ def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def test_a_broken_off_run_leaves_no_result(broken_off: tuple[Path, list[tuple[int, str, set[str]]]]) -> None:
-    """After kill -9 and after Ctrl-C no result has its name; Ctrl-C is told in one line."""
+    """After kill -9 and after Ctrl-C no result has its name; the message after Ctrl-C is one line."""
     _, [(killed, _, left_by_kill), (interrupted, messages, left)] = broken_off
     assert (killed, interrupted) == (-signal.SIGKILL, 130)
     assert left_by_kill == left == {"log.txt", "pipeline.yaml", ".unfinished"}

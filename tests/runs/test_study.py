@@ -22,7 +22,7 @@ DIVERGING = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
 
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that is nowhere to be had, which ends a study before its first seed."""
+    """A dataset that cannot be found, which ends a study before its first seed."""
 
     def fetch(**_: object) -> None:
         raise DataError("nowhere")
@@ -53,7 +53,7 @@ def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_a_study_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
-    """Where the data was not to be had, or the plan was being written, the same folder is taken the next time."""
+    """After a study without data, or killed while it wrote its plan, the next study takes the same folder."""
     (tmp_path / ".study.json.x1").write_text("{")
     for _ in range(2):
         begin(tmp_path, Settings())
@@ -78,7 +78,7 @@ def test_changed_code_is_refused_with_the_difference(
 
 @pytest.mark.usefixtures("no_data")
 def test_only_what_differs_is_told(tmp_path: Path) -> None:
-    """Of all that is compared, the message names what changed and nothing else."""
+    """The message names what changed and nothing else."""
     begin(tmp_path, Settings())
     with pytest.raises(ContractError) as error:
         study.run_study(Settings(epochs=3, validation_split=0.1), range(3), tmp_path, jobs=1)
@@ -98,7 +98,7 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
-    """A folder that is not a study's is refused, with what is in it, and stays as it is."""
+    """A folder of anything else is refused, with its content named, and stays as it is."""
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ContractError, match=r"expected a new folder .* with thesis\.txt\. Nothing was changed"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
@@ -115,7 +115,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
-    """While a study is under way in a folder, a second one there is refused; afterwards it is taken."""
+    """While a study works in a folder, a second one there is refused; afterwards it is not."""
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(ContractError, match="expected one in which no other process works"):
@@ -144,7 +144,7 @@ def test_an_error_comes_through_to_another_process(
 
 
 def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
-    """Where seeds fail, the rest are tried, each failure is told, and the study has no result."""
+    """If seeds fail, the study tries the rest, names each failure, and has no result."""
     told: list[list[int]] = []
     failed: list[int] = []
     with pytest.raises(StepError) as error:

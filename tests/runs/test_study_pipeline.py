@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fmnist import pipeline
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
 from fmnist.runs import run, study_pipeline
@@ -30,9 +31,20 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled pipeline, for a plain Python image."""
+    return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("plain") / "study.yaml")
+
+
+def document(path: Path) -> dict[str, Any]:
+    """Return the document of a compiled pipeline."""
+    return next(yaml.safe_load_all(path.read_text()))
+
+
+@pytest.fixture(scope="module")
 def spec(compiled: Path) -> dict[str, Any]:
     """The compiled pipeline's document."""
-    return next(yaml.safe_load_all(compiled.read_text()))
+    return document(compiled)
 
 
 def containers(spec: dict[str, Any]) -> dict[str, Any]:
@@ -63,20 +75,14 @@ def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]
 
 def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
     """Train and test have the command that they have in the pipeline."""
-    from fmnist import pipeline
-
-    of_run = containers(
-        next(yaml.safe_load_all(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(run.LOCAL_IMAGE)).read_text()))
-    )
+    of_run = containers(document(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(run.LOCAL_IMAGE))))
     for name in ("train", "test"):
         assert containers(spec)[name] == of_run[name]
 
 
-def test_only_the_verdict_carries_more_code(tmp_path: Path) -> None:
+def test_only_the_verdict_carries_more_code(plain: Path) -> None:
     """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
-    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
-    spec = next(yaml.safe_load_all(path.read_text()))
-    commands = {name: container["command"] for name, container in containers(spec).items()}
+    commands = {name: container["command"] for name, container in containers(document(plain)).items()}
     for name in ("result", "verdict"):
         assert bundle.extract(commands[name][-1]) == bundle.sources(bundle.REPLICATION)
     assert bundle.extract(commands["train"][-1]) == bundle.sources()
@@ -110,10 +116,9 @@ def test_most_seeds_fit_into_a_workflow(spec: dict[str, Any]) -> None:
     assert len(base64.b64encode(gzip.compress(json.dumps(nodes).encode()))) < MOST_OF_A_WORKFLOW
 
 
-def test_listing_seeds_installs_no_tensorflow(tmp_path: Path) -> None:
-    """On a plain Python image the first step is there at once."""
-    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
-    steps = containers(next(yaml.safe_load_all(path.read_text())))
+def test_listing_seeds_installs_no_tensorflow(plain: Path) -> None:
+    """On a plain Python image the first step starts at once."""
+    steps = containers(document(plain))
     assert "tensorflow" not in "".join(steps["seeds"]["command"])
     assert "tensorflow" in "".join(steps["verdict"]["command"])
 
@@ -124,26 +129,22 @@ def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> N
     assert again.read_bytes() == compiled.read_bytes()
 
 
-def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path, plain: Path) -> None:
     """`kfp dsl compile` and `fmnist compile --study` write the same file."""
     kfp = str(Path(sys.executable).with_name("kfp"))
     command = [kfp, "dsl", "compile", "--py", study_pipeline.__file__, "--output", "kfp.yaml"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    ours = study_pipeline.compile_pipeline(tmp_path / "ours.yaml")
-    assert (tmp_path / "kfp.yaml").read_bytes() == ours.read_bytes()
+    assert (tmp_path / "kfp.yaml").read_bytes() == plain.read_bytes()
 
 
 def test_where_it_runs_reaches_every_step(tmp_path: Path) -> None:
     """Mirror and caching are those that were asked for, in the loop too."""
-    path = study_pipeline.compile_pipeline(
-        tmp_path / "study.yaml", Where(caching=False, mirror="https://mirror.example/")
-    )
-    document = next(yaml.safe_load_all(path.read_text()))
-    for name, container in containers(document).items():
+    where = Where(caching=False, mirror="https://mirror.example/")
+    spec = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", where))
+    for name, container in containers(spec).items():
         assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/"}], name
         assert container["resources"]["resourceCpuLimit"] == "1"
-    loop = document["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    tasks = document["root"]["dag"]["tasks"] | loop
+    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
     assert all(task["cachingOptions"] == {} for name, task in tasks.items() if name != "for-loop-1")
 
 
@@ -164,7 +165,7 @@ def test_too_few_and_too_many_seeds_are_refused(count: int) -> None:
     assert study_pipeline.seeds(5, 3, 200) == [5, 6, 7]
 
 
-def test_what_the_verdict_is_told_of_most_seeds_fits() -> None:
+def test_the_verdicts_argument_for_most_seeds_fits() -> None:
     """Of 200 seeds, with addresses as long as a cluster's, the list of files is shorter than an argument may be."""
     address = "minio://mlpipeline/v2/artifacts/fashion-mnist-study/" + "/".join(["0" * 36] * 3) + "/result/summary"
     entry = {
