@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fmnist.replication.results import Sample
+from fmnist.runs.folder import read_sample
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
@@ -132,7 +133,7 @@ def study(settings: Settings, seeds: int, jobs: int, folder: Path) -> Study:
     arguments = (*_parameters(settings), f"--seeds={seeds}", f"--jobs={jobs}", "-o", str(folder))
     # 1: it was done, and a published figure is not shown to hold.
     usage = fmnist("study", *arguments, done_with=(0, 1))
-    return Study(Sample.read(folder), usage)
+    return Study(read_sample(folder), usage)
 
 
 def _parameters(settings: Settings) -> list[str]:

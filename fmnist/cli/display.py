@@ -1,4 +1,4 @@
-"""What a person sees while something runs: live bars in a terminal, plain lines elsewhere; all on stderr."""
+"""The progress of a run or a study, on stderr: live bars in a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -28,7 +28,7 @@ class Display(AbstractContextManager["Display"]):
     """
 
     def __init__(self, epochs: int = 0) -> None:
-        self._console = Console(file=sys.stderr)  # this very stream: kfp's chatter is redirected
+        self._console = Console(file=sys.stderr)  # this stream: that of kfp is redirected
         self._epochs = epochs
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
@@ -54,7 +54,7 @@ class Display(AbstractContextManager["Display"]):
         self._progress.stop()
 
     def on_progress(self, file: str, done: int, total: int) -> None:
-        """Show that `done` of `total` bytes of `file` have come; a total of 0 is not known."""
+        """Show that `done` of `total` bytes of `file` are there; a total of 0 means that it is unknown."""
         if file not in self._tasks:
             self._start(file, total or None)
         self._advance(file, done, f"{done / 1e6:.1f} MB")
@@ -82,11 +82,11 @@ class Display(AbstractContextManager["Display"]):
         self._count(f"seed {result.seed}: accuracy {result.accuracy:.4f}")
 
     def on_failure(self, seed: int) -> None:
-        """Show that a seed failed; why is told at the end."""
+        """Show that a seed failed; the error at the end says why."""
         self._count(f"seed {seed}: failed")
 
     def _count(self, what: str) -> None:
-        """Show what became of a seed, how many are done, and how long the others will take."""
+        """Show how a seed ended, how many have ended, and how long the others will take."""
         self._ended += 1
         seconds = (time.monotonic() - self._started["seeds"]) * (self._seeds / self._ended - 1)
         left = timedelta(seconds=round(seconds))

@@ -17,13 +17,7 @@ __all__ = ["new_folder", "parse", "run_here"]
 
 
 def parse(parameters: Mapping[str, Any]) -> "Settings":
-    """Return the settings for `parameters`, and warn where this machine's CPU may give other bits.
-
-    Raises
-    ------
-    SettingsError
-        If a name is unknown or a value is not valid.
-    """
+    """Return the settings for `parameters`, and warn where this machine's CPU may give other bits."""
     from fmnist.steps import determinism
     from fmnist.steps.settings import Settings
 
@@ -52,10 +46,8 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
 
     Raises
     ------
-    SettingsError
-        If a parameter is not valid.
     FmnistError, OSError
-        As `runs.run.run_pipeline` raises them.
+        As `Settings.parse` and `run_pipeline` raise them.
     """
     from fmnist.cli.display import Display
     from fmnist.runs.run import run_pipeline
@@ -71,12 +63,12 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
 
 
 def _print_summary(record: Mapping[str, Any], folder: Path) -> None:
-    from fmnist.replication import published
-    from fmnist.report import page
+    from fmnist.replication.published import matching
+    from fmnist.report.page import FILE_NAME
     from fmnist.steps.files import ARTIFACT_FILES
 
     rows = [("accuracy", f"{record['metrics']['accuracy']:.4f}")]
-    rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in published.matching(record["parameters"])]
-    rows += [("report", str(folder / page.FILE_NAME))]
+    rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in matching(record["parameters"])]
+    rows += [("report", str(folder / FILE_NAME))]
     rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
     console.print_rows(rows)

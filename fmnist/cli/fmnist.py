@@ -2,10 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,6 @@ import click
 from fmnist.cli import console, execution
 
 if TYPE_CHECKING:
-    from fmnist.replication.conclusions import Conclusion
     from fmnist.replication.results import Sample
 
 __all__ = ["main"]
@@ -31,14 +29,14 @@ def main() -> None:
       fmnist run                       run the whole pipeline here, on the real data
       fmnist run -p epochs=3 --seed 7  the same with other parameters
       fmnist study --seeds 60          train many seeds: does the published accuracy replicate?
-      fmnist compile                   write the file that Kubeflow takes
+      fmnist compile                   compile the pipeline for Kubeflow
 
     Messages go to stderr, results to stdout.
 
     \b
     Exit codes:
-      0  done; of a study: its mean is equivalent to what was published, if anything was
-      1  of a study: that is not shown, as by fewer than 20 seeds
+      0  done; a study shows that its mean is equivalent to each published accuracy, if there is one
+      1  a study does not show that, for example because it has fewer than 20 seeds
       2  bad usage or bad input
       3  a step, a seed or a download failed
      70  a defect of fmnist, with a traceback
@@ -62,23 +60,22 @@ _params = click.option(
 )
 
 
+def _output(text: str) -> Callable[[Any], Any]:
+    return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
+
+
 @main.command()
 @_program
 @_params
 @click.option("--seed", metavar="N", help="Short for -p seed=N.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="New folder for the results.  [default: runs/<time>]",
-)
+@_output("New folder for the results.  [default: runs/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON.")
 def run(program: Path | None, params: tuple[str, ...], seed: str | None, output: Path | None, *, as_json: bool) -> None:
     """Run the pipeline here, on the real data, with a report.
 
-    Compiles the pipeline and executes the compiled file on kfp's local runner, in this environment: nothing is
-    installed, and nothing outside the folder of results changes (but for the dataset's cache, the first time).
-    Equal parameters give byte-identical results: compare two runs by their SHA256SUMS.
+    Compiles the pipeline and runs the compiled file on kfp's local runner, in this environment. Installs nothing, and
+    writes only into the folder of results and, the first time, into the dataset's cache. Equal parameters give
+    byte-identical results: compare two runs by their SHA256SUMS.
 
     \b
     Examples:
@@ -90,7 +87,7 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
 
 
 def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
-    """Return the parameters given, the most specific last: program file, -p, --seed."""
+    """Return the parameters of the program file, -p and --seed; the later of these override the earlier."""
     from fmnist.cluster.program import FILE_NAME, run_parameters
 
     values: dict[str, Any] = {}
@@ -108,14 +105,9 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
     "--jobs",
     type=click.IntRange(1),
     default=lambda: len(os.sched_getaffinity(0)),
-    help="How many to train at once, each on a core and in 1 GiB.  [default: one a core]",
+    help="How many to train at once, each on a core and in 1 GiB.  [default: one per core]",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder for the results; a study that was broken off there goes on.  [default: studies/<time>]",
-)
+@_output("Folder for the results; an interrupted study there is resumed.  [default: studies/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def study(  # noqa: PLR0913, PLR0917 - one for each option
     program: Path | None,
@@ -129,9 +121,9 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Train and test many seeds, and say whether the published accuracy replicates.
 
-    Each seed gives what `fmnist run` gives with it, bit for bit, whatever the number of jobs. What is asked is fixed
-    at the start: in a folder that holds a study, the same command goes on with what is missing, and another is
-    refused. Choose seeds that were not looked at before.
+    Each seed gives what `fmnist run` gives with it, bit for bit, with any number of jobs. To resume an interrupted
+    study, run the same command again, with -o: it trains the seeds that are missing. A command with other parameters
+    or seeds is refused there. Choose seeds whose results nobody has seen.
 
     \b
     Examples:
@@ -139,7 +131,6 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
       fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
     """  # noqa: D301 - click wants the character \b
     from fmnist.cli.display import Display
-    from fmnist.replication import conclusions
     from fmnist.runs.study import run_study
 
     settings = execution.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
@@ -159,30 +150,31 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
             )
     except KeyboardInterrupt as error:
         raise console.Failure(
-            f"interrupted; what is finished is kept, go on with the same command and -o {folder}.", console.INTERRUPTED
+            f"interrupted; finished seeds are kept. To resume, run the same command with -o {folder}.",
+            console.INTERRUPTED,
         ) from error
-    drawn = conclusions.conclude(sample.parameters, sample.results)
     if as_json:
-        click.echo(json.dumps([conclusion.as_json() for conclusion in drawn], indent=2))
+        click.echo(json.dumps([conclusion.as_json() for conclusion in sample.conclusions], indent=2))
     else:
-        _print_study(sample, drawn, folder)
-    if not all(conclusion.verdict.holds for conclusion in drawn):
+        _print_study(sample, folder)
+    if not all(conclusion.verdict.holds for conclusion in sample.conclusions):
         click.get_current_context().exit(NOT_SHOWN)
 
 
-def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) -> None:
+def _print_study(sample: "Sample", folder: Path) -> None:
     from fmnist.report import page
 
-    accuracies = [result.accuracy for result in sample.results]
-    rows = [("seeds", f"{len(accuracies)}, from {sample.results[0].seed} on")]
-    rows += [("mean", f"{fmean(accuracies):.4f}")]
-    rows += [("deviation", f"{stdev(accuracies):.4f}")] if len(accuracies) > 1 else []
-    rows += [("range", f"{min(accuracies):.4f} to {max(accuracies):.4f}")]
-    rows += [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}") for one in drawn]
-    rows += [] if drawn else [("published", "nothing for these parameters, so nothing is compared")]
+    n, low, high = len(sample.results), min(sample.accuracies), max(sample.accuracies)
+    rows = [("seeds", f"{n}, from {sample.results[0].seed} on"), ("mean", f"{sample.mean:.4f}")]
+    rows += [("deviation", f"{sample.deviation:.4f}")] if n > 1 else []
+    rows += [("range", f"{low:.4f} to {high:.4f}")]
+    rows += [
+        ("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}")
+        for one in sample.conclusions
+    ] or [("published", "nothing for these parameters, so nothing is compared")]
     rows += [("report", str(folder / page.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
     console.print_rows(rows)
-    for conclusion in drawn:
+    for conclusion in sample.conclusions:
         click.echo(conclusion.sentence)
 
 
@@ -191,13 +183,13 @@ def _print_study(sample: "Sample", drawn: "Sequence[Conclusion]", folder: Path) 
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write.  [default: fashion_mnist_pipeline.yaml here, or after what is written instead]",
+    help="File to write.  [default: fashion_mnist_pipeline.yaml, or named after the study or the component]",
 )
 @click.option(
-    "--image", help="Compile for this image, which has every package and this code; best named by its digest."
+    "--image", help="Compile for this image, which has all requirements and this code; best named by its digest."
 )
-@click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, also those of which it has the results.")
-@click.option("--mirror", metavar="URL", help="Web folder with the dataset; steps then ask no public one.")
+@click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, even one whose results are in its cache.")
+@click.option("--mirror", metavar="URL", help="Web folder that holds the dataset; the steps then use no public one.")
 @click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
 @click.option(
     "--component",
@@ -209,9 +201,9 @@ def compile_command(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Write the compiled pipeline, byte-identical for equal code.
 
-    The file carries the code of the steps. On a cluster each step installs pinned packages into a plain Python
-    image, unless --image names one that has them, and the code: then a step asks for just this code. A study needs
-    that, because a cluster keeps copies of all that its many tasks carry.
+    The file carries the code of the steps, and on a cluster each step installs pinned requirements into a plain Python
+    image. With --image the image has both, and each step checks that the code is this code. Compile a study with
+    --image, because a cluster keeps copies of all that its many tasks carry.
 
     \b
     Examples:
@@ -226,7 +218,9 @@ def compile_command(  # noqa: PLR0913 - one for each option
     if study and component:
         raise click.UsageError("expected --study or --component, got both.")
     if component and (no_cache or mirror):
-        raise click.UsageError("--no-cache and --mirror are of a pipeline's tasks: expected none with --component.")
+        raise click.UsageError(
+            "expected no --no-cache or --mirror with --component: they configure the tasks of a pipeline."
+        )
     if component:
         path = pipeline.compile_component(component, output or f"{component.replace('-', '_')}.yaml", where)
     elif study:
@@ -243,20 +237,21 @@ def compile_command(  # noqa: PLR0913 - one for each option
 def report(folder: Path) -> None:
     """Write the report.html of a finished run or study again.
 
-    FOLDER is a RUN_DIR or a STUDY_DIR: what `fmnist run` or `fmnist study` left.
+    FOLDER is the folder of results of `fmnist run` or `fmnist study`.
     """
     from fmnist.report.page import write_report
+    from fmnist.runs.folder import read_sample
 
-    click.echo(write_report(folder))
+    click.echo(write_report(read_sample(folder), folder))
 
 
 @main.command()
 @click.option("--offline", is_flag=True, help="Do not use the network.")
 def data(*, offline: bool) -> None:
-    """Find or fetch the dataset, verify it, and say where it is.
+    """Find or fetch the dataset, verify it, and print its folder.
 
-    Looks in the cache folder ($FMNIST_DATA_DIR, or the user's cache), in Debian's package, on the web, and with
-    apt-get. Whatever the source, the content must be the published one.
+    Looks in the cache folder ($FMNIST_DATA_DIR, or the user's cache), in the Debian package, on the web, and with
+    apt-get. From any source, the content must be the published one.
     """
     from fmnist.cli.display import Display
     from fmnist.steps import dataset

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import published, verdict
-from fmnist.replication.results import Result
 from fmnist.steps.dataset import CLASS_NAMES
 
 __all__ = ["ClassRecall", "Conclusion", "conclude", "recalls"]
@@ -78,7 +77,7 @@ class Conclusion:
         return said[0].upper() + said[1:] + "."
 
     def as_json(self) -> dict[str, Any]:
-        """Return the conclusion as JSON has it: what is not a finite number is null."""
+        """Return the conclusion for JSON: a number that is not finite becomes None."""
         return {
             "name": self.figure.name,
             "source": self.figure.source,
@@ -89,19 +88,22 @@ class Conclusion:
         }
 
 
-def conclude(parameters: Mapping[str, Any], results: Sequence[Result]) -> tuple[Conclusion, ...]:
+def conclude(
+    parameters: Mapping[str, Any], accuracies: Sequence[float], of_classes: NDArray[np.float64] | None = None
+) -> tuple[Conclusion, ...]:
     """Return a conclusion on each accuracy that was published for `parameters`; there may be none.
 
     Parameters
     ----------
     parameters : mapping
         Those of the pipeline, with or without a seed.
-    results : sequence of Result
+    accuracies : sequence of n float
         At least one, of seeds that were chosen before.
+    of_classes : float64 ndarray of shape (n, 10), optional
+        The recalls of each seed; without them no class is compared.
     """
-    accuracies = [result.accuracy for result in results]
     return tuple(
-        Conclusion(figure, verdict.judge(figure.accuracy, accuracies), _classes(figure, results))
+        Conclusion(figure, verdict.judge(figure.accuracy, accuracies), _classes(figure, of_classes))
         for figure in published.matching(parameters)
     )
 
@@ -120,13 +122,12 @@ def recalls(counts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
     return np.asarray(matrix.diagonal() / matrix.sum(axis=1))
 
 
-def _classes(figure: published.Figure, results: Sequence[Result]) -> tuple[ClassRecall, ...]:
-    if figure.counts is None:
+def _classes(figure: published.Figure, of_seeds: NDArray[np.float64] | None) -> tuple[ClassRecall, ...]:
+    if figure.counts is None or of_seeds is None:
         return ()
-    of_figure, of_seeds = recalls(figure.counts), np.array([recalls(result.counts) for result in results])
-    deviations = of_seeds.std(axis=0, ddof=1) if len(results) > 1 else np.full(len(CLASS_NAMES), np.nan)
-    ps = verdict.joint_rank_test(of_figure.tolist(), of_seeds.tolist())
-    columns = (CLASS_NAMES, of_figure.tolist(), of_seeds.mean(axis=0).tolist(), deviations.tolist(), ps)
+    of_figure, deviations = recalls(figure.counts).tolist(), verdict.deviation(of_seeds).tolist()
+    ps = verdict.joint_rank_test(of_figure, of_seeds.tolist())
+    columns = (CLASS_NAMES, of_figure, of_seeds.mean(axis=0).tolist(), deviations, ps)
     return tuple(ClassRecall(*values) for values in zip(*columns, strict=True))
 
 

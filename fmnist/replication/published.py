@@ -26,7 +26,7 @@ class Figure:
     source : str
         Where it was published.
     note : str
-        What a reader must know of it, in whole sentences; may be empty.
+        What a reader must know about it, in whole sentences; may be empty.
     counts : list of 10 lists of 10 int, or None
         Its confusion matrix, where that was published too: rows are the true label, columns the predicted one.
     """

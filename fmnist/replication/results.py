@@ -1,29 +1,27 @@
-"""What a seed gave, and a sample of them: a run has one seed, a study many."""
+"""The result of a seed, and a sample of results: a run has one seed, a study many."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.replication.conclusions import Conclusion, conclude, recalls
+from fmnist.replication.verdict import deviation
 from fmnist.steps import files, model
 from fmnist.steps.confusion import confusion_matrix
-from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import Evaluation
-from fmnist.steps.files import ARTIFACT_FILES
-from fmnist.steps.labels import Labels
 from fmnist.steps.training import Training
 
-__all__ = ["PLAN", "RECORD", "RUN", "SEEDS", "Mistake", "Result", "Sample"]
-
-#: In a folder of results: the record of a run; what a study was to be, its seeds, and the record of how it went.
-RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
+__all__ = ["Mistake", "Result", "Sample"]
 
 
 class Mistake(NamedTuple):
-    """A test image that was taken for another class: its number, both classes' numbers, and how confidently."""
+    """A test image that was taken for another class: its number, the numbers of both classes, and the confidence."""
 
     image: int
     true: int
@@ -33,7 +31,7 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What training with one seed, and testing, gave.
+    """The result of training with one seed, and of testing.
 
     Attributes
     ----------
@@ -61,7 +59,7 @@ class Result:
 
     @classmethod
     def of(cls, seed: int, training: Training, evaluation: Evaluation) -> "Result":
-        """Return the result of what the train and the test step gave for `seed`."""
+        """Return the result of `seed` from the results of the train and the test step."""
         true, predicted = evaluation.labels.true.tolist(), evaluation.labels.predicted.tolist()
         return cls(
             seed=seed,
@@ -79,46 +77,13 @@ class Result:
         )
 
     @classmethod
-    def of_run(cls, folder: Path) -> "Result":
-        """Return the result of the finished run in `folder`; an OSError, ValueError or KeyError says it holds none."""
-        seed = json.loads((folder / RUN).read_bytes())["parameters"]["seed"]
-        return cls.of_artifacts(seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})
-
-    @classmethod
-    def of_artifacts(cls, seed: int, paths: Mapping[str, Path]) -> "Result":
-        """Return the result of `seed` from the files of its steps.
-
-        Parameters
-        ----------
-        seed : int
-            The seed.
-        paths : mapping of str to Path
-            Where `model`, `history`, `metrics`, `results` and `labels` are.
-
-        Raises
-        ------
-        OSError, ValueError, KeyError
-            If a file is not there, or is broken.
-        """
-        metrics = json.loads(paths["metrics"].read_bytes())
-        return cls(
-            seed=seed,
-            model=files.sha256(paths["model"].read_bytes()),
-            accuracy=metrics["accuracy"],
-            loss=metrics["loss"],
-            history=json.loads(paths["history"].read_bytes()),
-            counts=confusion_matrix(Labels.read(paths["labels"])).counts.tolist(),
-            mistakes=_mistakes(paths["results"]),
-        )
-
-    @classmethod
     def from_json(cls, text: bytes) -> "Result":
-        """Return the result that `to_json` wrote; a ValueError, KeyError or TypeError says that it is none."""
+        """Return the result that `to_json` made; raise a ValueError, KeyError or TypeError for any other text."""
         values = json.loads(text)
         return cls(**{**values, "mistakes": [Mistake(*mistake) for mistake in values["mistakes"]]})
 
     def to_json(self) -> bytes:
-        """Return the result as JSON, the same bytes each time."""
+        """Return the result as JSON; equal results give equal bytes."""
         return files.canonical_json(asdict(self))
 
 
@@ -144,56 +109,52 @@ class Sample:
     is_study: bool
 
     @classmethod
-    def read(cls, folder: str | Path) -> "Sample":
-        """Return the sample of the finished run or study in `folder`.
+    def of_run(cls, record: Mapping[str, Any], result: Result) -> "Sample":
+        """Return the sample of a run with this `record`, which holds the parameters."""
+        parameters = {name: value for name, value in record["parameters"].items() if name != "seed"}
+        return cls(parameters, [result], record, is_study=False)
+
+    @classmethod
+    def of_study(cls, plan: Mapping[str, Any], results: Sequence[Result], record: Mapping[str, Any]) -> "Sample":
+        """Return the sample of a study with this `plan` and `record`; `results` are in any order.
 
         Raises
         ------
         ContractError
-            If `folder` holds none, or a part of it is missing or broken.
+            If `results` are not one for each planned seed.
         """
-        folder = Path(folder)
-        try:
-            return cls._of_study(folder) if (folder / PLAN).exists() else cls._of_run(folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ContractError(
-                f"folder: expected a finished run or study in {folder}, got {type(error).__name__}: {error}"
-            ) from error
-
-    @classmethod
-    def _of_run(cls, folder: Path) -> "Sample":
-        record = json.loads((folder / RUN).read_bytes())
-        parameters = {name: value for name, value in record["parameters"].items() if name != "seed"}
-        return cls(parameters, [Result.of_run(folder)], record, is_study=False)
-
-    @classmethod
-    def _of_study(cls, folder: Path) -> "Sample":
-        plan = json.loads((folder / PLAN).read_bytes())
+        ordered = sorted(results, key=lambda result: result.seed)
         first, count = plan["seeds"]["first"], plan["seeds"]["count"]
-        results = [_read(folder / SEEDS / f"{seed}.json", seed) for seed in range(first, first + count)]
-        record = json.loads((folder / RECORD).read_bytes())
-        return cls(plan["parameters"], results, plan | record, is_study=True)
+        if (seeds := [result.seed for result in ordered]) != list(range(first, first + count)):
+            raise ContractError(f"study: expected {count} seeds from {first} on, got {seeds}.")
+        return cls(plan["parameters"], ordered, {**plan, **record}, is_study=True)
 
+    @cached_property
+    def accuracies(self) -> list[float]:
+        """The accuracy of each seed."""
+        return [result.accuracy for result in self.results]
 
-def _read(path: Path, seed: int) -> Result:
-    """Return the result of a seed; errors name the file."""
-    try:
-        result = Result.from_json(path.read_bytes())
-    except (ValueError, KeyError, TypeError) as error:
-        raise ContractError(
-            f"study: expected a result in {path}, got {type(error).__name__}: {error}. "
-            "Remove the file, and the same command trains that seed again."
-        ) from error
-    if result.seed != seed:
-        raise ContractError(f"study: expected the result of seed {seed} in {path}, got that of {result.seed}.")
-    return result
+    @cached_property
+    def mean(self) -> float:
+        """The mean accuracy."""
+        return float(np.mean(self.accuracies))
 
+    @cached_property
+    def deviation(self) -> float:
+        """The standard deviation of the accuracies; NaN for one seed."""
+        return float(deviation(self.accuracies))
 
-def _mistakes(path: Path) -> list[Mistake]:
-    number = {name: i for i, name in enumerate(CLASS_NAMES)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Mistake(int(row["image"]), number[row["actual"]], number[row["prediction"]], float(row["confidence"]))
-            for row in csv.DictReader(file)
-            if row["actual"] != row["prediction"]
-        ]
+    @cached_property
+    def counts(self) -> NDArray[np.float64]:
+        """The mean confusion matrix, of shape (10, 10): rows are the true label, columns the predicted one."""
+        return np.asarray(np.mean([result.counts for result in self.results], axis=0))
+
+    @cached_property
+    def recalls(self) -> NDArray[np.float64]:
+        """The recalls of each seed, of shape (n, 10), in [0, 1]."""
+        return np.array([recalls(result.counts) for result in self.results])
+
+    @cached_property
+    def conclusions(self) -> tuple[Conclusion, ...]:
+        """What the seeds say of each accuracy that was published for the parameters; there may be none."""
+        return conclude(self.parameters, self.accuracies, self.recalls)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "LEVEL",
     "MARGIN",
     "SEEDS_FOR_A_VERDICT",
     "Verdict",
+    "deviation",
     "equivalence",
     "joint_rank_test",
     "judge",
@@ -32,7 +34,7 @@ MARGIN = 0.015
 LEVEL = 0.05
 
 #: With fewer seeds nothing is concluded. Of the 60 seeds of the confirmatory study, 5 drawn at random say "not
-#: replicated" in a third of cases and "replicated" in a sixth, where all 60 say neither; 20 seldom say another thing.
+#: replicated" in a third of cases and "replicated" in a sixth, where all 60 say neither; 20 seldom differ.
 SEEDS_FOR_A_VERDICT = 20
 
 #: With fewer seeds the rank test cannot reach the level: its smallest p is 2 / (n + 1).
@@ -80,7 +82,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the mean is shown to be equivalent, on seeds enough."""
+        """Whether enough seeds show that the mean is equivalent."""
         return self.equivalent and self.n >= SEEDS_FOR_A_VERDICT
 
     @property
@@ -108,7 +110,7 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
     Raises
     ------
     ValueError
-        If there is no accuracy, or one is not in [0, 1].
+        If there is no accuracy, or one is outside [0, 1].
     """
     if not accuracies or not all(0 <= accuracy <= 1 for accuracy in (*accuracies, published)):
         raise ValueError(f"accuracies: expected at least one, all from 0 to 1, got {accuracies} and {published}")
@@ -120,7 +122,7 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
         published=published,
         n=n,
         mean=float(np.mean(accuracies)),
-        deviation=_deviation(accuracies),
+        deviation=float(deviation(accuracies)),
         plausible=low <= published <= high if p_rank is None else p_rank > LEVEL,
         p_rank=p_rank,
         interval=interval,
@@ -128,6 +130,12 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
         p_equivalence=p_equivalence,
         margin=margin,
     )
+
+
+def deviation(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the standard deviation over the first axis, of a sample of n values or rows; NaN where n is 1."""
+    draws = np.asarray(values, dtype=float)
+    return np.asarray(draws.std(axis=0, ddof=1) if len(draws) > 1 else np.full(draws.shape[1:], np.nan))
 
 
 def rank_test(published: float, accuracies: Sequence[float]) -> float:
@@ -157,7 +165,7 @@ def prediction_interval(accuracies: Sequence[float]) -> tuple[float, float]:
     n, mean = len(accuracies), float(np.mean(accuracies))
     if n == 1:
         return -math.inf, math.inf
-    reach = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * _deviation(accuracies) * math.sqrt(1 + 1 / n)
+    reach = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * float(deviation(accuracies)) * math.sqrt(1 + 1 / n)
     return mean - reach, mean + reach
 
 
@@ -172,7 +180,7 @@ def equivalence(published: float, accuracies: Sequence[float], margin: float) ->
     from scipy import stats
 
     n, difference = len(accuracies), float(np.mean(accuracies)) - published
-    error = _deviation(accuracies) / math.sqrt(n)
+    error = float(deviation(accuracies)) / math.sqrt(n)
     if n == 1:
         return 1.0
     if error == 0:
@@ -216,7 +224,3 @@ def sampling_error(accuracy: float, images: int) -> float:
     0.0032
     """
     return math.sqrt(accuracy * (1 - accuracy) / images)
-
-
-def _deviation(accuracies: Sequence[float]) -> float:
-    return float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else math.nan

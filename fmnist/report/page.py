@@ -1,18 +1,18 @@
-"""The report of a run or a study: one self-contained page, which makes no request to anywhere."""
+"""The report of a run or a study: one self-contained page, which requests nothing."""
 
 import base64
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.replication import conclusions, verdict
-from fmnist.replication.conclusions import ClassRecall, Conclusion
+from fmnist.replication import verdict
+from fmnist.replication.conclusions import ClassRecall
 from fmnist.replication.results import Result, Sample
 from fmnist.report import pictures
 from fmnist.steps import dataset
@@ -20,46 +20,34 @@ from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 
-__all__ = ["FILE_NAME", "prepare", "write_report"]
+__all__ = ["FILE_NAME", "write_report"]
 
 FILE_NAME = "report.html"
 
 _THEMES = {"light": pictures.LIGHT, "dark": pictures.DARK}
 
-#: How many mistakes are shown.
+#: How many mistakes the page shows.
 _MISTAKES = 12
 
 #: With fewer seeds the joint rank test cannot reach the level: its smallest p is 1 / (n + 1).
 _SEEDS_FOR_CLASSES = round(1 / verdict.LEVEL) - 1
 
 
-def prepare() -> None:
-    """Import the libraries that `write_report` needs: a second that can pass while something else is waited for."""
-    for name in ("jinja2", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "scipy.stats", "sklearn.metrics"):
-        import_module(name)
-
-
-def write_report(folder: str | Path) -> Path:
-    """Write the report of the finished run or study in `folder` and return its path.
+def write_report(sample: Sample, folder: str | Path) -> Path:
+    """Write the report of a run or a study into its `folder` and return its path.
 
     Raises
     ------
     ContractError
-        If `folder` does not hold a finished run or study.
+        If a part of the record or of a result is missing.
     DataError
-        If the test images, of which the page shows a few, are not to be had.
+        If the test images, of which the page shows a few, are missing.
     """
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    strict: dict[str, Any] = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True, **strict)
     environment.filters |= {"p": _p, "count": pictures.count}
-    sample = Sample.read(folder)
     try:
         text = environment.get_template("report.html.j2").render(_content(sample))
     except (KeyError, ValueError, jinja2.UndefinedError) as error:
@@ -72,28 +60,21 @@ def write_report(folder: str | Path) -> Path:
 
 
 def _content(sample: Sample) -> dict[str, Any]:
-    accuracies = [result.accuracy for result in sample.results]
-    counts = np.mean([result.counts for result in sample.results], axis=0)
-    drawn = conclusions.conclude(sample.parameters, sample.results)
-    mean, images = float(np.mean(accuracies)), round(counts.sum())
+    images = round(sample.counts.sum())
     return {
         "sample": sample,
-        "record": sample.record,
-        "conclusions": drawn,
-        "n": len(accuracies),
-        "mean": mean,
-        "deviation": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
-        "low": min(accuracies),
-        "high": max(accuracies),
+        "n": len(sample.results),
+        "low": min(sample.accuracies),
+        "high": max(sample.accuracies),
         "images": images,
-        "sampling_error": verdict.sampling_error(mean, images),
-        "below": [sum(accuracy < one.figure.accuracy for accuracy in accuracies) for one in drawn],
+        "sampling_error": verdict.sampling_error(sample.mean, images),
+        "below": [sum(accuracy < one.figure.accuracy for accuracy in sample.accuracies) for one in sample.conclusions],
         "last": {
             name: float(np.mean([result.history[name][-1] for result in sample.results]))
             for name in ("loss", "val_loss", "accuracy", "val_accuracy")
         },
         "epochs": len(sample.results[0].history["loss"]),
-        "matrix": _matrix(counts),
+        "matrix": _matrix(sample.counts),
         "level": verdict.LEVEL,
         "seeds_for_classes": _SEEDS_FOR_CLASSES,
         "seeds_for_a_verdict": verdict.SEEDS_FOR_A_VERDICT,
@@ -101,29 +82,27 @@ def _content(sample: Sample) -> dict[str, Any]:
         "mistakes": _mistakes(sample.results),
         "commands": _commands(sample),
         "themes": _THEMES,
-        **_pictures(sample, drawn, accuracies),
+        **_pictures(sample),
     }
 
 
-def _pictures(sample: Sample, drawn: Sequence[Conclusion], accuracies: Sequence[float]) -> dict[str, Any]:
-    figures = [one.figure for one in drawn]
-    of_seeds = np.array([conclusions.recalls(result.counts) for result in sample.results])
+def _pictures(sample: Sample) -> dict[str, Any]:
+    distribution = partial(pictures.distribution, sample.accuracies, [one.figure for one in sample.conclusions])
+    curves = partial(pictures.loss_curves, [result.history for result in sample.results])
     return {
-        "distribution": _themed(lambda **look: pictures.distribution(accuracies, figures, **look)),
-        "narrow_distribution": _themed(lambda **look: pictures.distribution(accuracies, figures, narrow=True, **look)),
-        "curves": _themed(lambda **look: pictures.loss_curves([one.history for one in sample.results], **look)),
-        "recalls": {one.figure.name: _recalls(of_seeds, one.classes) for one in drawn if one.classes},
+        "distribution": _themed(distribution),
+        "narrow_distribution": _themed(partial(distribution, narrow=True)),
+        "curves": _themed(curves),
+        "recalls": {
+            one.figure.name: _recalls(sample.recalls, one.classes) for one in sample.conclusions if one.classes
+        },
     }
 
 
 def _recalls(of_seeds: NDArray[np.float64], classes: Sequence[ClassRecall]) -> dict[str, Any]:
-    of_figure = [one.published for one in classes]
+    draw = partial(pictures.recalls, of_seeds, [one.published for one in classes])
     furthest = max(classes, key=lambda one: abs(one.mean - one.published))
-    return {
-        "furthest": furthest,
-        "narrow": _themed(lambda **look: pictures.recalls(of_seeds, of_figure, narrow=True, **look)),
-        **_themed(lambda **look: pictures.recalls(of_seeds, of_figure, **look)),
-    }
+    return {"furthest": furthest, "narrow": _themed(partial(draw, narrow=True)), **_themed(draw)}
 
 
 def _themed(draw: Callable[..., bytes]) -> dict[str, str]:
@@ -138,35 +117,17 @@ def _embedded(kind: str, content: bytes) -> str:
 def _matrix(counts: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Return the rows of the confusion matrix: each field's count and how strong its shade is, in per cent."""
     shares = counts / counts.sum(axis=1, keepdims=True)
-    return [
-        {
-            "name": name,
-            "recall": shares[row, row],
-            "fields": [
-                {
-                    "count": counts[row, column],
-                    "right": row == column,
-                    "shade": round(50 * pictures.shade(shares[row, column], right=row == column)),
-                }
-                for column in range(len(CLASS_NAMES))
-            ],
-        }
-        for row, name in enumerate(CLASS_NAMES)
+    rows: list[dict[str, Any]] = [
+        {"name": name, "recall": shares[i, i], "fields": []} for i, name in enumerate(CLASS_NAMES)
     ]
+    for (row, column), share in np.ndenumerate(shares):
+        right = row == column
+        field = {"count": counts[row, column], "right": right, "shade": round(50 * pictures.shade(share, right=right))}
+        rows[row]["fields"].append(field)
+    return rows
 
 
-class _Shown(NamedTuple):
-    """A mistake on the page."""
-
-    image: int
-    true: str
-    predicted: str
-    seeds: int
-    confidence: float
-    picture: str
-
-
-def _mistakes(results: Sequence[Result]) -> list[_Shown]:
+def _mistakes(results: Sequence[Result]) -> list[dict[str, Any]]:
     """Return the mistakes that most seeds make, of those the ones they make most confidently."""
     confidences = defaultdict(list)
     for result in results:
@@ -176,20 +137,20 @@ def _mistakes(results: Sequence[Result]) -> list[_Shown]:
     ranked = sorted((-len(values), -float(np.mean(values)), mistake) for mistake, values in confidences.items())
     images = dataset.load("test").images
     return [
-        _Shown(
-            image=image,
-            true=CLASS_NAMES[true],
-            predicted=CLASS_NAMES[predicted],
-            seeds=-seeds,
-            confidence=-confidence,
-            picture=_embedded("image/png", pictures.thumbnail(images[image])),
-        )
+        {
+            "image": image,
+            "true": CLASS_NAMES[true],
+            "predicted": CLASS_NAMES[predicted],
+            "seeds": -seeds,
+            "confidence": -confidence,
+            "picture": _embedded("image/png", pictures.thumbnail(images[image])),
+        }
         for seeds, confidence, (image, true, predicted) in ranked[:_MISTAKES]
     ]
 
 
 def _commands(sample: Sample) -> str:
-    """Return what to type to check that the files are whole, and that they come out again."""
+    """Return the commands that check the files, and that repeat the run or study."""
     parameters = [shlex.join(["-p", f"{name}={value}"]) for name, value in sample.parameters.items()]
     first, n = sample.results[0].seed, len(sample.results)
     command, seeds = ("study", f"--first-seed {first} --seeds {n}") if sample.is_study else ("run", f"--seed {first}")

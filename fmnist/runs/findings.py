@@ -1,4 +1,4 @@
-"""What a study leaves: what was asked, and all that follows from the results of its seeds."""
+"""The plan of a study, and its findings: the files that follow from the results of its seeds."""
 
 import csv
 import io
@@ -8,48 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.kubeflow import bundle
-from fmnist.replication import conclusions
-from fmnist.replication.results import PLAN, SEEDS, Result, Sample
+from fmnist.replication.results import Result, Sample
 from fmnist.report import pictures
 from fmnist.report.page import write_report
-from fmnist.runs.folder import CHECKSUMS, checksums
 from fmnist.runs.provenance import provenance
 from fmnist.steps.files import canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["ACCURACIES", "VERDICT", "plan", "result_path", "write_findings"]
+__all__ = ["ACCURACIES", "VERDICT", "plan", "write_findings"]
 
 ACCURACIES, VERDICT = "accuracies.csv", "verdict.json"
 
 
 def plan(settings: Settings, seeds: range) -> dict[str, Any]:
-    """Return what a study asks: the parameters but for the seed, the seeds, and what decides the bits and verdicts."""
+    """Return the plan of a study: parameters without the seed, the seeds, and what decides bits and verdicts."""
     parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
     decisive = provenance(bundle.REPLICATION)
     return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **decisive}
 
 
-def result_path(folder: Path, seed: int) -> Path:
-    """Return where the result of `seed` is in the folder of a study."""
-    return folder / SEEDS / f"{seed}.json"
-
-
-def write_findings(folder: Path) -> Sample:
-    """Write table, verdicts, pictures, report and checksums of the study whose seeds are all in `folder`.
+def write_findings(sample: Sample, folder: Path) -> list[str]:
+    """Write table, verdicts, pictures and report of a study into `folder`; return the names of all but the report.
 
     Raises
     ------
-    ContractError
-        If a part of the study is missing or broken.
+    DataError
+        If the test images, of which the report shows a few, are missing.
     """
-    sample = Sample.read(folder)
     write(folder / ACCURACIES, _table(sample.results))
-    drawn = conclusions.conclude(sample.parameters, sample.results)
-    write(folder / VERDICT, canonical_json([conclusion.as_json() for conclusion in drawn]))
+    write(folder / VERDICT, canonical_json([conclusion.as_json() for conclusion in sample.conclusions]))
     names = pictures.save(sample, folder)
-    write_report(folder)
-    write(folder / CHECKSUMS, checksums(folder, (PLAN, SEEDS, ACCURACIES, VERDICT, *names)))
-    return sample
+    write_report(sample, folder)
+    return [ACCURACIES, VERDICT, *names]
 
 
 def _table(results: Sequence[Result]) -> bytes:

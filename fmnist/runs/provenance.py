@@ -1,29 +1,20 @@
-"""What decides the bits of a result, and the machine that made it: the record that a reader needs to repeat it."""
+"""The record that a reader needs to repeat a result: what decides its bits, and the machine that made it."""
 
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from fmnist.kubeflow import bundle
 from fmnist.steps import dataset, determinism
 
-__all__ = ["machine", "provenance"]
+__all__ = ["provenance", "stopwatch"]
 
 #: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
-_PACKAGES = (
-    "fmnist",
-    "h5py",
-    "keras",
-    "kfp",
-    "matplotlib",
-    "numpy",
-    "pillow",
-    "scikit-learn",
-    "scipy",
-    "tensorflow",
-)
+_PACKAGES = ("fmnist", "h5py", "keras", "kfp", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
 
 
 def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
@@ -32,21 +23,30 @@ def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
     Parameters
     ----------
     code : sequence of str
-        Which files of the package count: `bundle.STEPS`, or `bundle.REPLICATION` where results are judged too.
+        Patterns of source files: `bundle.STEPS`, or `bundle.REPLICATION` for code that also judges results.
     """
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
-        # In a step on a cluster this package is not installed: there the digest of its code tells what it is.
+        # In a step on a cluster this package is not installed; the digest of its code identifies it.
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return {
-        "versions": versions,
+        "versions": dict(sorted(versions.items())),
         "code": {"sha256": bundle.digest(code)},
-        "data": {file.name: file.sha256 for file in dataset.FILES},
+        "data": {file.name: file.sha256 for file in sorted(dataset.FILES, key=lambda file: file.name)},
         "switches": dict(determinism.SWITCHES),
     }
 
 
-def machine() -> dict[str, Any]:
-    """Return the system and the CPU, with what cannot be promised on it."""
-    return {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()}
+def stopwatch() -> Callable[[], dict[str, Any]]:
+    """Start now; the function that is returned gives the start, the seconds since, and this machine with its caveat."""
+    started, clock = datetime.now(UTC), time.monotonic()
+
+    def stop() -> dict[str, Any]:
+        return {
+            "machine": {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()},
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 1),
+        }
+
+    return stop

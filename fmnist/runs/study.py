@@ -1,29 +1,26 @@
 """A study: many seeds, each trained and tested by the code of the pipeline's steps, in worker processes.
 
-What is asked is fixed before the first seed is trained, and a study goes on only where it is still the same: neither
-the parameters nor the number of seeds can be changed in the light of what was seen.
+The plan is written before the first seed is trained, and a study is resumed only with the same plan: nobody can change
+the parameters or the number of seeds in the light of the results.
 """
 
 import functools
 import json
 import multiprocessing
 import os
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pebble
 
-from fmnist.replication.results import PLAN, RECORD, SEEDS, Result, Sample
+from fmnist.replication.results import Result, Sample
 from fmnist.runs import findings
-from fmnist.runs.findings import result_path
-from fmnist.runs.folder import claimed
-from fmnist.runs.provenance import machine
+from fmnist.runs.folder import CHECKSUMS, PLAN, RECORD, SEEDS, checksums, claimed, read_seed, seed_path
+from fmnist.runs.provenance import stopwatch
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import ContractError, StepError
@@ -35,7 +32,7 @@ __all__ = ["run_study"]
 LOG = "log.txt"
 
 
-def run_study(  # noqa: PLR0913 - all but the first four only tell how it goes
+def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     settings: Settings,
     seeds: range,
     folder: str | Path,
@@ -51,54 +48,51 @@ def run_study(  # noqa: PLR0913 - all but the first four only tell how it goes
     Parameters
     ----------
     settings : Settings
-        All but the seed. Equal settings and seeds give byte-identical files, of all that `CHECKSUMS` lists, whatever
-        `jobs`, and whatever came between.
+        All but the seed. Equal settings and seeds give byte-identical files, of all that `CHECKSUMS` lists, with any
+        number of jobs and after any interruption.
     seeds : range
         Consecutive, at least one.
     folder : path
-        New or empty, or that of the same study, broken off or finished.
+        New, empty, or the folder of the same study, interrupted or finished.
     jobs : int
         How many worker processes, each with one core and about 1 GiB, share the seeds.
-    on_seeds : callable
-        Told, before the first is trained, of the seeds that are to be trained.
-    on_result : callable
-        Told of each result as it comes.
-    on_failure : callable
-        Told of each seed that fails.
+    on_seeds, on_result, on_failure : callable
+        Called with the seeds to train, before the first is trained; with each result; with each seed that fails.
     on_progress : callable
-        Told of the progress of a download of the dataset.
+        Called with the progress of a download of the dataset.
 
     Raises
     ------
     ContractError
-        If `folder` holds anything else or another study, which is told with the difference; nothing is changed then.
+        If `folder` holds anything else, or another study, whose differences the message lists; nothing is changed then.
     DataError
-        If the dataset is not to be had.
+        If the dataset cannot be found or fetched.
     StepError
-        If seeds fail; each is named, and `folder` keeps the others.
+        If seeds fail; the message names each, and `folder` keeps the results of the others.
     OSError
         If `folder` cannot be written.
     """
-    folder, started, clock = Path(folder), datetime.now(UTC), time.monotonic()
+    folder, stop = Path(folder), stopwatch()
     settings = replace(settings, seed=seeds[0])
     with claimed(folder, "study"):
-        _check_plan(folder, findings.plan(settings, seeds))
+        plan = findings.plan(settings, seeds)
+        _check_plan(folder, plan)
         dataset.fetch(on_progress=on_progress)
-        missing = [seed for seed in seeds if not result_path(folder, seed).exists()]
+        results = [read_seed(folder, seed) for seed in seeds if seed_path(folder, seed).exists()]
+        missing = sorted(set(seeds) - {result.seed for result in results})
         on_seeds(missing)
-        if failures := _train(settings, missing, folder, jobs, on_result, on_failure):
-            raise StepError(_told(failures, folder))
-        if missing or not (folder / RECORD).exists():
-            written = {
-                "machine": machine(),
-                "jobs": jobs,
-                "trained": len(missing),
-                "started": started.isoformat(timespec="seconds"),
-                "seconds": round(time.monotonic() - clock, 1),
-            }
-            write(folder / RECORD, canonical_json(written))
+        trained, failures = _train(settings, missing, folder, jobs, on_result, on_failure)
+        if failures:
+            raise StepError(_message(failures, folder))
+        record = stop() | {"jobs": jobs, "trained": len(missing)}
+        if not missing and (folder / RECORD).exists():
+            record = _read_json(folder / RECORD)
+        write(folder / RECORD, canonical_json(record))
         _sweep(folder)
-        return findings.write_findings(folder)
+        sample = Sample.of_study(plan, results + trained, record)
+        names = findings.write_findings(sample, folder)
+        write(folder / CHECKSUMS, checksums(folder, (PLAN, SEEDS, *names)))
+        return sample
 
 
 def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
@@ -107,15 +101,11 @@ def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
     if not path.exists():
         if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(f".{PLAN}.")):
             raise ContractError(
-                f"study folder: expected a new one or that of a study, got {folder} with {', '.join(found)}. "
+                f"study folder: expected a new folder or that of a study, got {folder} with {', '.join(found)}. "
                 "Nothing was changed. Choose another folder with -o."
             )
         write(path, canonical_json(plan))
-    try:
-        before = _flat(json.loads(path.read_bytes()))
-    except ValueError as error:
-        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
-    now = _flat(plan)
+    before, now = _flat(_read_json(path)), _flat(plan)
     if changes := [
         f"  {name}: it was {before.get(name, 'not there')}, now it is {now.get(name, 'not there')}"
         for name in sorted(before.keys() | now.keys())
@@ -124,8 +114,15 @@ def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
         raise ContractError(
             f"study folder: expected the same study as the one begun in {folder}, got another:\n"
             + "\n".join(changes)
-            + "\nNothing was changed. Choose another folder with -o, or go on with the study as it was."
+            + "\nNothing was changed. Choose another folder with -o, or resume the study as it was."
         )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -142,8 +139,9 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
     jobs: int,
     on_result: Callable[[Result], None],
     on_failure: Callable[[int], None],
-) -> dict[int, str]:
-    """Write the result of each seed as it comes; return what went wrong, by seed."""
+) -> tuple[list[Result], dict[int, str]]:
+    """Write the result of each seed as it comes; return the results, and the errors by seed."""
+    results: list[Result] = []
     failures: dict[int, str] = {}
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
@@ -158,18 +156,19 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
             try:
                 result = future.result()
             except pebble.ProcessExpired as error:
-                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may be for want of memory"
+                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may mean that memory ran out"
+                on_failure(seed)
             except StepError as error:
                 failures[seed] = str(error)
-            else:
-                write(result_path(folder, seed), result.to_json())
-                on_result(result)
-            if seed in failures:
                 on_failure(seed)
+            else:
+                write(seed_path(folder, seed), result.to_json())
+                results.append(result)
+                on_result(result)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
-    return failures
+    return results, failures
 
 
 def _print_into(log: Path) -> None:
@@ -199,15 +198,15 @@ def _result(settings: Settings, seed: int) -> Result:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed in the middle of writing a file left."""
+    """Remove the temporary files that a killed process left."""
     for path in (*folder.glob(".*"), *folder.glob(f"{SEEDS}/.*")):
         if TEMPORARY.fullmatch(path.name):
             path.unlink()
 
 
-def _told(failures: Mapping[int, str], folder: Path) -> str:
+def _message(failures: Mapping[int, str], folder: Path) -> str:
     lines = [f"  seed {seed}: {why}" for seed, why in sorted(failures.items())]
     return (
-        f"study: {len(failures)} of its seeds failed, the others are kept in {folder}:\n" + "\n".join(lines) + "\n"
-        f"{folder / LOG} may say more. The same command tries the failed seeds again."
+        f"study: {len(failures)} of its seeds failed, {folder} keeps the others:\n" + "\n".join(lines) + "\n"
+        f"{folder / LOG} may say more. Run the same command again to train the failed seeds."
     )

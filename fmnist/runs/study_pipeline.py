@@ -12,14 +12,14 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 from fmnist.kubeflow import bundle, components
 from fmnist.pipeline import ANYWHERE, Where
 
-__all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "build", "compile_pipeline", "fashion_mnist_study"]
+__all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "compile_pipeline", "fashion_mnist_study", "make_pipeline"]
 
 FILE_NAME = "fashion_mnist_study_pipeline.yaml"
 
 #: How many seeds a cluster trains at the same time, at most.
 PARALLELISM = 20
 
-#: What the verdict is told of all seeds' files is one argument of a program, which Linux limits to 128 KiB.
+#: The verdict step gets the list of all seeds' files as one argument of a program, which Linux limits to 128 KiB.
 MOST_SEEDS = 200
 
 
@@ -60,11 +60,11 @@ def result(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     """
     from pathlib import Path
 
-    from fmnist.replication.results import Result
+    from fmnist.runs.folder import read_result
     from fmnist.steps.files import write
 
     artifacts = {"model": model, "history": history, "results": results, "labels": labels, "metrics": metrics}
-    found = Result.of_artifacts(seed, {name: Path(artifact.path) for name, artifact in artifacts.items()})
+    found = read_result(seed, {name: Path(artifact.path) for name, artifact in artifacts.items()})
     write(summary.path, found.to_json())
 
 
@@ -97,49 +97,38 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         metrics: The number of seeds, their mean accuracy and its standard deviation, and each verdict's p.
     """
     import shutil
-    import statistics
     import tempfile
-    import time
-    from datetime import UTC, datetime
     from pathlib import Path
 
-    from fmnist.replication import conclusions
-    from fmnist.replication.results import PLAN, RECORD, Result
+    from fmnist.replication.results import Result, Sample
+    from fmnist.report.page import FILE_NAME
     from fmnist.runs import findings
-    from fmnist.runs.provenance import machine
-    from fmnist.steps.files import canonical_json, write
+    from fmnist.runs.provenance import stopwatch
     from fmnist.steps.settings import Settings
 
-    started, clock = datetime.now(UTC), time.monotonic()
-    settings = Settings(compile_optimizer, epochs, validation_split, first_seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder, n = Path(name), len(summaries)
-        write(folder / PLAN, canonical_json(findings.plan(settings, range(first_seed, first_seed + n))))
-        for summary in summaries:
-            content = Path(summary.path).read_bytes()
-            write(findings.result_path(folder, Result.from_json(content).seed), content)
-        # Of this step, which trains nothing.
-        written = {"machine": machine(), "jobs": 1, "trained": 0}
-        written |= {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 1)}
-        write(folder / RECORD, canonical_json(written))
-        sample = findings.write_findings(folder)
+    stop, settings = stopwatch(), Settings(compile_optimizer, epochs, validation_split, first_seed)
+    results = [Result.from_json(Path(summary.path).read_bytes()) for summary in summaries]
+    plan = findings.plan(settings, range(first_seed, first_seed + len(results)))
+    # The record is of this step, which trains nothing.
+    sample = Sample.of_study(plan, results, stop() | {"jobs": 1, "trained": 0})
+    with tempfile.TemporaryDirectory() as folder:
+        findings.write_findings(sample, Path(folder))
         for file, artifact in (
-            ("report.html", report),
+            (FILE_NAME, report),
             ("distribution.png", distribution),
             (findings.ACCURACIES, accuracies),
             (findings.VERDICT, verdicts),
         ):
-            shutil.copy(folder / file, artifact.path)
-    found = [one.accuracy for one in sample.results]
-    metrics.log_metric("seeds", len(found))
-    metrics.log_metric("mean", statistics.fmean(found))
-    if len(found) > 1:
-        metrics.log_metric("deviation", statistics.stdev(found))
-    for one in conclusions.conclude(sample.parameters, sample.results):
+            shutil.copy(Path(folder, file), artifact.path)
+    metrics.log_metric("seeds", len(results))
+    metrics.log_metric("mean", sample.mean)
+    if len(results) > 1:
+        metrics.log_metric("deviation", sample.deviation)
+    for one in sample.conclusions:
         metrics.log_metric(f"p of equivalence, {one.figure.name}", one.verdict.p_equivalence)
 
 
-def build(where: Where = ANYWHERE) -> Any:
+def make_pipeline(where: Where = ANYWHERE) -> Any:
     """Return the pipeline."""
     listed = components.as_plain_component(seeds, where.image)
     train, test = (components.as_component(function, where.image) for function in (components.train, components.test))
@@ -179,7 +168,7 @@ def build(where: Where = ANYWHERE) -> Any:
 
 
 #: The pipeline, as kfp finds it in this file.
-fashion_mnist_study = build()
+fashion_mnist_study = make_pipeline()
 
 
 def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
@@ -190,4 +179,4 @@ def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> P
     ContractError
         If `path` does not end in ``.yaml``.
     """
-    return components.write(fashion_mnist_study if where == ANYWHERE else build(where), path)
+    return components.write(fashion_mnist_study if where == ANYWHERE else make_pipeline(where), path)

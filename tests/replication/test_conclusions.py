@@ -2,13 +2,14 @@
 
 import json
 import math
+from importlib.resources import files as resources
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fmnist.replication import conclusions, published, verdict
-from fmnist.replication.results import Result
 from fmnist.steps import files
 from fmnist.steps.dataset import CLASS_NAMES
 
@@ -16,15 +17,9 @@ PARAMETERS = {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.0
 EXAMPLE = published.figures()[1]
 
 
-def result(seed: int, accuracy: float, counts: Any = None) -> Result:
-    """Return the result of a seed, of which no more than accuracy and counts are known."""
-    counts = EXAMPLE.counts if counts is None else counts
-    return Result(seed, "", accuracy, 0.3, {}, counts, [])
-
-
-def sample(*accuracies: float) -> list[Result]:
-    """Return a result for each accuracy."""
-    return [result(seed, accuracy) for seed, accuracy in enumerate(accuracies)]
+def of_classes(*matrices: Any) -> NDArray[np.float64]:
+    """Return the recalls of seeds with these confusion matrices."""
+    return np.array([conclusions.recalls(matrix) for matrix in matrices])
 
 
 SPREAD = [0.870, 0.875, 0.880, 0.885, 0.890] * 12
@@ -32,22 +27,22 @@ SPREAD = [0.870, 0.875, 0.880, 0.885, 0.890] * 12
 
 def test_each_published_figure_has_a_conclusion() -> None:
     """The figures published for the parameters are judged, each by the same accuracies."""
-    drawn = conclusions.conclude(PARAMETERS, sample(*SPREAD))
-    assert [one.figure.name for one in drawn] == ["tensorflow-tutorial", "same-example-10-epochs"]
-    for one in drawn:
+    found = conclusions.conclude(PARAMETERS, SPREAD)
+    assert [one.figure.name for one in found] == ["tensorflow-tutorial", "same-example-10-epochs"]
+    for one in found:
         assert one.verdict == verdict.judge(one.figure.accuracy, SPREAD)
 
 
 def test_where_nothing_was_published_nothing_is_concluded() -> None:
     """Other parameters have no figure to be judged by."""
-    assert conclusions.conclude({**PARAMETERS, "epochs": 11}, sample(*SPREAD)) == ()
+    assert conclusions.conclude({**PARAMETERS, "epochs": 11}, SPREAD) == ()
 
 
 def test_each_class_is_compared_where_a_matrix_was_published() -> None:
     """Published recall, mean and deviation over the seeds, for each class in the order of the labels."""
     counts = np.diag([900] * 10) + np.diag([100] * 9, 1)
     counts[9, 0] = 100
-    tutorial, example = conclusions.conclude(PARAMETERS, [result(0, 0.88), result(1, 0.90, counts.tolist())])
+    tutorial, example = conclusions.conclude(PARAMETERS, [0.88, 0.90], of_classes(EXAMPLE.counts, counts))
     assert tutorial.classes == ()
     assert [one.name for one in example.classes] == list(CLASS_NAMES)
     assert [one.published for one in example.classes][:2] == [0.860, 0.974]
@@ -58,16 +53,10 @@ def test_each_class_is_compared_where_a_matrix_was_published() -> None:
 
 def test_the_published_classes_are_in_the_order_of_the_labels() -> None:
     """The published matrix names its classes as the dataset does, but for the first."""
-    [entry] = [f for f in json.loads(published_text())["figures"] if "class_names" in f]
+    text = resources("fmnist.replication").joinpath("published.json").read_text()
+    [entry] = [f for f in json.loads(text)["figures"] if "class_names" in f]
     assert tuple(entry["class_names"][1:]) == CLASS_NAMES[1:]
     assert entry["class_names"][0] in CLASS_NAMES[0].title()
-
-
-def published_text() -> str:
-    """Return the published figures as they are stored."""
-    from importlib.resources import files as resources
-
-    return resources("fmnist.replication").joinpath("published.json").read_text()
 
 
 def test_a_class_that_never_was_so_low_is_seen() -> None:
@@ -75,7 +64,7 @@ def test_a_class_that_never_was_so_low_is_seen() -> None:
     rng = np.random.default_rng(0)
     base = np.array(EXAMPLE.counts)
 
-    def draw(seed: int) -> Result:
+    def draw() -> NDArray[np.int64]:
         counts = base.copy()
         for row, column, moved in zip(range(10), [1] * 9 + [0], rng.integers(-20, 20, 10), strict=True):
             other = column if row != column else 2
@@ -83,9 +72,9 @@ def test_a_class_that_never_was_so_low_is_seen() -> None:
             counts[row, other] += moved
         counts[6, 6] += 150
         counts[6, 0] -= 150
-        return result(seed, 0.88, counts.tolist())
+        return counts
 
-    example = conclusions.conclude(PARAMETERS, [draw(seed) for seed in range(40)])[1]
+    example = conclusions.conclude(PARAMETERS, [0.88] * 40, of_classes(*[draw() for _ in range(40)]))[1]
     low = [one.name for one in example.classes if one.p <= verdict.LEVEL]
     assert low == ["Shirt"]
     assert example.classes[6].p == pytest.approx(1 / 41)
@@ -130,7 +119,7 @@ def test_the_recalls_are_shares_of_rows() -> None:
 )
 def test_a_sentence_says_it_all(accuracies: list[float], start: str, end: str) -> None:
     """The verdict in one sentence, with the mean where there is one."""
-    sentence = conclusions.conclude(PARAMETERS, sample(*accuracies))[0].sentence
+    sentence = conclusions.conclude(PARAMETERS, accuracies)[0].sentence
     assert sentence.startswith(start)
     assert sentence.endswith(end)
     assert len(accuracies) == 1 or f"the mean of {len(accuracies)} seeds, {np.mean(accuracies):.4f}," in sentence
@@ -138,8 +127,8 @@ def test_a_sentence_says_it_all(accuracies: list[float], start: str, end: str) -
 
 def test_json_says_what_cannot_be_said() -> None:
     """One seed has no deviation and an interval without end: null, which every reader of JSON takes."""
-    drawn = conclusions.conclude(PARAMETERS, sample(0.88))
-    values = json.loads(files.canonical_json([one.as_json() for one in drawn]))
+    found = conclusions.conclude(PARAMETERS, [0.88], of_classes(EXAMPLE.counts))
+    values = json.loads(files.canonical_json([one.as_json() for one in found]))
     assert values[0]["deviation"] is None
     assert values[0]["interval"] == [None, None]
     assert values[0]["outcome"] == "inconclusive"
@@ -148,7 +137,7 @@ def test_json_says_what_cannot_be_said() -> None:
 
 def test_json_holds_what_the_verdict_rests_on() -> None:
     """Outcome, sentence, p values, interval and classes, by name."""
-    one = conclusions.conclude(PARAMETERS, sample(*SPREAD))[1]
+    one = conclusions.conclude(PARAMETERS, SPREAD, of_classes(*[EXAMPLE.counts] * 60))[1]
     values = json.loads(files.canonical_json(one.as_json()))
     assert values["name"] == "same-example-10-epochs"
     assert values["outcome"] == one.verdict.outcome == "replicated"

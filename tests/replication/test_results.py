@@ -1,16 +1,20 @@
-"""Tests of results: from memory, from a run's folder, from JSON, always the same."""
+"""Tests of results, from memory, from a run's folder, from JSON, always the same; and of samples of them."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import samples
+from support.samples import COUNTS, PARAMETERS
 
-from fmnist.replication import results
+from fmnist.replication.conclusions import conclude
 from fmnist.replication.results import Mistake, Result, Sample
+from fmnist.runs.folder import read_result
 from fmnist.steps import confusion, evaluation, files
 from fmnist.steps.dataset import Split
 from fmnist.steps.errors import ContractError
-from fmnist.steps.settings import Settings
 from fmnist.steps.training import Training
 
 
@@ -26,23 +30,14 @@ def result(trained: Training, evaluated: evaluation.Evaluation) -> Result:
     return Result.of(5, trained, evaluated)
 
 
-@pytest.fixture
-def run(tmp_path: Path, trained: Training, evaluated: evaluation.Evaluation) -> Path:
-    """What a result is read from in the folder of a run."""
-    files.save(tmp_path, trained, evaluated, confusion.confusion_matrix(evaluated.labels))
-    record = {"parameters": vars(Settings(seed=5)), "seconds": 1.5}
-    files.write(tmp_path / results.RUN, files.canonical_json(record))
-    return tmp_path
-
-
-@pytest.fixture
-def study(tmp_path: Path, result: Result) -> Path:
-    """What a sample is read from in the folder of a study of one seed."""
-    plan = {"parameters": {"epochs": 3}, "seeds": {"first": 5, "count": 1}, "code": {"sha256": "c0de"}}
-    files.write(tmp_path / results.PLAN, files.canonical_json(plan))
-    files.write(tmp_path / results.RECORD, files.canonical_json({"seconds": 2.5}))
-    files.write(tmp_path / results.SEEDS / "5.json", result.to_json())
-    return tmp_path
+@pytest.fixture(scope="session")
+def run(
+    trained: Training, evaluated: evaluation.Evaluation, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Path]:
+    """The artifacts of a run with the same training and test, by name."""
+    folder = tmp_path_factory.mktemp("run")
+    files.save(folder, trained, evaluated, confusion.confusion_matrix(evaluated.labels))
+    return {name: folder / file for name, file in files.ARTIFACT_FILES.items()}
 
 
 def test_a_result_agrees_with_itself(result: Result, test_set: Split) -> None:
@@ -60,14 +55,14 @@ def test_a_result_agrees_with_itself(result: Result, test_set: Split) -> None:
     assert np.array_equal(of_mistakes, counts - np.diag(counts.diagonal()))
 
 
-def test_a_run_has_the_result_of_its_functions(run: Path, result: Result) -> None:
+def test_a_run_has_the_result_of_its_functions(run: Mapping[str, Path], result: Result) -> None:
     """What is read from the files of a run is what the functions gave."""
-    assert Result.of_run(run) == result
+    assert read_result(5, run) == result
 
 
-def test_the_model_is_known_by_its_file(run: Path, result: Result) -> None:
+def test_the_model_is_known_by_its_file(run: Mapping[str, Path], result: Result) -> None:
     """The digest of a result is that of `model.keras`."""
-    assert result.model == files.sha256((run / "model.keras").read_bytes())
+    assert result.model == files.sha256(run["model"].read_bytes())
 
 
 def test_json_keeps_a_result(result: Result) -> None:
@@ -84,40 +79,29 @@ def test_confidences_are_as_short_as_in_the_table(result: Result) -> None:
     assert isinstance(result.mistakes[0], Mistake)
 
 
-def test_a_run_is_a_sample_of_one(run: Path, result: Result) -> None:
-    """The sample of a run has its parameters without the seed, its one result, and its record."""
-    sample = Sample.read(run)
-    assert sample == Sample(
-        {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05},
-        [result],
-        {"parameters": vars(Settings(seed=5)), "seconds": 1.5},
-        is_study=False,
-    )
+def test_a_sample_knows_its_statistics() -> None:
+    """Mean, deviation, counts and recalls are over the seeds, which are put in order."""
+    other = COUNTS.copy()
+    other[0, [0, 9]] = 860, 40
+    plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
+    sample = Sample.of_study(plan, [samples.result(4, 0.90, counts=other.tolist()), samples.result(3, 0.87)], {})
+    assert [result.seed for result in sample.results] == [3, 4]
+    assert sample.accuracies == [0.87, 0.90]
+    assert sample.mean == pytest.approx(0.885)
+    assert sample.deviation == pytest.approx(0.03 / math.sqrt(2))
+    assert sample.counts[0].tolist() == [870, 100, 0, 0, 0, 0, 0, 0, 0, 30]
+    assert sample.recalls[:, 0].tolist() == [0.88, 0.86]
+    assert sample.conclusions == conclude(PARAMETERS, [0.87, 0.90], sample.recalls)
 
 
-def test_a_study_is_a_sample_of_its_seeds(study: Path, result: Result) -> None:
-    """The sample of a study has the planned parameters and seeds, and plan and record together."""
-    sample = Sample.read(study)
-    assert (sample.parameters, list(sample.results), sample.is_study) == ({"epochs": 3}, [result], True)
-    assert sample.record["code"] == {"sha256": "c0de"}
-    assert sample.record["seconds"] == 2.5
+def test_one_seed_has_no_deviation() -> None:
+    """A spread takes more than one."""
+    assert math.isnan(samples.run_sample(samples.result(3)).deviation)
 
 
-@pytest.mark.parametrize("name", [results.RUN, "model.keras", "metrics.json", "history.json", "results.csv"])
-def test_a_run_with_a_part_missing_is_refused(run: Path, name: str) -> None:
-    """A run that is not whole is told with the file that is missing."""
-    (run / name).unlink()
-    with pytest.raises(ContractError, match=f"^folder: expected a finished run or study in .*NotFound.*{name}"):
-        Sample.read(run)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [(name, content) for name in (results.PLAN, results.RECORD, "seeds/5.json") for content in (b"", b"{", b"[]")]
-    + [(results.PLAN, b"{}"), (results.PLAN, b'{"parameters": 3}'), ("seeds/5.json", b"{}")],
-)
-def test_a_broken_study_is_refused(study: Path, name: str, content: bytes) -> None:
-    """A file of a study that cannot be read is bad input, not a crash."""
-    (study / name).write_bytes(content)
-    with pytest.raises(ContractError, match="^folder: expected a finished run or study in "):
-        Sample.read(study)
+@pytest.mark.parametrize("seeds", [[3], [3, 3], [3, 5], [3, 4, 5]], ids=["missing", "twice", "another", "more"])
+def test_a_study_without_just_its_seeds_is_refused(seeds: list[int]) -> None:
+    """A seed that is missing, or counted twice, would give another verdict than the one that was planned."""
+    plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
+    with pytest.raises(ContractError, match="^study: expected 2 seeds from 3 on, got "):
+        Sample.of_study(plan, [samples.result(seed) for seed in seeds], {})

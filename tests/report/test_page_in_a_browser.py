@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from support.helpers import missing
-from support.samples import result, sample, spread, write_run, write_study
+from support.samples import result, run_sample, sample, spread, study_sample
 
 from fmnist.replication.results import Mistake
 from fmnist.report.page import write_report
@@ -52,12 +52,12 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The reports of a run, of a study, and of a study for whose parameters nothing was published."""
     study = [replace(one, mistakes=MISTAKES) for one in sample(spread(60))]
     other = {"compile_optimizer": "sgd " * 30, "epochs": 3, "validation_split": 0.05}
-    folders = {
-        "run": write_run(tmp_path_factory.mktemp("run"), result(7, 0.8765, mistakes=MISTAKES)),
-        "study": write_study(tmp_path_factory.mktemp("study"), study),
-        "unpublished": write_study(tmp_path_factory.mktemp("unpublished"), study[:2], other),
+    samples = {
+        "run": run_sample(result(7, 0.8765, mistakes=MISTAKES)),
+        "study": study_sample(study),
+        "unpublished": study_sample(study[:2], other),
     }
-    return {name: write_report(folder) for name, folder in folders.items()}
+    return {name: write_report(one, tmp_path_factory.mktemp(name)) for name, one in samples.items()}
 
 
 class Visit:

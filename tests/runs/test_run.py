@@ -1,4 +1,4 @@
-"""Tests of a run's folder; `test_end_to_end.py` has those of whole runs."""
+"""Tests of a run's folder; `test_run_end_to_end.py` has those of whole runs."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fmnist.steps.settings import Settings
 
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that is nowhere to be had, which ends a run early."""
+    """A dataset that cannot be found, which ends a run early."""
 
     def fetch(**_: object) -> None:
         raise DataError("nowhere")
@@ -28,7 +28,7 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["strange file", "same names", "finished run"],
 )
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[str]) -> None:
-    """A folder that is not surely a broken-off run's is refused, with what is in it, and stays as it is."""
+    """A folder that may hold anything but an unfinished run is refused, with its content named, and stays as it is."""
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("years of work")
@@ -48,15 +48,9 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
-    """What a broken-off run left, results among it, is gone before the next run does anything else."""
-    for name in (
-        "log.txt",
-        "pipeline.yaml",
-        "model.keras",
-        "labels/true.txt",
-        ".run.json.x2_abcde",
-        ".unfinished/tmp/half",
-    ):
+    """The next run first removes what an unfinished run left, results among it."""
+    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.x2_abcde", ".unfinished/tmp/half")
+    for name in left:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     with pytest.raises(DataError, match="nowhere"):
@@ -66,18 +60,18 @@ def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
-    """While a run is under way in a folder, a second one there is refused, and leaves it alone."""
+    """While a run works in a folder, a second one there is refused, and changes nothing."""
     with claimed(tmp_path, "run"):
         (tmp_path / ".unfinished").mkdir()
         (tmp_path / "log.txt").write_text("of the first")
-        with pytest.raises(ContractError, match="run folder: expected one that no other process works in"):
+        with pytest.raises(ContractError, match="run folder: expected one in which no other process works"):
             run.run_pipeline(Settings(), tmp_path)
     assert helpers.contents(tmp_path) == {"log.txt": b"of the first"}
 
 
 @pytest.mark.usefixtures("no_data")
 def test_a_run_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
-    """Where the data was not to be had, the same folder is taken the next time."""
+    """After a run without data, the next run takes the same folder."""
     for _ in range(2):
         with pytest.raises(DataError, match="nowhere"):
             run.run_pipeline(Settings(), tmp_path / "a" / "run")

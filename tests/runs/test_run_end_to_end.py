@@ -79,12 +79,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def broken_off(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, str, set[str]]]]:
-    """A run folder in which one run was killed and one interrupted: exit codes, last messages, and what they left."""
+    """A run folder in which one run was killed and one interrupted: exit codes, messages, and what they left."""
     folder, ends = tmp_path_factory.mktemp("finished") / "run", []
     for number in (signal.SIGKILL, signal.SIGINT):
         with start("-p", "epochs=500", "-o", str(folder)) as process:
             assert process.stderr is not None
-            next(line for line in process.stderr if "epoch 2/500" in line)
+            next(line for line in process.stderr if "epoch 1/500" in line)
             os.killpg(process.pid, number)
             messages = process.stderr.read()
         ends.append((process.returncode, messages, {path.name for path in folder.iterdir()}))
@@ -122,7 +122,7 @@ def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def test_a_broken_off_run_leaves_no_result(broken_off: tuple[Path, list[tuple[int, str, set[str]]]]) -> None:
-    """After kill -9 and after Ctrl-C no result has its name; Ctrl-C is told in one line."""
+    """After kill -9 and after Ctrl-C no result has its name; the message after Ctrl-C is one line."""
     _, [(killed, _, left_by_kill), (interrupted, messages, left)] = broken_off
     assert (killed, interrupted) == (-signal.SIGKILL, 130)
     assert left_by_kill == left == {"log.txt", "pipeline.yaml", ".unfinished"}
@@ -151,11 +151,17 @@ def test_the_checksums_cover_every_result(finished: tuple[Path, object], run_fil
     assert listed == RESULTS | {"pipeline.yaml"}
 
 
+def test_a_report_written_again_is_the_same(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+    """`fmnist report` makes of the files of a run the page that the run made of its results."""
+    report = subprocess.run([FMNIST, "report", str(finished[0])], check=True, capture_output=True, text=True)
+    assert Path(report.stdout.strip()).read_bytes() == run_files["report.html"]
+
+
 def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path: Path) -> None:
     """The folder's pipeline.yaml is the pipeline, compiled for an image with everything: no step calls pip."""
-    from fmnist.runs import run as runs
+    from fmnist.runs.run import LOCAL_IMAGE
 
-    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(runs.LOCAL_IMAGE)).read_bytes()
+    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(LOCAL_IMAGE)).read_bytes()
     assert run_files["pipeline.yaml"] == expected
     assert b"pip install" not in expected
 
@@ -193,7 +199,7 @@ def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
 def test_results_go_to_stdout_and_progress_to_stderr(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    """The table has accuracy, report and pictures; the messages tell of each step and epoch in plain lines."""
+    """The table has accuracy, report and pictures; the messages name each step and epoch in plain lines."""
     folder, done = finished
     accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
     assert f"{accuracy:.4f}" in done.stdout

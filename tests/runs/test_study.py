@@ -10,8 +10,8 @@ import pytest
 from support import helpers, samples
 
 from fmnist.kubeflow import bundle
-from fmnist.replication import results
 from fmnist.runs import findings, study
+from fmnist.runs.folder import PLAN, SEEDS
 from fmnist.runs.provenance import provenance
 from fmnist.steps import dataset, files
 from fmnist.steps.errors import ContractError, DataError, StepError
@@ -22,7 +22,7 @@ DIVERGING = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
 
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that is nowhere to be had, which ends a study before its first seed."""
+    """A dataset that cannot be found, which ends a study before its first seed."""
 
     def fetch(**_: object) -> None:
         raise DataError("nowhere")
@@ -41,7 +41,7 @@ def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
     """The plan holds parameters, seeds, versions, digests and switches, before anything is trained."""
     begin(tmp_path, Settings(epochs=3, seed=9), range(7, 12))
     assert helpers.contents(tmp_path) == {
-        results.PLAN: files.canonical_json(
+        PLAN: files.canonical_json(
             {
                 "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
                 "seeds": {"first": 7, "count": 5},
@@ -53,7 +53,7 @@ def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_a_study_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
-    """Where the data was not to be had, or the plan was being written, the same folder is taken the next time."""
+    """After a study without data, or killed while it wrote its plan, the next study takes the same folder."""
     (tmp_path / ".study.json.x1").write_text("{")
     for _ in range(2):
         begin(tmp_path, Settings())
@@ -78,7 +78,7 @@ def test_changed_code_is_refused_with_the_difference(
 
 @pytest.mark.usefixtures("no_data")
 def test_only_what_differs_is_told(tmp_path: Path) -> None:
-    """Of all that is compared, the message names what changed and nothing else."""
+    """The message names what changed and nothing else."""
     begin(tmp_path, Settings())
     with pytest.raises(ContractError) as error:
         study.run_study(Settings(epochs=3, validation_split=0.1), range(3), tmp_path, jobs=1)
@@ -91,16 +91,16 @@ def test_only_what_differs_is_told(tmp_path: Path) -> None:
 
 def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A broken plan is bad input, and stays as it is."""
-    (tmp_path / results.PLAN).write_text("{")
+    (tmp_path / PLAN).write_text("{")
     with pytest.raises(ContractError, match=r"study folder: expected JSON in .*study\.json, got: "):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == {results.PLAN: b"{"}
+    assert helpers.contents(tmp_path) == {PLAN: b"{"}
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
-    """A folder that is not a study's is refused, with what is in it, and stays as it is."""
+    """A folder of anything else is refused, with its content named, and stays as it is."""
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ContractError, match=r"expected a new one .* with thesis\.txt\. Nothing was changed"):
+    with pytest.raises(ContractError, match=r"expected a new folder .* with thesis\.txt\. Nothing was changed"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {"thesis.txt": b"years of work"}
 
@@ -115,10 +115,10 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
-    """While a study is under way in a folder, a second one there is refused; afterwards it is taken."""
+    """While a study works in a folder, a second one there is refused; afterwards it is not."""
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(ContractError, match="expected one that no other process works in"):
+    with pytest.raises(ContractError, match="expected one in which no other process works"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
     assert helpers.contents(tmp_path) == {}
     os.close(handle)
@@ -144,7 +144,7 @@ def test_an_error_comes_through_to_another_process(
 
 
 def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
-    """Where seeds fail, the rest are tried, each failure is told, and the study has no result."""
+    """If seeds fail, the study tries the rest, names each failure, and has no result."""
     told: list[list[int]] = []
     failed: list[int] = []
     with pytest.raises(StepError) as error:
@@ -152,30 +152,30 @@ def test_each_seed_that_fails_is_named(tmp_path: Path) -> None:
             Settings(compile_optimizer=DIVERGING, epochs=1),
             range(5, 8),
             tmp_path,
-            jobs=2,
+            jobs=1,
             on_seeds=lambda seeds: told.append(list(seeds)),
             on_failure=failed.append,
         )
     assert sorted(failed) == [5, 6, 7]
     assert told == [[5, 6, 7]]
     first, *lines, last = str(error.value).splitlines()
-    assert first == f"study: 3 of its seeds failed, the others are kept in {tmp_path}:"
+    assert first == f"study: 3 of its seeds failed, {tmp_path} keeps the others:"
     assert [line.split(": expected")[0] for line in lines] == [
         f"  seed {seed}: TrainingError: epoch 1" for seed in (5, 6, 7)
     ]
-    assert last == f"{tmp_path / 'log.txt'} may say more. The same command tries the failed seeds again."
-    assert helpers.contents(tmp_path).keys() == {"log.txt", results.PLAN}
+    assert last == f"{tmp_path / 'log.txt'} may say more. Run the same command again to train the failed seeds."
+    assert helpers.contents(tmp_path).keys() == {"log.txt", PLAN}
 
 
 def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -> None:
     """A study whose seeds are all there is ended without training, and no half-written file stays among them."""
-    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    files.write(tmp_path / PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
     for seed in range(2):
-        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(seed).to_json())
-    for name in (results.SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
+        files.write(tmp_path / SEEDS / f"{seed}.json", samples.result(seed).to_json())
+    for name in (SEEDS + "/.1.json.x2_abcde", ".verdict.json.abcdefgh"):
         (tmp_path / name).write_text('{"seed": 1, "acc')
     study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert {path.name for path in (tmp_path / results.SEEDS).iterdir()} == {"0.json", "1.json"}
+    assert {path.name for path in (tmp_path / SEEDS).iterdir()} == {"0.json", "1.json"}
     assert not list(tmp_path.glob(".*"))
     assert (tmp_path / findings.ACCURACIES).exists()
 
@@ -183,16 +183,16 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -
 def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished seed whose file is broken ends the study with its name, not with another accuracy."""
     begin_plan = findings.plan(Settings(), range(1))
-    files.write(tmp_path / results.PLAN, files.canonical_json(begin_plan))
-    files.write(tmp_path / results.SEEDS / "0.json", b'{"seed": 0')
+    files.write(tmp_path / PLAN, files.canonical_json(begin_plan))
+    files.write(tmp_path / SEEDS / "0.json", b'{"seed": 0')
     with pytest.raises(ContractError, match=r"expected a result in .*seeds/0\.json, got JSONDecodeError"):
         study.run_study(Settings(), range(1), tmp_path, jobs=1)
 
 
 def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
     """A file that was copied over another would count its seed twice."""
-    files.write(tmp_path / results.PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
+    files.write(tmp_path / PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
     for seed in range(2):
-        files.write(tmp_path / results.SEEDS / f"{seed}.json", samples.result(1).to_json())
+        files.write(tmp_path / SEEDS / f"{seed}.json", samples.result(1).to_json())
     with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)

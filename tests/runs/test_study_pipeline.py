@@ -1,9 +1,8 @@
-"""Tests of the study as a pipeline: its structure, and that it finds what the study here finds."""
+"""Tests of the study as a compiled pipeline; `test_study_end_to_end.py` runs it."""
 
 import base64
 import gzip
 import json
-import statistics
 import subprocess
 import sys
 import uuid
@@ -12,21 +11,17 @@ from typing import Any
 
 import pytest
 import yaml
-from support import helpers
 
+from fmnist import pipeline
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.runs import findings, run, study, study_pipeline
-from fmnist.steps.settings import Settings
+from fmnist.runs import run, study_pipeline
 
 #: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
 LONGEST_ARGUMENT = 128 * 1024
 
 #: What Argo keeps of a workflow, compressed, at most.
 MOST_OF_A_WORKFLOW = 2**20
-
-COUNT = 2
-SETTINGS = Settings(epochs=1, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +31,20 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled pipeline, for a plain Python image."""
+    return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("plain") / "study.yaml")
+
+
+def document(path: Path) -> dict[str, Any]:
+    """Return the document of a compiled pipeline."""
+    return next(yaml.safe_load_all(path.read_text()))
+
+
+@pytest.fixture(scope="module")
 def spec(compiled: Path) -> dict[str, Any]:
     """The compiled pipeline's document."""
-    return next(yaml.safe_load_all(compiled.read_text()))
+    return document(compiled)
 
 
 def containers(spec: dict[str, Any]) -> dict[str, Any]:
@@ -69,20 +75,14 @@ def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]
 
 def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
     """Train and test have the command that they have in the pipeline."""
-    from fmnist import pipeline
-
-    of_run = containers(
-        next(yaml.safe_load_all(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(run.LOCAL_IMAGE)).read_text()))
-    )
+    of_run = containers(document(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(run.LOCAL_IMAGE))))
     for name in ("train", "test"):
         assert containers(spec)[name] == of_run[name]
 
 
-def test_only_the_verdict_carries_more_code(tmp_path: Path) -> None:
+def test_only_the_verdict_carries_more_code(plain: Path) -> None:
     """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
-    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
-    spec = next(yaml.safe_load_all(path.read_text()))
-    commands = {name: container["command"] for name, container in containers(spec).items()}
+    commands = {name: container["command"] for name, container in containers(document(plain)).items()}
     for name in ("result", "verdict"):
         assert bundle.extract(commands[name][-1]) == bundle.sources(bundle.REPLICATION)
     assert bundle.extract(commands["train"][-1]) == bundle.sources()
@@ -116,10 +116,9 @@ def test_most_seeds_fit_into_a_workflow(spec: dict[str, Any]) -> None:
     assert len(base64.b64encode(gzip.compress(json.dumps(nodes).encode()))) < MOST_OF_A_WORKFLOW
 
 
-def test_listing_seeds_installs_no_tensorflow(tmp_path: Path) -> None:
-    """On a plain Python image the first step is there at once."""
-    path = study_pipeline.compile_pipeline(tmp_path / "study.yaml")
-    steps = containers(next(yaml.safe_load_all(path.read_text())))
+def test_listing_seeds_installs_no_tensorflow(plain: Path) -> None:
+    """On a plain Python image the first step starts at once."""
+    steps = containers(document(plain))
     assert "tensorflow" not in "".join(steps["seeds"]["command"])
     assert "tensorflow" in "".join(steps["verdict"]["command"])
 
@@ -130,26 +129,22 @@ def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> N
     assert again.read_bytes() == compiled.read_bytes()
 
 
-def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path, plain: Path) -> None:
     """`kfp dsl compile` and `fmnist compile --study` write the same file."""
     kfp = str(Path(sys.executable).with_name("kfp"))
     command = [kfp, "dsl", "compile", "--py", study_pipeline.__file__, "--output", "kfp.yaml"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    ours = study_pipeline.compile_pipeline(tmp_path / "ours.yaml")
-    assert (tmp_path / "kfp.yaml").read_bytes() == ours.read_bytes()
+    assert (tmp_path / "kfp.yaml").read_bytes() == plain.read_bytes()
 
 
 def test_where_it_runs_reaches_every_step(tmp_path: Path) -> None:
     """Mirror and caching are those that were asked for, in the loop too."""
-    path = study_pipeline.compile_pipeline(
-        tmp_path / "study.yaml", Where(caching=False, mirror="https://mirror.example/")
-    )
-    document = next(yaml.safe_load_all(path.read_text()))
-    for name, container in containers(document).items():
+    where = Where(caching=False, mirror="https://mirror.example/")
+    spec = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", where))
+    for name, container in containers(spec).items():
         assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/"}], name
         assert container["resources"]["resourceCpuLimit"] == "1"
-    loop = document["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    tasks = document["root"]["dag"]["tasks"] | loop
+    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
     assert all(task["cachingOptions"] == {} for name, task in tasks.items() if name != "for-loop-1")
 
 
@@ -162,64 +157,15 @@ def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
     assert json_format.MessageToDict(message) == spec
 
 
-@pytest.fixture(scope="module")
-def judged(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What the verdict step gave for two seeds, on kfp's local runner."""
-    root = tmp_path_factory.mktemp("judged")
-    # In a process of its own: of a loop's steps, which run in threads, kfp leaves the built-in `print` changed.
-    helpers.python(
-        "from kfp import components, local\n"
-        f"local.init(local.SubprocessRunner(use_venv=False), pipeline_root={str(root / 'out')!r}, "
-        f"workspace_root={str(root / 'workspace')!r})\n"
-        f"pipeline = components.load_component_from_file({str(compiled)!r})\n"
-        f"pipeline(epochs=1, first_seed={SETTINGS.seed}, count={COUNT})\n"
-    )
-    return {path.name: path for path in root.glob("out/*/verdict/*")}
-
-
-@pytest.fixture(scope="module")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same study, done here."""
-    folder = tmp_path_factory.mktemp("studied") / "study"
-    study.run_study(SETTINGS, range(SETTINGS.seed, SETTINGS.seed + COUNT), folder, jobs=1)
-    return folder
-
-
-def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], studied: Path) -> None:
-    """Accuracies, losses and models of each seed, verdicts and picture are those of the study here, bit for bit."""
-    for name, file in (("accuracies", findings.ACCURACIES), ("verdicts", findings.VERDICT)):
-        assert judged[name].read_bytes() == (studied / file).read_bytes()
-    assert judged["distribution"].read_bytes() == (studied / "distribution.png").read_bytes()
-
-
-def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path], studied: Path) -> None:
-    """But for when and where it was made, the page is the same."""
-    theirs, ours = (path.read_text() for path in (judged["report"], studied / "report.html"))
-    record = '<section aria-labelledby="record">'
-    assert theirs.split(record)[0] == ours.split(record)[0]
-    assert f"--first-seed {SETTINGS.seed} --seeds {COUNT} -o again" in theirs
-
-
-def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], studied: Path) -> None:
-    """Kubeflow shows the number of seeds, their mean and their deviation, also where nothing was published."""
-    output = json.loads(judged["executor_output.json"].read_bytes())
-    metadata = output["artifacts"]["metrics"]["artifacts"][0]["metadata"]
-    rows = (studied / findings.ACCURACIES).read_text().splitlines()[1:]
-    assert metadata["seeds"] == COUNT
-    found = [float(row.split(",")[1]) for row in rows]
-    assert metadata["mean"] == pytest.approx(statistics.fmean(found))
-    assert metadata["deviation"] == pytest.approx(statistics.stdev(found))
-
-
 @pytest.mark.parametrize("count", [0, -1, 201])
 def test_too_few_and_too_many_seeds_are_refused(count: int) -> None:
-    """What the verdict is told must fit into one argument, and there must be something to tell."""
+    """The list of files must fit into one argument of the verdict step, and there must be a seed to judge."""
     with pytest.raises(ValueError, match=f"count: expected 1 to 200 seeds, got {count}. Divide a larger study"):
         study_pipeline.seeds(1, count, study_pipeline.MOST_SEEDS)
     assert study_pipeline.seeds(5, 3, 200) == [5, 6, 7]
 
 
-def test_what_the_verdict_is_told_of_most_seeds_fits() -> None:
+def test_the_verdicts_argument_for_most_seeds_fits() -> None:
     """Of 200 seeds, with addresses as long as a cluster's, the list of files is shorter than an argument may be."""
     address = "minio://mlpipeline/v2/artifacts/fashion-mnist-study/" + "/".join(["0" * 36] * 3) + "/result/summary"
     entry = {

@@ -1,23 +1,18 @@
-"""Finished runs and studies of made-up results, for tests of what is made of them."""
+"""Made-up results, and samples of them, for tests of what is made of them."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fmnist.replication.results import Mistake, Result
-from fmnist.steps import determinism, files
-from fmnist.steps.dataset import CLASS_NAMES
-from fmnist.steps.labels import Labels
+from fmnist.replication.results import Mistake, Result, Sample
+from fmnist.steps import determinism
 
 PARAMETERS: Mapping[str, Any] = {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05}
 
 RECORD: Mapping[str, Any] = {
-    "versions": {"tensorflow": "2.0", "numpy": "3.0"},
+    "versions": {"numpy": "3.0", "tensorflow": "2.0"},
     "code": {"sha256": "c0de"},
     "data": {"train-images-idx3-ubyte": "da7a"},
     "switches": dict(determinism.SWITCHES),
@@ -57,43 +52,12 @@ def spread(n: int, mean: float = 0.88, deviation: float = 0.0046) -> list[float]
     return [float(value) for value in np.clip(np.round(rng.normal(mean, deviation, n), 4), 0, 1)]
 
 
-def write_run(folder: Path, one: Result, parameters: Mapping[str, Any] = PARAMETERS, **record: Any) -> Path:
-    """Write what the report reads of a finished run, and return its folder."""
-    contents = {
-        "run.json": files.canonical_json({**RECORD, "parameters": {**parameters, "seed": one.seed}, **record}),
-        "metrics.json": files.canonical_json({"accuracy": one.accuracy, "loss": one.loss}),
-        "history.json": files.canonical_json(one.history),
-        **{f"labels/{name}": content for name, content in _labels(one).files().items()},
-        "results.csv": _table(one.mistakes),
-        "model.keras": b"a model",
-    }
-    for name, content in contents.items():
-        files.write(folder / name, content)
-    return folder
+def run_sample(one: Result, parameters: Mapping[str, Any] = PARAMETERS, **record: Any) -> Sample:
+    """Return the sample of a run that gave this result."""
+    return Sample.of_run({**RECORD, "parameters": {**parameters, "seed": one.seed}, **record}, one)
 
 
-def write_study(
-    folder: Path, results: Sequence[Result], parameters: Mapping[str, Any] = PARAMETERS, **record: Any
-) -> Path:
-    """Write what the report reads of a finished study, and return its folder."""
+def study_sample(results: Sequence[Result], parameters: Mapping[str, Any] = PARAMETERS, **record: Any) -> Sample:
+    """Return the sample of a study that gave these results, of consecutive seeds."""
     plan = {"parameters": parameters, "seeds": {"first": results[0].seed, "count": len(results)}}
-    contents = {
-        "study.json": files.canonical_json(plan),
-        "record.json": files.canonical_json({**RECORD, "jobs": 2, "trained": len(results), **record}),
-        **{f"seeds/{one.seed}.json": one.to_json() for one in results},
-    }
-    for name, content in contents.items():
-        files.write(folder / name, content)
-    return folder
-
-
-def _labels(one: Result) -> Labels:
-    true, predicted = np.divmod(np.repeat(np.arange(100), np.array(one.counts).ravel()), 10)
-    return Labels(true, predicted, CLASS_NAMES)
-
-
-def _table(mistakes: Sequence[Mistake]) -> bytes:
-    out = io.StringIO()
-    rows = [[one.image, CLASS_NAMES[one.predicted], one.confidence, CLASS_NAMES[one.true]] for one in mistakes]
-    csv.writer(out).writerows([["image", "prediction", "confidence", "actual"], *rows])
-    return out.getvalue().encode()
+    return Sample.of_study(plan, results, {**RECORD, "jobs": 2, "trained": len(results), **record})

@@ -1,4 +1,4 @@
-"""Pictures of a sample, the same bytes each time: for the report, and for whoever shows a study elsewhere."""
+"""Pictures of a sample, for the report and for other pages; equal samples give equal bytes."""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.replication import conclusions, published
 from fmnist.replication.results import Sample
 from fmnist.report.pictures.canvas import DARK, LIGHT, Theme
 from fmnist.report.pictures.classes import confusion_matrix, count, recalls, shade
@@ -43,20 +42,16 @@ def thumbnail(image: NDArray[np.uint8]) -> bytes:
 
 
 def save(sample: Sample, folder: Path) -> list[str]:
-    """Draw what a study shows into `folder`, each as PNG and as SVG, and return the names of the files."""
-    figures = published.matching(sample.parameters)
-    accuracies = [result.accuracy for result in sample.results]
-    counts = np.mean([result.counts for result in sample.results], axis=0)
-    drawn: dict[str, Callable[..., bytes]] = {
-        "distribution": partial(distribution, accuracies, figures),
+    """Draw the pictures of a study into `folder`, each as PNG and as SVG, and return the names of the files."""
+    draws: dict[str, Callable[..., bytes]] = {
+        "distribution": partial(distribution, sample.accuracies, [one.figure for one in sample.conclusions]),
         "loss_curves": partial(loss_curves, [result.history for result in sample.results]),
-        "confusion_matrix": partial(confusion_matrix, counts),
+        "confusion_matrix": partial(confusion_matrix, sample.counts),
     }
-    of_seeds = np.array([conclusions.recalls(result.counts) for result in sample.results])
-    for matrix in (figure.counts for figure in figures if figure.counts is not None):
-        drawn["recalls"] = partial(recalls, of_seeds, conclusions.recalls(matrix).tolist())
-    contents = {f"{name}.{kind}": draw(kind=kind) for name, draw in drawn.items() for kind in ("png", "svg")}
-    contents["distribution-dark.svg"] = drawn["distribution"](theme=DARK)
+    for classes in (one.classes for one in sample.conclusions if one.classes):
+        draws["recalls"] = partial(recalls, sample.recalls, [one.published for one in classes])
+    contents = {f"{name}.{kind}": draw(kind=kind) for name, draw in draws.items() for kind in ("png", "svg")}
+    contents["distribution-dark.svg"] = draws["distribution"](theme=DARK)
     for name, content in contents.items():
         files.write(folder / name, content)
     return list(contents)

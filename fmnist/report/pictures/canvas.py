@@ -1,4 +1,4 @@
-"""What all pictures share: their colours, their axes, and a file with the same bytes each time."""
+"""Colours, axes and file formats of all pictures; equal pictures are equal bytes."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Kind = Literal["png", "svg"]
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a picture; a PNG has `paper` behind it, an SVG whatever it is put on.
+    """The colours of a picture; a PNG has `paper` behind it, an SVG is transparent.
 
     Of the two things that a picture compares, ours, what is right, or training is blue, and what was published, what
     is wrong, or validation is orange; its words say which.

@@ -20,10 +20,8 @@ def confusion_matrix(counts: NDArray[np.float64], *, theme: Theme = LIGHT, kind:
     ----------
     counts : float64 ndarray of shape (10, 10)
         Counts, or means of them: rows are the true label, columns the predicted one.
-    theme : Theme
-        The colours.
-    kind : {"png", "svg"}
-        The format.
+    theme, kind : Theme, {"png", "svg"}
+        The colours and the format.
     """
 
     def draw(figure: Any) -> None:
@@ -31,17 +29,8 @@ def confusion_matrix(counts: NDArray[np.float64], *, theme: Theme = LIGHT, kind:
         k, exact = len(counts), bool((counts == counts.round()).all())
         axes.imshow(_shades(counts, theme), interpolation="nearest", aspect="auto", extent=(0, k, k, 0), zorder=0)
         for (row, column), value in np.ndenumerate(counts):
-            colour = theme.ink if value else theme.soft
-            weight = "bold" if row == column else "normal"
-            axes.text(
-                column + 0.5,
-                row + 0.5,
-                count(value, exact=exact),
-                ha="center",
-                va="center",
-                color=colour,
-                weight=weight,
-            )
+            look = {"color": theme.ink if value else theme.soft, "weight": "bold" if row == column else "normal"}
+            axes.text(column + 0.5, row + 0.5, count(value, exact=exact), ha="center", va="center", **look)
         for row, recall in enumerate(conclusions.recalls(counts.tolist())):
             axes.text(k + 0.25, row + 0.5, f"{recall:.3f}", va="center", color=theme.ink, weight="bold")
         axes.text(k + 0.25, -0.2, "recall", color=theme.soft, rotation=35, rotation_mode="anchor")
@@ -109,10 +98,8 @@ def recalls(
         The recalls of each seed.
     figure : sequence of 10 float
         The published ones.
-    theme : Theme
-        The colours.
-    kind : {"png", "svg"}
-        The format.
+    theme, kind : Theme, {"png", "svg"}
+        The colours and the format.
     narrow : bool
         Whether the picture is for the screen of a telephone.
     """
@@ -122,17 +109,10 @@ def recalls(
         rows, n = np.arange(len(CLASS_NAMES)), len(seeds)
         # Multiples of the golden ratio are spread evenly, however many there are.
         offsets = ((np.arange(n) * 0.618034 + 0.5) % 1 - 0.5) * 0.5 if n > 1 else np.zeros(1)
+        dots: dict[str, Any] = {"color": theme.blue, "markeredgewidth": 0, "rasterized": seeds.size > MOST_SHAPES}
+        dots |= {"markersize": 4, "alpha": max(0.15, 0.7 / n**0.25)} if n > 1 else {"markersize": 7, "alpha": 1}
         for row, values in zip(rows, seeds.T, strict=True):
-            axes.plot(
-                values,
-                row + offsets,
-                "o",
-                color=theme.blue,
-                markersize=4 if n > 1 else 7,
-                markeredgewidth=0,
-                alpha=max(0.15, 0.7 / n**0.25) if n > 1 else 1,
-                rasterized=seeds.size > MOST_SHAPES,
-            )
+            axes.plot(values, row + offsets, "o", **dots)
         if n > 1:
             axes.vlines(seeds.mean(axis=0), rows - 0.34, rows + 0.34, color=theme.blue, linewidth=2)
         axes.plot(figure, rows, "D", color=theme.orange, markersize=7, markeredgecolor=theme.paper, clip_on=False)
@@ -153,7 +133,6 @@ def _explain(axes: Any, theme: Theme, n: int, *, narrow: bool) -> None:
     """Write above the axes what a diamond, a dot and a bar are."""
     seeds = "● this run" if n == 1 else f"● each of {n} seeds, and | their mean"
     published_at, seeds_at = ((-40, 22), (-40, 8)) if narrow else ((0, 8), (90, 8))
-    for text, at, colour in (("◆ published", published_at, theme.orange), (seeds, seeds_at, theme.blue)):
-        axes.annotate(
-            text, (0, 1), at, xycoords="axes fraction", textcoords="offset points", color=colour, weight="bold"
-        )
+    words = {"xycoords": "axes fraction", "textcoords": "offset points", "weight": "bold"}
+    axes.annotate("◆ published", (0, 1), published_at, color=theme.orange, **words)
+    axes.annotate(seeds, (0, 1), seeds_at, color=theme.blue, **words)

@@ -20,10 +20,8 @@ def loss_curves(
     ----------
     histories : sequence of mapping of str to sequence of float
         At least one; all of as many epochs.
-    theme : Theme
-        The colours.
-    kind : {"png", "svg"}
-        The format.
+    theme, kind : Theme, {"png", "svg"}
+        The colours and the format.
     """
 
     def draw(figure: Any) -> None:
@@ -62,15 +60,8 @@ def _name_curves(axes: Any, epochs: int, ends: Mapping[str, tuple[str, float]]) 
     height = axes.get_window_extent().height * 72 / axes.figure.dpi
     at = apart([(end - low) / (high - low) * height for _, end in ends.values()], TEXT * 1.4)
     for (name, (colour, _)), y in zip(ends.items(), at, strict=True):
-        axes.annotate(
-            name,
-            (epochs, low + y / height * (high - low)),
-            (7, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-            annotation_clip=False,
-        )
+        words = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
+        axes.annotate(name, (epochs, low + y / height * (high - low)), (7, 0), color=colour, **words)
 
 
 def apart(positions: Sequence[float], gap: float) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.replication import published
+from fmnist.replication import published, verdict
 from fmnist.report.pictures.canvas import LIGHT, TEXT, Kind, Theme, render, style_axes
 
 __all__ = ["arrange", "distribution", "stacked"]
@@ -51,10 +51,8 @@ def distribution(
         At least one.
     figures : sequence of Figure
         There may be none.
-    theme : Theme
-        The colours.
-    kind : {"png", "svg"}
-        The format.
+    theme, kind : Theme, {"png", "svg"}
+        The colours and the format.
     narrow : bool
         Whether the picture is for the screen of a telephone.
     """
@@ -68,7 +66,7 @@ def _mark_of_mean(accuracies: Sequence[float], theme: Theme) -> _Mark:
     mean = float(np.mean(accuracies))
     if len(accuracies) == 1:
         return _Mark(mean, f"this run {mean:.4f}", "one run has no spread", theme.ink)
-    return _Mark(mean, f"mean {mean:.4f}", f"s.d. {np.std(accuracies, ddof=1):.4f}", theme.ink)
+    return _Mark(mean, f"mean {mean:.4f}", f"s.d. {verdict.deviation(accuracies):.4f}", theme.ink)
 
 
 def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], marks: Sequence[_Mark]) -> None:
@@ -82,7 +80,8 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
     # Upwards the axes count in points, so that dots are round and rows are as high as their text.
     axes.set(xlim=(low, high), ylim=(0, height))
     rows = 1 + max(place.row for place in places)
-    _draw_dots(axes, theme, stacked(accuracies, width / (high - low), height - rows * _ROW - 20))
+    x, y, size = stacked(accuracies, width / (high - low), height - rows * _ROW - 20)
+    axes.plot(x, y + 4, "o", color=theme.blue, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
     for mark, place in zip(marks, places, strict=True):
         top = height - 2 - (rows - 1 - place.row) * _ROW
         axes.plot([mark.at, mark.at], [0, top], color=mark.colour, linewidth=1.3, zorder=3)
@@ -93,11 +92,6 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
     _style_accuracy_axis(axes, theme, width)
     what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds"
     axes.set_xlabel((": " if width > _WIDE else "\n").join(["accuracy on the test images", what]), color=theme.soft)
-
-
-def _draw_dots(axes: Any, theme: Theme, dots: tuple[NDArray[np.float64], NDArray[np.float64], float]) -> None:
-    x, y, size = dots
-    axes.plot(x, y + 4, "o", color=theme.blue, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
 
 
 def _style_accuracy_axis(axes: Any, theme: Theme, width: float) -> None:
@@ -120,7 +114,7 @@ class _Place(NamedTuple):
     row: int
 
 
-#: Between a line and its text, and the least between a text and whatever else.
+#: Between a line and its text, and the least between a text and anything else.
 _GAP, _CLEAR = 4.0, 3.0
 
 
@@ -151,11 +145,10 @@ def arrange(positions: Sequence[float], widths: Sequence[float], width: float) -
     >>> arrange([10, 40], [50, 50], 100)
     [_Place(side=1, row=1), _Place(side=1, row=0)]
     """
-    count = len(positions)
-    for rows in range(1, count + 1):
-        for chosen in itertools.product(range(rows), repeat=count):
-            for sides in itertools.product((1, -1), repeat=count):
-                places = [_Place(side, row) for side, row in zip(sides, chosen, strict=True)]
+    for highest in range(len(positions)):
+        for rows in itertools.product(range(highest + 1), repeat=len(positions)):
+            for sides in itertools.product((1, -1), repeat=len(positions)):
+                places = [_Place(side, row) for side, row in zip(sides, rows, strict=True)]
                 if _is_free(positions, widths, width, places):
                     return places
     return []
@@ -172,16 +165,12 @@ def _is_free(positions: Sequence[float], widths: Sequence[float], width: float, 
         places[j].row >= places[i].row
         and (
             start - _CLEAR < positions[j] < end + _CLEAR
-            or (places[j].row == places[i].row and _meet(spans[i], spans[j]))
+            or (places[j].row == places[i].row and start < spans[j][1] + _CLEAR and spans[j][0] < end + _CLEAR)
         )
         for i, (start, end) in enumerate(spans)
         for j in range(len(spans))
         if i != j
     )
-
-
-def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one[0] < other[1] + _CLEAR and other[0] < one[1] + _CLEAR
 
 
 def stacked(
