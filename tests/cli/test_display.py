@@ -46,7 +46,7 @@ def test_each_seed_is_told_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_seed_that_fails_is_told_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A seed that failed is done too: it is told at once, and the bar comes to its end."""
+    """A seed that failed has ended too: the display says so at once, and the bar comes to its end."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with Display() as display:

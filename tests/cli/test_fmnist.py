@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -133,12 +134,8 @@ def test_bad_input_is_exit_code_2(executed: list[tuple[Settings, Path]], argumen
     ids=["step", "data", "disk"],
 )
 def test_what_fails_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path, error: Exception) -> None:
-    """A step, a download or a disk that fails is told in one message."""
-
-    def run_pipeline(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
+    """A step, a download or a disk that fails ends the run with one message."""
+    monkeypatch.setattr(run, "run_pipeline", Mock(side_effect=error))
     result = invoke("run")
     assert result.exit_code == 3
     assert result.stderr == f"Error: {error}\n"
@@ -146,11 +143,7 @@ def test_what_fails_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path, 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     """An error that nobody foresaw is not dressed up, nor taken for a figure that does not hold."""
-
-    def run_pipeline(*_: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
+    monkeypatch.setattr(run, "run_pipeline", Mock(side_effect=ZeroDivisionError))
     result = invoke("run")
     assert result.exit_code == 70
     assert result.stderr.startswith("Traceback")
@@ -259,11 +252,7 @@ def test_a_bad_study_is_exit_code_2(studied: Studied, arguments: list[str], mess
 
 def test_seeds_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     """A study with a seed that failed has no verdict."""
-
-    def run_study(*_: object, **__: object) -> None:
-        raise StepError("study: 1 of its seeds failed")
-
-    monkeypatch.setattr(study, "run_study", run_study)
+    monkeypatch.setattr(study, "run_study", Mock(side_effect=StepError("study: 1 of its seeds failed")))
     result = invoke("study")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == "Error: study: 1 of its seeds failed\n"

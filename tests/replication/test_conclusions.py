@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib.resources import files as resources
 from typing import Any
 
 import numpy as np
@@ -52,16 +53,10 @@ def test_each_class_is_compared_where_a_matrix_was_published() -> None:
 
 def test_the_published_classes_are_in_the_order_of_the_labels() -> None:
     """The published matrix names its classes as the dataset does, but for the first."""
-    [entry] = [f for f in json.loads(published_text())["figures"] if "class_names" in f]
+    text = resources("fmnist.replication").joinpath("published.json").read_text()
+    [entry] = [f for f in json.loads(text)["figures"] if "class_names" in f]
     assert tuple(entry["class_names"][1:]) == CLASS_NAMES[1:]
     assert entry["class_names"][0] in CLASS_NAMES[0].title()
-
-
-def published_text() -> str:
-    """Return the published figures as they are stored."""
-    from importlib.resources import files as resources
-
-    return resources("fmnist.replication").joinpath("published.json").read_text()
 
 
 def test_a_class_that_never_was_so_low_is_seen() -> None:

@@ -168,7 +168,7 @@ def test_pictures_are_described_by_what_they_show(study_page: Page) -> None:
 
 
 def test_the_picture_of_a_run_is_described_too(run_page: Page) -> None:
-    """One dot is said to be one dot, with what is marked beside it."""
+    """The description says that it is one dot, and what is marked beside it."""
     assert run_page.alts[0].startswith("The accuracy of this run, 0.8765, as a dot on an axis.")
     assert "The published 0.8693 (tensorflow-tutorial) is marked, 0.0072 below it." in run_page.alts[0]
     assert "The published 0.8822 (same-example-10-epochs) is marked, 0.0057 above it." in run_page.alts[0]
@@ -226,7 +226,7 @@ def test_twelve_mistakes_are_shown(odd_run_page: Page, few_page: Page) -> None:
 
 
 def test_the_record_is_shown_and_escaped(run_page: Page) -> None:
-    """Parameters, versions, digests, switches and the CPU are there, whatever characters they have."""
+    """Parameters, versions, digests, switches and the CPU are there, with any characters."""
     expected = ["A <fast> CPU (sparc), Linux. Who knows.", "numpy 3.0, tensorflow 2.0", "c0de", "da7a", "XLA_FLAGS"]
     expected += ["2026-01-01T00:00:00+00:00, took 12.3 s", "test loss 0.3456", "seed 7"]
     for text in expected:
@@ -234,7 +234,7 @@ def test_the_record_is_shown_and_escaped(run_page: Page) -> None:
 
 
 def test_the_cpu_of_a_verdict_is_not_taken_for_that_of_the_seeds(study_page: Page, few_page: Page) -> None:
-    """Where the process that wrote the record trained no seed, as on a cluster, the CPU is said to be its own."""
+    """If the process that wrote the record trained no seed, as on a cluster, its CPU is named that of the verdict."""
     assert " CPU A <fast> CPU (sparc)" in study_page.words
     assert " CPU of the verdict A <fast> CPU (sparc)" in few_page.words
 
@@ -247,7 +247,7 @@ def test_a_hostile_record_does_no_harm(odd_study_page: Page) -> None:
 
 
 def test_each_seed_of_a_study_has_a_row(study_page: Page) -> None:
-    """Seed, accuracy, loss and the start of its model's digest; how it was done is said above."""
+    """Seed, accuracy, loss and the start of its model's digest; the record above says how it was done."""
     assert "1000 to 1059" in study_page.words
     assert "with 2 worker processes for 60 of 60 seeds" in study_page.words
     for one in sample(spread(60)):
@@ -272,7 +272,7 @@ def test_what_is_checked_is_told(run_page: Page, study_page: Page) -> None:
 
 
 def test_the_commands_to_check_it_can_be_pasted(odd_run_page: Page, odd_study_page: Page) -> None:
-    """The commands repeat the same run or study, whatever the parameters hold."""
+    """The commands repeat the same run or study, with any parameters."""
     cases = ((odd_run_page, "run", "--seed 7"), (odd_study_page, "study", "--first-seed 1000 --seeds 2"))
     for page, command, seeds in cases:
         [pasted] = re.findall(r"sha256sum -c SHA256SUMS (fmnist .*) diff SHA256SUMS again/SHA256SUMS", page.words)

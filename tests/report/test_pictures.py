@@ -89,7 +89,7 @@ def assert_apart(*, figure: Figure) -> None:
 @each_picture
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_a_picture_is_the_same_again(draw: Callable[..., bytes], kind: str) -> None:
-    """A picture has the same bytes each time, whatever the user's style, and does not say when it was made."""
+    """A picture has the same bytes each time, with any style of the user's, and no date in it."""
     first = draw(kind=kind)
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 50, "svg.hashsalt": "x"}):
         assert draw(kind=kind) == first
@@ -460,7 +460,7 @@ NAMES = ["distribution", "loss_curves", "confusion_matrix"]
     ids=["with a published matrix", "without"],
 )
 def test_a_study_gets_its_pictures(tmp_path: Path, parameters: dict[str, Any], names: list[str]) -> None:
-    """Each picture is there for print and for the web, and the first in dark too; the names are told."""
+    """Each picture is there for print and for the web, and the first in dark too; the names are returned."""
     results = [*sample([0.88, 0.87]), result(1002, counts=(COUNTS // 2 + COUNTS[::-1] // 2).tolist())]
     told = pictures.save(Sample(parameters, results, {}, is_study=True), tmp_path)
     assert sorted(told) == sorted(path.name for path in tmp_path.iterdir())

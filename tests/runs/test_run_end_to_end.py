@@ -199,7 +199,7 @@ def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
 def test_results_go_to_stdout_and_progress_to_stderr(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    """The table has accuracy, report and pictures; the messages tell of each step and epoch in plain lines."""
+    """The table has accuracy, report and pictures; the messages name each step and epoch in plain lines."""
     folder, done = finished
     accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
     assert f"{accuracy:.4f}" in done.stdout

@@ -85,7 +85,7 @@ def resumed(broken_off: tuple[Path, object]) -> tuple[Path, subprocess.Completed
 
 
 def test_a_broken_off_study_keeps_what_is_finished(broken_off: tuple[Path, list[tuple[int, str, int]]]) -> None:
-    """After kill -9 and Ctrl-C some seeds are there, not all; Ctrl-C is told in one line, with the way to go on."""
+    """After kill -9 and Ctrl-C some seeds are there, not all; one line after Ctrl-C says how to resume."""
     folder, [(killed, _, kept), (interrupted, messages, kept_then)] = broken_off
     assert (killed, interrupted) == (-signal.SIGKILL, 130)
     assert 1 <= kept < kept_then < len(SEEDS)
@@ -218,7 +218,7 @@ def test_a_finished_study_stays_as_it_is(resumed: tuple[Path, object]) -> None:
     ids=["parameter", "fewer seeds", "other seeds"],
 )
 def test_another_study_is_refused(undisturbed: Path, changed: list[str], message: str) -> None:
-    """In the folder of a study another one is bad input, told with the difference, and changes nothing."""
+    """In the folder of a study another one is bad input; the message lists the difference, and nothing is changed."""
     before = helpers.contents(undisturbed)
     done = study(undisturbed, *changed)
     assert done.returncode == 2

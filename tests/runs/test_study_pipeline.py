@@ -159,7 +159,7 @@ def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 201])
 def test_too_few_and_too_many_seeds_are_refused(count: int) -> None:
-    """What the verdict is told must fit into one argument, and there must be something to tell."""
+    """The list of files must fit into one argument of the verdict step, and there must be a seed to judge."""
     with pytest.raises(ValueError, match=f"count: expected 1 to 200 seeds, got {count}. Divide a larger study"):
         study_pipeline.seeds(1, count, study_pipeline.MOST_SEEDS)
     assert study_pipeline.seeds(5, 3, 200) == [5, 6, 7]

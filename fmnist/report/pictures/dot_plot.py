@@ -114,7 +114,7 @@ class _Place(NamedTuple):
     row: int
 
 
-#: Between a line and its text, and the least between a text and whatever else.
+#: Between a line and its text, and the least between a text and anything else.
 _GAP, _CLEAR = 4.0, 3.0
 
 
