@@ -234,7 +234,7 @@ def test_the_record_is_shown_and_escaped(run_page: Page) -> None:
 
 
 def test_the_cpu_of_a_verdict_is_not_taken_for_that_of_the_seeds(study_page: Page, few_page: Page) -> None:
-    """If the process that wrote the record trained no seed, as on a cluster, the page names the CPU of the verdict."""
+    """If the process that wrote the record trained no seed, as on a cluster, its CPU is named that of the verdict."""
     assert " CPU A <fast> CPU (sparc)" in study_page.words
     assert " CPU of the verdict A <fast> CPU (sparc)" in few_page.words
 
