@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import helpers
 
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text()
 TOX = ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini")
+
+#: The environments of tox that `.ci/run` goes through, after `tox` itself and the main job.
+CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "faults", "mutation"}
 
 
 def script(name: str) -> str:
@@ -83,7 +87,8 @@ def test_the_lock_has_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [
         *project["project"]["dependencies"],
-        *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["lint"],
+        *(asked for asked in project["dependency-groups"]["dev"] if isinstance(asked, str)),
         *project["build-system"]["requires"],
     ]
     names = {re.split(r"[<>=!~ ]", requirement)[0] for requirement in asked}
@@ -140,18 +145,58 @@ def test_the_image_is_made_of_what_is_here() -> None:
 
 
 def test_ci_does_what_the_readme_says() -> None:
-    """CI's script calls the README's two commands and the checks of its table; the example of a CI calls the script."""
-    commands = (ROOT / ".ci" / "run").read_text().splitlines()
+    """CI's script calls the README's test command and all checks of its table; the example of a CI calls the script."""
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
     readme = (ROOT / "README.md").read_text()
+    assert [line for line in script if line.startswith("tox")] == ["tox", "tox run -e ci"]
     for command in ("tox", "tox run -e replicate"):
         assert f"    {command}\n" in readme
-        assert any(line.startswith(command) for line in commands)
     for name in ("benchmarks", "faults", "crosscpu", "isolation", "mutation"):
         assert f"`tox run -e {name}`" in readme
-        assert f"tox run -e {name}" in commands
+    commands = TOX["testenv:ci"]["commands"]
+    assert set(re.findall(r"\[testenv:(\w+)\]commands", commands)) == CHECKS
+    assert "fmnist run -o" in commands
     # The programs of the lines for any CI are in the environment that the first of them makes and enters.
     assert f"    tox && . .tox/{TOX['tox']['env_list'].split(', ')[-1]}/bin/activate\n    pytest benchmarks" in readme
     example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     [job] = example["jobs"].values()
     assert {"run": ".ci/run"} in job["steps"]
     assert job["container"]["image"].startswith("python:3.11")
+
+
+def test_only_ci_is_strict() -> None:
+    """CI's script fails what a machine cannot check, and tox lets the switch through to the tests."""
+    assert "export FMNIST_STRICT=1" in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert "FMNIST_STRICT" in TOX["testenv"]["pass_env"].split()
+    assert "FMNIST_STRICT" not in TOX["testenv"]["set_env"]
+
+
+OFFLINE = str(ROOT / "tests" / "support" / "offline.py")
+
+#: Prints the network interfaces, and whether this machine can be reached by its own address.
+INTERFACES = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+    print(*(name for _, name in socket.if_nameindex()))
+"""
+
+
+def test_tests_run_without_a_network() -> None:
+    """Offline a program has the loopback interface alone, and it works."""
+    done = subprocess.run(
+        [sys.executable, OFFLINE, sys.executable, "-c", INTERFACES], capture_output=True, text=True, check=True
+    )
+    if "NOT CHECKED" in done.stderr:
+        helpers.missing("unshare and ip, to take the network away")
+    assert done.stdout.split() == ["lo"]
+
+
+@pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", 0)], ids=["strict", "elsewhere"])
+def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int) -> None:
+    """Without unshare the program runs nevertheless and the check is named, but a strict run fails."""
+    environment = {"PATH": "", "FMNIST_STRICT": strict}
+    command = [sys.executable, OFFLINE, sys.executable, "-c", "print('ran')"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith("NOT CHECKED: that no test needs a network")
+    assert done.stdout == ("" if strict else "ran\n")
