@@ -218,7 +218,7 @@ def test_a_fixture_that_fails_catches(project: Path) -> None:
 
 
 def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
-    """Where a test fails on the code as it is, no fault is planted."""
+    """A test that fails on the code as it is catches nothing."""
     (project / "fmnist" / "__init__.py").write_text("def double(n):\n    return 5 + 2 * n\n")
     result = invoke(*arguments(project))
     assert result.exit_code == 1
@@ -229,7 +229,8 @@ def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
 def test_a_package_from_elsewhere_is_not_tested(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Python would take the installed package and not the copy, the program fails."""
     monkeypatch.setattr(plant, "PARTS", ("tests", "pyproject.toml"))
-    result = invoke(*arguments(project))
+    edit = {"file": "tests/test_double.py", "in": "test_double", "old": "fmnist.double(2)", "new": "5"}
+    result = invoke(*arguments(project, **edit))
     assert result.exit_code == 1
     assert "expected to test the package in" in " ".join(result.stderr.split())
 

@@ -2,8 +2,9 @@
 """Run pytest in forks of one process that has imported what takes long, one after the other.
 
 The names of the modules to import are arguments. Each line on stdin is a request in JSON: `folder`, where the project
-is, `environment`, `arguments` for pytest, and `log`, the file that takes what is printed. The answer on stdout is a
-line with the process id of the fork, which leads a process group, and when it ends a line with its exit code.
+is, `environment`, `arguments` for pytest, and the files `log`, for what is printed, and `failed`, for the first test
+that fails. The answer on stdout is a line with the process id of the fork, which leads a process group, and when it
+ends a line with its exit code.
 """
 
 import gc
@@ -11,10 +12,24 @@ import importlib
 import json
 import os
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+@dataclass(frozen=True)
+class FirstFailure:
+    """A plugin of pytest that writes the id of the first test that fails into a file."""
+
+    path: Path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Look at a test's set-up, call or tear-down."""
+        if report.failed and not self.path.exists():
+            self.path.write_text(report.nodeid)
 
 
 def run_tests(request: dict[str, Any]) -> int:
@@ -32,7 +47,8 @@ def run_tests(request: dict[str, Any]) -> int:
         print(f"expected to test the package in {request['folder']}, got {found}", flush=True)
         return 2
     # pytest cannot rewrite the assertions of plugins that are imported already.
-    code = pytest.main([*request["arguments"], "-W", "ignore::pytest.PytestAssertRewriteWarning"])
+    arguments = [*request["arguments"], "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = pytest.main(arguments, plugins=[FirstFailure(Path(request["failed"]))])
     sys.stdout.flush()
     return int(code)
 
