@@ -14,7 +14,7 @@ def main() -> None:
     user = [] if os.getuid() == 0 else ["--map-current-user", "--keep-caps"]
     offline = ["unshare", *user, "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     command = sys.argv[1:]
-    if shutil.which("unshare") and not subprocess.run([*offline, "true"], check=False).returncode:
+    if shutil.which("unshare") and not subprocess.run([*offline, sys.executable, "-c", ""], check=False).returncode:
         command = [*offline, *command]
     else:
         sys.stderr.write(
