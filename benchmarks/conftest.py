@@ -21,8 +21,8 @@ collect_ignore = ["seeding_trap.py", "tutorial.py"]
 
 RESULTS = Path(__file__).parent / "results"
 
-#: Benchmarks that run only where they are asked for; each of these has a result of its own.
-MARKERS = ("large", "trap")
+#: Marks the benchmarks that run only where they are asked for, and have their own result.
+TRAP = "trap"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -112,7 +112,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
         "seconds": round(time.time() - config.stash[STARTED], 1),
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"epochs-{result['epochs']}{f'-{marker}' if marker in MARKERS else ''}.json"
+    path = RESULTS / f"epochs-{result['epochs']}{f'-{TRAP}' if marker == TRAP else ''}.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     terminalreporter.section("measured")
     for name, outcome in outcomes.items():

@@ -24,6 +24,7 @@ __all__ = [
     "fmnist",
     "pace",
     "python",
+    "seconds",
     "study",
     "tutorial",
 ]
@@ -110,6 +111,16 @@ def fmnist(*arguments: str, done_with: tuple[int, ...] = (0,)) -> Usage:
     done = python("-c", MEASURE, FMNIST, *arguments)
     assert done["code"] in done_with, f"{arguments}: expected an exit code of {done_with}, got {done['code']}"
     return Usage(*done["usage"])
+
+
+def seconds(*command: str, folder: Path) -> float:
+    """Return how long the quickest of five calls of a command in `folder` takes."""
+    found = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=environment())
+        found.append(time.perf_counter() - started)
+    return min(found)
 
 
 def pace(settings: Settings, folder: Path) -> Pace:

@@ -1,6 +1,7 @@
 """How fast the engine, the steps and the commands are: against the tutorial's own code, in the same run."""
 
-import subprocess
+import hashlib
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,24 +33,29 @@ def test_the_whole_run_is_faster_than_the_tutorial(pace: process.Pace, measured:
     assert pace.memory < 1
 
 
-@pytest.mark.parametrize(("command", "limit"), [(["--help"], 0.3), (["compile"], 3.0)], ids=["help", "compile"])
-def test_commands_start_quickly(command: list[str], limit: float, measured: dict[str, Any], tmp_path: Path) -> None:
-    """The quickest of five calls is below the limit."""
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        subprocess.run([process.FMNIST, *command], check=True, stdout=subprocess.DEVNULL, cwd=tmp_path)
-        seconds.append(time.perf_counter() - started)
-    measured["seconds"] = round(min(seconds), 3)
-    assert min(seconds) < limit
+@pytest.mark.parametrize(
+    ("command", "needed", "limit"),
+    [("--help", "click", 6), ("compile", "kfp.compiler, kfp.dsl", 4)],
+    ids=["help", "compile"],
+)
+def test_commands_start_quickly(
+    command: str, needed: str, limit: int, measured: dict[str, Any], tmp_path: Path
+) -> None:
+    """A command takes at most a few times as long as Python with the package that it cannot do without."""
+    bare = process.seconds(sys.executable, "-c", f"import {needed}", folder=tmp_path)
+    ours = process.seconds(process.FMNIST, command, folder=tmp_path)
+    measured |= {f"import {needed}, seconds": round(bare, 3), "seconds": round(ours, 3), "ratio": round(ours / bare, 2)}
+    assert measured["ratio"] <= limit
 
 
 def test_cached_data_loads_quickly(measured: dict[str, Any]) -> None:
-    """The training set, verified, is loaded from the cache well under half a second."""
+    """The training set is loaded from the cache, and verified, in at most five times of what its SHA-256 takes."""
     from fmnist.steps import dataset
 
-    dataset.load("train")
+    images = dataset.load("train").images.tobytes()
     started = time.perf_counter()
+    hashlib.sha256(images)
+    hashed = time.perf_counter()
     dataset.load("train")
-    measured["seconds"] = round(time.perf_counter() - started, 3)
-    assert measured["seconds"] < 0.5
+    measured["ratio"] = round((time.perf_counter() - hashed) / (hashed - started), 2)
+    assert measured["ratio"] <= 5

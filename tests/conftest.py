@@ -39,6 +39,20 @@ def trained(few: Split) -> training.Training:
     return training.train(Settings(epochs=3), few)
 
 
+#: The files that take longest, longest first.
+LONGEST = (
+    "test_run_end_to_end.py",
+    "test_study_end_to_end.py",
+    "test_page_in_a_browser.py",
+    "test_page.py",
+    "test_study_pipeline.py",
+    "test_orders.py",
+    "test_training.py",
+    "test_pictures.py",
+    "test_determinism.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that take longest, so that no core idles at the end."""
-    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
+    items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))

@@ -19,7 +19,34 @@ FAULTS = plant.read(plant.CATALOGUE)
 TEST = "tests/test_double.py::test_double"
 
 #: An entry of a catalogue; the tests of the tiny project catch it.
-ENTRY = {"id": "tripled", "title": "triples", "file": "fmnist/__init__.py", "old": "2 * n", "new": "3 * n"}
+ENTRY = {
+    "id": "tripled",
+    "title": "triples",
+    "file": "fmnist/__init__.py",
+    "in": "double",
+    "old": "2 * n",
+    "new": "3 * n",
+}
+
+#: Code with one function to edit, and others that are like it.
+CODE = """
+WORDS = ("left", "right")
+
+class First:
+    def call(self):
+        return f(1, axis=0)
+
+class Second:
+    def call(self):
+        value = f(1, axis=0)
+        return {"a": value, "b": value}
+"""
+
+
+@pytest.fixture(autouse=True)
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is imported before the tests of the tiny project: they need nothing."""
+    monkeypatch.setattr(plant, "MODULES", ())
 
 
 @pytest.fixture
@@ -39,12 +66,18 @@ def project(tmp_path: Path) -> Path:
 
 def fault(test: str = TEST, **changes: str) -> plant.Fault:
     """Return the entry with `changes`."""
-    return plant.Fault(**(ENTRY | changes), tests=(test,))
+    entry = ENTRY | changes
+    return plant.Fault(within=entry.pop("in"), **entry, tests=(test,))
 
 
 def outcome(project: Path, test: str = TEST, **changes: str) -> plant.Outcome:
     """Plant the entry with `changes` in the tiny project."""
-    return asyncio.run(plant.plant(project, fault(test, **changes)))
+
+    async def planted() -> plant.Outcome:
+        async with plant.warm(1) as free:
+            return await plant.plant(free, project, fault(test, **changes))
+
+    return asyncio.run(planted())
 
 
 def arguments(project: Path, **changes: str) -> list[str]:
@@ -64,7 +97,7 @@ def test_there_are_faults_enough() -> None:
     """The catalogue has at least 40 faults, and no two of one name or of one edit."""
     assert len(FAULTS) >= 40
     assert len({fault.id for fault in FAULTS}) == len(FAULTS)
-    assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
+    assert len({(fault.file, fault.within, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.id))
@@ -89,20 +122,78 @@ def test_a_caught_fault_names_the_test(project: Path) -> None:
 
 def test_a_missed_fault_fails(project: Path) -> None:
     """Where all tests pass the fault counts as missed, and the program fails."""
-    result = invoke(*arguments(project, old="n / 2", new="n / 3"))
+    result = invoke(*arguments(project, **{"in": "half", "old": "n / 2", "new": "n / 3"}))
     assert result.exit_code == 1
     assert "MISSED" in result.stdout
     assert result.stdout.splitlines()[-1] == "0 of 1 faults caught"
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("4 * n", "3 * n"), ("n", "m"), ("2 * n", "2 * n")], ids=["not there", "many times", "no change"]
+    "code",
+    [
+        CODE,
+        CODE.replace("f(1, axis=0)", "f(  # what it is\n            1,\n            axis=0,\n        )"),
+        CODE.replace("class First", "class Third").replace("    def call", "    name = 'x'\n\n    def call"),
+        "\n".join(["class Second:", CODE.partition("class Second:\n")[2], CODE.partition("class Second:")[0]]),
+        CODE.replace('"a"', "'a'"),
+    ],
+    ids=["as it was", "laid out and commented", "renamed neighbours", "moved", "other quotes"],
 )
-def test_an_edit_that_does_not_apply_is_an_error(project: Path, old: str, new: str) -> None:
+@pytest.mark.parametrize(
+    ("within", "old", "new", "planted"),
+    [
+        ("Second.call", "axis=0", "axis=1", "f(1,axis=1)"),
+        ("Second.call", 'return {"a": value, "b": value}', "return {}", "return{}"),
+        ("Second", "value = f(1, axis=0)", "value = 0\nvalue = 1", "value=0value=1"),
+        ("", '"left", "right"', '"right", "left"', "WORDS=('right','left')"),
+    ],
+    ids=["an argument", "a statement", "two lines in a class", "outside of functions"],
+)
+def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, planted: str) -> None:
+    """An edit applies in its function alone, however the code is laid out and wherever it stands."""
+    edited, count = plant.replaced(code, within, old, new)
+    strings = "".join(string for string, _, _ in plant.tokens(edited))
+    assert count == 1
+    assert planted in strings
+    assert "returnf(1,axis=0)" in strings
+    compile(edited, "edited", "exec")
+
+
+@pytest.mark.parametrize(
+    ("within", "old", "count"),
+    [
+        ("First.call", "axis=1", 0),
+        ("Second.call", "value", 3),
+        ("call", "axis=0", 0),
+        ("", "axis=0", 0),
+        ("Second.call", "axis", 1),
+        ("Second.call", "xis=0", 0),
+    ],
+    ids=["not there", "many times", "no such function", "not outside", "a name", "part of a name"],
+)
+def test_only_what_is_there_once_is_edited(within: str, old: str, count: int) -> None:
+    """Code that is not in the function, or there more often, is counted and left as it is."""
+    edited, found = plant.replaced(CODE, within, old, "x")
+    assert found == count
+    assert (edited == CODE) == (count != 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"old": "4 * n"}, "its old code occurs 0 times in double of fmnist/__init__.py"),
+        ({"old": "n"}, "its old code occurs 2 times in double of"),
+        ({"new": "2 * n"}, "its old code occurs 1 times in double of"),
+        ({"old": "2 * (n"}, "no Python"),
+        ({"file": "pyproject.toml", "old": "a"}, "its old code occurs"),
+    ],
+    ids=["not there", "many times", "no change", "no Python", "text many times"],
+)
+def test_an_edit_that_does_not_apply_is_an_error(project: Path, changes: dict[str, str], message: str) -> None:
     """An entry that the code has left behind is no catch: it fails, and says so."""
-    result = invoke(*arguments(project, old=old, new=new))
+    result = invoke(*arguments(project, **changes))
     assert result.exit_code == 1
-    assert "ERROR: the edit does not apply: its old text occurs" in result.stdout
+    assert f"ERROR: the edit does not apply: {message}" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +218,7 @@ def test_a_fixture_that_fails_catches(project: Path) -> None:
 
 
 def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
-    """Where a test fails on the code as it is, no fault is planted."""
+    """A test that fails on the code as it is catches nothing."""
     (project / "fmnist" / "__init__.py").write_text("def double(n):\n    return 5 + 2 * n\n")
     result = invoke(*arguments(project))
     assert result.exit_code == 1
@@ -138,15 +229,16 @@ def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
 def test_a_package_from_elsewhere_is_not_tested(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Python would take the installed package and not the copy, the program fails."""
     monkeypatch.setattr(plant, "PARTS", ("tests", "pyproject.toml"))
-    result = invoke(*arguments(project))
+    edit = {"file": "tests/test_double.py", "in": "test_double", "old": "fmnist.double(2)", "new": "5"}
+    result = invoke(*arguments(project, **edit))
     assert result.exit_code == 1
-    assert "expected to test the package in" in result.stderr
+    assert "expected to test the package in" in " ".join(result.stderr.split())
 
 
 def test_an_endless_test_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault that makes a test run for ever is told, and the test is ended."""
     monkeypatch.setattr(plant, "TIMEOUT", 3.0)
-    assert str(outcome(project, new="[n for _ in iter(int, 1)]")) == "ERROR: the tests took longer than 3 s"
+    assert str(outcome(project, new="any(iter(int, 1))")) == "ERROR: the tests took longer than 3 s"
 
 
 def test_ctrl_c_ends_the_tests(project: Path) -> None:
@@ -156,9 +248,10 @@ def test_ctrl_c_ends_the_tests(project: Path) -> None:
     (project / "tests" / "test_double.py").write_text(
         f"import time\n\ndef test_double():\n    with open({str(alive)!r}, 'w'):\n        time.sleep(600)\n"
     )
-    command = [*helpers.INTERRUPTIBLE, sys.executable, plant.__file__, *arguments(project)]
+    code = "from faults import plant; plant.MODULES = (); plant.main()"
+    command = [*helpers.INTERRUPTIBLE, sys.executable, "-c", code, *arguments(project)]
     with (
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=helpers.clean_environment()) as process,
+        subprocess.Popen(command, cwd=ROOT / "tests", stderr=subprocess.PIPE, text=True) as process,
         alive.open("rb") as held_open,  # as soon as the test runs
     ):
         process.send_signal(signal.SIGINT)

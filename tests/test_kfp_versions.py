@@ -14,6 +14,8 @@ from fmnist import pipeline
 from fmnist.pipeline import Where
 from fmnist.runs import study_pipeline
 
+pytestmark = pytest.mark.network
+
 #: Releases that people have, before and after the one that this package is tested with.
 RELEASES = ("2.16.1", "2.17.3")
 

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import helpers
 
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text()
 TOX = ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini")
+
+#: The environments of tox that `.ci/run` goes through, after `tox` itself and the main job.
+CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "faults", "mutation"}
 
 
 def script(name: str) -> str:
@@ -70,7 +74,8 @@ def test_the_lock_has_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [
         *project["project"]["dependencies"],
-        *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["lint"],
+        *(asked for asked in project["dependency-groups"]["dev"] if isinstance(asked, str)),
         *project["build-system"]["requires"],
     ]
     names = {re.split(r"[<>=!~ ]", requirement)[0] for requirement in asked}
@@ -126,9 +131,52 @@ def test_the_image_is_made_of_what_is_here() -> None:
     assert all("--no-deps --no-build-isolation" in line for line in installs)
 
 
-def test_the_example_of_a_ci_runs_the_script() -> None:
-    """The example of a workflow calls CI's script, in the oldest Python that is supported."""
+def test_ci_runs_every_check() -> None:
+    """CI's script calls tox as README does, then all other checks; the example of a workflow calls the script."""
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in script if line.startswith("tox")] == ["tox", "tox run -e ci"]
+    commands = TOX["testenv:ci"]["commands"]
+    assert set(re.findall(r"\[testenv:(\w+)\]commands", commands)) == CHECKS
+    assert "fmnist run -o" in commands
     example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     [job] = example["jobs"].values()
     assert {"run": ".ci/run"} in job["steps"]
     assert job["container"]["image"].startswith("python:3.11")
+
+
+def test_only_ci_is_strict() -> None:
+    """CI's script fails what a machine cannot check, and tox lets the switch through to the tests."""
+    assert "export FMNIST_STRICT=1" in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert "FMNIST_STRICT" in TOX["testenv"]["pass_env"].split()
+    assert "FMNIST_STRICT" not in TOX["testenv"]["set_env"]
+
+
+OFFLINE = str(ROOT / "tests" / "support" / "offline.py")
+
+#: Prints the network interfaces, and whether this machine can be reached by its own address.
+INTERFACES = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+    print(*(name for _, name in socket.if_nameindex()))
+"""
+
+
+def test_tests_run_without_a_network() -> None:
+    """Offline a program has the loopback interface alone, and it works."""
+    done = subprocess.run(
+        [sys.executable, OFFLINE, sys.executable, "-c", INTERFACES], capture_output=True, text=True, check=True
+    )
+    if "NOT CHECKED" in done.stderr:
+        helpers.missing("unshare and ip, to take the network away")
+    assert done.stdout.split() == ["lo"]
+
+
+@pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", 0)], ids=["strict", "elsewhere"])
+def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int) -> None:
+    """Without unshare the program runs nevertheless and the check is named, but a strict run fails."""
+    environment = {"PATH": "", "FMNIST_STRICT": strict}
+    command = [sys.executable, OFFLINE, sys.executable, "-c", "print('ran')"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith("NOT CHECKED: that no test needs a network")
+    assert done.stdout == ("" if strict else "ran\n")

@@ -76,7 +76,7 @@ def test_test_gives_what_the_function_gives(
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
-@pytest.mark.parametrize("classes", [2, 10, 37])
+@pytest.mark.parametrize("classes", [2, 11])
 def test_confusion_matrix_gives_what_the_function_gives(tmp_path: Path, classes: int) -> None:
     """For labels of any pipeline the component writes the matrix and its picture, and logs true labels as rows."""
     rng = np.random.default_rng(0)
@@ -93,7 +93,8 @@ def test_confusion_matrix_gives_what_the_function_gives(tmp_path: Path, classes:
         artifact(dsl.Artifact, tmp_path / "matrix_plot"),
     )
     expected = confusion.confusion_matrix(labels)
-    assert {name: (tmp_path / name).read_bytes() for name in expected.artifacts()} == expected.artifacts()
+    artifacts = expected.artifacts()
+    assert {name: (tmp_path / name).read_bytes() for name in artifacts} == artifacts
     assert classification.metadata["confusionMatrix"] == {
         "annotationSpecs": [{"displayName": name} for name in names],
         "rows": [{"row": row} for row in expected.counts.tolist()],

@@ -1,4 +1,4 @@
-"""Tests of the gate to TensorFlow, in processes of their own: TensorFlow starts once."""
+"""Tests of the gate to TensorFlow, mostly in other processes: TensorFlow starts once in each."""
 
 import json
 from typing import Any
@@ -7,17 +7,7 @@ import pytest
 from support import helpers
 
 from fmnist.steps import determinism
-
-REFUSED = """
-{before}
-from fmnist.steps import determinism, errors
-try:
-    determinism.tensorflow()
-except errors.DeterminismError as error:
-    print(error)
-"""
-
-SWITCHES_SET = f"import os; os.environ.update({dict(determinism.SWITCHES)!r});"
+from fmnist.steps.errors import DeterminismError
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +51,41 @@ def test_keras_configuration_in_the_home_folder_is_not_read(started: dict[str, A
     assert started["keras"] == ["tensorflow", "float32"]
 
 
-@pytest.mark.parametrize(
-    ("before", "message"),
-    [
-        ("import tensorflow", "the environment variable CUDA_VISIBLE_DEVICES: expected '-1', got None"),
-        (
-            SWITCHES_SET + "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(2);"
-            "tf.config.threading.set_inter_op_parallelism_threads(1); tf.zeros(1)",
-            "TensorFlow's number of intra-op threads (0: one for each core): expected 1, got 2",
-        ),
-        (
-            SWITCHES_SET + "import keras; keras.config.set_dtype_policy('mixed_bfloat16')",
-            "keras.config.dtype_policy(): expected 'float32', got 'mixed_bfloat16'",
-        ),
-    ],
-    ids=["started without switches", "two threads", "mixed precision"],
-)
-def test_a_tensorflow_that_runs_otherwise_is_refused(before: str, message: str) -> None:
-    """What cannot be changed any more is an error that names the switch, what it should be and what it is."""
-    assert helpers.python(REFUSED.format(before=before)).startswith(message)
+def test_a_tensorflow_that_was_started_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A switch that was not set before the start is an error that names it, what it should be and what it is."""
+    determinism.tensorflow()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    with pytest.raises(
+        DeterminismError, match="the environment variable CUDA_VISIBLE_DEVICES: expected '-1', got None"
+    ):
+        determinism.tensorflow()
+
+
+def test_keras_that_computes_otherwise_is_refused() -> None:
+    """Mixed precision, which someone has chosen in this process, is an error."""
+    determinism.tensorflow()
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    message = "keras.config.dtype_policy\\(\\): expected 'float32', got 'mixed_bfloat16'"
+    try:
+        with pytest.raises(DeterminismError, match=message):
+            determinism.tensorflow()
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_tensorflow_that_runs_otherwise_is_refused() -> None:
+    """Two threads, which cannot be changed any more, are an error that names what they should be and what they are."""
+    out = helpers.python(
+        f"import os; os.environ.update({dict(determinism.SWITCHES)!r})\n"
+        "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(2)\n"
+        "tf.config.threading.set_inter_op_parallelism_threads(1); tf.zeros(1)\n"
+        "from fmnist.steps import determinism, errors\n"
+        "try: determinism.tensorflow()\n"
+        "except errors.DeterminismError as error: print(error)"
+    )
+    assert out.startswith("TensorFlow's number of intra-op threads (0: one for each core): expected 1, got 2")
 
 
 def test_the_cpu_is_described() -> None:

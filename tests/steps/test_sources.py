@@ -16,9 +16,10 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
+from support import helpers
 
 import fmnist
 from fmnist.steps import sources
@@ -31,13 +32,6 @@ FILES = tuple(DataFile(name, len(data), hashlib.sha256(data).hexdigest()) for na
 WRONG = {name: gzip.compress(bytes(len(content))) for name, content in CONTENT.items()}
 
 Respond = Callable[[http.server.BaseHTTPRequestHandler], None]
-
-
-def cannot(reason: str) -> NoReturn:
-    """Skip the test for want of something in this environment; in CI, where all must be there, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"NOT TESTED: {reason}")
-    pytest.skip(f"NOT TESTED: {reason}")
 
 
 def fill(folder: Path, files: dict[str, bytes], suffix: str = "") -> None:
@@ -476,7 +470,7 @@ def test_full_disk_is_explained(cache: Path, debian: Path, monkeypatch: pytest.M
     cache.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(cache)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        cannot("a full disk, which takes the right to mount a small one")
+        helpers.missing("the right to mount a tmpfs (root)")
     try:
         fill(debian, ZIPPED, ".gz")
         with pytest.raises(DataError, match=f"{cache}.*No space left on device.*FMNIST_DATA_DIR"):
@@ -550,7 +544,7 @@ def repository(public: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the folder of a real APT repository, still empty, which is the only one that apt-get knows."""
     monkeypatch.setenv("PATH", os.defpath)
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        cannot("apt-get, which this machine has not")
+        helpers.missing("apt-get")
     for name in ("repository", "settings", "system", "scratch"):
         (public / name).mkdir()
         (public / name).chmod(0o777)
