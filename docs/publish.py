@@ -1,4 +1,4 @@
-"""Copy what the pages show into docs: of finished runs and studies, given as folders, and of results of benchmarks."""
+"""Copy what the pages show into docs: from folders of runs and studies, and from results in `benchmarks/results`."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ DOCS = Path(__file__).parent
 for path in map(Path, sys.argv[1:]):
     if path.is_file():
         (DOCS / "benchmarks").mkdir(exist_ok=True)
-        shutil.copy(path, DOCS / "benchmarks")
+        shutil.copy(path, DOCS if path.name == "mutants.json" else DOCS / "benchmarks")
     elif (path / "study.json").exists():
         target = DOCS / "studies" / path.name
         shutil.rmtree(target, ignore_errors=True)

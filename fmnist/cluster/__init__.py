@@ -1,1 +1,1 @@
-"""Kubeflow Pipelines on a cluster: what talks to a server for `same`."""
+"""Kubeflow Pipelines on a cluster: this room talks to the server for `same`."""

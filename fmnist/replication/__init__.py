@@ -1,1 +1,1 @@
-"""Does the published accuracy replicate? Runs, their records and reports, and the published figures."""
+"""Does a published accuracy replicate? Results, published figures and verdicts, without files or network."""

@@ -1,1 +1,1 @@
-"""The report and its pictures: what shows results."""
+"""The report and its pictures: they show results."""

@@ -1,1 +1,1 @@
-"""Runs and studies: what fills folders of results."""
+"""Runs and studies: they fill folders of results."""
