@@ -24,19 +24,18 @@ __all__ = [
     "COMPONENTS",
     "FILE_NAME",
     "Where",
-    "build",
     "compile_component",
     "compile_pipeline",
     "fashion_mnist",
+    "make_pipeline",
 ]
 
 FILE_NAME = "fashion_mnist_pipeline.yaml"
 
-#: The components, by the names that they have on a cluster.
+#: The components, by their names on a cluster.
 COMPONENTS: Mapping[str, Callable[..., None]] = {
-    "train": components.train,
-    "test": components.test,
-    "confusion-matrix": components.confusion_matrix,
+    function.__name__.replace("_", "-"): function
+    for function in (components.train, components.test, components.confusion_matrix)
 }
 
 
@@ -87,7 +86,7 @@ class Where:
 ANYWHERE = Where()
 
 
-def build(where: Where = ANYWHERE) -> Any:
+def make_pipeline(where: Where = ANYWHERE) -> Any:
     """Return the pipeline."""
     train, test, confusion_matrix = (components.as_component(function, where.image) for function in COMPONENTS.values())
 
@@ -112,38 +111,29 @@ def build(where: Where = ANYWHERE) -> Any:
 
 
 #: The pipeline, as kfp finds it in this file.
-fashion_mnist = build()
+fashion_mnist = make_pipeline()
 
 
 def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
-    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
+    """Compile the pipeline into `path`, to the same bytes for equal code, and return the path.
 
     Raises
     ------
     ContractError
         If `path` does not end in ``.yaml``.
     """
-    return components.write(fashion_mnist if where == ANYWHERE else build(where), path)
+    return components.compile_to(fashion_mnist if where == ANYWHERE else make_pipeline(where), path)
 
 
 def compile_component(name: str, path: str | Path, where: Where = ANYWHERE) -> Path:
-    """Write one component, for use in any pipeline, to `path` and return the path.
-
-    Parameters
-    ----------
-    name : {"train", "test", "confusion-matrix"}
-        Which one.
-    path : path
-        The file to write.
-    where : Where
-        Of which only the image concerns a component.
+    """Compile one of `COMPONENTS`, for use in any pipeline, into `path` and return the path; only the image counts.
 
     Raises
     ------
     ContractError
         If `path` does not end in ``.yaml``.
     """
-    return components.write(components.as_component(COMPONENTS[name], where.image), path)
+    return components.compile_to(components.as_component(COMPONENTS[name], where.image), path)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def check_checkout(source: Path) -> None:
         If a file there has other code, or is missing.
     """
     for folder in source.parents:
-        sources = bundle.sources(["**/*.py"]) if (folder / "kubeflow" / "bundle.py").exists() else {}
+        sources = bundle.source_files(["**/*.py"]) if (folder / "kubeflow" / "bundle.py").exists() else {}
         for name, content in sources.items():
             path = folder.parent / name
             if not path.exists() or path.read_bytes() != content:

@@ -16,7 +16,7 @@ from typing import Any
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
-__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "refer", "require", "sources"]
+__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "refer", "require", "source_files"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -39,17 +39,17 @@ REPLICATION = (
 _EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')")
 
 
-def sources(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
+def source_files(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
     """Return the content of each source file of the package that matches a pattern, by its path, sorted."""
     paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
     return {path.relative_to(PACKAGE.parent).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 
 def archive(patterns: Sequence[str] = STEPS) -> bytes:
-    """Return `sources` as a gzipped tar: sorted, undated, owned by nobody."""
+    """Return `source_files` as a gzipped tar: sorted, undated, owned by nobody."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in sources(patterns).items():
+        for name, content in source_files(patterns).items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
@@ -58,7 +58,7 @@ def archive(patterns: Sequence[str] = STEPS) -> bytes:
 
 def digest(patterns: Sequence[str] = STEPS) -> str:
     """Return one SHA-256 for all source files: the digest of their ``sha256sum`` list."""
-    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in sources(patterns).items()).encode())
+    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in source_files(patterns).items()).encode())
 
 
 def embed(source: str, patterns: Sequence[str] = STEPS) -> str:

@@ -16,7 +16,16 @@ from fmnist.kubeflow import bundle
 from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
-__all__ = ["BASE_IMAGE", "as_component", "as_plain_component", "confusion_matrix", "pins", "test", "train", "write"]
+__all__ = [
+    "BASE_IMAGE",
+    "as_component",
+    "as_plain_component",
+    "compile_to",
+    "confusion_matrix",
+    "pins",
+    "test",
+    "train",
+]
 
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
@@ -78,10 +87,10 @@ def test(
         metrics: Accuracy and loss on the test images.
     """
     from fmnist.steps import dataset, determinism, evaluation, files
-    from fmnist.steps import model as models
+    from fmnist.steps.model import read
 
     determinism.tensorflow(for_good=True)
-    result = evaluation.test(models.read(model.path), dataset.load("test"))
+    result = evaluation.test(read(model.path), dataset.load("test"))
     files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
     results.metadata.update(cpu=str(determinism.cpu()["model"]), caveat=determinism.caveat() or "none")
     metrics.log_metric("accuracy", result.accuracy)
@@ -153,7 +162,7 @@ def as_component(function: Callable[..., Any], image: str | None = None, code: S
     return component
 
 
-def write(compilable: Any, path: str | Path) -> Path:
+def compile_to(compilable: Any, path: str | Path) -> Path:
     """Compile a pipeline or a component into the file `path` and return the path.
 
     Raises

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import ARTIFACT_FILES
 
-__all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "confined", "run"]
+__all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "confined", "run_compiled"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ _FINISHED = re.compile(r"Task '([^']+)' finished with status SUCCESS")
 _EPOCH = re.compile(r"^\s*epoch (\d+)/(\d+): (.*)")
 
 
-def run(
+def run_compiled(
     pipeline: str | Path,
     arguments: Mapping[str, Any],
     folder: str | Path,

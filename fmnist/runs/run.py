@@ -68,7 +68,7 @@ def run_pipeline(
             (folder / LOG).open("w", encoding="utf-8") as log,
             tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
         ):
-            outputs = local.run(folder / PIPELINE, asdict(settings), work, log, on_event)
+            outputs = local.run_compiled(folder / PIPELINE, asdict(settings), work, log, on_event)
             for name, path in outputs.items():
                 path.replace(folder / ARTIFACT_FILES[name])
             result = read_result(settings.seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})

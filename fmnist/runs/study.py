@@ -182,7 +182,7 @@ def _print_into(log: Path) -> None:
 def _prepared(settings: Settings) -> tuple[training.Trainer, evaluation.Evaluator]:
     """Return what all seeds of a worker share: the compiled epoch, and the compiled test."""
     determinism.tensorflow(for_good=True)
-    network = model.build(settings.seed)
+    network = model.create(settings.seed)
     return training.Trainer(settings, dataset.load("train")), evaluation.Evaluator(network, dataset.load("test"))
 
 

@@ -179,4 +179,4 @@ def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> P
     ContractError
         If `path` does not end in ``.yaml``.
     """
-    return components.write(fashion_mnist_study if where == ANYWHERE else make_pipeline(where), path)
+    return components.compile_to(fashion_mnist_study if where == ANYWHERE else make_pipeline(where), path)

@@ -17,20 +17,9 @@ def render(
     facecolor: str = "auto",
     **figure: Any,
 ) -> bytes:
-    """Return a picture as the bytes of a file, the same bytes each time.
+    """Return the file of a picture that `draw` draws on a `matplotlib.figure.Figure`, the same bytes each time.
 
-    Parameters
-    ----------
-    draw : callable
-        Draws on the `matplotlib.figure.Figure` that it is called with.
-    kind : {"png", "svg"}
-        The format.
-    style : mapping, optional
-        Settings above matplotlib's defaults, as in `matplotlib.rcParams`.
-    facecolor : str
-        The colour behind everything; "none" for transparent.
-    **figure
-        What the figure is made with, as its `figsize` in inches.
+    `style` adds to matplotlib's default rcParams, and `figure` goes to the Figure: its size in inches, dpi and layout.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from fmnist.steps import files
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 
-__all__ = ["build", "from_bytes", "read", "to_bytes"]
+__all__ = ["create", "from_bytes", "read", "to_bytes"]
 
 INPUT_SHAPE = (28, 28)
 HIDDEN_UNITS = 128
@@ -21,7 +21,7 @@ CLASSES = 10
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def build(seed: int) -> Any:
+def create(seed: int) -> Any:
     """Return the tutorial's untrained network: 28×28 grey values in [0, 1] to 10 logits.
 
     Parameters

@@ -8,7 +8,7 @@ from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import did_you_mean
 
-__all__ = ["OPTIMIZERS", "build", "canonical"]
+__all__ = ["OPTIMIZERS", "canonical", "create"]
 
 #: The optimizers that `keras.optimizers.get` knows by name and that train a model by themselves.
 OPTIMIZERS = (
@@ -57,7 +57,7 @@ def canonical(optimizer: Any) -> str:
     return name if _built(text) == _built(name) else text
 
 
-def build(text: str) -> Any:
+def create(text: str) -> Any:
     """Return a new Keras optimizer for a text made by `canonical`.
 
     Raises
@@ -77,8 +77,8 @@ def build(text: str) -> Any:
 
 
 def _built(text: str) -> dict[str, Any]:
-    """Return the config of the optimizer that `build` makes, but for its name, which Keras counts up."""
-    return {**build(text).get_config(), "name": None}
+    """Return the config of the optimizer that `create` makes, but for its name, which Keras counts up."""
+    return {**create(text).get_config(), "name": None}
 
 
 def _known(name: Any) -> str:

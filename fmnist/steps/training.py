@@ -127,7 +127,7 @@ class Trainer:
 
     def _fresh(self, seed: int) -> tuple[Any, Any]:
         """Return an untrained network and its optimizer, whose state may start from the network's weights."""
-        network, optimizer = model.build(seed), optimizers.build(self._settings.compile_optimizer)
+        network, optimizer = model.create(seed), optimizers.create(self._settings.compile_optimizer)
         optimizer.build(network.trainable_variables)
         return network, optimizer
 

@@ -74,7 +74,7 @@ def test_other_code_in_the_image_ends_the_step(
 def test_the_digest_can_be_made_with_sha256sum() -> None:
     """The digest is that of what ``sha256sum`` prints for the sources, so that anyone can check it."""
     listed = subprocess.run(
-        ["sha256sum", *bundle.sources()], cwd=bundle.PACKAGE.parent, check=True, capture_output=True
+        ["sha256sum", *bundle.source_files()], cwd=bundle.PACKAGE.parent, check=True, capture_output=True
     ).stdout
     assert bundle.digest() == hashlib.sha256(listed).hexdigest()
 

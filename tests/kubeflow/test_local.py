@@ -55,7 +55,7 @@ def compiled(function: Callable[..., None], folder: Path) -> Path:
 def test_a_step_runs_and_its_artifacts_are_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The artifact is returned by name; what kfp and the step print goes to the log and nowhere else."""
     log = io.StringIO()
-    outputs = local.run(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
+    outputs = local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
     assert outputs.keys() == {"history"}
     assert outputs["history"].read_text().startswith("hello\n")
     assert "epoch 2/2: loss 0.2" in log.getvalue()
@@ -66,7 +66,7 @@ def test_a_step_runs_and_its_artifacts_are_found(tmp_path: Path, capfd: pytest.C
 def test_events_tell_what_happens(tmp_path: Path) -> None:
     """Start, epochs and end of a step are told in order."""
     events: list[local.Event] = []
-    local.run(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO(), events.append)
+    local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO(), events.append)
     assert events == [
         local.StepStarted("train"),
         local.Epoch(1, 2, "loss 0.1"),
@@ -78,7 +78,7 @@ def test_events_tell_what_happens(tmp_path: Path) -> None:
 def test_all_files_stay_in_the_folder(tmp_path: Path) -> None:
     """Temporary files and caches of a step are in the run's folder, pip is offline, and the environment is restored."""
     before = dict(os.environ)
-    outputs = local.run(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
+    outputs = local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
     _, temporary, cache, pip = outputs["history"].read_text().split("\n")
     assert Path(temporary).is_relative_to(tmp_path / "work")
     assert Path(cache).is_relative_to(tmp_path / "work")
@@ -90,7 +90,7 @@ def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
     """The error names the step and says what the step said, without frames, colours or kfp's own words."""
     log = io.StringIO()
     with pytest.raises(StepError) as caught:
-        local.run(compiled(fail, tmp_path), {"message": "bad"}, tmp_path / "work", log)
+        local.run_compiled(compiled(fail, tmp_path), {"message": "bad"}, tmp_path / "work", log)
     assert str(caught.value) == "step fail: ValueError: expected good, got bad.\nTry harder."
     assert "the first error" in log.getvalue()
 
@@ -98,7 +98,7 @@ def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
 def test_a_step_that_ends_without_an_error_is_named(tmp_path: Path) -> None:
     """Where a step leaves no traceback, its name and kfp's status are shown."""
     with pytest.raises(StepError, match="^step vanish: .*FAILURE"):
-        local.run(compiled(vanish, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
+        local.run_compiled(compiled(vanish, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
 
 
 def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) -> None:
@@ -108,6 +108,6 @@ def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) ->
     path = compiled(train, tmp_path)
     helpers.python(
         "import io, sys; sys.path.pop(0)\nfrom fmnist.kubeflow import local\n"
-        f"local.run({str(path)!r}, {{'message': ''}}, {str(tmp_path / 'work')!r}, io.StringIO())",
+        f"local.run_compiled({str(path)!r}, {{'message': ''}}, {str(tmp_path / 'work')!r}, io.StringIO())",
         cwd=tmp_path / "here",
     )

@@ -261,7 +261,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(run_files: dict[st
         pipeline_root=str(tmp_path / "outputs"),
         workspace_root=str(tmp_path / "workspace"),
     )
-    pipeline.build(Where("python"))(**asdict(SETTINGS))
+    pipeline.make_pipeline(Where("python"))(**asdict(SETTINGS))
     for path in tmp_path.glob("outputs/*/*/*"):
         if path.name in files.ARTIFACT_FILES:
             path.rename(tmp_path / files.ARTIFACT_FILES[path.name])
@@ -285,7 +285,7 @@ def test_the_file_for_a_plain_image_runs_the_code_that_it_carries(
     path.write_text(yaml.safe_dump(document))
     log = io.StringIO()
     (tmp_path / "work").mkdir()
-    outputs = local.run(path, asdict(SETTINGS), tmp_path / "work", log)
+    outputs = local.run_compiled(path, asdict(SETTINGS), tmp_path / "work", log)
     for name, output in outputs.items():
         (tmp_path / "results").mkdir(exist_ok=True)
         output.rename(tmp_path / "results" / files.ARTIFACT_FILES[name])

@@ -123,7 +123,7 @@ def test_a_reloaded_model_gives_the_same_bytes(
 
 def test_a_network_after_another_gives_the_same_bits(few: Split, test_set: Split) -> None:
     """Nothing of the network before, or of the one that the program was compiled with, reaches the next one."""
-    evaluator = evaluation.Evaluator(model.build(0), test_set)
+    evaluator = evaluation.Evaluator(model.create(0), test_set)
     for seed in (1, 2):
         network = training.train(Settings(epochs=1, seed=seed), few).model
         assert evaluator.test(network).artifacts() == evaluation.test(network, test_set).artifacts()

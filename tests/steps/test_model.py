@@ -22,19 +22,19 @@ import keras  # noqa: E402 - through the gate
 
 def test_the_network_is_the_tutorials() -> None:
     """Flatten 28×28, Dense 128 relu, Dense 10 logits: 101,770 weights."""
-    layers = model.build(seed=0).layers
+    layers = model.create(seed=0).layers
     assert [type(layer).__name__ for layer in layers] == ["Flatten", "Dense", "Dense"]
     assert [(layer.units, layer.activation.__name__) for layer in layers[1:]] == [
         (128, "relu"),
         (10, "linear"),
     ]
-    assert model.build(seed=0).input_shape == (None, 28, 28)
-    assert model.build(seed=0).count_params() == 101_770
+    assert model.create(seed=0).input_shape == (None, 28, 28)
+    assert model.create(seed=0).count_params() == 101_770
 
 
 def test_initial_weights_are_glorot_uniform_with_zero_biases() -> None:
     """Kernels fill the Glorot interval evenly, biases are zero, as Keras does by default."""
-    hidden, hidden_bias, logits, logits_bias = model.build(seed=5).get_weights()
+    hidden, hidden_bias, logits, logits_bias = model.create(seed=5).get_weights()
     for kernel in (hidden, logits):
         limit = np.sqrt(6 / sum(kernel.shape))
         assert np.abs(kernel).max() <= limit
@@ -46,10 +46,10 @@ def test_initial_weights_are_glorot_uniform_with_zero_biases() -> None:
 def test_the_seed_alone_decides_the_initial_weights() -> None:
     """Equal seeds give equal weights whatever the global seed; the next seed gives others, in both layers."""
     keras.utils.set_random_seed(1)
-    first = model.build(seed=3).get_weights()
+    first = model.create(seed=3).get_weights()
     keras.utils.set_random_seed(2)
-    assert all(map(np.array_equal, first, model.build(seed=3).get_weights()))
-    other = model.build(seed=4).get_weights()
+    assert all(map(np.array_equal, first, model.create(seed=3).get_weights()))
+    other = model.create(seed=4).get_weights()
     assert not np.array_equal(first[0], other[0])
     assert not np.array_equal(first[2], other[2])
 
@@ -83,8 +83,8 @@ def test_a_saved_model_predicts_the_same_bits(trained: training.Training, tmp_pa
 def test_a_file_written_again_is_read_again(tmp_path: Path) -> None:
     """Where another model has taken the place of one that was read, the other one is read."""
     for seed in (1, 2):
-        (tmp_path / "model").write_bytes(model.to_bytes(model.build(seed)))
-        assert helpers.digest(model.read(tmp_path / "model")) == helpers.digest(model.build(seed))
+        (tmp_path / "model").write_bytes(model.to_bytes(model.create(seed)))
+        assert helpers.digest(model.read(tmp_path / "model")) == helpers.digest(model.create(seed))
 
 
 def keras_file(network: Any, folder: Path) -> bytes:
@@ -102,7 +102,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", "expected a .keras file that Keras loads safely"),
     "text": (lambda _: b"not a model", "expected a .keras file that Keras loads safely"),
     "truncated": (
-        lambda f: keras_file(model.build(0), f)[:-1000],
+        lambda f: keras_file(model.create(0), f)[:-1000],
         "expected a .keras file that Keras loads safely",
     ),
     "other classes": (

@@ -26,7 +26,7 @@ def test_the_names_are_those_that_keras_knows() -> None:
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_each_name_builds_its_optimizer(name: str) -> None:
     """A name builds the optimizer of that name."""
-    assert type(optimizers.build(name)).__name__.lower() == name
+    assert type(optimizers.create(name)).__name__.lower() == name
 
 
 @given(name=st.sampled_from(optimizers.OPTIMIZERS), upper=st.lists(st.booleans(), min_size=20, max_size=20))
@@ -62,14 +62,14 @@ def test_a_config_and_its_json_are_one() -> None:
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_a_config_that_changes_nothing_is_the_name(name: str) -> None:
     """The defaults in other words, as an instance or as JSON, are the text by which results are compared."""
-    instance = optimizers.build(name)
+    instance = optimizers.create(name)
     assert optimizers.canonical(instance) == name
     assert optimizers.canonical(json.dumps({"class_name": type(instance).__name__})) == name
 
 
 def test_a_config_is_built_with_its_values() -> None:
     """The learning rate of a config is the built optimizer's."""
-    optimizer = optimizers.build(optimizers.canonical(CONFIG))
+    optimizer = optimizers.create(optimizers.canonical(CONFIG))
     assert float(optimizer.learning_rate) == pytest.approx(0.01)
 
 
@@ -79,7 +79,7 @@ def test_an_instance_is_its_config() -> None:
     import keras
 
     original = keras.optimizers.SGD(learning_rate=0.25, momentum=0.5)
-    assert optimizers.build(optimizers.canonical(original)).get_config() == original.get_config()
+    assert optimizers.create(optimizers.canonical(original)).get_config() == original.get_config()
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def test_the_scale_is_the_tutorials() -> None:
 
 def keras_training(settings: Settings, data: Split) -> tuple[Any, dict[str, list[float]]]:
     """Train as the engine does, but by Keras' own `train_on_batch` and `evaluate`, batch by batch."""
-    network = model.build(settings.seed)
+    network = model.create(settings.seed)
     network.compile(
-        optimizer=optimizers.build(settings.compile_optimizer),
+        optimizer=optimizers.create(settings.compile_optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=False,  # compiled by XLA, each optimizer takes seconds longer
@@ -112,7 +112,7 @@ def test_the_engine_tracks_keras(name: str) -> None:
     network, history = keras_training(Settings(compile_optimizer=name, epochs=3, seed=1), trackable(name))
     moved = 0.0
     for got, expected, before in zip(
-        ours.model.get_weights(), network.get_weights(), model.build(1).get_weights(), strict=True
+        ours.model.get_weights(), network.get_weights(), model.create(1).get_weights(), strict=True
     ):
         np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
         moved = max(moved, np.abs(got - before).max())
@@ -133,7 +133,7 @@ def test_a_config_reaches_the_training(few: Split) -> None:
     """A learning rate given as JSON makes another training than the default one."""
     slow = Settings(compile_optimizer='{"class_name": "Adam", "config": {"learning_rate": 1e-6}}', epochs=1)
     weights = training.train(slow, few).model.get_weights()
-    for got, before in zip(weights, model.build(0).get_weights(), strict=True):
+    for got, before in zip(weights, model.create(0).get_weights(), strict=True):
         np.testing.assert_allclose(got, before, atol=1e-4, rtol=0)
 
 
