@@ -3,9 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -18,7 +16,7 @@ from fmnist.replication.results import Result
 __all__ = ["Display"]
 
 
-class Display(AbstractContextManager["Display"]):
+class Display:
     """Shows downloads, steps, epochs and seeds; its methods are the callbacks of a run and of a study.
 
     Parameters
@@ -48,9 +46,7 @@ class Display(AbstractContextManager["Display"]):
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def on_progress(self, file: str, done: int, total: int) -> None:

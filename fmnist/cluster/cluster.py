@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fmnist.cluster.client import Client, open_client
+from fmnist.cluster.client import Client
 from fmnist.cluster.run import Run
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
@@ -59,7 +59,7 @@ def connect(
     ClusterError
         If there is no Pipelines API.
     """
-    client = open_client(host, token_file, cookies, ca)
+    client = Client(host, token_file, cookies, ca)
     health = client.ask("connect", client.healthzs.healthz_service_get_healthz)
     if not health.get("multi_user"):
         return Cluster(client, None)
@@ -99,7 +99,7 @@ class Cluster:
             raise ContractError(f"pipeline: expected a compiled one, got {compiled}: {error.strerror}.") from error
         label = f"{version}-{digest}" if version else digest
         # kfp's upload of a new pipeline would give its first version the pipeline's name.
-        pipeline = self._pipeline(name) or self._client.ask(
+        pipeline = self._find("pipeline", name, namespace=self.namespace) or self._client.ask(
             "create pipeline",
             self._client.pipelines.pipeline_service_create_pipeline,
             pipeline={"name": name, **self._labels(name, description)},
@@ -124,7 +124,7 @@ class Cluster:
         ContractError
             If there is none.
         """
-        pipeline = self._pipeline(name)
+        pipeline = self._find("pipeline", name, namespace=self.namespace)
         page = pipeline and self._client.ask(
             "find version",
             self._client.pipelines.pipeline_service_list_pipeline_versions,
@@ -158,12 +158,10 @@ class Cluster:
         ----------
         version : Version
             What `create` returned.
-        experiment, run_name : str
+        experiment, run_name, experiment_description, run_description : str
             What the UI shows.
         parameters : mapping
             Numbers, booleans and strings by name; the pipeline's defaults hold for the others.
-        experiment_description, run_description : str, optional
-            What the UI shows.
         caching : bool
             Whether Kubeflow may use cached results. If not, the run carries a copy of the pipeline with the cache off,
             as the API has no other way, and the UI lists it under no version.
@@ -179,9 +177,6 @@ class Cluster:
         call = self._client.runs.run_service_create_run
         run_id = self._client.ask("start run", call, run=body, wanted="run_id")["run_id"]
         return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
-
-    def _pipeline(self, name: str) -> dict[str, Any] | None:
-        return self._find("pipeline", name, namespace=self.namespace)
 
     def _experiment(self, name: str, description: str) -> str:
         """Return the id of the experiment `name`; create it if there is none."""
