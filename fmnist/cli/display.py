@@ -17,13 +17,7 @@ __all__ = ["Display"]
 
 
 class Display:
-    """Shows downloads, steps, epochs and seeds; its methods are the callbacks of a run and of a study.
-
-    Parameters
-    ----------
-    epochs : int
-        How many epochs the train step of a run has.
-    """
+    """Shows downloads, steps, the `epochs` of a run, and seeds; its methods are the callbacks of a run and a study."""
 
     def __init__(self, epochs: int = 0) -> None:
         self._console = Console(file=sys.stderr)  # this stream: that of kfp is redirected

@@ -71,7 +71,7 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
         ),
         click.option("-n", "--name", "--program-name", help="Name of the pipeline.  [default: pipeline.name]"),
-        click.option("--description", "--program-description", help="Its description.  [default: the program file's]"),
+        click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
         click.option(
             "--host", metavar="URL", help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]"
         ),

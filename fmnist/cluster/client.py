@@ -5,7 +5,6 @@ empty one, and loses the path of a cluster from a kubeconfig. `Client` does none
 through kfp's generated calls.
 """
 
-import contextlib
 import html
 import json
 import os
@@ -13,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -79,10 +79,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         settings = {"host": login.checked_host(host) if host else None, "credentials": login.credentials(token_file)}
         try:
             # It warns of servers before 2.0, always.
-            with (
-                warnings.catch_warnings(action="ignore", category=FutureWarning),
-                contextlib.redirect_stdout(sys.stderr),
-            ):
+            with warnings.catch_warnings(action="ignore", category=FutureWarning), redirect_stdout(sys.stderr):
                 super().__init__(**settings, cookies=cookies, ssl_ca_cert=login.checked_ca(ca) if ca else None)
         except GoogleAuthError as error:
             raise ContractError(
@@ -141,7 +138,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
 
     def own_namespace(self) -> str | None:
         """Return the namespace in kfp's context file, or this pod's."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             return self.get_user_namespace() or Path(self._NAMESPACE_PATH).read_text(encoding="utf-8").strip()
         return None
 

@@ -82,16 +82,8 @@ class Cluster:
     def create(self, compiled: Path, *, name: str, description: str = "", version: str | None = None) -> Version:
         """Return the version of the pipeline `name` that has the content of `compiled`; make it if there is none.
 
-        Parameters
-        ----------
-        compiled : path
-            The compiled pipeline.
-        name : str
-            The pipeline's name, unique in a namespace.
-        description : str, optional
-            For a new pipeline and a new version.
-        version : str, optional
-            What stands before the digest of the content in the version's name: other content is another version.
+        A new pipeline and a new version get the description. The name of the version is a digest of the content, after
+        `version` if that is given: other content is another version.
         """
         try:
             digest = sha256(compiled.read_bytes())[:16]
@@ -117,13 +109,7 @@ class Cluster:
         return self._as_version(found | {"display_name": label, "pipeline_id": pipeline["pipeline_id"]})
 
     def latest(self, name: str) -> Version:
-        """Return the newest version of the pipeline `name`.
-
-        Raises
-        ------
-        ContractError
-            If there is none.
-        """
+        """Return the newest version of the pipeline `name`; if there is none, that is a `ContractError`."""
         pipeline = self._find("pipeline", name, namespace=self.namespace)
         page = pipeline and self._client.ask(
             "find version",
@@ -154,26 +140,22 @@ class Cluster:
     ) -> Run:
         """Start a run of `version` in an experiment; create the experiment if there is none of that name.
 
-        Parameters
-        ----------
-        version : Version
-            What `create` returned.
-        experiment, run_name, experiment_description, run_description : str
-            What the UI shows.
-        parameters : mapping
-            Numbers, booleans and strings by name; the pipeline's defaults hold for the others.
-        caching : bool
-            Whether Kubeflow may use cached results. If not, the run carries a copy of the pipeline with the cache off,
-            as the API has no other way, and the UI lists it under no version.
+        The UI shows the names and descriptions. The pipeline's defaults hold for parameters that are not given. Without
+        `caching`, the run carries a copy of the pipeline with the cache off, as the API has no other way, and the UI
+        lists it under no version.
         """
+        reference = {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.id}
         body = {
             "experiment_id": self._experiment(experiment, experiment_description),
             "display_name": run_name,
             "description": run_description,
             "runtime_config": {"parameters": dict(parameters)},
-            # kfp's own way ignores its caching flag here.
-            **(_reference(version) if caching else {"pipeline_spec": _uncached(self._content(version))}),
         }
+        # kfp's own way ignores its caching flag here.
+        if caching:
+            body["pipeline_version_reference"] = reference
+        else:
+            body["pipeline_spec"] = _uncached(self._content(version))
         call = self._client.runs.run_service_create_run
         run_id = self._client.ask("start run", call, run=body, wanted="run_id")["run_id"]
         return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
@@ -216,10 +198,6 @@ class Cluster:
         version_id, pipeline_id = item["pipeline_version_id"], item["pipeline_id"]
         link = self._client.link(f"pipelines/details/{pipeline_id}/version/{version_id}")
         return Version(version_id, pipeline_id, item["display_name"], link)
-
-
-def _reference(version: Version) -> dict[str, Any]:
-    return {"pipeline_version_reference": {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.id}}
 
 
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:

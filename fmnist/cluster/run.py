@@ -19,31 +19,16 @@ _ACCURACY = ("accuracy", "Metric")
 
 @dataclass(frozen=True)
 class Run:
-    """A run on the cluster, which `Cluster.run` starts.
-
-    Attributes
-    ----------
-    id : str
-        Its identifier on the server.
-    link : str
-        Its page in the UI.
-    """
+    """A run on the cluster, which `Cluster.run` starts, and its page in the UI."""
 
     id: str
     link: str
     _client: Client = field(repr=False, compare=False)
 
     def wait(self, *, timeout: float, on_state: Callable[[str], None] = lambda _: None) -> str:
-        """Wait until the run has ended well, and return ``SUCCEEDED`` or ``SKIPPED``.
+        """Wait until the run has ended well, at most `timeout` seconds, and return ``SUCCEEDED`` or ``SKIPPED``.
 
-        While the server is away, as for a restart, this asks again until the time is over.
-
-        Parameters
-        ----------
-        timeout : float
-            Seconds.
-        on_state : callable
-            Called with each new state.
+        This calls `on_state` with each new state. While the server is away, as for a restart, it asks again.
 
         Raises
         ------
