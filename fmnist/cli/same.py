@@ -200,7 +200,8 @@ def _run_on_cluster(loaded: "Program", parameters: Mapping[str, Any], options: M
     else:
         console.print_rows([("run", started.id), ("link", started.link)])
     ended = _wait(started, options["timeout"]) if options["wait"] else {}
-    conclusions = _conclude(parameters, ended.get("accuracy")) if ours else []
+    accuracy = ended.get("accuracy")
+    conclusions = _conclude(parameters, accuracy) if ours and accuracy is not None else []
     if as_json:
         result = {"run_id": started.id, "link": started.link, "version": asdict(version), "parameters": parameters}
         click.echo(json.dumps(result | ended | {"published": [one.as_json() for one in conclusions]}, indent=2))
@@ -252,10 +253,8 @@ def _wait(started: "Run", timeout: float) -> dict[str, Any]:
         ) from error
 
 
-def _conclude(parameters: Mapping[str, Any], accuracy: float | None) -> list[Conclusion]:
+def _conclude(parameters: Mapping[str, Any], accuracy: float) -> list[Conclusion]:
     """Return what one run says of the accuracies published for its parameters: that it cannot tell."""
-    if accuracy is None:
-        return []
     return [Conclusion(one, verdict.judge(one.accuracy, [accuracy]), ()) for one in published.matching(parameters)]
 
 

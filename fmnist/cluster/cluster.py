@@ -1,6 +1,5 @@
 """Pipelines, versions, experiments and new runs on a Kubeflow Pipelines cluster."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -201,8 +200,7 @@ class Cluster:
 
 
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a version with the cache off for every task."""
-    content = copy.deepcopy(content)
+    """Switch the cache off for every task in the content of a version, and return that content."""
     pipeline = content.get("pipeline_spec", content)
     for component in (pipeline["root"], *pipeline.get("components", {}).values()):
         for task in component.get("dag", {}).get("tasks", {}).values():

@@ -218,8 +218,7 @@ def _value(node: yaml.Node, kind: Any, keys: Keys, on_warning: OnWarning) -> Any
     for key, child in _items(node, keys):
         name = key.value
         if fields is None or name in fields:
-            inner = fields[name].annotation if fields else None
-            values[name] = _value(child, inner, (*keys, name), on_warning)
+            values[name] = _value(child, fields[name].annotation if fields else None, (*keys, name), on_warning)
         else:
             known = f"expected one of {', '.join(fields)}.{did_you_mean(name, fields)}"
             on_warning(f"{_at(key)}: {_dotted((*keys, name))} has no effect: {known}")

@@ -13,9 +13,6 @@ __all__ = ["Run"]
 #: Seconds between two looks at a run, and the shortest and longest back-off while the server is away.
 POLL, BACKOFF, LONGEST_BACKOFF = 5.0, 1.0, 30.0
 
-#: Name and type of the artifact that holds the accuracy.
-_ACCURACY = ("accuracy", "Metric")
-
 
 @dataclass(frozen=True)
 class Run:
@@ -35,11 +32,12 @@ class Run:
         ClusterError
             If the run fails, with the tasks that failed, is canceled, or has not ended after `timeout`.
         """
-        deadline = monotonic() + timeout
+        deadline, look = monotonic() + timeout, self._client.runs.run_service_get_run
         state, trouble, backoff = "unknown", "", BACKOFF
         while True:
             try:
-                answer = self._look(patience=max(1.0, deadline - monotonic()))
+                patience = max(1.0, deadline - monotonic())
+                answer = self._client.once(f"look at run {self.id}", look, self.id, wanted="run_id", patience=patience)
             except TransientError as error:
                 trouble, pause = f", and at last {error.got}", error.pause or backoff
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
@@ -75,7 +73,9 @@ class Run:
         except ClusterError:
             # The run has succeeded, whether the server answers this or not.
             return None
-        values = [one.get("number_value") for one in found if (one.get("name"), one.get("type")) == _ACCURACY]
+        values = [
+            one.get("number_value") for one in found if (one.get("name"), one.get("type")) == ("accuracy", "Metric")
+        ]
         return float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
 
     def _artifacts(self) -> Iterator[str]:
@@ -87,11 +87,6 @@ class Run:
             yield from (task["artifact_id"] for task in page.get("artifact_tasks") or ())
             if not page.get("next_page_token"):
                 return
-
-    def _look(self, **patience: float) -> dict[str, Any]:
-        """Return what the server knows of the run."""
-        call = self._client.runs.run_service_get_run
-        return self._client.once(f"look at run {self.id}", call, self.id, wanted="run_id", **patience)
 
     def _ended(self, answer: dict[str, Any]) -> ClusterError:
         """Return the error for a run that failed or was canceled."""
