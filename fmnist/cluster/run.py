@@ -32,7 +32,8 @@ class Run:
         ClusterError
             If the run fails, with the tasks that failed, is canceled, or has not ended after `timeout`.
         """
-        deadline, look = monotonic() + timeout, self._client.runs.run_service_get_run
+        deadline = monotonic() + timeout
+        look = self._client.runs.run_service_get_run
         state, trouble, backoff = "unknown", "", BACKOFF
         while True:
             try:
@@ -62,11 +63,7 @@ class Run:
         """Return the run's one metric of the name accuracy, or None if the server has none.
 
         Up to 2.17 the Pipelines API has no metrics: its UI takes them from the metadata store. Servers since then have
-        the API of artifacts.
-
-        References
-        ----------
-        https://github.com/kubeflow/pipelines/pull/13986
+        the API of artifacts: https://github.com/kubeflow/pipelines/pull/13986.
         """
         try:
             found = [self._client.read(f"artifacts/{id_}") for id_ in dict.fromkeys(self._artifacts())]
