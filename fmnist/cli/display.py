@@ -3,9 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -18,14 +16,8 @@ from fmnist.replication.results import Result
 __all__ = ["Display"]
 
 
-class Display(AbstractContextManager["Display"]):
-    """Shows downloads, steps, epochs and seeds; its methods are the callbacks of a run and of a study.
-
-    Parameters
-    ----------
-    epochs : int
-        How many epochs the train step of a run has.
-    """
+class Display:
+    """Shows downloads, steps, the `epochs` of a run, and seeds; its methods are the callbacks of a run and a study."""
 
     def __init__(self, epochs: int = 0) -> None:
         self._console = Console(file=sys.stderr)  # this stream: that of kfp is redirected
@@ -48,9 +40,7 @@ class Display(AbstractContextManager["Display"]):
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def on_progress(self, file: str, done: int, total: int) -> None:

@@ -2,17 +2,18 @@
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from fmnist.cli import console, execution
-
-if TYPE_CHECKING:
-    from fmnist.replication.results import Sample
+from fmnist.cli import console
+from fmnist.cli.display import Display
+from fmnist.replication.results import Sample
+from fmnist.report import page
+from fmnist.runs.folder import read_sample
+from fmnist.steps import dataset
 
 __all__ = ["main"]
 
@@ -50,25 +51,16 @@ _program = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Program file that holds the parameters.  [default: same.yaml here, if there is one]",
 )
-_params = click.option(
-    "-p",
-    "--param",
-    "params",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="Set a parameter: compile_optimizer, epochs, validation_split or seed. Repeat for more.",
+_params = console.params(
+    "--param", "Set a parameter: compile_optimizer, epochs, validation_split or seed. Repeat for more."
 )
-
-
-def _output(text: str) -> Callable[[Any], Any]:
-    return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
 
 
 @main.command()
 @_program
 @_params
 @click.option("--seed", metavar="N", help="Short for -p seed=N.")
-@_output("New folder for the results.  [default: runs/<time>]")
+@console.output("New folder for the results.  [default: runs/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON.")
 def run(program: Path | None, params: tuple[str, ...], seed: str | None, output: Path | None, *, as_json: bool) -> None:
     """Run the pipeline here, on the real data, with a report.
@@ -83,16 +75,14 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
       fmnist run -p compile_optimizer=sgd -p epochs=3 -o runs/sgd
       fmnist run -p 'compile_optimizer={"class_name": "adam", "config": {"learning_rate": 0.01}}'
     """  # noqa: D301 - click wants the character \b
-    execution.run_here(_parameters(program, params, seed), output, as_json=as_json)
+    console.run_here(_parameters(program, params, seed), output, as_json=as_json)
 
 
 def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
     """Return the parameters of the program file, -p and --seed; the later of these override the earlier."""
     from fmnist.cluster.program import FILE_NAME, run_parameters
 
-    values: dict[str, Any] = {}
-    if program or Path(FILE_NAME).exists():
-        values |= run_parameters(program or FILE_NAME)
+    values = run_parameters(program or FILE_NAME) if program or Path(FILE_NAME).exists() else {}
     return values | console.given(params) | ({} if seed is None else {"seed": seed})
 
 
@@ -107,7 +97,7 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
     default=lambda: len(os.sched_getaffinity(0)),
     help="How many to train at once, each on a core and in 1 GiB.  [default: one per core]",
 )
-@_output("Folder for the results; an interrupted study there is resumed.  [default: studies/<time>]")
+@console.output("Folder for the results; an interrupted study there is resumed.  [default: studies/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def study(  # noqa: PLR0913, PLR0917 - one for each option
     program: Path | None,
@@ -130,12 +120,11 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
       fmnist study --seeds 60 --first-seed 1000
       fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
     """  # noqa: D301 - click wants the character \b
-    from fmnist.cli.display import Display
     from fmnist.runs.study import run_study
 
-    settings = execution.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
+    settings = console.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
     last = replace(settings, seed=settings.seed + seeds - 1)
-    folder = output or execution.new_folder("studies")
+    folder = output or console.new_folder("studies")
     try:
         with Display() as display:
             sample = run_study(
@@ -161,9 +150,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
         click.get_current_context().exit(NOT_SHOWN)
 
 
-def _print_study(sample: "Sample", folder: Path) -> None:
-    from fmnist.report import page
-
+def _print_study(sample: Sample, folder: Path) -> None:
     n, low, high = len(sample.results), min(sample.accuracies), max(sample.accuracies)
     rows = [("seeds", f"{n}, from {sample.results[0].seed} on"), ("mean", f"{sample.mean:.4f}")]
     rows += [("deviation", f"{sample.deviation:.4f}")] if n > 1 else []
@@ -239,10 +226,7 @@ def report(folder: Path) -> None:
 
     FOLDER is the folder of results of `fmnist run` or `fmnist study`.
     """
-    from fmnist.report.page import write_report
-    from fmnist.runs.folder import read_sample
-
-    click.echo(write_report(read_sample(folder), folder))
+    click.echo(page.write_report(read_sample(folder), folder))
 
 
 @main.command()
@@ -253,8 +237,5 @@ def data(*, offline: bool) -> None:
     Looks in the cache folder ($FMNIST_DATA_DIR, or the user's cache), in the Debian package, on the web, and with
     apt-get. From any source, the content must be the published one.
     """
-    from fmnist.cli.display import Display
-    from fmnist.steps import dataset
-
     with Display() as display:
         click.echo(dataset.fetch(offline=offline, on_progress=display.on_progress))

@@ -4,23 +4,25 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmnist.cli import console, execution
+from fmnist.cli import console
+from fmnist.cluster.arguments import parse_arguments
+from fmnist.cluster.pipeline_file import check_checkout, compile_pipeline_file, is_ours, read_spec
+from fmnist.replication import published, verdict
+from fmnist.replication.conclusions import Conclusion
+from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
     from fmnist.cluster.cluster import Cluster, Version
     from fmnist.cluster.program import Program
     from fmnist.cluster.run import Run
-    from fmnist.replication.conclusions import Conclusion
 
 __all__ = ["main"]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -57,7 +59,7 @@ def program() -> None:
     """  # noqa: D301 - click wants the character \b
 
 
-def _shared(command: Command) -> Command:
+def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that both commands have."""
     options = [
         click.option(
@@ -68,13 +70,8 @@ def _shared(command: Command) -> Command:
             show_default=True,
             help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
         ),
-        click.option("-n", "--program-name", "--name", "name", help="Name of the pipeline.  [default: pipeline.name]"),
-        click.option(
-            "--program-description",
-            "--description",
-            "description",
-            help="Description of the pipeline.  [default: pipeline.description]",
-        ),
+        click.option("-n", "--name", "--program-name", help="Name of the pipeline.  [default: pipeline.name]"),
+        click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
         click.option(
             "--host", metavar="URL", help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]"
         ),
@@ -88,7 +85,9 @@ def _shared(command: Command) -> Command:
         click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
     ]
-    return reduce(lambda done, option: option(done), reversed(options), command)
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @program.command()
@@ -106,7 +105,7 @@ def create(file: Path, **options: Any) -> None:
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
     with tempfile.TemporaryDirectory() as folder:
-        compiled = _compile(loaded, folder)
+        compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
         version = _create(_connect(options), loaded, compiled, options)
     name = options["name"] or loaded.pipeline.name
     if options["as_json"]:
@@ -119,14 +118,7 @@ def create(file: Path, **options: Any) -> None:
 @program.command()
 @click.option("-e", "--experiment-name", help="Experiment; created if it is new.  [default: metadata.name]")
 @click.option("-r", "--run-name", help="Name of the run.  [default: run.name]")
-@click.option(
-    "-p",
-    "--run-param",
-    "params",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="Set a parameter of the pipeline, whatever run.parameters says. Repeat for more.",
-)
+@console.params("--run-param", "Set a parameter of the pipeline, whatever run.parameters says. Repeat for more.")
 @click.option(
     "-t",
     "--target",
@@ -148,12 +140,7 @@ def create(file: Path, **options: Any) -> None:
     metavar="SECONDS",
     help="How long to wait at most.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="New folder for the results, with -t local.  [default: runs/<time>]",
-)
+@console.output("New folder for the results, with -t local.  [default: runs/<time>]")
 @_shared
 def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, **options: Any) -> None:
     """Run the pipeline of the program file.
@@ -170,8 +157,6 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
       same program run -f same.yaml -e trials -r sgd -p compile_optimizer=sgd -p epochs=3 --wait
       same program run -f same.yaml -t local -p epochs=1 -o runs/short
     """  # noqa: D301 - click wants the character \b
-    from fmnist.cluster.pipeline_file import is_ours
-
     loaded = _load(file)
     parameters = {**loaded.run.parameters, **console.given(params)}
     if target == "kubeflow":
@@ -179,7 +164,7 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
             raise click.UsageError("-o is the folder of a run here: give it with -t local.")
         _run_on_cluster(loaded, parameters, options)
     elif is_ours(loaded.pipeline.package):
-        execution.run_here(parameters, output, as_json=options["as_json"])
+        console.run_here(parameters, output, as_json=options["as_json"])
     else:
         # It would have to install what that pipeline requires into this environment, or to find it there.
         raise click.UsageError(
@@ -189,7 +174,6 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
 
 
 def _load(file: Path) -> "Program":
-    from fmnist.cluster.pipeline_file import check_checkout
     from fmnist.cluster.program import load
 
     loaded = load(file, lambda message: click.echo(f"Warning: {message}", err=True))
@@ -198,9 +182,6 @@ def _load(file: Path) -> "Program":
 
 
 def _run_on_cluster(loaded: "Program", parameters: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    from fmnist.cluster.pipeline_file import is_ours
-    from fmnist.steps.settings import Settings
-
     ours, as_json = is_ours(loaded.pipeline.package), options["as_json"]
     if ours:
         parameters = asdict(Settings.parse(parameters))
@@ -219,7 +200,8 @@ def _run_on_cluster(loaded: "Program", parameters: Mapping[str, Any], options: M
     else:
         console.print_rows([("run", started.id), ("link", started.link)])
     ended = _wait(started, options["timeout"]) if options["wait"] else {}
-    conclusions = _conclude(parameters, ended.get("accuracy")) if ours else []
+    accuracy = ended.get("accuracy")
+    conclusions = _conclude(parameters, accuracy) if ours and accuracy is not None else []
     if as_json:
         result = {"run_id": started.id, "link": started.link, "version": asdict(version), "parameters": parameters}
         click.echo(json.dumps(result | ended | {"published": [one.as_json() for one in conclusions]}, indent=2))
@@ -231,25 +213,16 @@ def _prepare(
     loaded: "Program", parameters: Mapping[str, Any], options: Mapping[str, Any]
 ) -> "tuple[Cluster, Version, dict[str, Any]]":
     """Return the cluster, the version to run there, and `parameters` in the types of its inputs."""
-    from fmnist.cluster.arguments import parse_arguments
-    from fmnist.cluster.pipeline_file import read_spec
-
     if options["run_only"]:
         cluster = _connect(options)
         version = cluster.latest(options["name"] or loaded.pipeline.name)
         return cluster, version, parse_arguments(cluster.spec(version), parameters)
     with tempfile.TemporaryDirectory() as folder:
-        compiled = _compile(loaded, folder)
+        compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
         # Before anything is sent.
         parameters = parse_arguments(read_spec(compiled), parameters)
         cluster = _connect(options)
         return cluster, _create(cluster, loaded, compiled, options), parameters
-
-
-def _compile(loaded: "Program", folder: str) -> Path:
-    from fmnist.cluster.pipeline_file import compile_pipeline_file
-
-    return compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
 
 
 def _connect(options: Mapping[str, Any]) -> "Cluster":
@@ -280,17 +253,12 @@ def _wait(started: "Run", timeout: float) -> dict[str, Any]:
         ) from error
 
 
-def _conclude(parameters: Mapping[str, Any], accuracy: float | None) -> "list[Conclusion]":
+def _conclude(parameters: Mapping[str, Any], accuracy: float) -> list[Conclusion]:
     """Return what one run says of the accuracies published for its parameters: that it cannot tell."""
-    from fmnist.replication import published, verdict
-    from fmnist.replication.conclusions import Conclusion
-
-    if accuracy is None:
-        return []
     return [Conclusion(one, verdict.judge(one.accuracy, [accuracy]), ()) for one in published.matching(parameters)]
 
 
-def _print_ended(state: str, accuracy: float | None, conclusions: "list[Conclusion]") -> None:
+def _print_ended(state: str, accuracy: float | None, conclusions: list[Conclusion]) -> None:
     shown = "see the link: the server does not give it" if accuracy is None else f"{accuracy:.4f}"
     published = [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name})") for one in conclusions]
     console.print_rows([("state", state), ("accuracy", shown), *published])

@@ -32,14 +32,9 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def parse_arguments(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` in the types of a compiled pipeline's inputs; text is read as its input's type.
+    """Return `values` in the types of the inputs of a compiled pipeline, whose document is `spec`.
 
-    Parameters
-    ----------
-    spec : mapping
-        The document of the compiled pipeline.
-    values : mapping
-        By name: the values of a program file, or text as people type it.
+    Values are by name: those of a program file, or text as people type it, which is read as its input's type.
 
     Raises
     ------

@@ -5,7 +5,6 @@ empty one, and loses the path of a cluster from a kubeconfig. `Client` does none
 through kfp's generated calls.
 """
 
-import contextlib
 import html
 import json
 import os
@@ -13,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -28,7 +28,7 @@ from fmnist.cluster import login
 from fmnist.steps.errors import ContractError, FmnistError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["Client", "ClusterError", "TransientError", "in_one_line", "open_client"]
+__all__ = ["Client", "ClusterError", "TransientError", "in_one_line"]
 
 #: Seconds to wait for a connection, and for the next part of an answer.
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
@@ -64,47 +64,30 @@ class ClusterError(FmnistError, RuntimeError):
 
 
 class TransientError(ClusterError):
-    """A failure that may pass by itself.
-
-    Attributes
-    ----------
-    got : str
-        What happened instead of success.
-    pause : float or None
-        Seconds after which the server wants to be asked again.
-    """
+    """A failure that may pass by itself: what came instead of success, and the seconds that the server asks for."""
 
     got: str
     pause: float | None = None
 
 
-def open_client(host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None) -> "Client":
-    """Return a client for `host`, and send no request yet; see `cluster.connect` for the parameters."""
-    host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
-    try:
-        return Client(
-            host=login.checked_host(host) if host else None,
-            credentials=login.credentials(token_file),
-            cookies=login.checked_header(cookies or os.environ.get(login.COOKIES), "cookies"),
-            ssl_ca_cert=login.checked_ca(ca) if ca else None,
-        )
-    except GoogleAuthError as error:
-        raise ContractError(
-            f"login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: {error} "
-            "Without that variable another login counts."
-        ) from error
-
-
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
-    """kfp's client, whose constructor sends no request, writes no file and prints nothing."""
+    """kfp's client, whose constructor sends no request, writes no file and prints nothing; see `cluster.connect`."""
 
-    def __init__(self, **settings: Any) -> None:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+    def __init__(self, host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None) -> None:
+        host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
+        cookies = login.checked_header(cookies or os.environ.get(login.COOKIES), "cookies")
+        settings = {"host": login.checked_host(host) if host else None, "credentials": login.credentials(token_file)}
+        try:
             # It warns of servers before 2.0, always.
-            warnings.simplefilter("ignore", FutureWarning)
-            super().__init__(**settings)
+            with warnings.catch_warnings(action="ignore", category=FutureWarning), redirect_stdout(sys.stderr):
+                super().__init__(**settings, cookies=cookies, ssl_ca_cert=login.checked_ca(ca) if ca else None)
+        except GoogleAuthError as error:
+            raise ContractError(
+                f"login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: {error} "
+                "Without that variable another login counts."
+            ) from error
         self.host: str = self._existing_config.host
-        self._cookies = settings["cookies"] or self._context_setting.get("client_authentication_cookie") or ""
+        self._cookies = cookies or self._context_setting.get("client_authentication_cookie") or ""
         self._header = self._context_setting.get("client_authentication_header_value") or ""
 
     def ask(self, action: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -115,8 +98,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             except TransientError as error:
                 if error.pause is None:
                     raise
-                pause = error.pause
-            sleep(pause)
+                sleep(error.pause)
         return self.once(action, call, *args, **kwargs)
 
     def once(
@@ -156,7 +138,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
 
     def own_namespace(self) -> str | None:
         """Return the namespace in kfp's context file, or this pod's."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             return self.get_user_namespace() or Path(self._NAMESPACE_PATH).read_text(encoding="utf-8").strip()
         return None
 

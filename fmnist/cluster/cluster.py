@@ -1,6 +1,5 @@
 """Pipelines, versions, experiments and new runs on a Kubeflow Pipelines cluster."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fmnist.cluster.client import Client, open_client
+from fmnist.cluster.client import Client
 from fmnist.cluster.run import Run
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
@@ -59,7 +58,7 @@ def connect(
     ClusterError
         If there is no Pipelines API.
     """
-    client = open_client(host, token_file, cookies, ca)
+    client = Client(host, token_file, cookies, ca)
     health = client.ask("connect", client.healthzs.healthz_service_get_healthz)
     if not health.get("multi_user"):
         return Cluster(client, None)
@@ -82,16 +81,8 @@ class Cluster:
     def create(self, compiled: Path, *, name: str, description: str = "", version: str | None = None) -> Version:
         """Return the version of the pipeline `name` that has the content of `compiled`; make it if there is none.
 
-        Parameters
-        ----------
-        compiled : path
-            The compiled pipeline.
-        name : str
-            The pipeline's name, unique in a namespace.
-        description : str, optional
-            For a new pipeline and a new version.
-        version : str, optional
-            What stands before the digest of the content in the version's name: other content is another version.
+        A new pipeline and a new version get the description. The name of the version is a digest of the content, after
+        `version` if that is given: other content is another version.
         """
         try:
             digest = sha256(compiled.read_bytes())[:16]
@@ -99,7 +90,7 @@ class Cluster:
             raise ContractError(f"pipeline: expected a compiled one, got {compiled}: {error.strerror}.") from error
         label = f"{version}-{digest}" if version else digest
         # kfp's upload of a new pipeline would give its first version the pipeline's name.
-        pipeline = self._pipeline(name) or self._client.ask(
+        pipeline = self._find("pipeline", name, namespace=self.namespace) or self._client.ask(
             "create pipeline",
             self._client.pipelines.pipeline_service_create_pipeline,
             pipeline={"name": name, **self._labels(name, description)},
@@ -117,14 +108,8 @@ class Cluster:
         return self._as_version(found | {"display_name": label, "pipeline_id": pipeline["pipeline_id"]})
 
     def latest(self, name: str) -> Version:
-        """Return the newest version of the pipeline `name`.
-
-        Raises
-        ------
-        ContractError
-            If there is none.
-        """
-        pipeline = self._pipeline(name)
+        """Return the newest version of the pipeline `name`; if there is none, that is a `ContractError`."""
+        pipeline = self._find("pipeline", name, namespace=self.namespace)
         page = pipeline and self._client.ask(
             "find version",
             self._client.pipelines.pipeline_service_list_pipeline_versions,
@@ -154,34 +139,25 @@ class Cluster:
     ) -> Run:
         """Start a run of `version` in an experiment; create the experiment if there is none of that name.
 
-        Parameters
-        ----------
-        version : Version
-            What `create` returned.
-        experiment, run_name : str
-            What the UI shows.
-        parameters : mapping
-            Numbers, booleans and strings by name; the pipeline's defaults hold for the others.
-        experiment_description, run_description : str, optional
-            What the UI shows.
-        caching : bool
-            Whether Kubeflow may use cached results. If not, the run carries a copy of the pipeline with the cache off,
-            as the API has no other way, and the UI lists it under no version.
+        The UI shows the names and descriptions. The pipeline's defaults hold for parameters that are not given. Without
+        `caching`, the run carries a copy of the pipeline with the cache off, as the API has no other way, and the UI
+        lists it under no version.
         """
+        reference = {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.id}
         body = {
             "experiment_id": self._experiment(experiment, experiment_description),
             "display_name": run_name,
             "description": run_description,
             "runtime_config": {"parameters": dict(parameters)},
-            # kfp's own way ignores its caching flag here.
-            **(_reference(version) if caching else {"pipeline_spec": _uncached(self._content(version))}),
         }
+        # kfp's own way ignores its caching flag here.
+        if caching:
+            body["pipeline_version_reference"] = reference
+        else:
+            body["pipeline_spec"] = _uncached(self._content(version))
         call = self._client.runs.run_service_create_run
         run_id = self._client.ask("start run", call, run=body, wanted="run_id")["run_id"]
         return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
-
-    def _pipeline(self, name: str) -> dict[str, Any] | None:
-        return self._find("pipeline", name, namespace=self.namespace)
 
     def _experiment(self, name: str, description: str) -> str:
         """Return the id of the experiment `name`; create it if there is none."""
@@ -223,13 +199,8 @@ class Cluster:
         return Version(version_id, pipeline_id, item["display_name"], link)
 
 
-def _reference(version: Version) -> dict[str, Any]:
-    return {"pipeline_version_reference": {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.id}}
-
-
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a version with the cache off for every task."""
-    content = copy.deepcopy(content)
+    """Switch the cache off for every task in the content of a version, and return that content."""
     pipeline = content.get("pipeline_spec", content)
     for component in (pipeline["root"], *pipeline.get("components", {}).values()):
         for task in component.get("dag", {}).get("tasks", {}).values():

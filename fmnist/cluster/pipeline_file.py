@@ -5,7 +5,7 @@ import runpy
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,17 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
     """
     from kfp import compiler, components
 
-    with _explained(source), contextlib.redirect_stdout(sys.stderr):
-        if source.suffix == ".yaml":
-            components.load_component_from_file(str(source))
-            shutil.copyfile(source, output)
-        else:
-            compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            if source.suffix == ".yaml":
+                components.load_component_from_file(str(source))
+                shutil.copyfile(source, output)
+            else:
+                compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
+    except ContractError:
+        raise
+    except (Exception, SystemExit) as error:  # somebody's file may raise anything
+        raise _explained(error, source) from error
     return Path(output)
 
 
@@ -94,18 +99,12 @@ def _pipeline(defined: Mapping[str, Any], source: Path) -> Any:
     raise ContractError(f"pipeline file {source}: expected one pipeline, got {names or 'none'}.")
 
 
-@contextlib.contextmanager
-def _explained(source: Path) -> Iterator[None]:
-    """Turn what the file at `source` raises into one message with its line there."""
-    try:
-        yield
-    except ContractError:
-        raise
-    except (Exception, SystemExit) as error:  # somebody's file may raise anything
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source)]
-        if isinstance(error, SyntaxError) and error.filename == str(source):
-            lines.append(error.lineno)
-        where = f"{source}, line {lines[-1]}" if lines else source
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        got = excerpt(" ".join(f"{type(error).__name__}: {said}".split()).rstrip(":."), 300)
-        raise ContractError(f"pipeline file {where}: expected a pipeline that compiles, got {got}.") from error
+def _explained(error: BaseException, source: Path) -> ContractError:
+    """Return what the file at `source` raised as one message with its line there."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source)]
+    if isinstance(error, SyntaxError) and error.filename == str(source):
+        lines.append(error.lineno)
+    where = f"{source}, line {lines[-1]}" if lines else source
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    got = excerpt(" ".join(f"{type(error).__name__}: {said}".split()).rstrip(":."), 300)
+    return ContractError(f"pipeline file {where}: expected a pipeline that compiles, got {got}.")

@@ -5,28 +5,20 @@ looked at: nothing in the file is executed, and aliases that stand for billions 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from fmnist.cluster.arguments import LARGEST_WHOLE
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import did_you_mean, excerpt
 
-__all__ = [
-    "FILE_NAME",
-    "MetadataSection",
-    "PipelineSection",
-    "Program",
-    "RunSection",
-    "WorkflowSection",
-    "load",
-    "run_parameters",
-]
+__all__ = ["FILE_NAME", "Program", "load", "run_parameters"]
 
 FILE_NAME = "same.yaml"
 
@@ -45,6 +37,7 @@ _EXPECTED = {
 Name = Annotated[str, Field(min_length=1)]
 Value = bool | int | float | str
 Keys = tuple[str | int, ...]
+OnWarning = Callable[[str], object]
 
 
 def _refuse(expected: str) -> NoReturn:
@@ -136,15 +129,8 @@ class _Runnable(_Section):
 Section = TypeVar("Section", bound=_Section)
 
 
-def load(path: str | Path, on_warning: Callable[[str], object]) -> Program:
-    """Return the program in the file at `path`.
-
-    Parameters
-    ----------
-    path : path
-        The program file.
-    on_warning : callable
-        Called with a message for each key that has no effect.
+def load(path: str | Path, on_warning: OnWarning) -> Program:
+    """Return the program in the file at `path`; call `on_warning` with a message for each key that has no effect.
 
     Raises
     ------
@@ -160,14 +146,17 @@ def run_parameters(path: str | Path) -> dict[str, Value]:
     Raises
     ------
     ContractError
-        If the file cannot be read, is not YAML, has no ``run``, or its ``run.parameters`` are not a mapping of numbers,
-        booleans and strings.
+        As `load`, but only for what is in ``run``.
     """
     return _read(Path(path), _Runnable, lambda _: None).run.parameters
 
 
 class _Loader(yaml.SafeLoader):
     """The safe loader, which refuses a tag that it could not construct already where it composes nodes."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.name = str(path)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         node = super().compose_node(parent, index)
@@ -176,112 +165,110 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _read(path: Path, section: type[Section], on_warning: Callable[[str], object]) -> Section:
-    reader = _Reader(path, on_warning)
+def _read(path: Path, section: type[Section], on_warning: OnWarning) -> Section:
+    root = _composed(path)
     try:
-        return section.model_validate(reader.value(_composed(path), section), context={"folder": path.parent})
+        return section.model_validate(_value(root, section, (), on_warning), context={"folder": path.parent})
     except ValidationError as error:
-        first = min(error.errors(), key=lambda detail: reader.line(detail["loc"]))
-        raise reader.refusal(first) from None
+        raise _refusal(root, error) from None
 
 
 def _composed(path: Path) -> yaml.Node:
-    """Return the file's tree of nodes."""
+    """Return the file's tree of nodes, each with its file and line."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise ContractError(f"program file: expected YAML in {path}, got: {error}.") from error
+    at = f"program file {path}"
     if len(content) > LARGEST:
-        raise ContractError(f"program file {path}: expected at most {LARGEST} bytes, got more.")
+        raise _error(at, f"at most {LARGEST} bytes", "more")
     try:
-        node = yaml.compose(content.decode("utf-8"), _Loader)
+        node = _Loader(content.decode("utf-8"), path).get_single_node()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _error(path, line, "text in UTF-8", f"the byte {content[error.start]:#04x}") from error
+        raise _error(f"{at}, line {line}", "text in UTF-8", f"the byte {content[error.start]:#04x}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         trouble = ", ".join(filter(None, (error.context, error.problem)))
-        raise _error(path, line, "YAML", f"an error {trouble}") from error
+        raise _error(f"{at}, line {line}", "YAML", f"an error {trouble}") from error
     except yaml.reader.ReaderError as error:
         line = content.decode("utf-8").count("\n", 0, error.position) + 1
-        raise _error(path, line, "YAML", f"the character {error.character!r}") from error
+        raise _error(f"{at}, line {line}", "YAML", f"the character {error.character!r}") from error
     except RecursionError:
-        raise ContractError(f"program file {path}: expected YAML of a few levels, got too many.") from None
+        raise _error(at, "YAML of a few levels", "too many") from None
     except (OverflowError, ValueError) as error:
         # PyYAML lets "\UFFFFFFFF" through to `chr`.
-        raise ContractError(f"program file {path}: expected YAML, got: {error}.") from error
+        raise _error(at, "YAML", str(error)) from error
     if node is None:
-        raise ContractError(f"program file {path}: expected a mapping, got an empty file.")
+        raise _error(at, "a mapping", "an empty file")
     return node
 
 
-class _Reader:
-    """Turns nodes into plain values along the sections, and remembers the node of each."""
-
-    def __init__(self, path: Path, on_warning: Callable[[str], object]) -> None:
-        self._path, self._on_warning = path, on_warning
-        self._nodes: dict[Keys, yaml.Node] = {}
-        self._scalars = yaml.constructor.SafeConstructor()
-
-    def value(self, node: yaml.Node, kind: Any, keys: Keys = ()) -> Any:
-        """Return a scalar's value or, where `kind` is a section or a dict, a dict; else what no model takes."""
-        self._nodes[keys] = node
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, keys)
-        fields = getattr(kind, "model_fields", None)
-        if not isinstance(node, yaml.MappingNode) or not (fields or get_origin(kind) is dict):
-            return object()
-        return {
-            key: self.value(child, fields[key].annotation if fields else None, (*keys, key))
-            for key, child in self._items(node, fields, keys)
-        }
-
-    def line(self, keys: Keys) -> int:
-        """Return the line of the value at `keys`, or of the nearest mapping around it."""
-        around = (keys[:length] for length in range(len(keys), -1, -1))
-        return next(self._nodes[one] for one in around if one in self._nodes).start_mark.line + 1
-
-    def refusal(self, detail: ErrorDetails) -> ContractError:
-        """Return pydantic's error about a value in the file's own terms."""
-        keys = detail["loc"]
-        expected = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
-        got = _shown(self._nodes[keys]) if keys in self._nodes else "no such key"
-        return _error(self._path, self.line(keys), expected, got, _dotted(keys))
-
-    def _items(self, node: yaml.MappingNode, fields: Collection[str] | None, keys: Keys) -> Iterator[tuple[str, Any]]:
-        """Give each key and its node, and warn of a key that is not in `fields`."""
-        lines: dict[str, int] = {}
-        for key, child in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise _error(self._path, line, "a key that is text", "a list or a mapping")
-            name = _dotted((*keys, key.value))
-            if key.value in lines:
-                raise _error(self._path, line, "it once", f"it again after line {lines[key.value]}", name)
-            lines[key.value] = line
-            if fields is None or key.value in fields:
-                yield key.value, child
-            else:
-                self._on_warning(
-                    f"program file {self._path}, line {line}: {name} has no effect: expected one of "
-                    f"{', '.join(fields)}.{did_you_mean(key.value, fields)}"
-                )
-
-    def _scalar(self, node: yaml.ScalarNode, keys: Keys) -> Any:
-        try:
-            value = self._scalars.construct_object(node)
-            str(value).encode()
-        except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, ValueError) as error:
-            # PyYAML has many kinds of error for a text that is not what its tag says, as in "!!int ten".
-            expected, got = f"a value that YAML can read as {node.tag.rpartition(':')[2]}", repr(node.value)
-            raise _error(self._path, node.start_mark.line + 1, expected, excerpt(got, 100)) from error
+def _value(node: yaml.Node, kind: Any, keys: Keys, on_warning: OnWarning) -> Any:
+    """Return a scalar's value or, where `kind` is a section or a dict, a dict; else what no model takes."""
+    if isinstance(node, yaml.ScalarNode):
+        value = _scalar(node)
         # A version is text, also where YAML takes it for a number, and 1.10 for 1.1.
         return node.value if keys == ("metadata", "version") and isinstance(value, int | float) else value
+    fields = getattr(kind, "model_fields", None)
+    if not isinstance(node, yaml.MappingNode) or not (fields or get_origin(kind) is dict):
+        return object()
+    values = {}
+    for key, child in _items(node, keys):
+        name = key.value
+        if fields is None or name in fields:
+            values[name] = _value(child, fields[name].annotation if fields else None, (*keys, name), on_warning)
+        else:
+            known = f"expected one of {', '.join(fields)}.{did_you_mean(name, fields)}"
+            on_warning(f"{_at(key)}: {_dotted((*keys, name))} has no effect: {known}")
+    return values
 
 
-def _error(path: Path, line: int, expected: str, got: str, of: str = "") -> ContractError:
-    return ContractError(f"program file {path}, line {line}: {of and of + ': '}expected {expected}, got {got}.")
+def _items(node: yaml.MappingNode, keys: Keys) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    """Give each key and its value; a key is text, and is there once."""
+    lines: dict[str, int] = {}
+    for key, child in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _error(_at(key), "a key that is text", "a list or a mapping")
+        if key.value in lines:
+            raise _error(_at(key), "it once", f"it again after line {lines[key.value]}", (*keys, key.value))
+        lines[key.value] = key.start_mark.line + 1
+        yield key, child
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    try:
+        value = yaml.constructor.SafeConstructor().construct_object(node)
+        str(value).encode()
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, ValueError) as error:
+        # PyYAML has many kinds of error for a text that is not what its tag says, as in "!!int ten".
+        expected = f"a value that YAML can read as {node.tag.rpartition(':')[2]}"
+        raise _error(_at(node), expected, excerpt(repr(node.value), 100)) from error
+    return value
+
+
+def _refusal(root: yaml.Node, error: ValidationError) -> ContractError:
+    """Return pydantic's error about the value that comes first in the file, in the file's own terms."""
+    found = [(reduce(_child, detail["loc"], root), detail) for detail in error.errors()]
+    node, detail = min(found, key=lambda one: one[0].start_mark.line)
+    expected = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+    got = "no such key" if detail["type"] == "missing" else _shown(node)
+    return _error(_at(node), expected, got, detail["loc"])
+
+
+def _child(node: yaml.Node, key: str | int) -> yaml.Node:
+    """Return the value at `key` or, where there is none, the mapping itself."""
+    return next((child for name, child in node.value if name.value == key), node)
+
+
+def _error(at: str, expected: str, got: str, keys: Keys = ()) -> ContractError:
+    of = f"{_dotted(keys)}: " if keys else ""
+    return ContractError(f"{at}: {of}expected {expected}, got {got}.")
+
+
+def _at(node: yaml.Node) -> str:
+    return f"program file {node.start_mark.name}, line {node.start_mark.line + 1}"
 
 
 def _shown(node: yaml.Node) -> str:

@@ -13,37 +13,19 @@ __all__ = ["Run"]
 #: Seconds between two looks at a run, and the shortest and longest back-off while the server is away.
 POLL, BACKOFF, LONGEST_BACKOFF = 5.0, 1.0, 30.0
 
-#: Name and type of the artifact that holds the accuracy.
-_ACCURACY = ("accuracy", "Metric")
-
 
 @dataclass(frozen=True)
 class Run:
-    """A run on the cluster, which `Cluster.run` starts.
-
-    Attributes
-    ----------
-    id : str
-        Its identifier on the server.
-    link : str
-        Its page in the UI.
-    """
+    """A run on the cluster, which `Cluster.run` starts, and its page in the UI."""
 
     id: str
     link: str
     _client: Client = field(repr=False, compare=False)
 
     def wait(self, *, timeout: float, on_state: Callable[[str], None] = lambda _: None) -> str:
-        """Wait until the run has ended well, and return ``SUCCEEDED`` or ``SKIPPED``.
+        """Wait until the run has ended well, at most `timeout` seconds, and return ``SUCCEEDED`` or ``SKIPPED``.
 
-        While the server is away, as for a restart, this asks again until the time is over.
-
-        Parameters
-        ----------
-        timeout : float
-            Seconds.
-        on_state : callable
-            Called with each new state.
+        This calls `on_state` with each new state. While the server is away, as for a restart, it asks again.
 
         Raises
         ------
@@ -51,10 +33,12 @@ class Run:
             If the run fails, with the tasks that failed, is canceled, or has not ended after `timeout`.
         """
         deadline = monotonic() + timeout
+        look = self._client.runs.run_service_get_run
         state, trouble, backoff = "unknown", "", BACKOFF
         while True:
             try:
-                answer = self._look(patience=max(1.0, deadline - monotonic()))
+                patience = max(1.0, deadline - monotonic())
+                answer = self._client.once(f"look at run {self.id}", look, self.id, wanted="run_id", patience=patience)
             except TransientError as error:
                 trouble, pause = f", and at last {error.got}", error.pause or backoff
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
@@ -79,18 +63,16 @@ class Run:
         """Return the run's one metric of the name accuracy, or None if the server has none.
 
         Up to 2.17 the Pipelines API has no metrics: its UI takes them from the metadata store. Servers since then have
-        the API of artifacts.
-
-        References
-        ----------
-        https://github.com/kubeflow/pipelines/pull/13986
+        the API of artifacts: https://github.com/kubeflow/pipelines/pull/13986.
         """
         try:
             found = [self._client.read(f"artifacts/{id_}") for id_ in dict.fromkeys(self._artifacts())]
         except ClusterError:
             # The run has succeeded, whether the server answers this or not.
             return None
-        values = [one.get("number_value") for one in found if (one.get("name"), one.get("type")) == _ACCURACY]
+        values = [
+            one.get("number_value") for one in found if (one.get("name"), one.get("type")) == ("accuracy", "Metric")
+        ]
         return float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
 
     def _artifacts(self) -> Iterator[str]:
@@ -102,11 +84,6 @@ class Run:
             yield from (task["artifact_id"] for task in page.get("artifact_tasks") or ())
             if not page.get("next_page_token"):
                 return
-
-    def _look(self, **patience: float) -> dict[str, Any]:
-        """Return what the server knows of the run."""
-        call = self._client.runs.run_service_get_run
-        return self._client.once(f"look at run {self.id}", call, self.id, wanted="run_id", **patience)
 
     def _ended(self, answer: dict[str, Any]) -> ClusterError:
         """Return the error for a run that failed or was canceled."""

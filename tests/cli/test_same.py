@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -226,11 +227,8 @@ def test_a_run_only_creates_nothing(fake: FakeCluster, here: Path) -> None:
     """With --run-only the newest version is run; the pipeline file is neither executed nor sent."""
     (here / "somebody.py").write_text("raise SystemExit")
     assert invoke("program", "run", "--run-only", "-n", "other").exit_code == 0
-    assert (fake.names, fake.asked("latest"), fake.asked("run")["version"]) == (
-        ["connect", "latest", "run"],
-        "other",
-        "v0",
-    )
+    assert fake.names == ["connect", "latest", "run"]
+    assert (fake.asked("latest"), fake.asked("run")["version"]) == ("other", "v0")
 
 
 def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here: Path) -> None:
@@ -269,22 +267,22 @@ def test_bad_input_is_exit_code_2(fake: FakeCluster, here: Path, arguments: list
 
 @pytest.mark.parametrize("command", ["create", "run"])
 @pytest.mark.parametrize(
-    ("edits", "message"),
+    ("edit", "message"),
     [
         (
-            {"same.yaml": PROGRAM.replace("you}", "[you]}")},
+            ("same.yaml", PROGRAM.replace("you}", "[you]}")),
             "line 5: run.parameters.name: expected a number, boolean or",
         ),
-        ({"somebody.py": "x = y"}, "somebody.py, line 1: expected a pipeline that compiles, got NameError"),
+        (("somebody.py", "x = y"), "somebody.py, line 1: expected a pipeline that compiles, got NameError"),
     ],
     ids=["program file", "pipeline file"],
 )
 def test_a_bad_file_is_exit_code_2(
-    fake: FakeCluster, here: Path, command: str, edits: dict[str, str], message: str
+    fake: FakeCluster, here: Path, command: str, edit: tuple[str, str], message: str
 ) -> None:
     """A file with an error is refused with its line, before anything is asked of a cluster."""
-    for name, text in edits.items():
-        (here / name).write_text(text)
+    name, text = edit
+    (here / name).write_text(text)
     result = invoke("program", command)
     assert result.exit_code == 2
     assert message in result.stderr
@@ -315,11 +313,7 @@ def test_without_an_address_another_way_is_shown(monkeypatch: pytest.MonkeyPatch
 )
 def test_what_fails_has_an_exit_code(monkeypatch: pytest.MonkeyPatch, here: Path, error: Exception, code: int) -> None:
     """A server that fails is exit code 3, a bad address 2, each with one message."""
-
-    def connect(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr("fmnist.cluster.cluster.connect", connect)
+    monkeypatch.setattr("fmnist.cluster.cluster.connect", Mock(side_effect=error))
     result = invoke("program", "create")
     assert (result.exit_code, result.stderr) == (code, f"Error: {error}\n")
 
@@ -367,11 +361,7 @@ def test_a_program_reads_json(fake: FakeCluster) -> None:
 
 def test_an_interrupted_wait_leaves_the_run(fake: FakeCluster, here: Path) -> None:
     """Ctrl-C while waiting leaves the run, and says where to look at it and end it."""
-
-    def interrupted() -> str:
-        raise KeyboardInterrupt
-
-    fake.wait_with = interrupted
+    fake.wait_with = Mock(side_effect=KeyboardInterrupt)
     result = invoke("program", "run", "--wait")
     assert result.exit_code == 130
     assert result.stderr.endswith(
@@ -381,11 +371,7 @@ def test_an_interrupted_wait_leaves_the_run(fake: FakeCluster, here: Path) -> No
 
 def test_a_run_that_fails_is_exit_code_3(fake: FakeCluster, here: Path) -> None:
     """A run that fails during the wait gives an error after its link."""
-
-    def failed() -> str:
-        raise ClusterError("run r1: expected SUCCEEDED, got FAILED")
-
-    fake.wait_with = failed
+    fake.wait_with = Mock(side_effect=ClusterError("run r1: expected SUCCEEDED, got FAILED"))
     result = invoke("program", "run", "--wait")
     assert result.exit_code == 3
     assert LINK in result.stdout

@@ -52,14 +52,9 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, home: Path, slept: list[float]) -> None:
     """Let no test find a cluster or a token that is really there, nor wait long."""
-    for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT", "KF_PIPELINES_SA_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    for name in (
-        "FMNIST_KFP_TOKEN",
-        "FMNIST_KFP_COOKIES",
-        "KUBERNETES_SERVICE_HOST",
-        "KF_PIPELINES_IAP_OAUTH2_CLIENT_ID",
-    ):
+    for name in ("ENDPOINT", "UI_ENDPOINT", "SA_TOKEN_PATH", "IAP_OAUTH2_CLIENT_ID"):
+        monkeypatch.delenv(f"KF_PIPELINES_{name}", raising=False)
+    for name in ("FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(home / ".config/kfp/context.json"))

@@ -10,7 +10,7 @@ from support.kfp_server import Server, serving
 from support.submission import names, submitted
 
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import Cluster, Version, connect
+from fmnist.cluster.cluster import Cluster, connect
 from fmnist.steps.errors import ContractError
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -97,11 +97,6 @@ def test_a_pipeline_that_is_not_there_has_no_latest_version(server: Server, targ
     for name in ("other", "fashion"):
         with pytest.raises(ContractError, match=f"expected one called '{name}' at {server.url}, got none"):
             target.latest(name)
-
-
-def test_a_version_is_a_value() -> None:
-    """Results can be compared and shown."""
-    assert Version("1", "2", "3", "4") == Version("1", "2", "3", "4")
 
 
 # Runs

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import google.auth
 import google.auth.exceptions
@@ -162,12 +163,7 @@ def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cooki
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [
-        (b"", "got 0"),
-        (b"s3cret and more", "got 3"),
-        (b"s3cr\xc3\xa9t", "other characters"),
-        (b"s3cret\xff", "got: Uni"),
-    ],
+    [(b"", "got 0"), (b"s3cret and more", "got 3"), (b"s3cr\xc3\xa9t", "other char"), (b"s3cret\xff", "got: Uni")],
 )
 def test_a_token_that_is_none_is_bad_usage(server: Server, tmp_path: Path, content: bytes, problem: str) -> None:
     """A file that holds something else than one token is refused, and its content not shown."""
@@ -249,11 +245,8 @@ def test_a_context_of_kfp_may_lack_a_namespace(server: Server, home: Path) -> No
 
 def test_missing_google_credentials_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable of kfp's asks for a login at Google; an error names it."""
-
-    def default(**_: object) -> None:
-        raise google.auth.exceptions.DefaultCredentialsError("no credentials")
-
-    monkeypatch.setattr(google.auth, "default", default)
+    error = google.auth.exceptions.DefaultCredentialsError("no credentials")
+    monkeypatch.setattr(google.auth, "default", Mock(side_effect=error))
     monkeypatch.setenv("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", "abc")
     with pytest.raises(ContractError, match=r"expected what \$KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs"):
         connect(server.url)

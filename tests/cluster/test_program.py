@@ -73,16 +73,8 @@ def edited(old: str, new: str) -> str:
 def test_our_own_program_file_is_good(recwarn: pytest.WarningsRecorder) -> None:
     """The repository's same.yaml is read without a warning, and holds the defaults."""
     own = program.load(ROOT / "same.yaml", warnings.warn)
-    assert (
-        own.run.parameters
-        == vars(Settings())
-        == {
-            "compile_optimizer": "adam",
-            "epochs": 10,
-            "validation_split": 0.05,
-            "seed": 0,
-        }
-    )
+    defaults = {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05, "seed": 0}
+    assert own.run.parameters == vars(Settings()) == defaults
     assert own.pipeline.package == ROOT / "fmnist" / "pipeline.py"
     assert not recwarn.list
 
@@ -94,11 +86,7 @@ def test_everything_in_the_file_is_there(folder: Path) -> None:
         "apiVersion": "projectsame.io/v1alpha1",
         "metadata": {"name": "trial", "version": "0.1.0"},
         "workflow": {"type": "kubeflow"},
-        "pipeline": {
-            "name": "trial",
-            "description": "What it does",
-            "package": (folder / "code" / "pipeline.py").resolve(),
-        },
+        "pipeline": {"name": "trial", "description": "What it does", "package": folder.resolve() / "code/pipeline.py"},
         "run": {"name": "default", "parameters": {"optimizer": "adam", "epochs": 10, "share": 0.05, "fast": True}},
     }
     assert [type(value) for value in got.run.parameters.values()] == [str, int, float, bool]
