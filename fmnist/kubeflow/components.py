@@ -33,10 +33,11 @@ BASE_IMAGE = "python:3.11.13-slim-bookworm"
 def described(function: Callable[..., Any]) -> Callable[..., Any]:
     """Complete the docstring of a component or a pipeline, which kfp reads, with what `Settings` says of parameters."""
     known, taken = Settings.descriptions(), signature(function).parameters
-    args = "\n".join(f"    {name}: {known[name]}" for name in taken if name in known)
+    args = "".join(f"\n    {name}: {known[name]}" for name in taken if name in known)
     # kfp finds them before the section of what is returned only.
     text, *returned = (getdoc(function) or "").partition("\n\nReturns:")
-    function.__doc__ = "".join([f"{text}\n\nArgs:\n{args}", *returned])
+    text, _, others = text.partition("\n\nArgs:")
+    function.__doc__ = "".join([f"{text}\n\nArgs:{args}{others}", *returned])
     return function
 
 

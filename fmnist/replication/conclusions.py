@@ -1,8 +1,8 @@
 """What the results of n seeds say of each accuracy that was published for their parameters."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -60,32 +60,34 @@ class Conclusion:
         figure = f"{self.figure.by}'s published accuracy of {judged.published:.4f}"
         mean = f"the mean of {judged.n:,} seeds, {judged.mean:.4f},"
         margin = f"within {judged.margin} of it"
+        undecided = f"{judged.n:,} seeds cannot tell whether {figure} replicates: {mean}"
         if judged.n == 1:
             return f"One run cannot tell whether {figure} replicates: a spread takes more than one."
         if judged.n < verdict.SEEDS_FOR_A_VERDICT:
-            hint = f"{mean} is a hint, and a verdict takes at least {verdict.SEEDS_FOR_A_VERDICT}"
-            return f"{judged.n} seeds cannot tell whether {figure} replicates: {hint}."
+            return f"{undecided} is a hint, and a verdict takes at least {verdict.SEEDS_FOR_A_VERDICT}."
         match judged.outcome:
             case "replicated":
                 said = f"{figure} replicates: it is a plausible single run, and {mean} is {margin}"
             case "equivalent, but the published run is unusual":
                 said = f"{figure} is near the average, but would be an unusual single run: {mean} is {margin}"
             case "inconclusive":
-                said = f"{judged.n:,} seeds cannot tell whether {figure} replicates: {mean} is not shown to be {margin}"
+                said = f"{undecided} is not shown to be {margin}"
             case "not replicated":
                 said = f"{figure} does not replicate: no run is expected there, and {mean} is not shown to be {margin}"
         return said[0].upper() + said[1:] + "."
 
     def as_json(self) -> dict[str, Any]:
         """Return the conclusion for JSON: a number that is not finite becomes None."""
-        return {
+        values = {
             "name": self.figure.name,
             "source": self.figure.source,
             "outcome": self.verdict.outcome,
             "sentence": self.sentence,
-            **_finite(asdict(self.verdict)),
-            "classes": [_finite(asdict(one)) for one in self.classes],
+            **asdict(self.verdict),
+            "classes": [asdict(one) for one in self.classes],
         }
+        finite: dict[str, Any] = json.loads(json.dumps(values), parse_constant=lambda _: None)
+        return finite
 
 
 def conclude(
@@ -129,11 +131,3 @@ def _classes(figure: published.Figure, of_seeds: NDArray[np.float64] | None) -> 
     ps = verdict.joint_rank_test(of_figure, of_seeds.tolist())
     columns = (CLASS_NAMES, of_figure, of_seeds.mean(axis=0).tolist(), deviations, ps)
     return tuple(ClassRecall(*values) for values in zip(*columns, strict=True))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, tuple):
-        return [_finite(item) for item in value]
-    return value if not isinstance(value, float) or isfinite(value) else None

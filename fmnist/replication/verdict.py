@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fmnist.steps.errors import ContractError
+
 __all__ = [
     "LEVEL",
     "MARGIN",
@@ -39,6 +41,9 @@ SEEDS_FOR_A_VERDICT = 20
 
 #: With fewer seeds the rank test cannot reach the level: its smallest p is 2 / (n + 1).
 SEEDS_FOR_RANKS = 39
+
+#: With fewer seeds the joint rank test cannot reach the level: its smallest p is 1 / (n + 1).
+SEEDS_FOR_CLASSES = 19
 
 Outcome = Literal["replicated", "equivalent, but the published run is unusual", "inconclusive", "not replicated"]
 
@@ -109,11 +114,11 @@ def judge(published: float, accuracies: Sequence[float], margin: float = MARGIN)
 
     Raises
     ------
-    ValueError
+    ContractError
         If there is no accuracy, or one is outside [0, 1].
     """
     if not accuracies or not all(0 <= accuracy <= 1 for accuracy in (*accuracies, published)):
-        raise ValueError(f"accuracies: expected at least one, all from 0 to 1, got {accuracies} and {published}")
+        raise ContractError(f"accuracies: expected at least one, all from 0 to 1, got {accuracies} and {published}.")
     n = len(accuracies)
     p_rank = rank_test(published, accuracies) if n >= SEEDS_FOR_RANKS else None
     low, high = interval = prediction_interval(accuracies)

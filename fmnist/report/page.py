@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import verdict
-from fmnist.replication.conclusions import ClassRecall
+from fmnist.replication.conclusions import ClassRecall, recalls
 from fmnist.replication.results import Result, Sample
 from fmnist.report import pictures
 from fmnist.steps import dataset
@@ -28,9 +28,6 @@ _THEMES = {"light": pictures.LIGHT, "dark": pictures.DARK}
 
 #: How many mistakes the page shows.
 _MISTAKES = 12
-
-#: With fewer seeds the joint rank test cannot reach the level: its smallest p is 1 / (n + 1).
-_SEEDS_FOR_CLASSES = round(1 / verdict.LEVEL) - 1
 
 
 def write_report(sample: Sample, folder: str | Path) -> Path:
@@ -60,25 +57,16 @@ def write_report(sample: Sample, folder: str | Path) -> Path:
 
 
 def _content(sample: Sample) -> dict[str, Any]:
-    images = round(sample.counts.sum())
     return {
         "sample": sample,
         "n": len(sample.results),
-        "low": min(sample.accuracies),
-        "high": max(sample.accuracies),
-        "images": images,
-        "sampling_error": verdict.sampling_error(sample.mean, images),
-        "below": [sum(accuracy < one.figure.accuracy for accuracy in sample.accuracies) for one in sample.conclusions],
+        "images": round(sample.counts.sum()),
         "last": {
             name: float(np.mean([result.history[name][-1] for result in sample.results]))
             for name in ("loss", "val_loss", "accuracy", "val_accuracy")
         },
-        "epochs": len(sample.results[0].history["loss"]),
         "matrix": _matrix(sample.counts),
-        "level": verdict.LEVEL,
-        "seeds_for_classes": _SEEDS_FOR_CLASSES,
-        "seeds_for_a_verdict": verdict.SEEDS_FOR_A_VERDICT,
-        "seeds_for_ranks": verdict.SEEDS_FOR_RANKS,
+        "verdict": verdict,
         "mistakes": _mistakes(sample.results),
         "commands": _commands(sample),
         "themes": _THEMES,
@@ -115,16 +103,12 @@ def _embedded(kind: str, content: bytes) -> str:
 
 
 def _matrix(counts: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Return the rows of the confusion matrix: each field's count and how strong its shade is, in per cent."""
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    rows: list[dict[str, Any]] = [
-        {"name": name, "recall": shares[i, i], "fields": []} for i, name in enumerate(CLASS_NAMES)
+    """Return the rows of the confusion matrix, whose fields are counts and shades in per cent."""
+    fields = np.dstack([counts, 100 * pictures.shades(counts)]).tolist()
+    return [
+        {"name": name, "recall": recall, "fields": row}
+        for name, recall, row in zip(CLASS_NAMES, recalls(counts.tolist()), fields, strict=True)
     ]
-    for (row, column), share in np.ndenumerate(shares):
-        right = row == column
-        field = {"count": counts[row, column], "right": right, "shade": round(50 * pictures.shade(share, right=right))}
-        rows[row]["fields"].append(field)
-    return rows
 
 
 def _mistakes(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -154,13 +138,8 @@ def _commands(sample: Sample) -> str:
     parameters = [shlex.join(["-p", f"{name}={value}"]) for name, value in sample.parameters.items()]
     first, n = sample.results[0].seed, len(sample.results)
     command, seeds = ("study", f"--first-seed {first} --seeds {n}") if sample.is_study else ("run", f"--seed {first}")
-    return "\n".join(
-        [
-            "sha256sum -c SHA256SUMS",
-            " ".join(["fmnist", command, *parameters, seeds, "-o again"]),
-            "diff SHA256SUMS again/SHA256SUMS",
-        ]
-    )
+    again = " ".join(["fmnist", command, *parameters, seeds, "-o again"])
+    return f"sha256sum -c SHA256SUMS\n{again}\ndiff SHA256SUMS again/SHA256SUMS"
 
 
 def _p(p: float) -> str:

@@ -1,7 +1,5 @@
 """The plan of a study, and its findings: the files that follow from the results of its seeds."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,10 +28,7 @@ def plan(settings: Settings, seeds: range) -> dict[str, Any]:
 def write_findings(sample: Sample, folder: Path) -> list[str]:
     """Write table, verdicts, pictures and report of a study into `folder`; return the names of all but the report.
 
-    Raises
-    ------
-    DataError
-        If the test images, of which the report shows a few, are missing.
+    Raises what `write_report` raises.
     """
     write(folder / ACCURACIES, _table(sample.results))
     write(folder / VERDICT, canonical_json([conclusion.as_json() for conclusion in sample.conclusions]))
@@ -43,8 +38,5 @@ def write_findings(sample: Sample, folder: Path) -> list[str]:
 
 
 def _table(results: Sequence[Result]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["seed", "accuracy", "loss", "model"])
-    writer.writerows([result.seed, result.accuracy, result.loss, result.model] for result in results)
-    return out.getvalue().encode()
+    rows = [f"{result.seed},{result.accuracy},{result.loss},{result.model}\n" for result in results]
+    return "".join(["seed,accuracy,loss,model\n", *rows]).encode()

@@ -11,6 +11,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle, components
 from fmnist.pipeline import ANYWHERE, Where
+from fmnist.steps.settings import Settings
 
 __all__ = ["FILE_NAME", "MOST_SEEDS", "PARALLELISM", "compile_pipeline", "fashion_mnist_study", "make_pipeline"]
 
@@ -68,6 +69,7 @@ def result(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     write(summary.path, found.to_json())
 
 
+@components.described
 def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     compile_optimizer: str,
     epochs: int,
@@ -83,9 +85,6 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     """Say of many seeds whether the published accuracies replicate.
 
     Args:
-        compile_optimizer: That of all seeds.
-        epochs: Those of all seeds.
-        validation_split: That of all seeds.
         first_seed: The first seed.
         summaries: What each seed gave.
 
@@ -132,24 +131,20 @@ def make_pipeline(where: Where = ANYWHERE) -> Any:
     """Return the pipeline."""
     listed = components.as_plain_component(seeds, where.image)
     train, test = (components.as_component(function, where.image) for function in (components.train, components.test))
-    sum_up, judge = (
-        components.as_component(function, where.image, bundle.REPLICATION) for function in (result, verdict)
-    )
+    sum_up, judge = (components.as_component(step, where.image, bundle.REPLICATION) for step in (result, verdict))
 
     @dsl.pipeline(name="fashion-mnist-study")  # type: ignore[untyped-decorator]
+    @components.described
     def fashion_mnist_study(
-        compile_optimizer: str = "adam",
-        epochs: int = 10,
-        validation_split: float = 0.05,
+        compile_optimizer: str = Settings.compile_optimizer,
+        epochs: int = Settings.epochs,
+        validation_split: float = Settings.validation_split,
         first_seed: int = 1000,
         count: int = 60,
     ) -> None:
         """Study whether the accuracy of TensorFlow's tutorial "Basic classification" replicates.
 
         Args:
-            compile_optimizer: Name of a Keras optimizer, or its JSON config {"class_name": ..., "config": {...}}.
-            epochs: Passes over the training set, at least 1.
-            validation_split: Share of the training set, its last part, that is held out; between 0 and 1, exclusive.
             first_seed: The first seed; choose seeds that were not looked at before.
             count: How many seeds, consecutive; 1 to 200.
         """
@@ -172,11 +167,5 @@ fashion_mnist_study = make_pipeline()
 
 
 def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE) -> Path:
-    """Write the compiled pipeline to `path`, byte-identical for equal code, and return the path.
-
-    Raises
-    ------
-    ContractError
-        If `path` does not end in ``.yaml``.
-    """
-    return components.compile_to(fashion_mnist_study if where == ANYWHERE else make_pipeline(where), path)
+    """Compile the pipeline into `path` and return the path, as `fmnist.pipeline.compile_pipeline` does."""
+    return components.compile_to(make_pipeline(where), path)

@@ -80,7 +80,7 @@ def test_confidences_are_as_short_as_in_the_table(result: Result) -> None:
 
 
 def test_a_sample_knows_its_statistics() -> None:
-    """Mean, deviation, counts and recalls are over the seeds, which are put in order."""
+    """Mean, deviation, counts and recalls are over the seeds, which are in order; one seed has no deviation."""
     other = COUNTS.copy()
     other[0, [0, 9]] = 860, 40
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
@@ -92,10 +92,6 @@ def test_a_sample_knows_its_statistics() -> None:
     assert sample.counts[0].tolist() == [870, 100, 0, 0, 0, 0, 0, 0, 0, 30]
     assert sample.recalls[:, 0].tolist() == [0.88, 0.86]
     assert sample.conclusions == conclude(PARAMETERS, [0.87, 0.90], sample.recalls)
-
-
-def test_one_seed_has_no_deviation() -> None:
-    """A spread takes more than one."""
     assert math.isnan(samples.run_sample(samples.result(3)).deviation)
 
 

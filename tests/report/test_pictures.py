@@ -141,7 +141,7 @@ def test_colours_can_be_told_from_the_paper(theme: pictures.Theme) -> None:
     """Whatever is written has the contrast that WCAG asks of small text, 4.5 to 1, and ink also on the shades."""
     for name in ("ink", "soft", "blue", "orange"):
         assert contrast(getattr(theme, name), theme.paper) >= 4.5
-    strongest = classes._shades(np.diag([1.0, 1.0]) + 1, theme)
+    strongest = classes._shaded(np.diag([1.0, 1.0]) + 1, theme)
     for shade in strongest.reshape(-1, 3):
         assert contrast(theme.ink, tuple(shade)) >= 4.5
 
@@ -387,7 +387,7 @@ def test_the_matrix_has_counts_and_recalls() -> None:
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
 def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> None:
     """The diagonal is a shade of blue and the rest of orange; an empty field is paper."""
-    shades = classes._shades(np.array([[3.0, 1.0], [0.0, 1.0]]), theme)
+    shades = classes._shaded(np.array([[3.0, 1.0], [0.0, 1.0]]), theme)
     paper, blue, orange = (np.array(mpl.colors.to_rgb(name)) for name in (theme.paper, theme.blue, theme.orange))
     assert shades[0, 0] == pytest.approx(paper + 0.375 * (blue - paper))
     assert shades[0, 1] == pytest.approx(paper + 0.5 * (orange - paper))
@@ -395,13 +395,10 @@ def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> Non
     assert shades[1, 1] == pytest.approx(paper + 0.5 * (blue - paper))
 
 
-@pytest.mark.parametrize(
-    ("share", "right", "wrong"), [(0, 0, 0), (0.1, 0.1, 0.4), (0.25, 0.25, 1), (0.5, 0.5, 1), (1, 1, 1)]
-)
-def test_mistakes_are_shaded_four_times_as_strong(share: float, right: float, wrong: float) -> None:
-    """A quarter of a class taken for another is as strong as it gets."""
-    assert pictures.shade(share, right=True) == right
-    assert pictures.shade(share, right=False) == pytest.approx(wrong)
+def test_mistakes_are_shaded_four_times_as_strong() -> None:
+    """A quarter of a class taken for another is as strong as it gets: half of the colour."""
+    shades = pictures.shades(np.array([[90.0, 10, 0], [25, 75, 0], [50, 50, 0]]))
+    assert shades == pytest.approx(np.array([[0.45, 0.2, 0], [0.5, 0.375, 0], [0.5, 0.5, 0]]))
 
 
 @pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])

@@ -7,19 +7,8 @@ from support import helpers
 
 from fmnist.runs import run
 from fmnist.runs.folder import claimed
-from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError
 from fmnist.steps.settings import Settings
-
-
-@pytest.fixture
-def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that cannot be found, which ends a run early."""
-
-    def fetch(**_: object) -> None:
-        raise DataError("nowhere")
-
-    monkeypatch.setattr(dataset, "fetch", fetch)
 
 
 @pytest.mark.parametrize(

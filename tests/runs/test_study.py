@@ -13,21 +13,11 @@ from fmnist.kubeflow import bundle
 from fmnist.runs import findings, study
 from fmnist.runs.folder import PLAN, SEEDS
 from fmnist.runs.provenance import provenance
-from fmnist.steps import dataset, files
+from fmnist.steps import files
 from fmnist.steps.errors import ContractError, DataError, StepError
 from fmnist.steps.settings import Settings
 
 DIVERGING = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
-
-
-@pytest.fixture
-def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that cannot be found, which ends a study before its first seed."""
-
-    def fetch(**_: object) -> None:
-        raise DataError("nowhere")
-
-    monkeypatch.setattr(dataset, "fetch", fetch)
 
 
 def begin(folder: Path, settings: Settings, seeds: range = range(2)) -> None:

@@ -1,4 +1,7 @@
-"""Pictures of a sample, for the report and for other pages; equal samples give equal bytes."""
+"""Pictures of a sample, for the report and for other pages; equal samples give equal bytes.
+
+Each is drawn in the colours of a `theme`, as a file of a `kind`, and some `narrow` for the screen of a telephone.
+"""
 
 import io
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 
 from fmnist.replication.results import Sample
 from fmnist.report.pictures.canvas import DARK, LIGHT, Theme
-from fmnist.report.pictures.classes import confusion_matrix, count, recalls, shade
+from fmnist.report.pictures.classes import confusion_matrix, count, recalls, shades
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
 from fmnist.steps import files
@@ -26,7 +29,7 @@ __all__ = [
     "loss_curves",
     "recalls",
     "save",
-    "shade",
+    "shades",
     "thumbnail",
 ]
 

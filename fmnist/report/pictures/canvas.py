@@ -1,13 +1,13 @@
-"""Colours, axes and file formats of all pictures; equal pictures are equal bytes."""
+"""Colours, axes and sizes of all pictures; equal pictures are equal bytes."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from fmnist.steps import canvas
+from fmnist.steps.canvas import Kind
 
 __all__ = ["DARK", "LIGHT", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes"]
-
-Kind = Literal["png", "svg"]
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,8 @@ def style_axes(axes: Any, theme: Theme) -> None:
 
 
 def render(size: tuple[int, int], theme: Theme, kind: Kind, draw: Callable[[Any], None]) -> bytes:
-    """Return a picture of `size`, in pixels of a page, with matplotlib's own defaults and no date in it."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    out = io.BytesIO()
-    style: Any = {"font.size": TEXT, "svg.hashsalt": "fmnist", "text.parse_math": False}
-    metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    with mpl.rc_context({**mpl.rcParamsDefault, **style}):
-        # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
-        figure = Figure(figsize=(size[0] / 96, size[1] / 96), dpi=216 if kind == "png" else 144)
-        draw(figure)
-        figure.savefig(out, format=kind, metadata=metadata, facecolor=theme.paper if kind == "png" else "none")
-    return out.getvalue()
+    """Return a picture of `size`, in pixels of a page."""
+    style = {"font.size": TEXT, "svg.hashsalt": "fmnist", "text.parse_math": False}
+    # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
+    paper, dpi = (theme.paper, 216) if kind == "png" else ("none", 144)
+    return canvas.render(draw, kind, style=style, facecolor=paper, figsize=(size[0] / 96, size[1] / 96), dpi=dpi)

@@ -10,7 +10,7 @@ from fmnist.replication import conclusions
 from fmnist.report.pictures.canvas import LIGHT, MOST_SHAPES, Kind, Theme, render, style_axes
 from fmnist.steps.dataset import CLASS_NAMES
 
-__all__ = ["confusion_matrix", "count", "recalls", "shade"]
+__all__ = ["confusion_matrix", "count", "recalls", "shades"]
 
 
 def confusion_matrix(counts: NDArray[np.float64], *, theme: Theme = LIGHT, kind: Kind = "svg") -> bytes:
@@ -20,14 +20,12 @@ def confusion_matrix(counts: NDArray[np.float64], *, theme: Theme = LIGHT, kind:
     ----------
     counts : float64 ndarray of shape (10, 10)
         Counts, or means of them: rows are the true label, columns the predicted one.
-    theme, kind : Theme, {"png", "svg"}
-        The colours and the format.
     """
 
     def draw(figure: Any) -> None:
         axes = figure.add_axes((0.14, 0.06, 0.76, 0.8))
         k, exact = len(counts), bool((counts == counts.round()).all())
-        axes.imshow(_shades(counts, theme), interpolation="nearest", aspect="auto", extent=(0, k, k, 0), zorder=0)
+        axes.imshow(_shaded(counts, theme), interpolation="nearest", aspect="auto", extent=(0, k, k, 0), zorder=0)
         for (row, column), value in np.ndenumerate(counts):
             look = {"color": theme.ink if value else theme.soft, "weight": "bold" if row == column else "normal"}
             axes.text(column + 0.5, row + 0.5, count(value, exact=exact), ha="center", va="center", **look)
@@ -46,25 +44,21 @@ def confusion_matrix(counts: NDArray[np.float64], *, theme: Theme = LIGHT, kind:
     return render((720, 600), theme, kind, draw)
 
 
-def shade(share: float, *, right: bool) -> float:
-    """Return how strong, from 0 to 1, the shade of a field with `share` of its row's images is.
+def shades(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much of its colour, from 0 to 0.5, the shade of each field of a confusion matrix has.
 
-    Mistakes are few, so a quarter of a row's images is their strongest shade.
+    Mistakes are few, so a quarter of a row's images is their strongest shade. On half of a colour ink can be read.
     """
-    return share if right else min(1.0, 4 * share)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return np.asarray(0.5 * np.where(np.eye(len(counts), dtype=bool), shares, np.minimum(1, 4 * shares)))
 
 
-def _shades(counts: NDArray[np.float64], theme: Theme) -> NDArray[np.float64]:
+def _shaded(counts: NDArray[np.float64], theme: Theme) -> NDArray[np.float64]:
     from matplotlib.colors import to_rgb
 
     paper, right, wrong = (np.array(to_rgb(colour)) for colour in (theme.paper, theme.blue, theme.orange))
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    shades = np.empty((*counts.shape, 3))
-    for (row, column), share in np.ndenumerate(shares):
-        # Half of the colour at most, on which ink can still be read.
-        strength = 0.5 * shade(share, right=row == column)
-        shades[row, column] = (1 - strength) * paper + strength * (right if row == column else wrong)
-    return shades
+    strengths, diagonal = shades(counts)[..., np.newaxis], np.eye(len(counts), dtype=bool)[..., np.newaxis]
+    return np.asarray((1 - strengths) * paper + strengths * np.where(diagonal, right, wrong))
 
 
 def count(value: float, *, exact: bool) -> str:
@@ -98,10 +92,6 @@ def recalls(
         The recalls of each seed.
     figure : sequence of 10 float
         The published ones.
-    theme, kind : Theme, {"png", "svg"}
-        The colours and the format.
-    narrow : bool
-        Whether the picture is for the screen of a telephone.
     """
 
     def draw(page: Any) -> None:

@@ -20,8 +20,6 @@ def loss_curves(
     ----------
     histories : sequence of mapping of str to sequence of float
         At least one; all of as many epochs.
-    theme, kind : Theme, {"png", "svg"}
-        The colours and the format.
     """
 
     def draw(figure: Any) -> None:
@@ -58,10 +56,10 @@ def _name_curves(axes: Any, epochs: int, ends: Mapping[str, tuple[str, float]]) 
     """Write each curve's name where it ends; two that end together are moved apart."""
     low, high = axes.get_ylim()
     height = axes.get_window_extent().height * 72 / axes.figure.dpi
-    at = apart([(end - low) / (high - low) * height for _, end in ends.values()], TEXT * 1.4)
+    at = apart([end for _, end in ends.values()], TEXT * 1.4 / height * (high - low))
     for (name, (colour, _)), y in zip(ends.items(), at, strict=True):
         words = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
-        axes.annotate(name, (epochs, low + y / height * (high - low)), (7, 0), color=colour, **words)
+        axes.annotate(name, (epochs, y), (7, 0), color=colour, **words)
 
 
 def apart(positions: Sequence[float], gap: float) -> list[float]:
@@ -73,7 +71,5 @@ def apart(positions: Sequence[float], gap: float) -> list[float]:
     [6.0, 3.0]
     """
     one, other = positions
-    if abs(one - other) >= gap:
-        return [float(one), float(other)]
-    middle, half = (one + other) / 2, math.copysign(gap / 2, one - other)
-    return [middle + half, middle - half]
+    move = math.copysign(max(0, gap - abs(one - other)) / 2, one - other)
+    return [one + move, other - move]

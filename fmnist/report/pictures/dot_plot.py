@@ -16,8 +16,8 @@ __all__ = ["arrange", "distribution", "stacked"]
 #: Sizes in points, as `TEXT`.
 _NOTE, _ROW = 8.5, 27.0
 
-#: The diameters that a dot may have, in points, the largest first.
-_DOTS = np.arange(12, 1.25, -0.25).tolist()
+#: The diameters that a dot may have, in points.
+_DOTS = np.arange(1.5, 12.25, 0.25).tolist()
 
 #: A picture for the screen of a telephone is narrower than this.
 _WIDE = 300.0
@@ -51,10 +51,6 @@ def distribution(
         At least one.
     figures : sequence of Figure
         There may be none.
-    theme, kind : Theme, {"png", "svg"}
-        The colours and the format.
-    narrow : bool
-        Whether the picture is for the screen of a telephone.
     """
     marks = [_mark_of_mean(accuracies, theme)]
     marks += [_Mark(f.accuracy, f"published {f.accuracy:.4f}", f.name, theme.orange) for f in figures]
@@ -145,12 +141,12 @@ def arrange(positions: Sequence[float], widths: Sequence[float], width: float) -
     >>> arrange([10, 40], [50, 50], 100)
     [_Place(side=1, row=1), _Place(side=1, row=0)]
     """
-    for highest in range(len(positions)):
-        for rows in itertools.product(range(highest + 1), repeat=len(positions)):
-            for sides in itertools.product((1, -1), repeat=len(positions)):
-                places = [_Place(side, row) for side, row in zip(sides, rows, strict=True)]
-                if _is_free(positions, widths, width, places):
-                    return places
+    n = len(positions)
+    for rows in sorted(itertools.product(range(n), repeat=n), key=max):
+        for sides in itertools.product((1, -1), repeat=n):
+            places = [_Place(side, row) for side, row in zip(sides, rows, strict=True)]
+            if _is_free(positions, widths, width, places):
+                return places
     return []
 
 
@@ -159,18 +155,14 @@ def _is_free(positions: Sequence[float], widths: Sequence[float], width: float, 
         (at + _GAP, at + _GAP + text) if place.side > 0 else (at - _GAP - text, at - _GAP)
         for at, text, place in zip(positions, widths, places, strict=True)
     ]
-    inside = all(start >= 0 and end <= width for start, end in spans)
-    return inside and not any(
+    texts = zip(positions, spans, places, strict=True)
+    for (_, (start, end), here), (line, (left, right), there) in itertools.permutations(texts, 2):
         # A line goes up to its own row, so it meets the texts of that row and of those below.
-        places[j].row >= places[i].row
-        and (
-            start - _CLEAR < positions[j] < end + _CLEAR
-            or (places[j].row == places[i].row and start < spans[j][1] + _CLEAR and spans[j][0] < end + _CLEAR)
-        )
-        for i, (start, end) in enumerate(spans)
-        for j in range(len(spans))
-        if i != j
-    )
+        if there.row >= here.row and start - _CLEAR < line < end + _CLEAR:
+            return False
+        if there.row == here.row and start < right + _CLEAR and left < end + _CLEAR:
+            return False
+    return all(start >= 0 and end <= width for start, end in spans)
 
 
 def stacked(
@@ -191,21 +183,23 @@ def stacked(
         The points that the highest row may reach to.
     """
     at = np.sort(accuracies)
-
-    def rows(dot: float) -> int:
-        """Return the most dots that are within a diameter: so many rows are needed, and are enough."""
-        return int(np.max(np.arange(len(at)) - np.searchsorted(at, at - dot / scale, side="right"))) + 1
-
-    dot = next((size for size in _DOTS if rows(size) * size <= height), _DOTS[-1])
-    lasts: list[float] = []
-    level = np.empty(len(at))
-    for i, one in enumerate(at):
-        row = next((row for row, last in enumerate(lasts) if last <= one - dot / scale), len(lasts))
-        lasts[row : row + 1] = [one]
-        level[i] = row
+    fitting = bisect.bisect(_DOTS, height, key=lambda dot: (_rows(at, dot / scale).max() + 1) * dot)
+    dot = _DOTS[max(fitting - 1, 0)]
+    rows = _rows(at, dot / scale)
     # Dots of the least size may be on top of each other.
-    rise = min(dot, (height - dot) / max(len(lasts) - 1, 1))
-    return at, dot / 2 + level * rise, dot
+    rise = min(dot, (height - dot) / max(rows.max(), 1))
+    return at, dot / 2 + rows * rise, dot
+
+
+def _rows(ascending: NDArray[np.float64], width: float) -> NDArray[np.int64]:
+    """Return for each value the lowest row in which the value before it is at least `width` away."""
+    lasts: list[float] = []
+    rows = []
+    for value in ascending:
+        row = next((row for row, last in enumerate(lasts) if last <= value - width), len(lasts))
+        lasts[row : row + 1] = [value]
+        rows.append(row)
+    return np.array(rows)
 
 
 def _shortened(text: str, width: float) -> str:

@@ -1,0 +1,16 @@
+"""What tests of runs and of studies share."""
+
+import pytest
+
+from fmnist.steps import dataset
+from fmnist.steps.errors import DataError
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that cannot be found, which ends a run early, and a study before its first seed."""
+
+    def fetch(**_: object) -> None:
+        raise DataError("nowhere")
+
+    monkeypatch.setattr(dataset, "fetch", fetch)
