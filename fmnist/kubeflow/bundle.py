@@ -11,12 +11,11 @@ import re
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
-__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "extract", "refer", "require", "source_files"]
+__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "refer", "require", "source_files"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -94,13 +93,3 @@ def require(expected: str, patterns: Sequence[str]) -> None:
             f"image: expected the code of fmnist that the pipeline was compiled from, of digest {expected}, got {got}. "
             "Build the image from that checkout, or compile with the fmnist that is in the image."
         )
-
-
-def extract(source: str) -> dict[str, bytes]:
-    """Return the content of each file in the archive that a component's `source` carries, by its path."""
-    match = _EMBEDDED.search(source)
-    if match is None:
-        raise ContractError("component source: expected an archive embedded by kfp, got none.")
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(match[0])), mode="r:gz") as tar:
-        members: list[Any] = [(member.name, tar.extractfile(member)) for member in tar]
-        return {name: file.read() for name, file in members}

@@ -11,7 +11,7 @@ from fmnist.steps import files
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 
-__all__ = ["create", "from_bytes", "read", "to_bytes"]
+__all__ = ["create", "read", "to_bytes"]
 
 INPUT_SHAPE = (28, 28)
 HIDDEN_UNITS = 128
@@ -92,37 +92,22 @@ def read(path: str | Path) -> Any:
     ContractError
         If there is no such file, or it is not a network of this shape, or it holds code.
     """
+    tensorflow()
+    import keras
+
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ContractError(f"model: expected a .keras file at {path}, got {error.strerror}.") from error
-    return from_bytes(content)
-
-
-def from_bytes(content: bytes) -> Any:
-    """Load a trained network from the content of a ``.keras`` file.
-
-    Raises
-    ------
-    ContractError
-        If it is not a network that takes 28×28 images and gives 10 logits, or if it holds code.
-    """
-    tensorflow()
-    import keras
-
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
-        path.write_bytes(content)
+        copy = Path(folder, "model.keras")
+        copy.write_bytes(content)
         try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises errors of many types for a bad file
             raise ContractError(f"model: expected a .keras file that Keras loads safely, got {error}") from error
-    _check_shape(model)
-    return model
-
-
-def _check_shape(model: Any) -> None:
     expected = ((None, *INPUT_SHAPE), (None, CLASSES))
     got = (getattr(model, "input_shape", None), getattr(model, "output_shape", None))
     if got != expected:
         raise ContractError(f"model: expected input and output shapes {expected}, got {got}.")
+    return model

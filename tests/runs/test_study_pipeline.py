@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import helpers
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle
@@ -84,8 +85,8 @@ def test_only_the_verdict_carries_more_code(plain: Path) -> None:
     """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
     commands = {name: container["command"] for name, container in containers(document(plain)).items()}
     for name in ("result", "verdict"):
-        assert bundle.extract(commands[name][-1]) == bundle.source_files(bundle.REPLICATION)
-    assert bundle.extract(commands["train"][-1]) == bundle.source_files()
+        assert helpers.carried(commands[name][-1]) == bundle.source_files(bundle.REPLICATION)
+    assert helpers.carried(commands["train"][-1]) == bundle.source_files()
     assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
 
 

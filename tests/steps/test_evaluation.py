@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import helpers
 
 from fmnist.steps import dataset, evaluation, model, training
 from fmnist.steps.dataset import Split
@@ -53,10 +55,10 @@ def test_confidences_are_softmax_probabilities(tested: evaluation.Evaluation, lo
 
 
 def test_accuracy_and_loss_are_keras_own(
-    tested: evaluation.Evaluation, trained: training.Training, test_set: Split
+    tested: evaluation.Evaluation, trained: training.Training, test_set: Split, tmp_path: Path
 ) -> None:
     """Accuracy and loss are those of `model.evaluate`."""
-    network = model.from_bytes(model.to_bytes(trained.model))
+    network = helpers.reloaded(trained.model, tmp_path)
     network.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     loss, accuracy = network.evaluate(test_set.images / np.float32(255), test_set.labels, verbose=0)
     assert tested.accuracy == pytest.approx(accuracy, abs=1e-6)
@@ -86,9 +88,9 @@ def test_the_metrics_are_counted_from_the_results(tested: evaluation.Evaluation)
     assert json.loads(tested.artifacts()["metrics"]) == {"accuracy": right / 10_000, "loss": tested.loss}  # type: ignore[arg-type]
 
 
-def test_a_model_with_nan_weights_is_refused(trained: training.Training, few: Split) -> None:
+def test_a_model_with_nan_weights_is_refused(trained: training.Training, few: Split, tmp_path: Path) -> None:
     """Where a weight is NaN there is no result, but an error that says so."""
-    network = model.from_bytes(model.to_bytes(trained.model))
+    network = helpers.reloaded(trained.model, tmp_path)
     network.set_weights([weight * np.nan for weight in network.get_weights()])
     with pytest.raises(ContractError, match=r"expected confidences in \(0, 1\], got 1000 others, .* weights hold NaN"):
         evaluation.test(network, few)
@@ -114,10 +116,10 @@ def test_any_results_are_read_back_unchanged(rows: list[tuple[int, int, float]])
 
 
 def test_a_reloaded_model_gives_the_same_bytes(
-    tested: evaluation.Evaluation, trained: training.Training, test_set: Split
+    tested: evaluation.Evaluation, trained: training.Training, test_set: Split, tmp_path: Path
 ) -> None:
     """The model read from its file gives the same artifacts, byte for byte."""
-    reloaded = model.from_bytes(model.to_bytes(trained.model))
+    reloaded = helpers.reloaded(trained.model, tmp_path)
     assert evaluation.test(reloaded, test_set).artifacts() == tested.artifacts()
 
 

@@ -55,14 +55,15 @@ def test_the_seed_alone_decides_the_initial_weights() -> None:
 
 
 def test_a_saved_model_has_the_same_bytes_each_time(
-    trained: training.Training, monkeypatch: pytest.MonkeyPatch
+    trained: training.Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the time nor the place of the objects in memory shows in the file."""
     once = model.to_bytes(trained.model)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 86_400 * 400)
-    assert model.to_bytes(model.from_bytes(once)) == once
-    assert helpers.digest(model.from_bytes(once)) == helpers.digest(trained.model)
+    again = helpers.reloaded(trained.model, tmp_path)
+    assert model.to_bytes(again) == once
+    assert helpers.digest(again) == helpers.digest(trained.model)
 
 
 def test_the_file_holds_no_time_and_no_address(trained: training.Training) -> None:
@@ -125,7 +126,7 @@ def test_a_bad_model_file_is_refused(name: str, tmp_path: Path) -> None:
     """A file that is no such network, or holds code, is refused with what was expected."""
     make, message = BAD_FILES[name]
     with pytest.raises(ContractError, match="(?s)" + message):
-        model.from_bytes(make(tmp_path))
+        model.read(helpers.written(make(tmp_path), tmp_path))
 
 
 def test_a_missing_model_file_is_refused(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """Checks and programs that several test modules share."""
 
+import base64
 import hashlib
+import io
 import os
+import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
+from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
 
 #: Starts a program that Ctrl-C ends, also where these tests run in the background of a shell, which ignores it.
@@ -20,6 +25,26 @@ INTERRUPTIBLE = ("env", "--default-signal=INT")
 def digest(network: Any) -> str:
     """Return one SHA-256 for all weights of a network."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights())).hexdigest()
+
+
+def written(content: bytes, folder: Path) -> Path:
+    """Return the path of a file in `folder` that holds `content`."""
+    path = folder / "content"
+    path.write_bytes(content)
+    return path
+
+
+def reloaded(network: Any, folder: Path) -> Any:
+    """Return `network` as it is read from its file."""
+    return model.read(written(model.to_bytes(network), folder))
+
+
+def carried(source: str) -> dict[str, bytes]:
+    """Return each file in the archive that a component's `source` carries, by its path."""
+    [archive] = re.findall(r"__KFP_EMBEDDED_ARCHIVE_B64 = '([A-Za-z0-9+/=]*)'", source)
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive)), mode="r:gz") as tar:
+        files: list[Any] = [(member.name, tar.extractfile(member)) for member in tar]
+        return {name: file.read() for name, file in files}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
