@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.weightstats import DescrStatsW
 
 from fmnist.replication import verdict
+from fmnist.steps.errors import ContractError
 
 ACCURACIES = st.lists(st.floats(0.5, 1), min_size=2, max_size=60).filter(lambda values: np.std(values) > 1e-6)
 
@@ -153,7 +154,7 @@ def test_the_sampling_error_is_that_of_a_share() -> None:
 @pytest.mark.parametrize("accuracies", [[], [math.nan], [1.5], [-0.1]], ids=["none", "nan", "above", "below"])
 def test_what_is_no_accuracy_is_refused(accuracies: list[float]) -> None:
     """Without accuracies, or with one outside [0, 1], there is no verdict."""
-    with pytest.raises(ValueError, match="accuracies: expected at least one, all from 0 to 1"):
+    with pytest.raises(ContractError, match="accuracies: expected at least one, all from 0 to 1"):
         verdict.judge(0.88, accuracies)
 
 
