@@ -154,17 +154,7 @@ def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: 
 def fetch(*, offline: bool = False, on_progress: Progress | None = None) -> Path:
     """Put all four files into `data_folder()`, decompressed and verified, and return it.
 
-    Parameters
-    ----------
-    offline : bool
-        Whether to stay away from the network.
-    on_progress : callable
-        Called as a `Progress` during downloads.
-
-    Raises
-    ------
-    DataError
-        If no source has the published data, or `data_folder()` cannot be written.
+    Parameters and errors are those of `load`.
     """
     sources.find(FILES, folder := data_folder(), offline=offline, on_progress=on_progress)
     return folder

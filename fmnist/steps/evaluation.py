@@ -90,12 +90,7 @@ def test(network: Any, data: Split) -> Evaluation:
 class Evaluator:
     """Tests one network after another, all of the same layers; compiles the program once.
 
-    Parameters
-    ----------
-    network : keras.Model
-        Has those layers; its weights do not matter.
-    data : Split
-        As for `test`.
+    Parameters are those of `test`; only the layers of `network` matter, not its weights.
     """
 
     def __init__(self, network: Any, data: Split) -> None:

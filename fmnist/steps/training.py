@@ -84,17 +84,7 @@ def train(
 class Trainer:
     """Trains the network from one seed after another; compiles the program once.
 
-    Parameters
-    ----------
-    settings : Settings
-        All but the seed.
-    data : Split
-        As for `train`.
-
-    Raises
-    ------
-    SettingsError
-        If the validation split leaves a part of `data` empty.
+    Parameters and errors are those of `train`; the seed in `settings` does not matter.
     """
 
     def __init__(self, settings: Settings, data: Split) -> None:
@@ -103,13 +93,7 @@ class Trainer:
         self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at)
 
     def train(self, seed: int, on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch) -> Training:
-        """Do what `train` does for `seed`, bit for bit.
-
-        Raises
-        ------
-        TrainingError
-            If the loss stops being finite.
-        """
+        """Do what `train` does for `seed`, bit for bit."""
         network, optimizer = self._fresh(seed)
         _copy(network, self._network)
         _copy(optimizer, self._optimizer)
@@ -167,17 +151,8 @@ def scale(images: Any) -> Any:
 def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callable[[Any], dict[str, float]]:
     """Return a function from an epoch's order to its metrics, which trains `network` by one epoch.
 
-    Parameters
-    ----------
-    network : keras.Model
-        Its variables are trained in place.
-    optimizer : keras.optimizers.Optimizer
-        Built for the network.
-    data : Split
-        The first `at` images are trained on, in batches of `BATCH_SIZE`, the last of which may be smaller;
-        the rest is the validation set.
-    at : int
-        Where `data` is cut.
+    The first `at` images of `data` are the training part, in batches of `BATCH_SIZE`, the last of which may be smaller;
+    the rest is the validation part. `optimizer` must be built for the variables of `network`.
     """
     tf = tensorflow()
     variables = network.trainable_variables
