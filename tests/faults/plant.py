@@ -201,9 +201,12 @@ class Outcome:
 
 
 def read(catalogue: Path) -> list[Fault]:
-    """Return the faults of a catalogue, a TOML file with a table ``[[fault]]`` for each."""
-    entries = tomllib.loads(catalogue.read_text(encoding="utf-8"))["fault"]
-    return [Fault(within=entry.pop("in", ""), **{**entry, "tests": tuple(entry["tests"])}) for entry in entries]
+    """Return the faults of a catalogue, a TOML file with a table for each, named by its id."""
+    entries = tomllib.loads(catalogue.read_text(encoding="utf-8"))
+    return [
+        Fault(id=name, within=entry.pop("in", ""), **entry | {"tests": tuple(entry["tests"])})
+        for name, entry in entries.items()
+    ]
 
 
 @contextlib.contextmanager
