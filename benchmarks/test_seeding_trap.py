@@ -3,14 +3,14 @@
 Fixed before the first measurement, for 20 runs each of the seeded `fit`, the unseeded `fit` and the engine, with the
 parameters of the published figure; all tests are at the 5 % level:
 
-- every seeded `fit` has one order in all its epochs; every other run has an order of its own in each epoch;
+- every seeded `fit` has one order in all its epochs; every other run has another order in each epoch;
 - seeding costs accuracy: the mean of the seeded `fit` is below that of the unseeded one, and Welch's test, two-sided,
   rejects that they are equal. Mann and Whitney's test is reported beside it and decides nothing;
 - the engine pays nothing of it: by two one-sided tests (Welch's) the mean of the engine is within 0.005, about what
   the trap was seen to cost, of the mean of the unseeded `fit`.
 
 Whatever comes out is written to `results/seeding_trap.json`. Each run is kept in `results/seeding_trap.jsonl`, so that
-a measurement that was broken off goes on where it was.
+an interrupted measurement resumes where it was.
 """
 
 import contextlib
@@ -69,7 +69,7 @@ print(json.dumps({
 
 
 def start(variant: str, settings: Settings) -> Mapping[str, Any]:
-    """Train in a process of its own and return what it prints."""
+    """Train in another process and return what it prints."""
     arguments = ["-c", ENGINE, json.dumps(asdict(settings))]
     if variant != "engine":
         script, split = Path(__file__).with_name("seeding_trap.py"), settings.validation_split

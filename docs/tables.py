@@ -173,7 +173,7 @@ def shown(benchmark: Mapping[str, Any]) -> list[str]:
 def faults() -> str:
     """Return how many faults are planted."""
     catalogue = tomllib.loads((ROOT / "tests" / "faults" / "catalogue.toml").read_text())
-    return f"The [catalogue](../tests/faults/catalogue.toml) holds {len(catalogue['fault'])} faults."
+    return f"The [catalogue](../tests/faults/catalogue.toml) holds {len(catalogue)} faults."
 
 
 def checks() -> str:

@@ -204,9 +204,12 @@ class Outcome:
 
 
 def read(catalogue: Path) -> list[Fault]:
-    """Return the faults of a catalogue, a TOML file with a table ``[[fault]]`` for each."""
-    entries = tomllib.loads(catalogue.read_text(encoding="utf-8"))["fault"]
-    return [Fault(within=entry.pop("in", ""), **{**entry, "tests": tuple(entry["tests"])}) for entry in entries]
+    """Return the faults of a catalogue, a TOML file with a table for each, named by its id."""
+    entries = tomllib.loads(catalogue.read_text(encoding="utf-8"))
+    return [
+        Fault(id=name, within=entry.pop("in", ""), **entry | {"tests": tuple(entry["tests"])})
+        for name, entry in entries.items()
+    ]
 
 
 @contextlib.contextmanager
@@ -340,17 +343,17 @@ async def plant(free: Pool, root: Path, fault: Fault) -> Outcome:
 
 
 async def run(root: Path, faults: Collection[Fault], jobs: int) -> list[Outcome]:
-    """Plant each fault, `jobs` at a time, and check the baseline; tell on stderr how it goes."""
+    """Plant each fault, `jobs` at a time, and check the baseline; report progress on stderr."""
     slots, outcomes = asyncio.Semaphore(jobs), list[Outcome]()
 
-    async def plant_and_tell(fault: Fault) -> None:
+    async def plant_and_report(fault: Fault) -> None:
         async with slots:
             outcome = await plant(free, root, fault)
         outcomes.append(outcome)
         click.echo(f"{len(outcomes)}/{len(faults)} {fault.id}: {outcome}  ({outcome.seconds:.1f} s)", err=True)
 
     async with warm(jobs) as free:
-        await asyncio.gather(*map(plant_and_tell, faults))
+        await asyncio.gather(*map(plant_and_report, faults))
         started = time.monotonic()
         await check_baseline(free, root, outcomes)
         click.echo(f"without any fault: all these tests pass  ({time.monotonic() - started:.1f} s)", err=True)

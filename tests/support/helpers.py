@@ -67,7 +67,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def python(code: str, *, prefix: tuple[str, ...] = (), cwd: Path | None = None, **environment: str) -> str:
-    """Run `code` in a Python process of its own and return what it prints; a failure shows its errors."""
+    """Run `code` in another Python process and return what it prints; a failure shows its errors."""
     __tracebackhide__ = True
     done = subprocess.run(
         [*prefix, sys.executable, "-c", code],
@@ -82,7 +82,7 @@ def python(code: str, *, prefix: tuple[str, ...] = (), cwd: Path | None = None, 
 
 
 def heavy_imports(module: str, *arguments: str) -> set[str]:
-    """Call `main` of a command line's `module` in a process of its own, and return what it imports that takes long."""
+    """Call `main` of a command line's `module` in another process, and return its imports that take long."""
     code = (
         f"import sys; from {module} import main\n"
         f"try: main({list(arguments)})\n"
