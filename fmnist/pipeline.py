@@ -75,8 +75,8 @@ class Where:
         """Give a task one core, `memory` and these settings, and return it."""
         task.set_cpu_request("1").set_cpu_limit("1")
         task.set_memory_request(memory).set_memory_limit("2Gi")
-        if not self.caching:
-            task.set_caching_options(enable_caching=False)
+        # Said either way, as kfp's default follows a variable of the environment.
+        task.set_caching_options(enable_caching=self.caching)
         if self.mirror:
             task.set_env_variable("FMNIST_MIRROR", self.mirror)
         return task

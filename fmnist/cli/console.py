@@ -1,7 +1,9 @@
 """What the command lines share: errors as messages with exit codes, options, a run here, and tables."""
 
 import json
+import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import click
 
 from fmnist.cli.display import Display
+from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.replication.published import matching
 from fmnist.report.page import FILE_NAME
 from fmnist.steps import determinism
@@ -47,10 +50,19 @@ class Failure(click.ClickException):
 class Group(click.Group):
     """Turns the package's errors into messages and exit codes; other errors are defects and keep their traceback."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, if this Python has kept the texts of the program."""
+        if sys.flags.optimize > 1:
+            raise click.UsageError(NO_DOCSTRINGS)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Invoke the command."""
+        """Invoke the command; warnings of libraries end none, whatever PYTHONWARNINGS and -W say."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                if sys.warnoptions:
+                    warnings.simplefilter("default")
+                return super().invoke(ctx)
         except (ContractError, SettingsError) as error:
             raise Failure(str(error), BAD_INPUT) from error
         except (FmnistError, OSError) as error:

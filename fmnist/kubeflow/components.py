@@ -3,6 +3,7 @@
 kfp copies a component's source text into the compiled pipeline, so each imports what it needs in its body.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files as resources
 from inspect import getdoc, signature
@@ -13,6 +14,7 @@ from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle
+from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
@@ -32,6 +34,8 @@ BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
 def described(function: Callable[..., Any]) -> Callable[..., Any]:
     """Complete the docstring of a component or a pipeline, which kfp reads, with what `Settings` says of parameters."""
+    if sys.flags.optimize > 1:
+        raise ContractError(NO_DOCSTRINGS)
     known, taken = Settings.descriptions(), signature(function).parameters
     args = "".join(f"\n    {name}: {known[name]}" for name in taken if name in known)
     # kfp finds them before the section of what is returned only.

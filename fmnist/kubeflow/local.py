@@ -4,12 +4,15 @@ import contextlib
 import io
 import os
 import re
+import shlex
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import ARTIFACT_FILES
 
@@ -89,7 +92,12 @@ def run_compiled(
 
     root = Path(folder).absolute()
     out = _LogSplitter(log, on_event)
-    with confined(root / TEMPORARY), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+    with (
+        confined(root / TEMPORARY),
+        _this_python(root / TEMPORARY),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+    ):
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root / "outputs"),
@@ -104,27 +112,38 @@ def run_compiled(
 
 @contextlib.contextmanager
 def confined(temporary: Path) -> Iterator[None]:
-    """Let this process and its steps keep temporary files and caches in `temporary`, and import nothing from here."""
+    """Give this process and its steps a clean environment, with temporary files and caches in `temporary`."""
     temporary.mkdir(exist_ok=True)
-    changes = {
-        "TMPDIR": str(temporary),
-        "MPLCONFIGDIR": str(temporary),
-        "PYTHONSAFEPATH": "1",
-        "PIP_NO_INDEX": "1",
-    }
-    before, folder = {name: os.environ.get(name) for name in changes}, tempfile.tempdir
-    os.environ.update(changes)
+    place, folder = str(temporary), tempfile.tempdir
     tempfile.tempdir = None
+    try:
+        with clean_environment(TMPDIR=place, MPLCONFIGDIR=place, PYTHONSAFEPATH="1", PIP_NO_INDEX="1"):
+            yield
+    finally:
+        tempfile.tempdir = folder
+
+
+@contextlib.contextmanager
+def _this_python(folder: Path) -> Iterator[None]:
+    """Let steps find this interpreter as ``python3``.
+
+    kfp would put its path, unquoted, in the place of every ``python3`` in a command and in its arguments, which breaks
+    paths with a space or with that word.
+    """
+    from kfp.local import subprocess_task_handler as handler
+
+    program = folder / "bin" / "python3"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    path, replace = os.environ.get("PATH", os.defpath), handler.replace_python_executable
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"
+    handler.replace_python_executable = lambda command, _: command
     try:
         yield
     finally:
-        # Only these, one by one: another thread may be reading the environment.
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        tempfile.tempdir = folder
+        handler.replace_python_executable = replace
+        os.environ["PATH"] = path
 
 
 class _LogSplitter(io.TextIOBase):

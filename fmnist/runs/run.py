@@ -9,6 +9,7 @@ from typing import Any
 
 from fmnist import pipeline
 from fmnist.kubeflow import local
+from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Sample
 from fmnist.report import page
 from fmnist.runs.folder import CHECKSUMS, RUN, checksums, claimed, read_result
@@ -60,7 +61,7 @@ def run_pipeline(
         If `folder` cannot be written.
     """
     folder, stop = Path(folder), stopwatch()
-    with claimed(folder, "run"):
+    with claimed(folder, "run"), clean_environment():
         _prepare(folder)
         dataset.fetch(on_progress=on_progress)
         pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))

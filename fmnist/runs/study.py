@@ -17,6 +17,7 @@ from typing import Any
 
 import pebble
 
+from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
 from fmnist.runs import findings
 from fmnist.runs.folder import CHECKSUMS, PLAN, RECORD, SEEDS, checksums, claimed, read_seed, seed_path
@@ -74,7 +75,7 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     """
     folder, stop = Path(folder), stopwatch()
     settings = replace(settings, seed=seeds[0])
-    with claimed(folder, "study"):
+    with claimed(folder, "study"), clean_environment():
         plan = findings.plan(settings, seeds)
         _check_plan(folder, plan)
         dataset.fetch(on_progress=on_progress)

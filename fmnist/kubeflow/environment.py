@@ -1,0 +1,40 @@
+"""The environment of processes that compute results: an allow-list, so that no other variable can matter."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+
+__all__ = ["NO_DOCSTRINGS", "clean_environment"]
+
+#: Said where help, and what a compiled pipeline says of its parameters, would be empty.
+NO_DOCSTRINGS = (
+    "Python: expected docstrings, from which help and descriptions come, got a Python that drops them. Unset "
+    "PYTHONOPTIMIZE, and do not give -OO."
+)
+
+#: What finds programs, code, folders, data, proxies and certificates, and the locale and time zone for messages.
+_ALLOWED = re.compile(
+    r"PATH|LD_LIBRARY_PATH|PYTHONPATH|PYTHONSAFEPATH|PYTHONDONTWRITEBYTECODE|PYTHONPYCACHEPREFIX"
+    r"|HOME|USER|LOGNAME|TMPDIR|MPLCONFIGDIR|XDG_\w+|FMNIST_DATA_DIR|FMNIST_MIRROR"
+    r"|(?i:(https?|all|no)_proxy)|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE"
+    r"|LANG|LANGUAGE|LC_\w+|TZ"
+)
+
+
+@contextlib.contextmanager
+def clean_environment(**changes: str) -> Iterator[None]:
+    """Leave of this process's environment only what is allowed, and `changes`; put everything back at the end."""
+    before = dict(os.environ)
+    _set({name: value for name, value in before.items() if _ALLOWED.fullmatch(name)} | changes)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(wanted: dict[str, str]) -> None:
+    """Make `wanted` the environment, one variable after another, as another thread may be reading it."""
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update(wanted)
