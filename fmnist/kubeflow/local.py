@@ -134,7 +134,8 @@ def _this_python(folder: Path) -> Iterator[None]:
 
     program = folder / "bin" / "python3"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', encoding="utf-8")
+    interpreter = shlex.quote(sys.executable)
+    program.write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     path, replace = os.environ.get("PATH", os.defpath), handler.replace_python_executable
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"

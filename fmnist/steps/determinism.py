@@ -25,6 +25,7 @@ KNOWN_CPUS: Mapping[str, tuple[str, ...]] = {"x86_64": ("avx2", "fma")}
 SWITCHES: Mapping[str, str] = {
     "CUDA_VISIBLE_DEVICES": "-1",  # a GPU adds up in another order
     "KERAS_BACKEND": "tensorflow",
+    "TF_DETERMINISTIC_OPS": "0",  # its kernels round otherwise
     "TF_ENABLE_ONEDNN_OPTS": "0",  # its kernels are chosen by CPU
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -62,6 +63,7 @@ def tensorflow(*, for_good: bool = False) -> Any:
 
     _check_environment()
     _check_threads(tf)
+    _check_state(tf)
     _check_keras()
     return tf
 
@@ -81,6 +83,24 @@ def _check_threads(tf: Any) -> None:
             _check(f"TensorFlow's number of {kind}-op threads (0: one for each core)", 1, got)
 
 
+def _check_state(tf: Any) -> None:
+    """Refuse modes of TensorFlow that change bits, or end in errors that do not name them."""
+    from tensorflow.python.framework import config, op_callbacks
+
+    for what, expected, got in (
+        ("op determinism", False, config.is_op_determinism_enabled()),
+        ("tf.config.run_functions_eagerly", False, tf.config.functions_run_eagerly()),
+        ("eager execution", True, tf.executing_eagerly() or tf.inside_function()),
+        ("a distribution strategy's scope", False, tf.distribute.has_strategy()),
+        (
+            "a check of each operation, as tf.debugging.enable_check_numerics",
+            False,
+            bool(op_callbacks.should_invoke_op_callbacks()),
+        ),
+    ):
+        _check(what, expected, got)
+
+
 def _check_keras() -> None:
     import keras
 
@@ -92,8 +112,8 @@ def _check_keras() -> None:
 def _check(what: str, expected: Any, got: Any) -> None:
     if got != expected:
         raise DeterminismError(
-            f"{what}: expected {expected!r}, got {got!r}. TensorFlow or Keras already ran in this process, "
-            "and nobody can change this any more. Call fmnist first, or in another process."
+            f"{what}: expected {expected!r}, got {got!r}, which gives other bits. Call fmnist before anything that "
+            "sets this, or in another process."
         )
 
 

@@ -18,6 +18,9 @@ import pytest
 from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
 
+#: The folder of all tests.
+TESTS = Path(__file__).parents[1]
+
 #: Starts a program that Ctrl-C ends, also where these tests run in the background of a shell, which ignores it.
 INTERRUPTIBLE = ("env", "--default-signal=INT")
 
