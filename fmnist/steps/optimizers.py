@@ -1,8 +1,10 @@
 """Optimizers: any of Keras' by name, JSON config or instance, all brought to one text."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import SettingsError
@@ -26,6 +28,9 @@ OPTIMIZERS = (
     "schedulefreeadamw",
     "sgd",
 )
+
+#: What Keras adds to a config, and what is the same for all optimizers of a name.
+_KERAS_KEYS = ("module", "registered_name", "build_config", "shared_object_id")
 
 _EXPECTED = 'the name of a Keras optimizer or its JSON config {"class_name": ..., "config": {...}}'
 
@@ -51,10 +56,19 @@ def canonical(optimizer: Any) -> str:
     """
     if isinstance(optimizer, str) and not optimizer.lstrip().startswith("{"):
         return _known(optimizer)
-    config = _config(optimizer)
-    name = _known(config.get("class_name"))
-    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    return name if _built(text) == _built(name) else text
+    spelt = _spelt(optimizer)
+    name, given = _known(spelt.get("class_name")), spelt.get("config") or {}
+    _check_keys("compile_optimizer", spelt, ("class_name", "config", *_KERAS_KEYS))
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"compile_optimizer: config of {name}: expected a mapping, got {given!r}.")
+    default = _created(name)
+    _check_keys(f"compile_optimizer: config of {name}", given, default)
+    created = _created(_text(name, given))
+    changed = {key: value for key, value in given.items() if created[key] != default[key]}
+    if isinstance(rate := changed.get("learning_rate"), float | int):
+        # Keras keeps 0.01 as a float32, 0.009999999776482582: both are written in the shortest way.
+        changed["learning_rate"] = float(str(np.float32(rate)))
+    return _text(name, changed) if changed else name
 
 
 def create(text: str) -> Any:
@@ -76,9 +90,20 @@ def create(text: str) -> Any:
         raise SettingsError(f"compile_optimizer: expected a config that Keras takes, got {text}: {error}") from error
 
 
-def _built(text: str) -> dict[str, Any]:
-    """Return the config of the optimizer that `create` makes, but for its name, which Keras counts up."""
+def _text(name: str, config: Mapping[str, Any]) -> str:
+    return json.dumps({"class_name": name, "config": config}, sort_keys=True, separators=(",", ":"))
+
+
+def _created(text: str) -> dict[str, Any]:
+    """Return the config of the optimizer that `create` makes, without its name, which Keras counts up."""
     return {**create(text).get_config(), "name": None}
+
+
+def _check_keys(what: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse a key that has no effect: Keras would ignore some silently."""
+    for key in given.keys() - set(known):
+        hint = did_you_mean(key, known) or " Keys of the optimizer go into 'config'." * ("config" in known)
+        raise SettingsError(f"{what}: expected one of {', '.join(known)}, got {key!r}.{hint}")
 
 
 def _known(name: Any) -> str:
@@ -89,10 +114,21 @@ def _known(name: Any) -> str:
     return known
 
 
-def _config(optimizer: Any) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict, if it has each key once."""
+    keys = [key for key, _ in pairs]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise SettingsError(f"compile_optimizer: expected each key once, got {twice[0]!r} again.")
+    return dict(pairs)
+
+
+def _spelt(optimizer: Any) -> dict[str, Any]:
+    """Return the config of an optimizer as it was given."""
     if isinstance(optimizer, str):
         try:
-            optimizer = json.loads(optimizer)
+            optimizer = json.loads(optimizer, object_pairs_hook=_once)
+        except SettingsError:
+            raise
         except ValueError as error:
             raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got bad JSON: {error}") from error
     elif hasattr(optimizer, "get_config"):

@@ -79,20 +79,64 @@ def test_an_instance_is_its_config() -> None:
     import keras
 
     original = keras.optimizers.SGD(learning_rate=0.25, momentum=0.5)
-    assert optimizers.create(optimizers.canonical(original)).get_config() == original.get_config()
+    made = optimizers.create(optimizers.canonical(original))
+    assert {**made.get_config(), "name": None} == {**original.get_config(), "name": None}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"class_name": "SGD", "config": {"momentum": 0.5, "learning_rate": 0.25}},
+        {"class_name": "sgd", "config": {"learning_rate": 0.25, "momentum": 0.5, "nesterov": False, "name": "mine"}},
+        {"module": "keras.optimizers", "class_name": "SGD", "config": {"learning_rate": 0.25, "momentum": 5e-1}},
+    ],
+    ids=["another order", "defaults spelt out", "as Keras serializes"],
+)
+def test_two_spellings_are_one_parameter(spelling: dict[str, Any]) -> None:
+    """The text has the name and what differs from its defaults, and nothing else."""
+    assert optimizers.canonical(spelling) == '{"class_name":"sgd","config":{"learning_rate":0.25,"momentum":0.5}}'
+
+
+def test_an_instance_is_spelt_as_its_config() -> None:
+    """Keras keeps a learning rate of 0.01 as a float32; the text has the number that was given."""
+    tensorflow()
+    import keras
+
+    assert optimizers.canonical(keras.optimizers.Adam(0.01)) == optimizers.canonical(CONFIG)
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"class_name": "Adam", "config": {"lr": 1}}, "expected a config that Keras takes"),
+        ({"class_name": "adam", "learning_rate": 0.1}, "got 'learning_rate'.* Keys of the optimizer go into 'config'"),
+        ({"class_name": "SGD", "momentum": 0.9, "config": {"learning_rate": 0.1}}, "got 'momentum'"),
+        ({"class_name": "sgd", "config": {"decay": 0.001}}, "config of sgd: expected one of .*, got 'decay'"),
+        ({"class_name": "sgd", "config": {"learning_rates": 0.1}}, "Did you mean 'learning_rate'"),
+        ({"class_name": "sgd", "config": [0.1]}, r"config of sgd: expected a mapping, got \[0.1\]"),
+        ('{"class_name": "sgd", "class_name": "adam"}', "expected each key once, got 'class_name' again"),
+        ({"class_name": "Adam", "config": {"lr": 1}}, "got 'lr'"),
+        ({"class_name": "Adam", "config": {"learning_rate": "fast"}}, "expected a config that Keras takes"),
         ({"class_name": "Nothing", "config": {}}, "got 'Nothing'"),
         ({}, "got None"),
         ("{not json", "got bad JSON"),
         (7, "got 7"),
         (None, "got None"),
     ],
-    ids=["unknown key", "unknown class", "empty", "bad json", "number", "none"],
+    ids=[
+        "key beside config",
+        "key beside a config",
+        "key that Keras ignores",
+        "misspelt key",
+        "list",
+        "key twice",
+        "unknown key",
+        "value",
+        "unknown class",
+        "empty",
+        "bad json",
+        "number",
+        "none",
+    ],
 )
 def test_bad_configs_are_refused(value: Any, message: str) -> None:
     """What is no optimizer's config is refused with what was got."""
