@@ -176,9 +176,9 @@ def test_everything_a_step_takes_and_gives_is_described_and_typed(spec: dict[str
 
 
 def test_each_step_carries_the_code(spec: dict[str, Any]) -> None:
-    """Each step's program carries the package's own step code."""
-    for container in containers(spec).values():
-        assert helpers.carried(container["command"][-1]) == bundle.source_files()
+    """Each step's program carries the modules that it imports."""
+    for name, container in containers(spec).items():
+        assert helpers.carried(container["command"][-1]) == bundle.imported_by(pipeline.COMPONENTS[name])
 
 
 def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -> None:
@@ -359,14 +359,16 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     loaded = kfp_components.load_component_from_file(str(path))
     assert loaded.name == name
     [container] = containers(next(yaml.safe_load_all(path.read_text()))).values()
-    assert helpers.carried(container["command"][-1]) == bundle.source_files()
+    assert helpers.carried(container["command"][-1]) == bundle.imported_by(pipeline.COMPONENTS[name])
 
 
-def test_the_code_of_a_step_runs_alone(spec: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", pipeline.COMPONENTS)
+def test_the_code_of_a_step_runs_alone(spec: dict[str, Any], tmp_path: Path, name: str) -> None:
     """Unpacked into an empty folder, the step code is imported from there and needs nothing else of the package."""
-    for name, content in helpers.carried(containers(spec)["train"]["command"][-1]).items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
+    files = helpers.carried(containers(spec)[name]["command"][-1])
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(content)
     out = helpers.python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "import pkgutil, importlib, fmnist\n"
@@ -375,5 +377,5 @@ def test_the_code_of_a_step_runs_alone(spec: dict[str, Any], tmp_path: Path) -> 
         "print(len(modules), {m.__file__.split('/fmnist/')[0] for m in modules})"
     )
     count, folders = out.split(maxsplit=1)
-    assert int(count) == len(bundle.source_files()) - 1
+    assert int(count) == len(files) - 1
     assert folders.strip() == str({str(tmp_path)})

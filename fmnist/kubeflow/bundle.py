@@ -4,18 +4,22 @@ kfp can embed a folder, but its archive holds times, owners and compiled files, 
 and Kubeflow's step cache never hits. Here archive and digest are made of the package's sources alone.
 """
 
+import ast
 import base64
 import gzip
+import inspect
 import io
 import re
 import tarfile
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
-__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "refer", "require", "source_files"]
+__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "imported_by", "refer", "require", "source_files"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -44,11 +48,37 @@ def source_files(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
     return {path.relative_to(PACKAGE.parent).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 
-def archive(patterns: Sequence[str] = STEPS) -> bytes:
-    """Return `source_files` as a gzipped tar: sorted, undated, owned by nobody."""
+def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
+    """Return the content of each source file that a component's `function` imports, directly or through others.
+
+    A cluster keeps about eight copies of a step's code in one object of 1 MiB at most, so a step carries no more. The
+    package's own `__init__` would import all steps: it is empty here.
+    """
+    found = {"fmnist/__init__.py": b""}
+    sources = [textwrap.dedent(inspect.getsource(function))]
+    while sources:
+        for name in _imported(sources.pop()):
+            path = PACKAGE.parent / f"{name.replace('.', '/')}.py"
+            for file in (path.with_name("__init__.py"), path):
+                key = file.relative_to(PACKAGE.parent).as_posix()
+                if path.is_file() and key not in found:
+                    found[key] = file.read_bytes()
+                    sources.append(found[key].decode())
+    return dict(sorted(found.items()))
+
+
+def _imported(source: str) -> Iterator[str]:
+    """Give the dotted names in the package that may be modules which `source` imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fmnist."):
+            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Return `files` as a gzipped tar: in their order, undated, owned by nobody."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in source_files(patterns).items():
+        for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
@@ -60,15 +90,15 @@ def digest(patterns: Sequence[str] = STEPS) -> str:
     return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in source_files(patterns).items()).encode())
 
 
-def embed(source: str, patterns: Sequence[str] = STEPS) -> str:
-    """Return a component's `source` with the archive that kfp embedded replaced by `archive`.
+def embed(source: str, files: Mapping[str, bytes]) -> str:
+    """Return a component's `source` with the archive of `files` in the place of the one that kfp embedded.
 
     Raises
     ------
     ContractError
         If kfp embedded no archive in `source`, or more than one.
     """
-    source, count = _EMBEDDED.subn(base64.b64encode(archive(patterns)).decode(), source)
+    source, count = _EMBEDDED.subn(base64.b64encode(archive(files)).decode(), source)
     if count != 1:
         raise ContractError(f"component source: expected one archive embedded by kfp, got {count}.")
     return source

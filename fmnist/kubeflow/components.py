@@ -163,7 +163,9 @@ def as_component(function: Callable[..., Any], image: str | None = None, code: S
         embedded_artifact_path=None if image else str(bundle.PACKAGE / "steps"),
     )
     container = component.component_spec.implementation.container
-    container.command[-1] = (bundle.refer if image else bundle.embed)(container.command[-1], code)
+    source = container.command[-1]
+    files = bundle.imported_by(function) if code == bundle.STEPS else bundle.source_files(code)
+    container.command[-1] = bundle.refer(source, code) if image else bundle.embed(source, files)
     return component
 
 

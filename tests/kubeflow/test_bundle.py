@@ -11,27 +11,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import helpers
 
+from fmnist import pipeline
 from fmnist.kubeflow import bundle
 from fmnist.steps.errors import ContractError
 
+FILES = {"fmnist/a.py": b"a = 1\n"}
 SOURCE = "x = 1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{}'\n"
 
 
-def test_the_bundle_is_the_packages_own_step_code() -> None:
-    """Every file of `fmnist/steps` and the package's `__init__` are carried unchanged, and nothing else."""
-    expected = {
-        path.relative_to(bundle.PACKAGE.parent).as_posix(): path.read_bytes()
-        for path in [bundle.PACKAGE / "__init__.py", *(bundle.PACKAGE / "steps").rglob("*.py")]
-    }
-    assert helpers.carried(bundle.embed(SOURCE.format("QUJD"))) == expected
-    assert "fmnist/steps/training.py" in expected
+#: The modules that each component carries.
+_DATA = "data_file dataset determinism errors files messages sources"
+CARRIED = {
+    "train": f"{_DATA} canvas model optimizers plots settings training",
+    "test": f"{_DATA} canvas evaluation labels model optimizers plots settings training",
+    "confusion-matrix": "canvas confusion errors files labels plots",
+}
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_a_step_carries_what_it_imports(name: str) -> None:
+    """A step carries the modules that it imports, unchanged, and nothing else; the package's `__init__` is empty."""
+    files = bundle.imported_by(pipeline.COMPONENTS[name])
+    modules = ["__init__", *CARRIED[name].split()]
+    assert set(files) == {"fmnist/__init__.py", *(f"fmnist/steps/{module}.py" for module in modules)}
+    assert files.pop("fmnist/__init__.py") == b""
+    assert files == {path: (bundle.PACKAGE.parent / path).read_bytes() for path in files}
 
 
 def test_the_bundle_does_not_depend_on_folder_time_or_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the code elsewhere, made later, with other modes and compiled files, gives the same bytes."""
-    expected = bundle.archive()
+    expected = bundle.archive(bundle.source_files())
     copy = tmp_path / "else where" / "fmnist"
     shutil.copytree(bundle.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "steps" / "__pycache__").mkdir()
@@ -40,17 +50,17 @@ def test_the_bundle_does_not_depend_on_folder_time_or_mode(tmp_path: Path, monke
         path.chmod(0o600)
         os.utime(path, (0, 0))
     monkeypatch.setattr(bundle, "PACKAGE", copy)
-    assert bundle.archive() == expected
+    assert bundle.archive(bundle.source_files()) == expected
 
 
 def test_a_changed_line_changes_bundle_and_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other code has another digest, by which Kubeflow's step cache misses."""
-    archive, digest = bundle.archive(), bundle.digest()
+    archive, digest = bundle.archive(bundle.source_files()), bundle.digest()
     shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist")
     with (tmp_path / "fmnist" / "steps" / "training.py").open("a") as file:
         file.write("# changed\n")
     monkeypatch.setattr(bundle, "PACKAGE", tmp_path / "fmnist")
-    assert bundle.archive() != archive
+    assert bundle.archive(bundle.source_files()) != archive
     assert bundle.digest() != digest
 
 
@@ -82,8 +92,8 @@ def test_the_digest_can_be_made_with_sha256sum() -> None:
 
 def test_entries_have_no_owner_and_no_time() -> None:
     """The archive says nothing of who made it, or when: neither in its entries nor in the head of the file."""
-    assert bundle.archive()[4:8] == bytes(4)
-    with tarfile.open(fileobj=io.BytesIO(bundle.archive())) as tar:
+    assert bundle.archive(bundle.source_files())[4:8] == bytes(4)
+    with tarfile.open(fileobj=io.BytesIO(bundle.archive(bundle.source_files()))) as tar:
         assert {(m.uid, m.gid, m.uname, m.gname, m.mtime, m.mode) for m in tar} == {(0, 0, "", "", 0, 0o644)}
 
 
@@ -91,10 +101,10 @@ def test_entries_have_no_owner_and_no_time() -> None:
 def test_embedding_needs_exactly_one_archive(source: str) -> None:
     """A source in which kfp embedded nothing, or twice, is an error: kfp has changed."""
     with pytest.raises(ContractError, match="^component source: expected one archive embedded by kfp, got [02]"):
-        bundle.embed(source)
+        bundle.embed(source, FILES)
 
 
 def test_only_the_archive_is_replaced() -> None:
     """What stands around the archive is kept."""
-    embedded = bundle.embed(SOURCE.format("QUJD"))
-    assert embedded == SOURCE.format(base64.b64encode(bundle.archive()).decode())
+    embedded = bundle.embed(SOURCE.format("QUJD"), FILES)
+    assert embedded == SOURCE.format(base64.b64encode(bundle.archive(FILES)).decode())

@@ -14,7 +14,7 @@ import yaml
 from support import helpers
 
 from fmnist import pipeline
-from fmnist.kubeflow import bundle
+from fmnist.kubeflow import bundle, components
 from fmnist.pipeline import Where
 from fmnist.runs import run, study_pipeline
 
@@ -86,7 +86,7 @@ def test_only_the_verdict_carries_more_code(plain: Path) -> None:
     commands = {name: container["command"] for name, container in containers(document(plain)).items()}
     for name in ("result", "verdict"):
         assert helpers.carried(commands[name][-1]) == bundle.source_files(bundle.REPLICATION)
-    assert helpers.carried(commands["train"][-1]) == bundle.source_files()
+    assert helpers.carried(commands["train"][-1]) == bundle.imported_by(components.train)
     assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
 
 
