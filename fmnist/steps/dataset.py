@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmnist.steps import sources
 from fmnist.steps.data_file import DataFile
-from fmnist.steps.errors import ContractError
+from fmnist.steps.errors import ContractError, DataError
 from fmnist.steps.sources import Progress
 
 __all__ = [
@@ -113,10 +113,19 @@ def _check_form(name: str, array: NDArray[np.uint8], shape: tuple[int, ...]) -> 
 
 
 def data_folder() -> Path:
-    """Return the folder for the data: what FMNIST_DATA_DIR names or, without it, the user's cache folder."""
+    """Return the folder for the data: what FMNIST_DATA_DIR names or, without it, the user's cache folder.
+
+    Raises
+    ------
+    DataError
+        If the user has no home folder, and FMNIST_DATA_DIR names none.
+    """
     import platformdirs
 
-    return Path(os.environ.get("FMNIST_DATA_DIR") or platformdirs.user_cache_path("fmnist"))
+    try:
+        return Path(os.environ.get("FMNIST_DATA_DIR") or platformdirs.user_cache_path("fmnist")).expanduser()
+    except RuntimeError as error:
+        raise DataError("data folder: expected a home folder, got none. Set FMNIST_DATA_DIR to a folder.") from error
 
 
 def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: Progress | None = None) -> Split:

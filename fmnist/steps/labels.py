@@ -78,7 +78,7 @@ def _text(lines: "map[str] | Sequence[str]") -> bytes:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ContractError(f"labels: expected a file {path}, got {error.strerror}.") from error
     except UnicodeDecodeError as error:

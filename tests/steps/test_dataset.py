@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import Mock
 
 import numpy as np
 import platformdirs
@@ -178,3 +179,20 @@ def test_import_is_cheap() -> None:
         text=True,
     )
     assert python.stdout == "[]\n"
+
+
+def test_the_home_folder_is_known_by_its_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves a quoted ``~`` as it is; it is the home folder all the same."""
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("FMNIST_DATA_DIR", "~/data")
+    assert dataset.data_folder() == Path("/home/someone/data")
+
+
+def test_without_a_home_the_folder_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder, as in some containers, is told what to set."""
+    monkeypatch.delenv("FMNIST_DATA_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError("uid not found")))
+    with pytest.raises(DataError, match="^data folder: expected a home folder, got none. Set FMNIST_DATA_DIR"):
+        dataset.data_folder()

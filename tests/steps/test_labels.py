@@ -94,3 +94,11 @@ def test_labels_of_another_kind_are_refused(true: np.ndarray) -> None:
     """Labels that are not a list of whole numbers are refused."""
     with pytest.raises(ContractError, match=r"true labels: expected int64 of shape \(n,\), n > 0"):
         Labels(true, np.array([0, 1]), ("cat", "dog"))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Some editors begin UTF-8 text with a byte-order mark."""
+    labels = Labels(np.array([0, 1]), np.array([1, 1]), ("cat", "dog"))
+    for name, content in labels.files().items():
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+    assert Labels.read(tmp_path).files() == labels.files()
