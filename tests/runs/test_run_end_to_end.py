@@ -22,7 +22,8 @@ from fmnist import pipeline
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.steps import dataset, files
+from fmnist.steps import confusion, dataset, files
+from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -299,23 +300,27 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=False)
+    """A file system of 16 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=False)
     if mounted.returncode:
         helpers.missing("the right to mount a tmpfs (root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_a_clear_error(small_disk: Path) -> None:
-    """Where the results do not fit, the error says so, and no file has its final name but is incomplete."""
-    done = run(*RUN, "-o", str(small_disk / "run"))
-    assert done.returncode == 3
+def test_a_full_disk_is_a_clear_error(small_disk: Path, folder: Path, run_files: dict[str, bytes]) -> None:
+    """Where the log of a run does not fit, the error says so; where a result does not, no other one is incomplete."""
+    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(small_disk / "run")])
+    assert done.exit_code == 3
     assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert {path.name for path in (small_disk / "run").iterdir()} == {"log.txt", "pipeline.yaml", ".unfinished"}
+    assert {path.name for path in (small_disk / "run").iterdir()} <= {"log.txt", "pipeline.yaml", ".unfinished"}
+    shutil.rmtree(small_disk / "run")
+    with pytest.raises(OSError, match="No space left on device"):
+        files.save(small_disk, confusion.confusion_matrix(Labels.read(folder / "labels")))
+    table = "confusion_matrix.csv"
+    helpers.assert_same_files(got=helpers.contents(small_disk), expected={table: run_files[table]})
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error() -> None:
