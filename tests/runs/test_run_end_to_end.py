@@ -9,25 +9,29 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from click.testing import CliRunner
 from support import helpers
 
 from fmnist import pipeline
-from fmnist.kubeflow import bundle, local
+from fmnist.cli import fmnist as cli
+from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.steps import dataset, files
+from fmnist.steps import confusion, dataset, files
+from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-FMNIST = str(Path(sys.executable).with_name("fmnist"))
+FMNIST, SAME = (str(Path(sys.executable).with_name(name)) for name in ("fmnist", "same"))
 SETTINGS = Settings(epochs=1, seed=3)
-PARAMETERS = ["-p", "epochs=1", "--seed", "3"]
+RUN = (FMNIST, "run", "-p", "epochs=1", "--seed", "3")
+SAME_RUN = (SAME, "program", "run", "-f", str(ROOT / "same.yaml"), "-t", "local", "-p", "epochs=1", "-p", "seed=3")
+SECRET = "s3cret-t0ken"  # noqa: S105 - not one
 
 RESULTS = {
     "confusion_matrix.csv",
@@ -46,26 +50,40 @@ RESULTS = {
 
 def environment(**changes: str) -> Mapping[str, str]:
     """Return the environment of a user whose dataset is where it is here, with `changes`."""
-    return {**helpers.clean_environment(), "FMNIST_DATA_DIR": str(dataset.data_folder()), **changes}
+    ours = {"FMNIST_DATA_DIR": str(dataset.data_folder()), "FMNIST_KFP_TOKEN": SECRET}
+    return {**helpers.clean_environment(), **ours, **changes}
 
 
-def start(*arguments: str, **changes: str) -> subprocess.Popen[str]:
-    """Start `fmnist run` in a process group of its own, its messages in a pipe."""
-    return subprocess.Popen(
-        [*helpers.INTERRUPTIBLE, FMNIST, "run", *arguments],
-        stdout=subprocess.PIPE,
+def run(*command: str, cwd: Path | None = None, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(command, cwd=cwd, env=environment(**changes), capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a run was broken off: exit code, messages, and the names and files that it left in its folder."""
+
+    code: int
+    messages: str
+    names: set[str]
+    files: Mapping[str, bytes]
+
+
+def attempt(folder: Path, command: Sequence[str], line: str, number: signal.Signals) -> Attempt:
+    """Start a run into `folder`, and send a signal to all its processes when it prints `line`."""
+    with subprocess.Popen(
+        [*helpers.INTERRUPTIBLE, *command, "-o", str(folder)],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(**changes),
+        env=environment(),
         start_new_session=True,
-    )
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `fmnist run` to its end."""
-    with start(*arguments) as process:
-        out, messages = process.communicate()
-    return subprocess.CompletedProcess(arguments, process.returncode, out, messages)
+    ) as process:
+        assert process.stderr is not None
+        next(one for one in process.stderr if one == f"{line}\n")
+        os.killpg(process.pid, number)
+        messages = process.stderr.read()
+    return Attempt(process.returncode, messages, {path.name for path in folder.iterdir()}, helpers.contents(folder))
 
 
 @pytest.fixture(scope="module")
@@ -78,42 +96,39 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def broken_off(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, str, set[str]]]]:
-    """A run folder in which one run was killed and one interrupted: exit codes, messages, and what they left."""
-    folder, ends = tmp_path_factory.mktemp("finished") / "run", []
-    for number in (signal.SIGKILL, signal.SIGINT):
-        with start("-p", "epochs=500", "-o", str(folder)) as process:
-            assert process.stderr is not None
-            next(line for line in process.stderr if "epoch 1/500" in line)
-            os.killpg(process.pid, number)
-            messages = process.stderr.read()
-        ends.append((process.returncode, messages, {path.name for path in folder.iterdir()}))
-    return folder, ends
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all runs go, broken off and finished."""
+    return tmp_path_factory.mktemp("finished") / "run"
 
 
 @pytest.fixture(scope="module")
-def finished(broken_off: tuple[Path, object], places: dict[str, Path]) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A run with one epoch, without a network and with empty folders around, and what it printed."""
-    folder, _ = broken_off
-    no_network = ["unshare", "--map-root-user", "--net"]
+def killed(folder: Path) -> Attempt:
+    """`same program run -t local`, killed after the training."""
+    return attempt(folder, SAME_RUN, "test: started", signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def interrupted(folder: Path, killed: Attempt) -> Attempt:
+    """`fmnist run`, interrupted when it began to train."""
+    return attempt(folder, RUN, "train: started", signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, interrupted: Attempt, places: dict[str, Path]) -> subprocess.CompletedProcess[str]:
+    """What `fmnist run` printed, with one epoch, without a network and with empty folders around."""
+    no_network = ("unshare", "--map-root-user", "--net")
     if subprocess.run([*no_network, "true"], check=False).returncode:
         helpers.missing("unshare, to take the network away")
-    done = subprocess.run(
-        [*no_network, FMNIST, "run", *PARAMETERS, "-o", str(folder)],
-        cwd=places["here"],
-        env=environment(HOME=str(places["home"]), TMPDIR=str(places["temporary"])),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    empty = {"HOME": str(places["home"]), "TMPDIR": str(places["temporary"])}
+    done = run(*no_network, *RUN, "-o", str(folder), cwd=places["here"], **empty)
     assert done.returncode == 0, done.stderr
-    return folder, done
+    return done
 
 
 @pytest.fixture(scope="module")
-def run_files(finished: tuple[Path, object]) -> dict[str, bytes]:
+def run_files(folder: Path, finished: object) -> dict[str, bytes]:
     """The content of the finished run."""
-    return helpers.contents(finished[0])
+    return helpers.contents(folder)
 
 
 def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -121,13 +136,12 @@ def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if name in RESULTS}
 
 
-def test_a_broken_off_run_leaves_no_result(broken_off: tuple[Path, list[tuple[int, str, set[str]]]]) -> None:
+def test_a_broken_off_run_leaves_no_result(killed: Attempt, interrupted: Attempt) -> None:
     """After kill -9 and after Ctrl-C no result has its name; the message after Ctrl-C is one line."""
-    _, [(killed, _, left_by_kill), (interrupted, messages, left)] = broken_off
-    assert (killed, interrupted) == (-signal.SIGKILL, 130)
-    assert left_by_kill == left == {"log.txt", "pipeline.yaml", ".unfinished"}
-    assert messages.splitlines()[-1] == "Error: interrupted; the same command starts afresh."
-    assert "Traceback" not in messages
+    assert (killed.code, interrupted.code) == (-signal.SIGKILL, 130)
+    assert killed.names == interrupted.names == {"log.txt", "pipeline.yaml", ".unfinished"}
+    assert interrupted.messages.splitlines()[-1] == "Error: interrupted; the same command starts afresh."
+    assert "Traceback" not in interrupted.messages
 
 
 def test_a_run_leaves_all_its_files(run_files: dict[str, bytes]) -> None:
@@ -141,19 +155,17 @@ def test_nothing_else_is_written(finished: object, places: dict[str, Path]) -> N
     assert not any(helpers.contents(path) for path in places.values())
 
 
-def test_the_checksums_cover_every_result(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+def test_the_checksums_cover_every_result(folder: Path, run_files: dict[str, bytes]) -> None:
     """`sha256sum -c` agrees, and lists the compiled pipeline and every result."""
-    check = subprocess.run(
-        ["sha256sum", "-c", "SHA256SUMS"], cwd=finished[0], check=False, capture_output=True, text=True
-    )
+    check = run("sha256sum", "-c", "SHA256SUMS", cwd=folder)
     assert check.returncode == 0, check.stdout
     listed = {line.split("  ")[1] for line in run_files["SHA256SUMS"].decode().splitlines()}
     assert listed == RESULTS | {"pipeline.yaml"}
 
 
-def test_a_report_written_again_is_the_same(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+def test_a_report_written_again_is_the_same(folder: Path, run_files: dict[str, bytes]) -> None:
     """`fmnist report` makes of the files of a run the page that the run made of its results."""
-    report = subprocess.run([FMNIST, "report", str(finished[0])], check=True, capture_output=True, text=True)
+    report = CliRunner().invoke(cli.main, ["report", str(folder)])
     assert Path(report.stdout.strip()).read_bytes() == run_files["report.html"]
 
 
@@ -181,7 +193,6 @@ def test_the_results_agree_with_each_other(run_files: dict[str, bytes]) -> None:
 
 def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
     """The record holds parameters, metrics, versions, digests of code and data, switches and the CPU."""
-    from fmnist.kubeflow import bundle
     from fmnist.steps import determinism
 
     record = json.loads(run_files["run.json"])
@@ -196,16 +207,13 @@ def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
     assert record["seconds"] > 0
 
 
-def test_results_go_to_stdout_and_progress_to_stderr(
-    finished: tuple[Path, subprocess.CompletedProcess[str]],
-) -> None:
+def test_results_go_to_stdout_and_progress_to_stderr(folder: Path, finished: subprocess.CompletedProcess[str]) -> None:
     """The table has accuracy, report and pictures; the messages name each step and epoch in plain lines."""
-    folder, done = finished
     accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
-    assert f"{accuracy:.4f}" in done.stdout
+    assert f"{accuracy:.4f}" in finished.stdout
     for name in ("report.html", "loss_plot.png", "confusion_matrix.png"):
-        assert str(folder / name) in done.stdout
-    lines = [line.split(" in ")[0].split(": loss")[0] for line in done.stderr.splitlines()]
+        assert str(folder / name) in finished.stdout
+    lines = [line.split(" in ")[0].split(": loss")[0] for line in finished.stderr.splitlines()]
     assert lines == [
         "train: started",
         "train: epoch 1/1",
@@ -217,13 +225,12 @@ def test_results_go_to_stdout_and_progress_to_stderr(
     ]
 
 
-def test_a_finished_run_is_not_overwritten(finished: tuple[Path, object], run_files: dict[str, bytes]) -> None:
+def test_a_finished_run_is_not_overwritten(folder: Path, run_files: dict[str, bytes]) -> None:
     """Running into the folder of a finished run is bad input, and changes nothing."""
-    done = run(*PARAMETERS, "-o", str(finished[0]))
-    messages = done.stderr
-    assert done.returncode == 2
-    assert "expected a new or empty folder" in messages
-    assert helpers.contents(finished[0]) == run_files
+    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(folder)])
+    assert done.exit_code == 2
+    assert "expected a new or empty folder" in done.stderr
+    assert helpers.contents(folder) == run_files
 
 
 def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:
@@ -239,86 +246,86 @@ def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path
     helpers.assert_same_files(got=helpers.contents(tmp_path / "out"), expected=reproducible(run_files))
 
 
-def test_same_gives_the_bytes_of_fmnist_run(run_files: dict[str, bytes], tmp_path: Path) -> None:
-    """`same program run -t local` leaves what `fmnist run` leaves with the same parameters, byte for byte."""
-    command = [str(Path(FMNIST).with_name("same")), "program", "run", "-f", "same.yaml", "-t", "local"]
-    options = ["-p", "epochs=1", "-p", "seed=3", "-o", str(tmp_path / "run")]
-    secret = environment(FMNIST_KFP_TOKEN="s3cret-t0ken")  # noqa: S106 - not one
-    subprocess.run([*command, *options], cwd=ROOT, env=secret, check=True, capture_output=True)
-    found = helpers.contents(tmp_path / "run")
-    assert found["SHA256SUMS"] == run_files["SHA256SUMS"]
-    helpers.assert_same_files(got=reproducible(found), expected=reproducible(run_files))
-    assert not any(b"s3cret-t0ken" in content for content in found.values())
-
-
-@pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
-def test_the_pipeline_called_from_python_gives_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:
-    """The pipeline object, called on kfp's local runner, gives the same files."""
-    from kfp import local as kfp_local
-
-    kfp_local.init(
-        kfp_local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(tmp_path / "outputs"),
-        workspace_root=str(tmp_path / "workspace"),
+def test_same_gives_the_bytes_of_fmnist_run(killed: Attempt, run_files: dict[str, bytes]) -> None:
+    """`same program run -t local` runs the compiled file of `fmnist run` on its arguments: its training is the same."""
+    found = {Path(name).name: content for name, content in killed.files.items() if "/outputs/" in name}
+    trained = ("model", "history", "loss_plot", "loss_page")
+    helpers.assert_same_files(
+        got={"pipeline": killed.files["pipeline.yaml"]} | {name: found[name] for name in trained},
+        expected={"pipeline": run_files["pipeline.yaml"]}
+        | {name: run_files[files.ARTIFACT_FILES[name]] for name in trained},
     )
-    pipeline.make_pipeline(Where("python"))(**asdict(SETTINGS))
-    for path in tmp_path.glob("outputs/*/*/*"):
-        if path.name in files.ARTIFACT_FILES:
-            path.rename(tmp_path / files.ARTIFACT_FILES[path.name])
-    shutil.rmtree(tmp_path / "outputs")
-    helpers.assert_same_files(got=helpers.contents(tmp_path), expected=reproducible(run_files))
+
+
+def test_no_file_holds_a_credential(killed: Attempt, run_files: dict[str, bytes]) -> None:
+    """The token for a cluster, which a run here does not need, is in none of its files."""
+    assert not any(SECRET.encode() in content for content in (*killed.files.values(), *run_files.values()))
 
 
 @pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
-def test_the_file_for_a_plain_image_runs_the_code_that_it_carries(
-    run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_pipeline_called_from_python_gives_the_same_bytes(
+    run_files: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """But for pip, which has no network here, the steps of that file run with its code, to the same results."""
+    """The pipeline for a plain image, called on kfp's local runner, gives the same files with the code that it carries.
+
+    All but pip, which has no network here, is as on a cluster.
+    """
+    from kfp import local
+
     carried = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
     with (carried / "steps" / "files.py").open("a") as file:
         file.write('\nprint("from the file")\n')
     monkeypatch.setattr(bundle, "PACKAGE", carried)
-    path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(caching=False))
-    document = next(yaml.safe_load_all(path.read_text()))
-    for executor in document["deploymentSpec"]["executors"].values():
-        executor["container"]["command"] = executor["container"]["command"][3:]
-    path.write_text(yaml.safe_dump(document))
-    log = io.StringIO()
-    (tmp_path / "work").mkdir()
-    outputs = local.run_compiled(path, asdict(SETTINGS), tmp_path / "work", log)
-    for name, output in outputs.items():
-        (tmp_path / "results").mkdir(exist_ok=True)
-        output.rename(tmp_path / "results" / files.ARTIFACT_FILES[name])
+    fashion_mnist = pipeline.make_pipeline(Where(caching=False))
+    for executor in fashion_mnist.pipeline_spec.deployment_spec["executors"].values():
+        command = executor["container"]["command"]
+        assert "pip install" in command[2]
+        del command[:3]
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(tmp_path / "outputs"),
+        workspace_root=str(tmp_path / "workspace"),
+    )
+    fashion_mnist(**asdict(SETTINGS))
+    (tmp_path / "results").mkdir()
+    for path in tmp_path.glob("outputs/*/*/*"):
+        if path.name in files.ARTIFACT_FILES:
+            path.rename(tmp_path / "results" / files.ARTIFACT_FILES[path.name])
     helpers.assert_same_files(got=helpers.contents(tmp_path / "results"), expected=reproducible(run_files))
-    assert log.getvalue().count("from the file") == 3
+    assert capsys.readouterr().out.count("from the file") == 3
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=False)
+    """A file system of 16 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=False)
     if mounted.returncode:
         helpers.missing("the right to mount a tmpfs (root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_a_clear_error(small_disk: Path) -> None:
-    """Where the results do not fit, the error says so, and no file has its final name but is incomplete."""
-    done = run(*PARAMETERS, "-o", str(small_disk / "run"))
-    messages = done.stderr
-    assert done.returncode == 3
-    assert "No space left on device" in messages
-    assert "Traceback" not in messages
-    assert {path.name for path in (small_disk / "run").iterdir()} == {"log.txt", "pipeline.yaml", ".unfinished"}
+def test_a_full_disk_is_a_clear_error(small_disk: Path, folder: Path, run_files: dict[str, bytes]) -> None:
+    """Where the log of a run does not fit, the error says so; where a result does not, no other one is incomplete."""
+    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(small_disk / "run")])
+    assert done.exit_code == 3
+    assert "No space left on device" in done.stderr
+    assert {path.name for path in (small_disk / "run").iterdir()} <= {"log.txt", "pipeline.yaml", ".unfinished"}
+    shutil.rmtree(small_disk / "run")
+    with pytest.raises(OSError, match="No space left on device"):
+        files.save(small_disk, confusion.confusion_matrix(Labels.read(folder / "labels")))
+    table = "confusion_matrix.csv"
+    helpers.assert_same_files(got=helpers.contents(small_disk), expected={table: run_files[table]})
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error() -> None:
     """A run folder on a read-only file system is an error that names it."""
-    done = run(*PARAMETERS, "-o", "/proc/run")
-    messages = done.stderr
-    assert done.returncode == 3
-    assert "/proc/run" in messages
-    assert "Traceback" not in messages
+    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", "/proc/run"])
+    assert done.exit_code == 3
+    assert "/proc/run" in done.stderr
+    assert "Traceback" not in done.stderr
