@@ -102,14 +102,14 @@ def test_fit_seeded_by_keras_repeats_its_order(how: dict[str, Any]) -> None:
 def test_unseeded_fit_has_an_order_for_each_epoch() -> None:
     """Where nothing was seeded, `fit` is let through, with as many fingerprints as epochs."""
     orders = EpochOrders()
-    network().fit(IMAGES, LABELS, epochs=4, callbacks=[orders], verbose=0)
+    network(run_eagerly=True).fit(IMAGES, LABELS, epochs=4, callbacks=[orders], verbose=0)
     assert len(set(orders.fingerprints)) == 4
 
 
 def test_data_that_are_not_shuffled_are_refused() -> None:
     """Without a shuffle each epoch has the same order, seeded or not."""
     with pytest.raises(RepeatedOrderError, match="epochs 1 and 2"):
-        network().fit(IMAGES, LABELS, epochs=2, shuffle=False, callbacks=[EpochOrders()], verbose=0)
+        network(run_eagerly=True).fit(IMAGES, LABELS, epochs=2, shuffle=False, callbacks=[EpochOrders()], verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_a_shuffle_by_seed_and_epoch_passes(data: Callable[[], Any]) -> None:
     """The remedy is one: though Keras was seeded, the orders differ, and a second training has the same ones."""
     keras.utils.set_random_seed(0)
     orders, again = EpochOrders(), EpochOrders()
-    network().fit(data(), shuffle=False, epochs=4, callbacks=[orders], verbose=0)
-    network().fit(data(), shuffle=False, epochs=4, callbacks=[again], verbose=0)
+    network(run_eagerly=True).fit(data(), shuffle=False, epochs=4, callbacks=[orders], verbose=0)
+    network(run_eagerly=True).fit(data(), shuffle=False, epochs=4, callbacks=[again], verbose=0)
     assert len(set(orders.fingerprints)) == 4
     assert again.fingerprints == orders.fingerprints
 
@@ -137,7 +137,9 @@ def test_epochs_far_apart_are_compared() -> None:
     """An order that comes back later is an error too, with the numbers that `fit` prints."""
     data = Shuffled(lambda epoch: np.random.default_rng(epoch % 2).permutation(N))
     with pytest.raises(RepeatedOrderError, match="epochs 6 and 8: "):
-        network().fit(data, shuffle=False, epochs=9, initial_epoch=5, callbacks=[EpochOrders()], verbose=0)
+        network(run_eagerly=True).fit(
+            data, shuffle=False, epochs=9, initial_epoch=5, callbacks=[EpochOrders()], verbose=0
+        )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_repeats_can_be_recorded_alone() -> None:
 
 def test_each_fit_is_looked_at_by_itself() -> None:
     """One callback serves two trainings, which may share an order."""
-    orders, model = EpochOrders(), network()
+    orders, model = EpochOrders(), network(run_eagerly=True)
     model.fit(IMAGES, LABELS, shuffle=False, callbacks=[orders], verbose=0)
     before = orders.fingerprints
     model.fit(IMAGES, LABELS, shuffle=False, callbacks=[orders], verbose=0)
@@ -219,7 +221,7 @@ def test_the_training_keeps_its_bits(jit: bool) -> None:
 @pytest.mark.parametrize("strict", [True, False], ids=["after an error", "after the end"])
 def test_the_model_is_left_as_it_was(strict: bool) -> None:
     """When the check is over, the model trains as before, without it."""
-    model, orders = network(), EpochOrders(strict=strict)
+    model, orders = network(run_eagerly=True), EpochOrders(strict=strict)
     model.make_train_function()
     before = model.train_function
     keras.utils.set_random_seed(0)
@@ -269,7 +271,7 @@ def test_an_interrupted_training_leaves_the_model_as_it_was(where: str) -> None:
 
 def test_a_batch_that_was_interrupted_before_it_began_is_the_last_one_read() -> None:
     """Where another callback interrupts between the check and the batch, the model's next batch sets it right."""
-    model = network()
+    model = network(run_eagerly=True)
     model.make_train_function()
     before = model.train_function
     orders = EpochOrders()

@@ -11,10 +11,11 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from support.helpers import fewer_examples
 
 from fmnist.steps import plots
 
@@ -221,7 +222,7 @@ def test_long_names_are_not_cut_off(figures: list[Figure]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")
-@settings(max_examples=15)
+@fewer_examples()
 @given(
     counts=st.integers(1, 5).flatmap(
         lambda k: st.lists(st.lists(st.integers(0, 10**9), min_size=k, max_size=k), min_size=k, max_size=k)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -23,6 +24,11 @@ TESTS = Path(__file__).parents[1]
 
 #: Starts a program that Ctrl-C ends, also where these tests run in the background of a shell, which ignores it.
 INTERRUPTIBLE = ("env", "--default-signal=INT")
+
+
+def fewer_examples() -> hypothesis.settings:
+    """Return settings with a fifth of the profile's examples, for a property that draws a picture for each."""
+    return hypothesis.settings(max_examples=hypothesis.settings().max_examples // 5)
 
 
 def digest(network: Any) -> str:
