@@ -38,6 +38,7 @@ def test_the_switches_are_set_before_tensorflow_starts(started: dict[str, Any]) 
     assert started["switches"] == {
         "CUDA_VISIBLE_DEVICES": "-1",
         "KERAS_BACKEND": "tensorflow",
+        "TF_DETERMINISTIC_OPS": "0",
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_NUM_INTRAOP_THREADS": "1",
