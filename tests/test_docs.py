@@ -225,7 +225,6 @@ def measured() -> dict[tuple[str, str], set[str]]:
             *(f"{LEVEL * 100:.0f}", str(SEEDS_FOR_RANKS), str(MARGIN)),
             "6",  # with seeds as skewed as ours, by a simulation
         },
-        ("docs/testing.md", "Benchmarks"): {str(len(values))},
         # Versions of Kubeflow Pipelines.
         ("docs/cluster.md", "On a cluster"): {"2"},
         ("docs/cluster.md", "A study"): {"2.5"},

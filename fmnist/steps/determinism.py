@@ -43,7 +43,7 @@ def tensorflow(*, for_good: bool = False) -> Any:
     ----------
     for_good : bool
         Whether all that this process holds now may stay until it ends, as in a step. The garbage collector then never
-        looks through TensorFlow, which costs a tenth of a train step (`benchmarks/test_speed.py`).
+        looks through TensorFlow, which costs a tenth of the CPU seconds of a train step.
 
     Raises
     ------
