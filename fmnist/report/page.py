@@ -5,6 +5,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 
-__all__ = ["FILE_NAME", "write_report"]
+__all__ = ["FILE_NAME", "prepare", "write_report"]
 
 FILE_NAME = "report.html"
 
@@ -28,6 +29,12 @@ _THEMES = {"light": pictures.LIGHT, "dark": pictures.DARK}
 
 #: How many mistakes the page shows.
 _MISTAKES = 12
+
+
+def prepare() -> None:
+    """Import the libraries that `write_report` needs, while something else is waited for."""
+    for name in ("jinja2", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "scipy.stats", "sklearn.metrics"):
+        import_module(name)
 
 
 def write_report(sample: Sample, folder: str | Path) -> Path:

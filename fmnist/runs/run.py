@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,11 @@ def run_pipeline(
         with (
             (folder / LOG).open("w", encoding="utf-8") as log,
             tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
+            local.confined(Path(work, local.TEMPORARY)),
+            ThreadPoolExecutor(1) as meanwhile,
         ):
+            # This process only waits for the steps: importing what the report needs would take a tenth of a run later.
+            prepared = meanwhile.submit(page.prepare)
             outputs = local.run_compiled(folder / PIPELINE, asdict(settings), work, log, on_event)
             for name, path in outputs.items():
                 path.replace(folder / ARTIFACT_FILES[name])
@@ -76,9 +81,8 @@ def run_pipeline(
             metrics = {"accuracy": result.accuracy, "loss": result.loss}
             record = provenance() | stop() | {"parameters": asdict(settings), "metrics": metrics}
             write(folder / RUN, canonical_json(record))
-            # The steps left matplotlib's list of fonts there.
-            with local.confined(Path(work, local.TEMPORARY)):
-                page.write_report(Sample.of_run(record, result), folder)
+            prepared.result()
+            page.write_report(Sample.of_run(record, result), folder)
         write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
         shutil.rmtree(folder / UNFINISHED)
         return record

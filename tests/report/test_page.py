@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import helpers
 from support.samples import COUNTS, PARAMETERS, RECORD, result, run_sample, sample, spread, study_sample
 
 from fmnist.replication import published
@@ -307,3 +308,14 @@ def test_the_samples_are_whole() -> None:
     """The made-up matrix has a thousand images of each class, and the record names a CPU that must be escaped."""
     assert COUNTS.sum(axis=1).tolist() == [1_000] * len(CLASS_NAMES)
     assert "<" in RECORD["machine"]["cpu"]["model"]
+
+
+def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
+    """After the preparation, writing a report imports no large part of a library any more."""
+    code = (
+        "import sys; from pathlib import Path; from fmnist.report import page\n"
+        "from support.samples import result, run_sample\n"
+        "page.prepare(); before = set(sys.modules)\n"
+        f"page.write_report(run_sample(result(7)), Path({str(tmp_path)!r})); print(len(set(sys.modules) - before))"
+    )
+    assert int(helpers.python(code, PYTHONPATH=str(helpers.TESTS))) < 20
