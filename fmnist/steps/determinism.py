@@ -5,12 +5,13 @@ platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras 
 the home folder. None of this can be changed once TensorFlow runs.
 """
 
+import contextlib
 import gc
 import os
 import platform
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -56,7 +57,8 @@ def tensorflow(*, for_good: bool = False) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        import_module("tensorflow")
+        with _collector_paused():
+            import_module("tensorflow")
         if for_good:
             gc.freeze()
     import tensorflow as tf
@@ -66,6 +68,18 @@ def tensorflow(*, for_good: bool = False) -> Any:
     _check_state(tf)
     _check_keras()
     return tf
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector out of an import, a fifth of which it would take and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _check_environment() -> None:

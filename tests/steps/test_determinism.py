@@ -131,7 +131,7 @@ def test_the_garbage_collector_never_looks_through_tensorflow_in_a_step(for_good
         "import gc, weakref\nfrom fmnist.steps.determinism import tensorflow\n"
         "class Cycle: pass\n"
         "cycle = Cycle(); cycle.itself = cycle; watched = weakref.ref(cycle)\n"
-        f"tensorflow(for_good={for_good}); first = gc.get_freeze_count()\n"
+        f"tensorflow(for_good={for_good}); first = gc.get_freeze_count(); assert gc.isenabled()\n"
         "garbage = [[] for _ in range(1000)]; tensorflow(); again = gc.get_freeze_count()\n"
         "del cycle; gc.collect(); print(first > 100_000, again <= first, watched() is None)"
     )
