@@ -126,8 +126,13 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
 
     settings = parse(parameters)
     folder = output or new_folder("runs")
-    with Display(settings.epochs) as display:
-        record = run_pipeline(settings, folder, display.on_event, display.on_progress)
+    try:
+        with Display(settings.epochs) as display:
+            record = run_pipeline(settings, folder, display.on_event, display.on_progress)
+    except KeyboardInterrupt as error:
+        raise Failure(
+            f"interrupted; finished epochs are kept. To resume, run the same command with -o {folder}.", INTERRUPTED
+        ) from error
     if as_json:
         click.echo(json.dumps(record, indent=2, sort_keys=True))
     else:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.results import Result
 
 __all__ = ["Display"]
@@ -59,6 +59,11 @@ class Display:
             case Epoch(number, of, metrics):
                 self._advance("train", number, f"epoch {number}/{of}  {metrics}")
                 self._line(f"train: epoch {number}/{of}: {metrics}")
+            case Resumed(number, of):
+                self._advance("train", number, f"resumed after epoch {number}/{of}")
+                self._line(f"train: resumed after epoch {number}/{of}")
+            case RunFinished():
+                self._console.print("The run was finished before: these are its results.")
             case StepFinished(step):
                 self._end(step)
 

@@ -60,7 +60,7 @@ _params = console.params(
 @_program
 @_params
 @click.option("--seed", metavar="N", help="Short for -p seed=N.")
-@console.output("New folder for the results.  [default: runs/<time>]")
+@console.output("Folder for the results; an interrupted run there is resumed.  [default: runs/<time>]")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON.")
 def run(program: Path | None, params: tuple[str, ...], seed: str | None, output: Path | None, *, as_json: bool) -> None:
     """Run the pipeline here, on the real data, with a report.

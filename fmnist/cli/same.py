@@ -140,7 +140,7 @@ def create(file: Path, **options: Any) -> None:
     metavar="SECONDS",
     help="How long to wait at most.",
 )
-@console.output("New folder for the results, with -t local.  [default: runs/<time>]")
+@console.output("Folder for the results, with -t local; an interrupted run is resumed.  [default: runs/<time>]")
 @_shared
 def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, **options: Any) -> None:
     """Run the pipeline of the program file.

@@ -64,10 +64,16 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         loss_plot: Loss and accuracy by epoch, a PNG.
         loss_page: Loss and accuracy by epoch, a self-contained page.
     """
+    import os
+
     from fmnist.steps import dataset, determinism, files, settings, training
 
     determinism.tensorflow(for_good=True)
-    result = training.train(settings.Settings(compile_optimizer, epochs, validation_split, seed), dataset.load("train"))
+    result = training.train(
+        settings.Settings(compile_optimizer, epochs, validation_split, seed),
+        dataset.load("train"),
+        checkpoint=os.environ.get("FMNIST_CHECKPOINT"),
+    )
     files.write_artifacts(
         result, model=model.path, history=history.path, loss_plot=loss_plot.path, loss_page=loss_page.path
     )

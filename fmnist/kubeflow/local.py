@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from fmnist.kubeflow.ending import OutOfMemory, explained, wait
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import ARTIFACT_FILES
 
-__all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "confined", "run_compiled"]
+__all__ = ["Epoch", "Event", "Resumed", "RunFinished", "StepFinished", "StepStarted", "confined", "run_compiled"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,20 @@ class Epoch:
     metrics: str
 
 
-Event = StepStarted | StepFinished | Epoch
+@dataclass(frozen=True)
+class Resumed:
+    """The training resumes after this epoch, counted from 1, of how many."""
+
+    number: int
+    of: int
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The run was finished before: its results are those that are there."""
+
+
+Event = StepStarted | StepFinished | Epoch | Resumed | RunFinished
 
 #: Where a run keeps its temporary files, in its folder.
 TEMPORARY = "tmp"
@@ -50,9 +65,13 @@ TEMPORARY = "tmp"
 #: kfp puts it before each line of a step.
 _INDENT = "    "
 
+#: Of a step that leaves no error of its own, how many lines are shown.
+_LAST_LINES = 5
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([^']+)'")
 _FINISHED = re.compile(r"Task '([^']+)' finished with status SUCCESS")
+_RESUMED = re.compile(r"^\s*resumed after epoch (\d+)/(\d+)$")
 _EPOCH = re.compile(r"^\s*epoch (\d+)/(\d+): (.*)")
 
 
@@ -62,6 +81,7 @@ def run_compiled(
     folder: str | Path,
     log: TextIO,
     on_event: Callable[[Event], None] = lambda _: None,
+    **variables: str,
 ) -> dict[str, Path]:
     """Execute the compiled file `pipeline` and return where each artifact is.
 
@@ -77,6 +97,8 @@ def run_compiled(
         Takes what kfp and the steps print.
     on_event : callable
         Called with each step and epoch as they happen.
+    **variables : str
+        Variables of the environment for the steps.
 
     Returns
     -------
@@ -93,8 +115,8 @@ def run_compiled(
     root = Path(folder).absolute()
     out = _LogSplitter(log, on_event)
     with (
-        confined(root / TEMPORARY),
-        _this_python(root / TEMPORARY),
+        confined(root / TEMPORARY, **variables),
+        _this_python(root / TEMPORARY, out),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
     ):
@@ -111,39 +133,57 @@ def run_compiled(
 
 
 @contextlib.contextmanager
-def confined(temporary: Path) -> Iterator[None]:
-    """Give this process and its steps a clean environment, with temporary files and caches in `temporary`."""
+def confined(temporary: Path, **variables: str) -> Iterator[None]:
+    """Give this process and its steps a clean environment and `variables`, with `temporary` for files and caches."""
     temporary.mkdir(exist_ok=True)
     place, folder = str(temporary), tempfile.tempdir
     tempfile.tempdir = None
     try:
-        with clean_environment(TMPDIR=place, MPLCONFIGDIR=place, PYTHONSAFEPATH="1", PIP_NO_INDEX="1"):
+        with clean_environment(TMPDIR=place, MPLCONFIGDIR=place, PYTHONSAFEPATH="1", PIP_NO_INDEX="1", **variables):
             yield
     finally:
         tempfile.tempdir = folder
 
 
 @contextlib.contextmanager
-def _this_python(folder: Path) -> Iterator[None]:
-    """Let steps find this interpreter as ``python3``.
+def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
+    """Let steps find this interpreter as ``python3``, and tell `out` how each ended.
 
     kfp would put its path, unquoted, in the place of every ``python3`` in a command and in its arguments, which breaks
-    paths with a space or with that word.
+    paths with a space or with that word; and of a step that was killed it says no more than that it failed.
     """
     from kfp.local import subprocess_task_handler as handler
+
+    def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
+        variables, out_of_memory = {**os.environ, **(env_vars or {})}, OutOfMemory()
+        with subprocess.Popen(
+            full_command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            env=variables,
+        ) as process:
+            for line in process.stdout or ():
+                print(line, end="")  # noqa: T201 - kfp indents it
+            code, usage = wait(process)
+        out.ending = explained(code, out_of_memory, usage)
+        return code
 
     program = folder / "bin" / "python3"
     program.parent.mkdir()
     interpreter = shlex.quote(sys.executable)
     program.write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    path, replace = os.environ.get("PATH", os.defpath), handler.replace_python_executable
+    path = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"
-    handler.replace_python_executable = lambda command, _: command
+    ours = {"replace_python_executable": lambda command, _: command, "run_local_subprocess": run}
+    theirs = {name: getattr(handler, name) for name in ours}
+    vars(handler).update(ours)
     try:
         yield
     finally:
-        handler.replace_python_executable = replace
+        vars(handler).update(theirs)
         os.environ["PATH"] = path
 
 
@@ -154,6 +194,8 @@ class _LogSplitter(io.TextIOBase):
         self._log, self._on_event = log, on_event
         self._step, self._line = "", ""
         self._step_lines: list[str] = []
+        #: How the process of the last step ended.
+        self.ending = ""
 
     def write(self, text: str) -> int:
         *lines, self._line = (self._line + text).split("\n")
@@ -169,13 +211,24 @@ class _LogSplitter(io.TextIOBase):
             self._on_event(StepStarted(match[1]))
         elif match := _FINISHED.search(line):
             self._on_event(StepFinished(match[1]))
+        elif match := _RESUMED.match(line):
+            self._on_event(Resumed(int(match[1]), int(match[2])))
         elif match := _EPOCH.match(line):
             self._on_event(Epoch(int(match[1]), int(match[2]), match[3]))
         else:
             self._step_lines.append(line)
 
     def failure(self, otherwise: str) -> str:
-        """Return the error with which the last step ended: what follows the frames of its last traceback."""
-        text = "\n".join(line.removeprefix(_INDENT) for line in self._step_lines)
+        """Return the error with which the last step ended: what follows the frames of its last traceback.
+
+        Without one, or where memory ran out, say how its process ended, with the last lines that it printed.
+        """
+        own = [line.removeprefix(_INDENT) for line in self._step_lines if line.startswith(_INDENT)]
+        text = "\n".join([*own, ""])
         errors = re.findall(r"^Traceback \(most recent call last\):\n(?: .*\n)+((?:\S.*\n?)+)", text, re.MULTILINE)
-        return f"step {self._step}: {(errors[-1] if errors else _COLOUR.sub('', otherwise)).strip()}"
+        if errors and not errors[-1].startswith("MemoryError"):
+            return f"step {self._step}: {errors[-1].strip()}"
+        # kfp first prints the inputs, as JSON.
+        said = text.partition("\n}\n")[2].splitlines()[-_LAST_LINES:]
+        last = " It last said:" * bool(said) + "".join(f"\n  {line}" for line in said)
+        return f"step {self._step}: {self.ending or _COLOUR.sub('', otherwise)}{last}"

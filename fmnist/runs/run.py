@@ -1,5 +1,6 @@
 """One run of the pipeline: a folder with its results, its record, and checksums of all that must be reproducible."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -27,6 +28,9 @@ LOG, PIPELINE = "log.txt", "pipeline.yaml"
 #: The folder of a run's temporary files; while it is there the run is unfinished.
 UNFINISHED = ".unfinished"
 
+#: The state of its training after the last whole epoch, in that folder.
+CHECKPOINT = "checkpoint"
+
 #: The image named in the compiled file of a local run: this environment has every package.
 LOCAL_IMAGE = "this-python-environment"
 
@@ -44,7 +48,8 @@ def run_pipeline(
     settings : Settings
         Equal settings give byte-identical files, of all that `CHECKSUMS` lists.
     folder : path
-        New, empty, or left by an unfinished run.
+        New, empty, left by an unfinished run, whose training resumes after its last whole epoch, or that of a finished
+        run, whose record is returned.
     on_event : callable
         Called with each step and epoch as they happen.
     on_progress : callable
@@ -53,7 +58,7 @@ def run_pipeline(
     Raises
     ------
     ContractError
-        If `folder` holds anything else.
+        If `folder` holds anything else, or a run of other settings or other code.
     DataError
         If the dataset cannot be found or fetched.
     StepError
@@ -63,6 +68,9 @@ def run_pipeline(
     """
     folder, stop = Path(folder), stopwatch()
     with claimed(folder, "run"), clean_environment():
+        if (record := _finished(folder, settings)) is not None:
+            on_event(local.RunFinished())
+            return record
         _prepare(folder)
         dataset.fetch(on_progress=on_progress)
         pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))
@@ -74,7 +82,10 @@ def run_pipeline(
         ):
             # This process only waits for the steps: importing what the report needs would take a tenth of a run later.
             prepared = meanwhile.submit(page.prepare)
-            outputs = local.run_compiled(folder / PIPELINE, asdict(settings), work, log, on_event)
+            checkpoint = str(folder.absolute() / UNFINISHED / CHECKPOINT)
+            outputs = local.run_compiled(
+                folder / PIPELINE, asdict(settings), work, log, on_event, FMNIST_CHECKPOINT=checkpoint
+            )
             for name, path in outputs.items():
                 path.replace(folder / ARTIFACT_FILES[name])
             result = read_result(settings.seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})
@@ -88,8 +99,26 @@ def run_pipeline(
         return record
 
 
+def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
+    """Return the record of the run that is finished in `folder`, if there is one, and its results are as they were."""
+    if not (folder / CHECKSUMS).is_file() or not (folder / RUN).is_file():
+        return None
+    record = dict(json.loads((folder / RUN).read_bytes()))
+    now, then = checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())), (folder / CHECKSUMS).read_bytes()
+    changed = sorted({line.split()[-1] for line in {*now.decode().splitlines()} ^ {*then.decode().splitlines()}})
+    expected = {"parameters": asdict(settings), "code": provenance()["code"]}
+    for what, wanted, got in [("changed results", [], changed)] + [(k, v, record.get(k)) for k, v in expected.items()]:
+        if wanted != got:
+            raise ContractError(
+                f"run folder: {folder} has a finished run, and of this expected {what} {wanted}, got {got}. Nothing "
+                "was changed. Choose another folder with -o."
+            )
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    return record
+
+
 def _prepare(folder: Path) -> None:
-    """Make sure that `folder` is empty, or remove what an unfinished run left."""
+    """Make sure that `folder` is empty, or remove what an unfinished run left, but for its checkpoint."""
     ours = {CHECKSUMS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
     found = {path.name for path in folder.iterdir()}
     others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}
@@ -98,7 +127,11 @@ def _prepare(folder: Path) -> None:
             f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "
             "Nothing was changed. Choose another folder with -o."
         )
-    for name in found - {UNFINISHED}:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
     (folder / UNFINISHED).mkdir(exist_ok=True)
+    left = [
+        path
+        for path in (*folder.iterdir(), *(folder / UNFINISHED).iterdir())
+        if path.name not in {UNFINISHED, CHECKPOINT}
+    ]
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -17,6 +17,7 @@ from typing import Any
 
 import pebble
 
+from fmnist.kubeflow.ending import OutOfMemory, explained
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
 from fmnist.runs import findings
@@ -144,6 +145,7 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
     """Write the result of each seed as it comes; return the results, and the errors by seed."""
     results: list[Result] = []
     failures: dict[int, str] = {}
+    out_of_memory = OutOfMemory()
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
         initializer=_print_into,
@@ -157,7 +159,7 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
             try:
                 result = future.result()
             except pebble.ProcessExpired as error:
-                failures[seed] = f"its process ended with exit code {error.exitcode}; -9 may mean that memory ran out"
+                failures[seed] = explained(error.exitcode, out_of_memory)
                 on_failure(seed)
             except StepError as error:
                 failures[seed] = str(error)

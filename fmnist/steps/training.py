@@ -7,9 +7,11 @@ every epoch, which is another experiment: it costs accuracy.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fmnist.steps import files, model, optimizers, plots
+from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import TrainingError
@@ -55,10 +57,16 @@ def report_epoch(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
     print(f"epoch {epoch}/{epochs}: {values}", flush=True)  # noqa: T201 - a step's log is what it prints
 
 
+def report_resumed(epoch: int, epochs: int) -> None:
+    """Print one line on the epoch after which a training resumes, counted from 1."""
+    print(f"resumed after epoch {epoch}/{epochs}", flush=True)  # noqa: T201 - a step's log is what it prints
+
+
 def train(
     settings: Settings,
     data: Split,
     on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch,
+    checkpoint: str | Path | None = None,
 ) -> Training:
     """Train the network of the tutorial on the first part of `data`, validating on the rest.
 
@@ -70,15 +78,21 @@ def train(
         Images, uint8 of shape (n, 28, 28), and labels.
     on_epoch : callable
         Called after each epoch with its number from 1, the number of epochs, and its metrics.
+    checkpoint : path, optional
+        A file that keeps the state after each epoch. Where it exists, the training resumes from it, to the same bytes.
 
     Raises
     ------
+    ContractError
+        If `checkpoint` is damaged, or belongs to another training.
     SettingsError
         If the validation split leaves a part of `data` empty.
     TrainingError
         If the loss stops being finite.
     """
-    return Trainer(settings, data).train(settings.seed, on_epoch)
+    tensorflow()
+    kept = Checkpoint.of(checkpoint, settings, data) if checkpoint else None
+    return Trainer(settings, data).train(settings.seed, on_epoch, kept)
 
 
 class Trainer:
@@ -92,18 +106,29 @@ class Trainer:
         self._network, self._optimizer = self._fresh(settings.seed)
         self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at)
 
-    def train(self, seed: int, on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch) -> Training:
+    def train(
+        self,
+        seed: int,
+        on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch,
+        checkpoint: Checkpoint | None = None,
+    ) -> Training:
         """Do what `train` does for `seed`, bit for bit."""
         network, optimizer = self._fresh(seed)
         _copy(network, self._network)
         _copy(optimizer, self._optimizer)
         epochs = self._settings.epochs
+        variables = (*self._network.variables, *self._optimizer.variables)
         history: dict[str, list[float]] = {name: [] for name in METRICS}
-        for epoch in range(epochs):
+        if checkpoint and (kept := checkpoint.restore(variables, METRICS)):
+            history = kept
+            report_resumed(len(history["loss"]), epochs)
+        for epoch in range(len(history["loss"]), epochs):
             metrics = self._run_epoch(epoch_order(seed, epoch, self._at))
             _check_finite(metrics, epoch + 1)
             for name, value in metrics.items():
                 history[name].append(value)
+            if checkpoint:
+                checkpoint.save(variables, history)
             on_epoch(epoch + 1, epochs, metrics)
         self._optimizer.finalize_variable_values(self._network.trainable_variables)
         _copy(self._network, network)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,11 +33,29 @@ def fail(message: str, history: dsl.Output[dsl.Artifact]) -> None:
         raise ValueError(f"expected good, got {message}.\nTry harder.") from error
 
 
-def vanish(message: str, history: dsl.Output[dsl.Artifact]) -> None:
-    """End without a traceback."""
+def end(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """End in the way that `message` names, without an error of its own."""
     import os
+    import resource
+    import signal
 
-    os._exit(7)
+    print("about to end", flush=True)  # noqa: T201 - what is tested
+    if message == "exit":
+        os._exit(7)
+    if message == "abort":
+        os.abort()
+    if message == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if message == "told to end":
+        os.kill(os.getpid(), signal.SIGTERM)
+    if message == "CPU seconds":
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 2))
+    if message == "memory":
+        resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+    many = []
+    while True:
+        many.append(bytearray(2**20) if message == "memory" else b"")
+        del many[: 0 if message == "memory" else 10]
 
 
 def compiled(function: Callable[..., None], folder: Path) -> Path:
@@ -95,10 +114,25 @@ def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
     assert "the first error" in log.getvalue()
 
 
-def test_a_step_that_ends_without_an_error_is_named(tmp_path: Path) -> None:
-    """Where a step leaves no traceback, its name and kfp's status are shown."""
-    with pytest.raises(StepError, match="^step vanish: .*FAILURE"):
-        local.run_compiled(compiled(vanish, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        ("exit", r"exit code 7, after [0-9.]+ CPU seconds, with 0\.[0-9]+ GiB of memory at its peak\."),
+        ("abort", r"exit code (-6|134) \(SIGABRT\)"),
+        ("killed", r"exit code (-9|137) \(SIGKILL\).* peak\. Something else killed it; `dmesg` may say what\."),
+        ("told to end", r"exit code (-15|143) \(SIGTERM\).* Something else asked it to end\."),
+        ("CPU seconds", r"exit code (-24|152) \(SIGXCPU\).* It used up its CPU seconds: raise the limit"),
+        ("memory", r"exit code 1, after .* CPU seconds, with [12]\.[0-9]+ GiB of memory at its peak\."),
+    ],
+    ids=["exit", "abort", "killed", "told to end", "CPU seconds", "memory"],
+)
+def test_a_step_that_dies_says_why(tmp_path: Path, way: str, expected: str) -> None:
+    """A step that leaves no error is named with signal or exit code, what it used, what to do, and its last words."""
+    with pytest.raises(StepError) as caught:
+        local.run_compiled(compiled(end, tmp_path), {"message": way}, tmp_path / "work", io.StringIO())
+    first, *last = str(caught.value).splitlines()
+    assert re.match(rf"step end: its process ended with {expected}.* It last said:$", first)
+    assert ("  MemoryError" if way == "memory" else "  about to end") in last
 
 
 def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) -> None:

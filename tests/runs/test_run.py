@@ -37,14 +37,15 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
-    """The next run first removes what an unfinished run left, results among it."""
-    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.x2_abcde", ".unfinished/tmp/half")
-    for name in left:
+    """The next run first removes what an unfinished run left, results among it, but for the checkpoint."""
+    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.x2_abcde")
+    inside = (".unfinished/tmp/half", ".unfinished/.checkpoint.x2_abcde", ".unfinished/checkpoint")
+    for name in (*left, *inside):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     with pytest.raises(DataError, match="nowhere"):
         run.run_pipeline(Settings(), tmp_path)
-    assert helpers.contents(tmp_path) == {".unfinished/tmp/half": b"old"}
+    assert helpers.contents(tmp_path) == {".unfinished/checkpoint": b"old"}
 
 
 @pytest.mark.usefixtures("no_data")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -137,10 +138,13 @@ def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def test_a_broken_off_run_leaves_no_result(killed: Attempt, interrupted: Attempt) -> None:
-    """After kill -9 and after Ctrl-C no result has its name; the message after Ctrl-C is one line."""
+    """After kill -9 and after Ctrl-C no result has its name; after Ctrl-C one line says how to resume."""
     assert (killed.code, interrupted.code) == (-signal.SIGKILL, 130)
     assert killed.names == interrupted.names == {"log.txt", "pipeline.yaml", ".unfinished"}
-    assert interrupted.messages.splitlines()[-1] == "Error: interrupted; the same command starts afresh."
+    assert re.fullmatch(
+        r"Error: interrupted; finished epochs are kept\. To resume, run the same command with -o /.+/run\.",
+        interrupted.messages.splitlines()[-1],
+    )
     assert "Traceback" not in interrupted.messages
 
 
@@ -208,7 +212,7 @@ def test_the_record_says_what_ran(run_files: dict[str, bytes]) -> None:
 
 
 def test_results_go_to_stdout_and_progress_to_stderr(folder: Path, finished: subprocess.CompletedProcess[str]) -> None:
-    """The table has accuracy, report and pictures; the messages name each step and epoch in plain lines."""
+    """The table has accuracy, report and pictures; the messages name each step, and the epoch that was kept."""
     accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
     assert f"{accuracy:.4f}" in finished.stdout
     for name in ("report.html", "loss_plot.png", "confusion_matrix.png"):
@@ -216,7 +220,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(folder: Path, finished: sub
     lines = [line.split(" in ")[0].split(": loss")[0] for line in finished.stderr.splitlines()]
     assert lines == [
         "train: started",
-        "train: epoch 1/1",
+        "train: resumed after epoch 1/1",
         "train: done",
         "test: started",
         "test: done",
@@ -225,12 +229,44 @@ def test_results_go_to_stdout_and_progress_to_stderr(folder: Path, finished: sub
     ]
 
 
-def test_a_finished_run_is_not_overwritten(folder: Path, run_files: dict[str, bytes]) -> None:
-    """Running into the folder of a finished run is bad input, and changes nothing."""
-    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(folder)])
-    assert done.exit_code == 2
-    assert "expected a new or empty folder" in done.stderr
+def test_a_finished_run_is_not_repeated(
+    folder: Path, run_files: dict[str, bytes], finished: subprocess.CompletedProcess[str]
+) -> None:
+    """The same command says that the run was finished before, and shows its result again."""
+    again = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(folder)])
+    assert (again.exit_code, again.stdout) == (0, finished.stdout)
+    assert again.stderr == "The run was finished before: these are its results.\n"
     assert helpers.contents(folder) == run_files
+
+
+@pytest.mark.parametrize(
+    ("changes", "file", "named"),
+    [
+        (["-p", "epochs=2"], None, "parameters {.*'epochs': 2.*}, got {.*'epochs': 1.*}"),
+        ([], "metrics.json", r"changed results \[\], got \['metrics.json'\]"),
+        ([], "labels/true.txt", r"changed results \[\], got \['labels/true.txt'\]"),
+        ([], "SHA256SUMS", r"changed results \[\], got \['x'\]"),
+        ([], "run.json", "code {'sha256': '[0-9a-f]{64}'}, got {'sha256': '0'}"),
+    ],
+    ids=["other settings", "a forged metric", "a forged label", "forged checksums", "other code"],
+)
+def test_a_finished_run_of_another_kind_is_refused(
+    tmp_path: Path, run_files: dict[str, bytes], changes: list[str], file: str | None, named: str
+) -> None:
+    """Where settings, code or a result differ, the folder is refused, with the difference, and stays as it is."""
+    for name, content in run_files.items():
+        files.write(tmp_path / name, content)
+    if file == "run.json":
+        record = json.loads(run_files[file])
+        (tmp_path / file).write_text(json.dumps(record | {"code": {"sha256": "0"}}))
+    elif file:
+        with (tmp_path / file).open("a") as changed:
+            changed.write("0  x\n")
+    before = helpers.contents(tmp_path)
+    done = CliRunner().invoke(cli.main, [*RUN[1:], *changes, "-o", str(tmp_path)])
+    assert done.exit_code == 2
+    assert re.search(f"{named}. Nothing was changed", done.stderr)
+    assert helpers.contents(tmp_path) == before
 
 
 def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Why the process of a step ended: its signal, what it used, the limit that it hit, and what to do."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from math import inf
+from pathlib import Path
+
+__all__ = ["OutOfMemory", "explained", "wait"]
+
+#: By the name of a cgroup's controller, in version 2 and 1: the root, the limit in bytes, and the count of kills.
+_CGROUPS = {
+    "": ("sys/fs/cgroup", "memory.max", "memory.events"),
+    "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"),
+}
+
+#: Version 1 has a number for no limit.
+_NO_LIMIT = 2**60
+
+#: Limits of a process, by their option of ``ulimit``: what each counts, and the number that is as good as none.
+_LIMITS = {
+    "t": (resource.RLIMIT_CPU, "CPU seconds", inf),
+    "v": (resource.RLIMIT_AS, "bytes of address space", inf),
+    "d": (resource.RLIMIT_DATA, "bytes of data", inf),
+    "u": (resource.RLIMIT_NPROC, "processes and threads", 1000),
+    "f": (resource.RLIMIT_FSIZE, "bytes a file", inf),
+}
+
+_ADVICE: Mapping[int, str] = {
+    signal.SIGBUS: " The disk may be full.",
+    signal.SIGILL: " This CPU may lack an instruction that a library was built for.",
+    signal.SIGKILL: " Something else killed it; `dmesg` may say what.",
+    signal.SIGTERM: " Something else asked it to end.",
+    signal.SIGXCPU: " It used up its CPU seconds: raise the limit with `ulimit -t`.",
+}
+
+
+class OutOfMemory:
+    """Says whether the kernel has killed a process of this cgroup, or of one within, since this object was made."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._before = sum(self._read("kills"))
+
+    def __bool__(self) -> bool:
+        return sum(self._read("kills")) > self._before
+
+    def limit(self) -> str:
+        """Return how much memory this cgroup and those around it may have, if there is a limit."""
+        least = min(self._read("limit"), default=_NO_LIMIT)
+        return f": the limit is {least / 2**30:.2f} GiB" if least < _NO_LIMIT else ""
+
+    def _read(self, what: str) -> Iterator[int]:
+        for line in _text(self._root / "proc/self/cgroup").splitlines():
+            _, controller, path = line.split(":", 2)
+            if controller in _CGROUPS:
+                top, limit, events = _CGROUPS[controller]
+                place = self._root / top / path.lstrip("/")
+                # In a container the path may be one of the machine's, and the cgroup at the top is its own.
+                for folder in (place, *place.parents)[: len(place.relative_to(self._root / top).parts) + 1]:
+                    text = _text(folder / limit) if what == "limit" else _text(folder / events)
+                    if found := re.search(r"^(?:oom_kill )?(\d+)$", text, re.MULTILINE):
+                        yield int(found[1])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def wait(process: subprocess.Popen[str]) -> tuple[int, resource.struct_rusage]:
+    """Wait for a process; return its exit code, negative for a signal, and what it used with those it waited for."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage
+
+
+def explained(code: int, out_of_memory: OutOfMemory, usage: resource.struct_rusage | None = None) -> str:
+    """Return in a few sentences how a process ended, what it used, which limits it had, and what to do.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code: for a signal its number, negative or, from a shell, 128 more.
+    out_of_memory : OutOfMemory
+        Made before the process.
+    usage : resource.struct_rusage, optional
+        What it used.
+    """
+    number = -code if code < 0 else code - 128
+    name = next((f" ({one.name})" for one in signal.Signals if one == number), "")
+    used = ""
+    if usage:
+        seconds = usage.ru_utime + usage.ru_stime
+        used = f", after {seconds:.1f} CPU seconds, with {usage.ru_maxrss / 2**20:.2f} GiB of memory at its peak"
+        if number == signal.SIGKILL and 0 <= resource.getrlimit(resource.RLIMIT_CPU)[0] <= seconds + 1:
+            number = signal.SIGXCPU
+    advice = _ADVICE.get(number, "")
+    if number == signal.SIGKILL and out_of_memory:
+        advice = f" Memory ran out{out_of_memory.limit()}. A step needs 1 GiB, and so does each job of a study."
+    return f"its process ended with exit code {code}{name}{used}.{advice}{_limits()}"
+
+
+def _limits() -> str:
+    """Return a sentence on the limits that this process has and leaves to others."""
+    values = {option: resource.getrlimit(kind)[0] for option, (kind, _, _) in _LIMITS.items()}
+    few = [
+        f"{value} {_LIMITS[option][1]} (ulimit -{option})"
+        for option, value in values.items()
+        if 0 <= value < _LIMITS[option][2]
+    ]
+    return f" Limits here: {', '.join(few)}." if few else ""

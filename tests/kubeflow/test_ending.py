@@ -1,0 +1,116 @@
+"""Tests of saying why a process ended; `test_local.py` has those of steps that really end so."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support import helpers
+
+from fmnist.kubeflow.ending import OutOfMemory, explained, wait
+
+GIB = 2**30
+
+#: A machine with cgroups of version 2, and one of version 1 as seen from a container: its own cgroup is at the top.
+MACHINES: Mapping[str, Mapping[str, str]] = {
+    "version 2": {
+        "proc/self/cgroup": "0::/user/tests\n",
+        "sys/fs/cgroup/user/memory.max": f"{GIB}\n",
+        "sys/fs/cgroup/user/memory.events": "low 0\noom 0\noom_kill 5\n",
+        "sys/fs/cgroup/user/tests/memory.max": "max\n",
+        "sys/fs/cgroup/user/tests/memory.events": "low 0\noom 0\noom_kill 2\n",
+    },
+    "version 1": {
+        "proc/self/cgroup": "9:name=systemd:/\n4:memory:/docker/1234\n0::/\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{GIB}\n",
+        "sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n",
+    },
+}
+
+
+@pytest.fixture(params=MACHINES)
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The root of a machine's file system, which has only what is read."""
+    for name, text in MACHINES[request.param].items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_kill_for_memory_is_told_with_its_limit(machine: Path) -> None:
+    """Where the kernel has counted a kill since, memory ran out, and the limit around this cgroup is named."""
+    out_of_memory = OutOfMemory(machine)
+    killed = explained(-9, out_of_memory)
+    assert killed == "its process ended with exit code -9 (SIGKILL). Something else killed it; `dmesg` may say what."
+    for path in machine.glob("sys/**/memory.*"):
+        path.write_text(path.read_text().replace("oom_kill 5", "oom_kill 6"))
+    assert explained(137, out_of_memory) == (
+        "its process ended with exit code 137 (SIGKILL). Memory ran out: the limit is 1.00 GiB. A step needs 1 GiB, "
+        "and so does each job of a study."
+    )
+    assert "Memory" not in explained(-15, out_of_memory)
+
+
+def test_without_cgroups_nothing_is_claimed(tmp_path: Path) -> None:
+    """A system that counts no kills says only what is known."""
+    out_of_memory = OutOfMemory(tmp_path)
+    assert not out_of_memory
+    assert "Memory" not in explained(-9, out_of_memory)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (1, "exit code 1."),
+        (127, "exit code 127."),
+        (255, "exit code 255."),
+        (-11, "exit code -11 (SIGSEGV)."),
+        (139, "exit code 139 (SIGSEGV)."),
+        (132, "exit code 132 (SIGILL). This CPU may lack an instruction that a library was built for."),
+        (-7, "exit code -7 (SIGBUS). The disk may be full."),
+    ],
+    ids=str,
+)
+def test_an_exit_code_is_told_with_its_signal(code: int, expected: str, tmp_path: Path) -> None:
+    """Negative codes and those above 128 are named by their signals; what is no signal stays a number."""
+    assert explained(code, OutOfMemory(tmp_path)) == f"its process ended with {expected}"
+
+
+def test_the_limits_of_a_process_are_named() -> None:
+    """Each limit that is set is in the message, with the option of ulimit that raises it."""
+    code = (
+        "import resource as r; from fmnist.kubeflow.ending import OutOfMemory, explained\n"
+        "for name, value in {'CPU': 50, 'AS': 8 * 2**30, 'DATA': 2**33, 'NPROC': 99, 'FSIZE': 2**20}.items():\n"
+        "    r.setrlimit(getattr(r, f'RLIMIT_{name}'), (value, value))\n"
+        "print(explained(1, OutOfMemory()))"
+    )
+    assert helpers.python(code) == (
+        "its process ended with exit code 1. Limits here: 50 CPU seconds (ulimit -t), 8589934592 bytes of address "
+        "space (ulimit -v), 8589934592 bytes of data (ulimit -d), 99 processes and threads (ulimit -u), 1048576 bytes "
+        "a file (ulimit -f).\n"
+    )
+
+
+def test_what_a_process_used_is_measured() -> None:
+    """Waiting gives the exit code, CPU seconds and peak memory, those of its children among them."""
+    child = f"{sys.executable} -c 'import os; x = bytearray(200 * 2**20); os.kill(os.getpid(), {signal.SIGKILL:d})'"
+    with subprocess.Popen(["sh", "-c", f"{child}; exit 3"], text=True, stderr=subprocess.DEVNULL) as process:
+        code, usage = wait(process)
+    assert code == process.returncode == 3
+    assert 200 * 2**10 < usage.ru_maxrss < 400 * 2**10
+
+
+def test_a_kill_after_the_last_cpu_second_is_the_limits(tmp_path: Path) -> None:
+    """A process that ignores SIGXCPU is killed at the hard limit, which is then the reason."""
+    code = (
+        "import os, resource, subprocess, sys; from pathlib import Path\n"
+        "from fmnist.kubeflow.ending import OutOfMemory, explained, wait\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (2, 3))\n"
+        "loop = 'import signal\\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\\nwhile True: pass'\n"
+        "with subprocess.Popen([sys.executable, '-c', loop], text=True) as process: code, usage = wait(process)\n"
+        "print(explained(code, OutOfMemory(Path(sys.argv[0])), usage))"
+    )
+    assert "(SIGKILL), after " in (said := helpers.python(code))
+    assert "It used up its CPU seconds" in said
