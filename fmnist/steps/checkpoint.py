@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256, write
 from fmnist.steps.settings import Settings
@@ -41,8 +42,8 @@ class Checkpoint:
     @classmethod
     def of(cls, path: str | Path, settings: Settings, data: Split) -> "Checkpoint":
         """Return the checkpoint at `path` of a training with `settings` on `data`."""
+        tf = tensorflow()
         import keras
-        import tensorflow as tf
 
         code = sorted(Path(__file__).parent.glob("*.py"))
         training = asdict(settings) | {

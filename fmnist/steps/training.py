@@ -90,7 +90,6 @@ def train(
     TrainingError
         If the loss stops being finite.
     """
-    tensorflow()
     kept = Checkpoint.of(checkpoint, settings, data) if checkpoint else None
     return Trainer(settings, data).train(settings.seed, on_epoch, kept)
 
