@@ -183,7 +183,8 @@ def test_what_is_no_file_is_refused_at_once(
     make: Callable[[Path], None], suffix: str, cache: Path, debian: Path
 ) -> None:
     """A pipe, a folder or a device in the place of a file is not waited for, and not read."""
-    fill(cache, {}), fill(debian, {})
+    for folder in (cache, debian):
+        folder.mkdir()
     make((debian if suffix else cache) / f"images{suffix}")
     with pytest.raises(DataError, match="images: .*(is no regular file|Is a directory)"):
         sources.find(FILES[:1], cache)
