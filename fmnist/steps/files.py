@@ -76,7 +76,7 @@ def sha256(content: bytes) -> str:
 
 
 #: The name of a file that `write` has not finished; only a killed process leaves one, which `sweep` removes.
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.tmp)?")
 
 
 def opened(path: str | Path) -> BinaryIO:
