@@ -65,6 +65,12 @@ class Group(click.Group):
                 return super().invoke(ctx)
         except (ContractError, SettingsError) as error:
             raise Failure(str(error), BAD_INPUT) from error
+        except RecursionError as error:
+            raise Failure("input: expected a few levels of lists and mappings, got too many.", BAD_INPUT) from error
+        except MemoryError as error:
+            raise Failure(
+                "memory: expected enough for this, got too little. Free some, or give less.", FAILED
+            ) from error
         except (FmnistError, OSError) as error:
             raise Failure(str(error), FAILED) from error
         except KeyboardInterrupt as error:

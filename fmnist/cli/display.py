@@ -48,7 +48,7 @@ class Display:
         if file not in self._tasks:
             self._start(file, total or None)
         self._advance(file, done, f"{done / 1e6:.1f} MB")
-        if done == total:
+        if done and done == total:
             self._end(file)
 
     def on_event(self, event: Event) -> None:

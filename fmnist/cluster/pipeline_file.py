@@ -13,6 +13,7 @@ import yaml
 
 from fmnist.kubeflow import bundle
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import read
 from fmnist.steps.messages import excerpt
 
 __all__ = ["check_checkout", "compile_pipeline_file", "is_ours", "read_spec"]
@@ -53,7 +54,11 @@ def read_spec(compiled: str | Path) -> dict[str, Any]:
 
 def is_ours(source: Path) -> bool:
     """Return whether the file `source` defines this package's pipeline, in whatever checkout."""
-    return source.read_bytes() == (bundle.PACKAGE / "pipeline.py").read_bytes()
+    ours = (bundle.PACKAGE / "pipeline.py").read_bytes()
+    try:
+        return read(source, len(ours)) == ours
+    except OSError:
+        return False
 
 
 def check_checkout(source: Path) -> None:

@@ -5,6 +5,7 @@ looked at: nothing in the file is executed, and aliases that stand for billions 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import reduce
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from fmnist.cluster.arguments import LARGEST_WHOLE
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import opened
 from fmnist.steps.messages import did_you_mean, excerpt
 
 __all__ = ["FILE_NAME", "Program", "load", "run_parameters"]
@@ -24,6 +26,10 @@ FILE_NAME = "same.yaml"
 
 #: A program file is a page of text: what is larger is another file.
 LARGEST = 64 * 1024
+
+#: Numbers and booleans as they may be written: as in JSON, and so as -p reads them. YAML 1.1 also takes 010 for 8,
+#: 1:30 for 90, 1_0 for 10 and yes for true.
+_PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|(?i:true|false)", re.ASCII)
 
 #: What a message says instead of pydantic's "Input should be ...", by the type of the error.
 _EXPECTED = {
@@ -176,7 +182,7 @@ def _read(path: Path, section: type[Section], on_warning: OnWarning) -> Section:
 def _composed(path: Path) -> yaml.Node:
     """Return the file's tree of nodes, each with its file and line."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise ContractError(f"program file: expected YAML in {path}, got: {error}.") from error
@@ -210,7 +216,12 @@ def _value(node: yaml.Node, kind: Any, keys: Keys, on_warning: OnWarning) -> Any
     if isinstance(node, yaml.ScalarNode):
         value = _scalar(node)
         # A version is text, also where YAML takes it for a number, and 1.10 for 1.1.
-        return node.value if keys == ("metadata", "version") and isinstance(value, int | float) else value
+        if keys == ("metadata", "version") and isinstance(value, int | float):
+            return node.value
+        if isinstance(value, int | float) and math.isfinite(value) and not _PLAIN.fullmatch(node.value):
+            expected = "a number as in 10, 0.5 or 1e-3, true or false, or text in quotes"
+            raise _error(_at(node), expected, _shown(node), keys)
+        return value
     fields = getattr(kind, "model_fields", None)
     if not isinstance(node, yaml.MappingNode) or not (fields or get_origin(kind) is dict):
         return object()

@@ -3,7 +3,9 @@
 kfp copies a component's source text into the compiled pipeline, so each imports what it needs in its body.
 """
 
+import re
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib.resources import files as resources
 from inspect import getdoc, signature
@@ -16,6 +18,7 @@ from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metri
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
 
 __all__ = [
@@ -30,6 +33,9 @@ __all__ = [
 ]
 
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
+
+#: The release that a compiled file names: the oldest one allowed here, as no other compiles to anything else.
+SDK_VERSION = b"sdkVersion: kfp-2.17.0"
 
 
 def described(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,12 +184,19 @@ def as_component(function: Callable[..., Any], image: str | None = None, code: S
 def compile_to(compilable: Any, path: str | Path) -> Path:
     """Compile a pipeline or a component into the file `path` and return the path.
 
+    A file that is there is replaced when the new one is whole.
+
     Raises
     ------
     ContractError
         If `path` does not end in ``.yaml``.
+    OSError
+        If the file cannot be written.
     """
     if Path(path).suffix != ".yaml":
         raise ContractError(f"compiled file: expected a name that ends in .yaml, got {path}.")
-    compiler.Compiler().compile(compilable, str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, "pipeline.yaml")
+        compiler.Compiler().compile(compilable, str(draft))
+        write(path, re.sub(rb"^sdkVersion: kfp-\S+$", SDK_VERSION, draft.read_bytes(), flags=re.MULTILINE))
     return Path(path)

@@ -1,17 +1,34 @@
 """Files that are the same bytes for the same content, and are never half-written."""
 
+import contextlib
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from fmnist.steps.errors import ContractError
 
-__all__ = ["ARTIFACT_FILES", "TEMPORARY", "Artifacts", "canonical_json", "save", "sha256", "write", "write_artifacts"]
+__all__ = [
+    "ARTIFACT_FILES",
+    "TEMPORARY",
+    "Artifacts",
+    "canonical_json",
+    "opened",
+    "read",
+    "save",
+    "sha256",
+    "sweep",
+    "write",
+    "write_artifacts",
+]
 
 #: Where each artifact of the pipeline goes in a folder of results: a file, or a folder of files.
 ARTIFACT_FILES: Mapping[str, str] = {
@@ -58,14 +75,46 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-#: The name of a file that `write` has not finished; only a killed process leaves one.
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+#: The name of a file that `write` has not finished; only a killed process leaves one, which `sweep` removes.
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.tmp)?")
+
+
+def opened(path: str | Path) -> BinaryIO:
+    """Return the regular file at `path`, open for reading; links are followed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is a folder, a pipe, a socket or a device: none of those is waited for.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def read(path: str | Path, most: int) -> bytes:
+    """Return the content of the regular file at `path`, which has at most `most` bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is no regular file, or is larger.
+    """
+    with opened(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes", str(path))
+    return content
 
 
 def write(path: str | Path, content: bytes) -> None:
-    """Write `content` to `path` atomically: a reader finds the old file or the new one, never a part.
+    """Write `content` to `path` atomically: whoever reads, and whoever comes after a crash, finds the old or the new.
 
-    Makes missing folders. The bytes go to a temporary file beside `path`, which then takes its name.
+    Makes missing folders. The bytes go to a temporary file beside `path`, which then takes its name: the name, so that
+    a link there is replaced and what it points to stays as it was. A power failure may undo a write whose folder has
+    not reached the disk; all that reads these files works with the old ones as well, so none waits for that.
 
     Raises
     ------
@@ -74,19 +123,42 @@ def write(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    sweep(path)
+    handle, temporary = _temporary(path)
     try:
+        # Open, and so locked, until it has its name.
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
+            Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """Make a temporary file beside `path`, locked so that `sweep` leaves it; return its handle and its name."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        # Another process swept it before it was locked.
+        os.close(handle)
+
+
+def sweep(path: str | Path) -> None:
+    """Remove the temporary files that killed processes left when they wrote `path`; those being written stay."""
+    path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[a-z0-9_]' * 8}.tmp"):
+        # Another process may hold it or have removed it, or the folder may be for reading only.
+        with contextlib.suppress(OSError), opened(left) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def write_artifacts(result: Artifacts, **paths: str) -> None:

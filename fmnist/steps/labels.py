@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import read
+from fmnist.steps.messages import excerpt
 
 __all__ = ["Labels"]
 
@@ -19,6 +21,9 @@ TRUE, PREDICTED, CLASS_NAMES = "true.txt", "predicted.txt", "class_names.txt"
 
 #: As many digits as any int64 can have.
 _DIGITS = 18
+
+#: The bytes of a file, the classes, and the characters of a name: a matrix of more would take minutes to draw.
+_LARGEST, _MOST_CLASSES, _LONGEST_NAME = 2**24, 100, 100
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Labels:
     true, predicted : int64 ndarray of shape (n,)
         Class numbers, 0 to k - 1.
     class_names : tuple of k str
-        Distinct, not empty, each on one line.
+        Distinct, not empty, each on one line and of at most 100 characters; k is at most 100.
 
     Raises
     ------
@@ -78,21 +83,23 @@ def _text(lines: "map[str] | Sequence[str]") -> bytes:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read(path, _LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise ContractError(f"labels: expected a file {path}, got {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ContractError(f"labels: expected UTF-8 text in {path}, got {error}.") from error
     if not text.endswith("\n"):
         raise ContractError(f"labels: expected whole lines in {path}, got an end without a newline: is it truncated?")
-    return text.removesuffix("\n").split("\n")
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def _numbers(path: Path) -> NDArray[np.int64]:
     lines = _lines(path)
     for number, line in enumerate(lines, 1):
         if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
-            raise ContractError(f"labels: expected a class number in line {number} of {path}, got {line!r}.")
+            raise ContractError(
+                f"labels: expected a class number in line {number} of {path}, got {excerpt(repr(line), 100)}."
+            )
     return np.array(lines, dtype=np.int64)
 
 
@@ -106,6 +113,12 @@ def _check_labels(what: str, labels: NDArray[np.int64], classes: int) -> None:
 
 
 def _check_names(names: tuple[str, ...]) -> None:
+    if len(names) > _MOST_CLASSES:
+        raise ContractError(f"class names: expected at most {_MOST_CLASSES}, got {len(names)}. Merge some classes.")
     bad = [name for name in names if not name.strip() or "\n" in name or "\r" in name]
     if bad or not names or len(set(names)) != len(names):
-        raise ContractError(f"class names: expected distinct names, each one line and not blank, got {list(names)}.")
+        got = excerpt(str(list(names)), 300)
+        raise ContractError(f"class names: expected distinct names, each one line and not blank, got {got}.")
+    if long := [name for name in names if len(name) > _LONGEST_NAME]:
+        got = f"{excerpt(repr(long[0]), 100)} of {len(long[0])}"
+        raise ContractError(f"class names: expected at most {_LONGEST_NAME} characters each, got {got}.")

@@ -1,9 +1,12 @@
-"""Parts that messages share: a suggestion for a misspelt name, and an excerpt of a long text."""
+"""Parts that messages share: a suggestion for a misspelt name, an excerpt of a long text, and any value."""
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["did_you_mean", "excerpt"]
+__all__ = ["did_you_mean", "excerpt", "shown"]
+
+_LONGEST_NAME = 100
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -14,7 +17,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("epoch", ["epochs", "seed"])
     " Did you mean 'epochs'?"
     """
-    near = difflib.get_close_matches(name, list(known), n=1)
+    # Of a text that is no name the search would take seconds.
+    near = difflib.get_close_matches(name, list(known), n=1) if len(name) <= _LONGEST_NAME else []
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
@@ -27,3 +31,19 @@ def excerpt(text: str, length: int) -> str:
     'a long ...'
     """
     return text if len(text) <= length else f"{text[:length]} ..."
+
+
+def shown(value: Any, length: int = 200) -> str:
+    """Return how Python writes `value`, or the first `length` characters of that; of what it cannot write, the type.
+
+    Examples
+    --------
+    >>> shown("a long text", 6)
+    "'a lon ..."
+    >>> shown(10**5000)
+    'an int'
+    """
+    try:
+        return excerpt(repr(value), length)
+    except Exception:  # noqa: BLE001 - a number of too many digits, too many levels, or somebody's own __repr__
+        return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"

@@ -7,9 +7,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from fmnist.steps import files
+from fmnist.steps import files, model_file
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import excerpt
 
 __all__ = ["create", "read", "to_bytes"]
 
@@ -90,24 +91,24 @@ def read(path: str | Path) -> Any:
     Raises
     ------
     ContractError
-        If there is no such file, or it is not a network of this shape, or it holds code.
+        If there is no such file, or it is not a network of this shape, or it holds code, or it is or would become
+        larger than `model_file.LARGEST`; nothing of that size is allocated.
     """
     tensorflow()
     import keras
 
     try:
-        content = Path(path).read_bytes()
+        content = files.read(path, model_file.LARGEST)
     except OSError as error:
         raise ContractError(f"model: expected a .keras file at {path}, got {error.strerror}.") from error
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "model.keras")
-        copy.write_bytes(content)
-        try:
-            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises errors of many types for a bad file
-            raise ContractError(f"model: expected a .keras file that Keras loads safely, got {error}") from error
-    expected = ((None, *INPUT_SHAPE), (None, CLASSES))
-    got = (getattr(model, "input_shape", None), getattr(model, "output_shape", None))
-    if got != expected:
-        raise ContractError(f"model: expected input and output shapes {expected}, got {got}.")
-    return model
+    try:
+        model_file.check(content, ((None, *INPUT_SHAPE), (None, CLASSES)))
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "model.keras")
+            copy.write_bytes(content)
+            return keras.saving.load_model(copy, compile=False, safe_mode=model_file.SAFE_MODE)
+    except ContractError:
+        raise
+    except Exception as error:  # Keras raises errors of many types for a bad file
+        got = excerpt(f"{type(error).__name__}: {error}", 500)
+        raise ContractError(f"model: expected a .keras file that Keras loads safely, got {got}") from error

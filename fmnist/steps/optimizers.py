@@ -1,6 +1,7 @@
 """Optimizers: any of Keras' by name, JSON config or instance, all brought to one text."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import SettingsError
-from fmnist.steps.messages import did_you_mean
+from fmnist.steps.messages import did_you_mean, excerpt, shown
 
 __all__ = ["OPTIMIZERS", "canonical", "create"]
 
@@ -31,6 +32,9 @@ OPTIMIZERS = (
 
 #: What Keras adds to a config, and what is the same for all optimizers of a name.
 _KERAS_KEYS = ("module", "registered_name", "build_config", "shared_object_id")
+
+#: The characters of a config, and the lists and mappings in it: Keras takes minutes to refuse some that have more.
+_LONGEST, _MOST_NESTED = 10_000, 50
 
 _EXPECTED = 'the name of a Keras optimizer or its JSON config {"class_name": ..., "config": {...}}'
 
@@ -60,8 +64,10 @@ def canonical(optimizer: Any) -> str:
     name, given = _known(spelt.get("class_name")), spelt.get("config") or {}
     _check_keys("compile_optimizer", spelt, ("class_name", "config", *_KERAS_KEYS))
     if not isinstance(given, Mapping):
-        raise SettingsError(f"compile_optimizer: config of {name}: expected a mapping, got {given!r}.")
+        raise SettingsError(f"compile_optimizer: config of {name}: expected a mapping, got {shown(given)}.")
     default = _created(name)
+    _check_numbers(name, given)
+    _check_rate(name, given.get("learning_rate"))
     _check_keys(f"compile_optimizer: config of {name}", given, default)
     created = _created(_text(name, given))
     changed = {key: value for key, value in given.items() if created[key] != default[key]}
@@ -87,7 +93,8 @@ def create(text: str) -> Any:
     try:
         return keras.optimizers.get(json.loads(text))
     except Exception as error:  # Keras raises errors of many types for a bad config
-        raise SettingsError(f"compile_optimizer: expected a config that Keras takes, got {text}: {error}") from error
+        got = f"{excerpt(text, 300)}: {excerpt(str(error), 300)}"
+        raise SettingsError(f"compile_optimizer: expected a config that Keras takes, got {got}") from error
 
 
 def _text(name: str, config: Mapping[str, Any]) -> str:
@@ -103,14 +110,39 @@ def _check_keys(what: str, given: Mapping[str, Any], known: Iterable[str]) -> No
     """Refuse a key that has no effect: Keras would ignore some silently."""
     for key in given.keys() - set(known):
         hint = did_you_mean(key, known) or " Keys of the optimizer go into 'config'." * ("config" in known)
-        raise SettingsError(f"{what}: expected one of {', '.join(known)}, got {key!r}.{hint}")
+        raise SettingsError(f"{what}: expected one of {', '.join(known)}, got {shown(key)}.{hint}")
+
+
+def _check_numbers(name: str, given: Any) -> None:
+    """Refuse a number that JSON does not know or a float cannot hold, on any level, and a learning rate without one."""
+    for key, value in given.items() if isinstance(given, Mapping) else enumerate(given):
+        if isinstance(value, Mapping | list | tuple):
+            _check_numbers(name, value)
+        try:
+            good = not isinstance(value, int | float) or math.isfinite(value)
+        except OverflowError:
+            good = False
+        if not good:
+            raise SettingsError(f"compile_optimizer: {key} of {name}: expected a finite number, got {shown(value)}.")
+
+
+def _check_rate(name: str, rate: Any) -> None:
+    """Refuse a learning rate that is an object of Keras' other than a schedule: it would be called as one."""
+    from keras.optimizers import schedules
+
+    known = sorted(kind for kind in vars(schedules) if kind[0].isupper() and kind != "LearningRateSchedule")
+    if isinstance(rate, Mapping) and (kind := rate.get("class_name")) not in known:
+        raise SettingsError(
+            f"compile_optimizer: learning_rate of {name}: expected a number, or a schedule of class_name "
+            f"{', '.join(known)}, got {shown(kind)}."
+        )
 
 
 def _known(name: Any) -> str:
     known = str(name).lower()
     if known not in OPTIMIZERS:
         hint = did_you_mean(known, OPTIMIZERS) or f" The names are {', '.join(OPTIMIZERS)}."
-        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {name!r}.{hint}")
+        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {shown(name)}.{hint}")
     return known
 
 
@@ -118,13 +150,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dict, if it has each key once."""
     keys = [key for key, _ in pairs]
     if twice := [key for key in keys if keys.count(key) > 1]:
-        raise SettingsError(f"compile_optimizer: expected each key once, got {twice[0]!r} again.")
+        raise SettingsError(f"compile_optimizer: expected each key once, got {shown(twice[0])} again.")
     return dict(pairs)
 
 
 def _spelt(optimizer: Any) -> dict[str, Any]:
     """Return the config of an optimizer as it was given."""
     if isinstance(optimizer, str):
+        if len(optimizer) > _LONGEST or optimizer.count("{") + optimizer.count("[") > _MOST_NESTED:
+            raise SettingsError(
+                f"compile_optimizer: expected at most {_LONGEST} characters, and {_MOST_NESTED} lists and mappings, "
+                f"got more: {shown(optimizer)}."
+            )
         try:
             optimizer = json.loads(optimizer, object_pairs_hook=_once)
         except SettingsError:
@@ -136,5 +173,5 @@ def _spelt(optimizer: Any) -> dict[str, Any]:
 
         optimizer = keras.optimizers.serialize(optimizer)
     if not isinstance(optimizer, Mapping):
-        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {optimizer!r}.")
+        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {shown(optimizer)}.")
     return dict(optimizer)

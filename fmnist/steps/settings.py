@@ -9,12 +9,15 @@ from typing import Any
 from fmnist.steps import optimizers
 from fmnist.steps.dataset import TRAINING_IMAGES
 from fmnist.steps.errors import SettingsError
-from fmnist.steps.messages import did_you_mean
+from fmnist.steps.messages import did_you_mean, shown
 
 __all__ = ["Settings"]
 
 #: Both layers derive a seed of 32 bits from it.
 LARGEST_SEED = 2**31 - 1
+
+#: A week of training here.
+MOST_EPOCHS = 1_000_000
 
 
 def _parameter(default: Any, description: str) -> Any:
@@ -45,6 +48,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_whole("epochs", self.epochs, 1, None)
+        if self.epochs > MOST_EPOCHS:
+            raise SettingsError(f"epochs: expected at most {MOST_EPOCHS}, got {shown(self.epochs)}.")
         _check_whole("seed", self.seed, 0, LARGEST_SEED)
         _check_share("validation_split", self.validation_split)
         self.split_at(TRAINING_IMAGES)
@@ -72,7 +77,7 @@ class Settings:
         known = cls.descriptions()
         for name in values.keys() - known.keys():
             hint = did_you_mean(str(name), known)
-            raise SettingsError(f"parameter: expected one of {', '.join(known)}, got {name!r}.{hint}")
+            raise SettingsError(f"parameter: expected one of {', '.join(known)}, got {shown(name)}.{hint}")
         return cls(**{name: _number(name, value) for name, value in values.items()})
 
     def split_at(self, n: int) -> int:
@@ -99,7 +104,7 @@ def _number(name: str, value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 
@@ -107,10 +112,10 @@ def _check_whole(name: str, value: Any, least: int, most: int | None) -> None:
     good = isinstance(value, int) and not isinstance(value, bool)
     if not good or value < least or (most is not None and value > most):
         limit = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise SettingsError(f"{name}: expected a whole number {limit}, got {value!r}.")
+        raise SettingsError(f"{name}: expected a whole number {limit}, got {shown(value)}.")
 
 
 def _check_share(name: str, value: Any) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if not good or not 0 < value < 1:
-        raise SettingsError(f"{name}: expected a number greater than 0 and less than 1, got {value!r}.")
+        raise SettingsError(f"{name}: expected a number greater than 0 and less than 1, got {shown(value)}.")

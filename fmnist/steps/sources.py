@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmnist.steps import web
 from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import DataError
-from fmnist.steps.files import write
+from fmnist.steps.files import opened, sweep, write
 
 if TYPE_CHECKING:
     import requests
@@ -35,10 +35,9 @@ MIRRORS: tuple[str, ...] = (
 #: Called during a download with the file's name, the bytes so far, and the bytes in total (0 while unknown).
 Progress = Callable[[str, int, int], None]
 
-TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two packets
-RETRIES, BACKOFF = 2, 1.0  # of each request, with a pause that starts at so many seconds and doubles
-BUSY = (429, 500, 502, 503, 504)  # HTTP statuses that may pass
-PATIENCE, SLOWEST = 30.0, 10_000  # seconds after which a download must have come at so many bytes a second
+#: Bytes that a compressed file may have more than its content.
+OVERHEAD = 2**16
+
 APT_TIMEOUT = 900.0  # seconds
 
 _CHUNK = 2**16
@@ -85,6 +84,8 @@ def find(
     DataError
         If no source has a file, with every source's reason, or if `cache` cannot be written.
     """
+    for file in files:
+        sweep(cache / file.name)
     search = _Search(cache, list(files))
     search.look(str(cache), _folder(cache), keep=False)
     for place, source in _sources(on_progress or (lambda *_: None), offline=offline).items():
@@ -168,7 +169,7 @@ def _folder(folder: Path, suffix: str = "") -> Iterator[_Read]:
 
     def read(file: DataFile) -> bytes:
         try:
-            with (folder / f"{file.name}{suffix}").open("rb") as stream:
+            with opened(folder / f"{file.name}{suffix}") as stream:
                 chunks = iter(partial(stream.read, _CHUNK), b"")
                 return file.verified(_inflate(chunks, file) if suffix else stream.read(file.size + 1))
         except OSError as error:
@@ -178,10 +179,13 @@ def _folder(folder: Path, suffix: str = "") -> Iterator[_Read]:
 
 
 def _inflate(chunks: Iterable[bytes], file: DataFile) -> bytes:
-    """Decompress `chunks`, but at most one byte over the file's size, lest a gzip bomb fill memory."""
-    inflater, content = zlib.decompressobj(zlib.MAX_WBITS | 16), bytearray()
+    """Decompress `chunks`, but at most one byte over the file's size: no bomb fills memory or lasts for ever."""
+    inflater, content, taken = zlib.decompressobj(zlib.MAX_WBITS | 16), bytearray(), 0
     try:
         for chunk in chunks:
+            taken += len(chunk)
+            if taken > (most := file.size + OVERHEAD):
+                raise DataError(f"expected at most {most} bytes compressed, got more")
             content += inflater.decompress(chunk, file.size + 1 - len(content))
             if inflater.eof or len(content) > file.size:
                 break
@@ -193,17 +197,9 @@ def _inflate(chunks: Iterable[bytes], file: DataFile) -> bytes:
 @contextmanager
 def _mirror(url: str, report: Progress) -> Iterator[_Read]:
     """Download from the web folder `url`."""
-    import requests
-    from requests.adapters import HTTPAdapter
     from urllib3.exceptions import HTTPError
-    from urllib3.util import Retry
 
-    # Other sources are quicker than a server that asks for an hour's pause.
-    retry = Retry(RETRIES, read=0, status_forcelist=BUSY, backoff_factor=BACKOFF, respect_retry_after_header=False)
-    with requests.Session() as session:
-        session.headers["Accept-Encoding"] = "identity"
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry))
+    with web.session() as session:
         try:
             yield partial(_download, session, url, report)
         except HTTPError as error:
@@ -211,23 +207,19 @@ def _mirror(url: str, report: Progress) -> Iterator[_Read]:
 
 
 def _download(session: "requests.Session", url: str, report: Progress, file: DataFile) -> bytes:
-    with session.get(f"{url}{file.name}.gz", stream=True, timeout=TIMEOUT) as response:
-        if not response.ok:
-            raise DataError(f"{response.status_code} {response.reason}")
-        content = file.verified(_inflate(_body(response, partial(report, file.name)), file))
-        report(file.name, response.raw.tell(), response.raw.tell())
+    response = web.answer(session, f"{url}{file.name}.gz")
+    if not response.ok:
+        response.close()
+        raise DataError(f"{response.status_code} {response.reason}")
+    try:
+        content = file.verified(_inflate(web.body(response, partial(report, file.name)), file))
+    except DataError:
+        response.close()
+        raise
+    # After any other error a thread may still read, for which closing would wait.
+    response.close()
+    report(file.name, response.raw.tell(), response.raw.tell())
     return content
-
-
-def _body(response: "requests.Response", report: Callable[[int, int], None]) -> Iterator[bytes]:
-    """Yield the body as it arrives; raise if it arrives too slowly."""
-    total, started = response.raw.length_remaining or 0, time.monotonic()
-    while chunk := response.raw.read1(_CHUNK):
-        done = response.raw.tell()
-        if done < SLOWEST * (time.monotonic() - started - PATIENCE):
-            raise TimeoutError(f"less than {SLOWEST} bytes a second")
-        report(done, total)
-        yield chunk
 
 
 @contextmanager
@@ -237,8 +229,8 @@ def _package(report: Progress) -> Iterator[_Read]:
         folder = Path(name)
         report(PACKAGE, 0, 0)
         package = _apt_get(folder)
-        report(PACKAGE, package.stat().st_size, package.stat().st_size)
         _check(_run(folder, "dpkg-deb", "-x", str(package), name))
+        report(PACKAGE, package.stat().st_size, package.stat().st_size)
         with _folder(folder / "usr/share/datasets/fashion-mnist", ".gz") as read:
             yield read
 

@@ -1,7 +1,9 @@
 """Tests of the program file: it is read, or a warning or an error names the line."""
 
 import math
+import os
 import random
+import re
 import string
 import warnings
 from collections.abc import Callable
@@ -227,6 +229,44 @@ def test_a_bad_file_is_refused(folder: Path, text: str | bytes, message: str) ->
         load(folder, text, lambda _: None)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["010", "0x10", "0b11", "1_000", "1:30", "-1:30.5", "+10", ".5", "5.", "1_0.5", "yes", "Off", "!!int '010'"],
+)
+def test_what_yaml_reads_otherwise_than_people_is_refused(folder: Path, spelt: str) -> None:
+    """YAML 1.1 takes 010 for 8 and 1:30 for 90; here a number is written as for -p, or it is text in quotes."""
+    written = spelt.partition(" ")[2] or spelt
+    expected = rf"line 18: run.parameters.epochs: expected a number as in 10, .*, got {re.escape(written)}\.$"
+    with pytest.raises(ContractError, match=expected):
+        load(folder, edited("10", spelt))
+
+
+@pytest.mark.parametrize(
+    ("spelt", "value"),
+    [
+        ("10", 10),
+        ("-0.5", -0.5),
+        ("1.5e+3", 1500.0),
+        ("1e-3", "1e-3"),
+        ("True", True),
+        ("'010'", "010"),
+        ("'yes'", "yes"),
+    ],
+)
+def test_what_people_and_yaml_read_alike_is_taken(folder: Path, spelt: str, value: Any) -> None:
+    """Numbers and booleans as in JSON are what they say, and text in quotes is text, whatever it looks like."""
+    read = load(folder, edited("10", spelt)).run.parameters["epochs"]
+    assert (read, type(read)) == (value, type(value))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe or a device in the place of the program file is not waited for, and not read."""
+    make(tmp_path / "same.yaml")
+    with pytest.raises(ContractError, match="expected YAML in .*same.yaml, got: .*it is no regular file"):
+        program.load(tmp_path / "same.yaml", warnings.warn)
 
 
 def test_the_first_error_is_named(folder: Path) -> None:

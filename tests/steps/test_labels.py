@@ -1,5 +1,7 @@
 """Tests of the labels folder."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,11 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("class_names.txt", b"cat\ncat\n", "expected distinct names"),
         ("class_names.txt", b"cat\n \n", "expected distinct names, each one line and not blank"),
         ("class_names.txt", b"\xff\xfe\n", r"expected UTF-8 text in .*class_names\.txt"),
+        ("class_names.txt", b"".join(b"%d\n" % i for i in range(101)), "expected at most 100, got 101"),
+        ("class_names.txt", b"cat\n" + b"x" * 101 + b"\n", "at most 100 characters each, got 'x{99} ... of 101"),
+        ("class_names.txt", b"cat\n" * 100, r"expected distinct names.*got .{300} \.\.\.\.$"),
+        ("true.txt", b"x" * 10_000 + b"\n", r"expected a class number in line 1 of .*, got 'x{99} \.\.\.\.$"),
+        ("true.txt", bytes(2**24 + 1), r"expected a file .*true\.txt, got it is larger than 16777216 bytes"),
     ],
 )
 def test_a_bad_labels_folder_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
@@ -75,6 +82,17 @@ def test_a_bad_labels_folder_is_refused(tmp_path: Path, name: str, content: byte
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ContractError, match=message):
+        Labels.read(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+@pytest.mark.parametrize("name", ["true.txt", "predicted.txt", "class_names.txt"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    """A pipe or a device in the place of a file is not waited for, and not read."""
+    write(tmp_path, Labels(np.array([0, 1, 1]), np.array([0, 0, 1]), ("cat", "dog")))
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    with pytest.raises(ContractError, match=f"expected a file .*{name}, got it is no regular file"):
         Labels.read(tmp_path)
 
 

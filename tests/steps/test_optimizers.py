@@ -142,3 +142,49 @@ def test_bad_configs_are_refused(value: Any, message: str) -> None:
     """What is no optimizer's config is refused with what was got."""
     with pytest.raises(SettingsError, match=message):
         optimizers.canonical(value)
+
+
+def rate(value: str) -> str:
+    """Return the JSON config of an optimizer with this learning rate."""
+    return '{"class_name": "adam", "config": {"learning_rate": ' + value + "}}"
+
+
+MONSTROUS: dict[str, tuple[Any, str]] = {
+    "100,000 levels": ('{"a":' * 100_000, "expected at most 10000 characters, and 50 lists and mappings, got more"),
+    "300 levels": (
+        rate('{"a":' * 300 + "1" + "}" * 300),
+        "expected at most 10000 characters, and 50 lists and mappings",
+    ),
+    "49 levels": (rate('{"a":' * 47 + "1" + "}" * 47), "learning_rate of adam: expected a number, or a schedule"),
+    "10 MB": ("x" * 10**7, "expected the name of a Keras optimizer"),
+    "10 MB of JSON": ('{"class_name": "' + "x" * 10**7 + '"}', "expected at most 10000 characters"),
+    "a layer of code": (rate('{"module": "keras.layers", "class_name": "Lambda", "config": {}}'), "got 'Lambda'"),
+    "a layer": (rate('{"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}}'), "got 'Dense'"),
+    "no class": (rate("{}"), "learning_rate of adam: expected a number, or a schedule .*, got None"),
+    "infinite": (rate("1e999"), "learning_rate of adam: expected a finite number, got inf"),
+    "no number": (rate("NaN"), "learning_rate of adam: expected a finite number, got nan"),
+    "400 digits": (rate("9" * 400), "learning_rate of adam: expected a finite number, got 999"),
+    "400 digits in a schedule": (
+        rate('{"class_name": "ExponentialDecay", "config": {"decay_steps": ' + "9" * 400 + "}}"),
+        "decay_steps of adam: expected a finite number",
+    ),
+    "surrogate": ("ad\udc80am", "expected the name of a Keras optimizer"),
+}
+
+
+@pytest.mark.parametrize("name", MONSTROUS)
+def test_a_monstrous_config_is_refused_briefly(name: str) -> None:
+    """What has too many levels, digits or characters, or stands for code, is refused in a message of a few lines."""
+    value, message = MONSTROUS[name]
+    with pytest.raises(SettingsError, match=message) as caught:
+        optimizers.canonical(value)
+    assert len(str(caught.value)) < 800
+
+
+def test_a_schedule_is_a_learning_rate() -> None:
+    """A schedule of Keras' is kept as it was given."""
+    decay = {"initial_learning_rate": 0.5, "decay_steps": 100, "decay_rate": 0.5}
+    text = optimizers.canonical(
+        rate(json.dumps({"module": "keras.optimizers.schedules", "class_name": "ExponentialDecay", "config": decay}))
+    )
+    assert float(optimizers.create(text).learning_rate) == 0.5

@@ -78,7 +78,7 @@ def test_the_smallest_and_the_largest_values_are_taken(seed: int) -> None:
     assert vars(Settings(epochs=1, seed=seed)).items() >= {"epochs": 1, "seed": seed}.items()
 
 
-@given(epochs=st.integers(min_value=1), seed=st.integers(0, 2**31 - 1))
+@given(epochs=st.integers(1, 1_000_000), seed=st.integers(0, 2**31 - 1))
 def test_numbers_may_be_text(epochs: int, seed: int) -> None:
     """A number written as text is the number."""
     assert Settings.parse({"epochs": str(epochs), "seed": str(seed)}) == Settings(epochs=epochs, seed=seed)
@@ -120,3 +120,29 @@ def test_settings_cannot_be_changed() -> None:
     """Settings are frozen: what was checked stays checked."""
     with pytest.raises(AttributeError, match="cannot assign"):
         Settings().epochs = 0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["epochs", "validation_split", "seed"])
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 100_000, "9" * 400, "9" * 5_000, 10**5_000, "-" + "9" * 400, "1e999", "x" * 10**7, "\udc80", "a\0b"],
+    ids=["brackets", "400 digits", "5,000 digits", "an int", "negative", "infinite", "10 MB", "surrogate", "NUL"],
+)
+def test_a_monstrous_value_is_refused_briefly(name: str, value: Any) -> None:
+    """Numbers that no computer holds, and texts without end, are refused like others, in a message of a line."""
+    with pytest.raises(SettingsError, match=f"^{name}: expected ") as caught:
+        Settings.parse({name: value})
+    assert len(str(caught.value)) < 400
+
+
+def test_more_epochs_than_a_week_of_training_are_refused() -> None:
+    """A number with a digit too many does not start a training that nobody waits for."""
+    assert Settings(epochs=1_000_000).epochs == 1_000_000
+    with pytest.raises(SettingsError, match="^epochs: expected at most 1000000, got 1000001.$"):
+        Settings(epochs=1_000_001)
+
+
+def test_a_monstrous_name_is_refused_briefly() -> None:
+    """A name of megabytes is not compared with the known ones, nor repeated whole."""
+    with pytest.raises(SettingsError, match=r"^parameter: expected one of .*, got 'x{199} \.\.\.\.$"):
+        Settings.parse({"x" * 10**7: "1"})

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ import pytest
 from support import helpers
 
 import fmnist
-from fmnist.steps import sources
+from fmnist.steps import sources, web
 from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import DataError
 
@@ -82,8 +83,8 @@ def _no_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debian: Path) -
     """Let every test start with no source at all and no wait between tries."""
     monkeypatch.setattr(sources, "MIRRORS", ())
     monkeypatch.setattr(sources, "DEBIAN_FOLDER", debian)
-    monkeypatch.setattr(sources, "BACKOFF", 0)
-    monkeypatch.setattr(sources, "TIMEOUT", (5, 1.5))
+    monkeypatch.setattr(web, "BACKOFF", 0)
+    monkeypatch.setattr(web, "TIMEOUT", (5, 1.5))
     monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -174,6 +175,21 @@ def test_corrupt_cached_file_is_replaced(broken: bytes, cache: Path, debian: Pat
     assert contents(cache) == CONTENT
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"], ids=["in the cache", "in Debian's folder"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "folder", "device"]
+)
+def test_what_is_no_file_is_refused_at_once(
+    make: Callable[[Path], None], suffix: str, cache: Path, debian: Path
+) -> None:
+    """A pipe, a folder or a device in the place of a file is not waited for, and not read."""
+    for folder in (cache, debian):
+        folder.mkdir()
+    make((debian if suffix else cache) / f"images{suffix}")
+    with pytest.raises(DataError, match="images: .*(is no regular file|Is a directory)"):
+        sources.find(FILES[:1], cache)
+
+
 def test_refusal_names_both_digests(cache: Path, debian: Path) -> None:
     """A file of the right size with other content is refused with the digest expected and the one got."""
     fill(debian, WRONG, ".gz")
@@ -235,7 +251,7 @@ def leave(request: http.server.BaseHTTPRequestHandler) -> None:
 def hang(request: http.server.BaseHTTPRequestHandler) -> None:
     """Say nothing for longer than a client waits."""
     request.close_connection = True
-    threading.Event().wait(2 * sources.TIMEOUT[1])
+    threading.Event().wait(2 * web.TIMEOUT[1])
 
 
 def stall(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -250,6 +266,86 @@ def drip(request: http.server.BaseHTTPRequestHandler) -> None:
     for byte in ZIPPED[asked(request)]:
         threading.Event().wait(0.02)
         request.wfile.write(bytes([byte]))
+
+
+def for_ever(request: http.server.BaseHTTPRequestHandler, part: bytes, pause: float = 0.0) -> None:
+    """Send `part` again and again, until the client leaves or is late."""
+    request.close_connection = True
+    late = time.monotonic() + 3
+    while time.monotonic() < late:
+        request.wfile.write(part)
+        threading.Event().wait(pause)
+
+
+def without_end(start: bytes, part: bytes, pause: float = 0.0) -> Respond:
+    """Return a mirror's way to answer with `start` and then `part` for ever."""
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.wfile.write(start)
+        for_ever(request, part, pause)
+
+    return respond
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+#: Answers that never end, each in another part.
+ENDLESS: dict[str, tuple[Respond, str]] = {
+    "headers a byte now and then": (without_end(OK + b"X: ", b"x", 0.05), "expected an answer.*within 1 seconds"),
+    "headers": (without_end(OK, b"X: y\r\n"), "got more than 100 headers"),
+    "a header": (without_end(OK + b"X: ", b"x" * 4096), "aborted|header line"),
+    "100 Continue": (without_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01), "expected an answer.*within 1 seconds"),
+    "redirects": (lambda request: send(request, 302, Location=f"/again{request.path}"), "at most 5 redirects"),
+    "body of a redirect": (
+        without_end(b"HTTP/1.1 302 Found\r\nLocation: /again.gz\r\n\r\n", bytes(4096)),
+        "at most 5 redirects",
+    ),
+    "body of a busy server": (without_end(b"HTTP/1.1 503 Busy\r\n\r\n", bytes(4096)), "503 Busy, 3 times"),
+    "empty deflate blocks": (
+        without_end(OK + b"\r\n\x1f\x8b\x08\0\0\0\0\0\0\xff", b"\0\0\0\xff\xff" * 1000),
+        "expected at most [0-9]+ bytes compressed, got more",
+    ),
+    "name in the gzip header": (
+        without_end(OK + b"\r\n\x1f\x8b\x08\x08\0\0\0\0\0\xff", b"x" * 4096),
+        "expected at most [0-9]+ bytes compressed, got more",
+    ),
+    "size of a chunk": (
+        without_end(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0", 0.05),
+        "more of the file, within 1 seconds",
+    ),
+    "trailers": (
+        without_end(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n", 0.001),
+        "more of the file, within 1 seconds|gzip|trailer",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", ENDLESS)
+def test_an_answer_without_end_is_refused_in_time(
+    part: str, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a mirror sends for ever, it neither hangs the download nor fills memory: the next mirror is used."""
+    monkeypatch.setattr(web, "LONGEST", 1.0)
+    respond, reason = ENDLESS[part]
+    serve(respond)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=reason):
+            sources.find(FILES[:1], cache)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    serve(good)
+    assert sources.find(FILES[:1], cache) == {"images": CONTENT["images"]}
+
+
+def test_done_is_told_of_a_good_file_only(cache: Path, serve: Serve) -> None:
+    """Of a file that is refused after its last byte nobody is told that all of it is there."""
+    told: list[tuple[str, int, int]] = []
+    serve(lambda request: send(request, 200, WRONG[asked(request)]))
+    with pytest.raises(DataError, match="SHA-256"):
+        sources.find(FILES, cache, on_progress=lambda *values: told.append(values))
+    assert [(name, done, total) for name, done, total in told if name in CONTENT and done == total] == []
 
 
 @pytest.mark.parametrize(
@@ -270,7 +366,7 @@ def test_second_mirror_helps(
     fault: Respond, reason: str, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever goes wrong with a mirror, it is refused with the reason, and the next one is used."""
-    monkeypatch.setattr(sources, "PATIENCE", 1.0)
+    monkeypatch.setattr(web, "PATIENCE", 1.0)
     serve(fault)
     with pytest.raises(DataError, match=reason):
         sources.find(FILES, cache)
@@ -485,7 +581,7 @@ def test_full_disk_is_explained(cache: Path, debian: Path, monkeypatch: pytest.M
 SCRIPT = """
 import sys
 from pathlib import Path
-from fmnist.steps import sources
+from fmnist.steps import sources, web
 from fmnist.steps.data_file import DataFile
 cache, mirror, *files = sys.argv[1:]
 sources.MIRRORS, sources.DEBIAN_FOLDER = (mirror,), Path(cache, "none")

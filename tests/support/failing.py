@@ -1,0 +1,286 @@
+# ruff: noqa: T201 - it talks to a test
+"""Let each operation on the disk of a command fail once, and say what that leaves.
+
+A program: ``python failing.py SCENARIO FOLDER`` prints a JSON list with one entry for each operation, which fails in
+one way, or, with a third argument ``every``, in all. The commands run in children that are forked from one warm
+process, so that a fault costs no imports.
+"""
+
+import contextlib
+import errno
+import gzip
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+#: How an operation fails: an error of the disk, Ctrl-C, or the end of the process.
+KINDS = ("ENOSPC", "EIO", "interrupt", "kill")
+
+#: What Python tells of each operation that changes a file, before it is done.
+AUDITED = {
+    "os.rename",
+    "os.mkdir",
+    "os.chmod",
+    "os.remove",
+    "os.rmdir",
+    "os.truncate",
+    "os.link",
+    "os.symlink",
+    "fcntl.flock",
+}
+
+
+class Disk:
+    """Counts the operations of this process, and lets one of them fail."""
+
+    def __init__(self, fails_at: int, kind: str) -> None:
+        self.done: list[str] = []
+        self._fails_at, self._kind = fails_at, kind
+
+    def install(self) -> None:
+        """Watch this process until it ends."""
+        sys.addaudithook(self._audit)
+        fsync, disk = os.fsync, self
+
+        class File(io.FileIO):
+            def write(self, data: Any) -> int:
+                # A full disk takes a part.
+                disk.tick("write", lambda: super(File, self).write(bytes(data)[: len(data) // 2]))
+                return super().write(data)
+
+        def synchronise(handle: int) -> None:
+            self.tick("fsync")
+            fsync(handle)
+
+        os.fsync = synchronise  # type: ignore[assignment]
+        os.fdopen = lambda handle, mode: io.BufferedWriter(File(handle, mode))  # type: ignore[assignment]
+
+    def tick(self, what: str, before: Callable[[], object] = lambda: None) -> None:
+        """Count an operation; fail if its turn has come."""
+        self.done.append(what)
+        if len(self.done) - 1 != self._fails_at:
+            return
+        before()
+        if self._kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._kind == "interrupt":
+            raise KeyboardInterrupt
+        raise OSError(getattr(errno, self._kind), os.strerror(getattr(errno, self._kind)), what)
+
+    def _audit(self, event: str, values: tuple[Any, ...]) -> None:
+        if event in AUDITED or (
+            event == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        ):
+            self.tick(event)
+
+
+def outcomes(
+    command: Callable[[Path], int], make: Callable[[Path], None], root: Path, *, every: bool
+) -> Iterator[dict[str, Any]]:
+    """Give, for each operation and one or `every` kind of fault, what it leaves, and what comes of the next command."""
+    undisturbed = root / "undisturbed"
+    make(undisturbed)
+    old = state(undisturbed)
+    _, operations = forked(command, undisturbed, -1, "")
+    new = state(undisturbed)
+    kinds = [(at, kind) for at in range(len(operations)) for kind in (KINDS if every else [KINDS[at % 4]])]
+    for at, kind in kinds:
+        folder = root / "folder"
+        make(folder)
+        code, _ = forked(command, folder, at, kind)
+        left = {name: content for name, content in state(folder).items() if not hidden(name)}
+        again, _ = forked(command, folder, -1, "")
+        after = state(folder)
+        shutil.rmtree(folder)
+        yield {
+            "fault": f"{kind} at {at}, {operations[at]}",
+            "code": code,
+            "neither old nor new": [name for name in left if left[name] not in (old.get(name), new.get(name))],
+            "lost": [name for name in old if name not in left and name in new],
+            "again": again,
+            "not as undisturbed": sorted(
+                name for name in after.keys() | new.keys() if after.get(name) != new.get(name)
+            ),
+        }
+
+
+def forked(command: Callable[[Path], int], folder: Path, at: int, kind: str) -> tuple[int, list[str]]:
+    """Run `command` in a child with one fault; return its exit code, and its operations if it lived."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        disk = Disk(at, kind)
+        disk.install()
+        code = 70
+        try:
+            code = command(folder)
+        except BaseException:  # noqa: BLE001 - shown
+            traceback.print_exc()
+        os.write(writer, json.dumps(disk.done).encode())
+        os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        operations = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), json.loads(operations or "[]")
+
+
+def hidden(name: str) -> bool:
+    """Return whether a file, or a folder around it, is hidden."""
+    return any(part.startswith(".") for part in Path(name).parts)
+
+
+#: What holds the time of a run or a study.
+DATED = {"report.html", "run.json", "record.json", "log.txt"}
+
+
+def state(folder: Path) -> dict[str, str]:
+    """Return all files below a folder with their content, and empty folders; of files with the time, only the names."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not any(path.iterdir()):
+            found[name] = "empty"
+        elif path.is_file() or path.is_symlink():
+            found[name] = "dated" if path.name in DATED else path.read_bytes().hex()
+    return found
+
+
+def call(program: str, *arguments: str) -> int:
+    """Run a command line in this process and return its exit code."""
+    import importlib
+
+    main = importlib.import_module(f"fmnist.cli.{program}").main
+    try:
+        main(list(arguments))
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0
+
+
+def prepare(root: Path) -> None:
+    """Import what takes long, and replace what would: downloads, steps and pictures, none of which is in question."""
+    from fmnist.kubeflow import local
+    from fmnist.report import page
+    from fmnist.runs import run, study, study_pipeline  # noqa: F401 - imported for the children
+    from fmnist.steps import canvas, dataset, sources
+    from fmnist.steps.data_file import DataFile
+    from fmnist.steps.files import sha256
+
+    page.prepare()
+    canvas.render = lambda *_, **__: b"a picture"
+    images = dataset.load("test")
+    dataset.load = lambda *_, **__: images
+    local.run_compiled = partial(steps, images.labels)
+    contents = {file.name: file.name.encode() * 100 for file in dataset.FILES}
+    dataset.FILES = tuple(DataFile(name, len(content), sha256(content)) for name, content in contents.items())
+    sources.DEBIAN_FOLDER = root / "debian"
+    sources.DEBIAN_FOLDER.mkdir()
+    for name, content in contents.items():
+        (sources.DEBIAN_FOLDER / f"{name}.gz").write_bytes(gzip.compress(content))
+
+
+def steps(labels: Any, *given: Any) -> dict[str, Path]:
+    """Write what the steps of a run would write that make no mistake, and return where it is."""
+    from fmnist.steps.dataset import CLASS_NAMES
+    from fmnist.steps.files import ARTIFACT_FILES, canonical_json
+    from fmnist.steps.labels import Labels
+
+    true, folder = labels.astype("int64"), Path(given[2], "outputs")
+    rows = "".join(f"{i},{CLASS_NAMES[label]},0.5,{CLASS_NAMES[label]}\n" for i, label in enumerate(labels))
+    contents: dict[str, bytes] = {
+        **dict.fromkeys(ARTIFACT_FILES, b"an artifact"),
+        "history": canonical_json(HISTORY),
+        "metrics": canonical_json({"accuracy": 1.0, "loss": 0.5}),
+        "results": b"image,prediction,confidence,actual\n" + rows.encode(),
+    }
+    del contents["labels"]
+    contents |= {f"labels/{name}": text for name, text in Labels(true, true, CLASS_NAMES).files().items()}
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in ARTIFACT_FILES}
+
+
+#: Loss and accuracy of three epochs.
+HISTORY = {name: [0.5, 0.4, 0.3] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+
+
+def compiled(folder: Path) -> int:
+    """Write a compiled pipeline."""
+    return call("fmnist", "compile", "-o", str(folder / "p.yaml"), "--image", "registry.example/fmnist:1")
+
+
+def fetched(folder: Path) -> int:
+    """Put the dataset into the cache."""
+    os.environ["FMNIST_DATA_DIR"] = str(folder)
+    return call("fmnist", "data", "--offline")
+
+
+def reported(folder: Path) -> int:
+    """Write a report."""
+    return call("fmnist", "report", str(folder))
+
+
+def studied(folder: Path) -> int:
+    """Judge a study whose seeds are all there."""
+    return call("fmnist", "study", "-p", "epochs=3", "--seeds", "2", "--first-seed", "1000", "-o", str(folder))
+
+
+def ran(folder: Path) -> int:
+    """Run the pipeline."""
+    return call("fmnist", "run", "-p", "epochs=3", "-o", str(folder))
+
+
+def old_pipeline(folder: Path) -> None:
+    """Make a folder with a pipeline of old."""
+    folder.mkdir()
+    (folder / "p.yaml").write_text("old")
+
+
+def finished_run(folder: Path) -> None:
+    """Make the folder of a finished run."""
+    assert forked(ran, folder, -1, "")[0] == 0
+
+
+def trained_study(folder: Path) -> None:
+    """Make the folder of a study that was interrupted after its last seed."""
+    from fmnist.replication.results import Result
+    from fmnist.runs import findings
+    from fmnist.runs import folder as place
+    from fmnist.steps.files import canonical_json
+    from fmnist.steps.settings import Settings
+
+    counts = [[1000 * (i == j) for j in range(10)] for i in range(10)]
+    (folder / place.SEEDS).mkdir(parents=True)
+    (folder / place.PLAN).write_bytes(canonical_json(findings.plan(Settings(epochs=3), range(1000, 1002))))
+    for seed in (1000, 1001):
+        result = Result(seed, f"{seed:064x}", 1.0, 0.5, HISTORY, counts, [])
+        place.seed_path(folder, seed).write_bytes(result.to_json())
+
+
+#: A command, and the folder in which it starts.
+SCENARIOS: dict[str, tuple[Callable[[Path], int], Callable[[Path], None]]] = {
+    "compile": (compiled, old_pipeline),
+    "data": (fetched, Path.mkdir),
+    "run": (ran, Path.mkdir),
+    "report": (reported, finished_run),
+    "study": (studied, trained_study),
+}
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[2])
+    (place / "tmp").mkdir()
+    os.environ["TMPDIR"] = str(place / "tmp")
+    prepare(place)
+    with contextlib.redirect_stdout(sys.stderr):
+        found = list(outcomes(*SCENARIOS[sys.argv[1]], place, every="every" in sys.argv))
+    print(json.dumps(found))
