@@ -12,7 +12,6 @@ from fmnist.cli import console
 from fmnist.cli.display import Display
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs.folder import read_sample
 from fmnist.steps import dataset
 
 __all__ = ["main"]
@@ -224,9 +223,12 @@ def compile_command(  # noqa: PLR0913 - one for each option
 def report(folder: Path) -> None:
     """Write the report.html of a finished run or study again.
 
-    FOLDER is the folder of results of `fmnist run` or `fmnist study`.
+    FOLDER is the folder of results of `fmnist run` or `fmnist study`. Results that are not the recorded ones, or do not
+    agree with each other, are refused by name, and nothing is written.
     """
-    click.echo(page.write_report(read_sample(folder), folder))
+    from fmnist.runs.checked import write_report_again
+
+    click.echo(write_report_again(folder))
 
 
 @main.command()

@@ -13,14 +13,14 @@ from fmnist.kubeflow import local
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs.folder import CHECKSUMS, RUN, checksums, claimed, read_result
+from fmnist.runs.folder import CHECKSUMS, DIGESTS, RUN, checksums, claimed, read_result, sign
 from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["run_pipeline"]
+__all__ = ["HERE", "PIPELINE", "run_pipeline"]
 
 LOG, PIPELINE = "log.txt", "pipeline.yaml"
 
@@ -29,6 +29,9 @@ UNFINISHED = ".unfinished"
 
 #: The image named in the compiled file of a local run: this environment has every package.
 LOCAL_IMAGE = "this-python-environment"
+
+#: The compiled file carries its code, so that whoever has the folder can run it again, whatever fmnist is installed.
+HERE = pipeline.Where(LOCAL_IMAGE, carried=True)
 
 
 def run_pipeline(
@@ -65,7 +68,7 @@ def run_pipeline(
     with claimed(folder, "run"), clean_environment():
         _prepare(folder)
         dataset.fetch(on_progress=on_progress)
-        pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))
+        pipeline.compile_pipeline(folder / PIPELINE, HERE)
         with (
             (folder / LOG).open("w", encoding="utf-8") as log,
             tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
@@ -83,14 +86,14 @@ def run_pipeline(
             write(folder / RUN, canonical_json(record))
             prepared.result()
             page.write_report(Sample.of_run(record, result), folder)
-        write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
+        sign(folder, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())), (RUN, page.FILE_NAME))
         shutil.rmtree(folder / UNFINISHED)
         return record
 
 
 def _prepare(folder: Path) -> None:
     """Make sure that `folder` is empty, or remove what an unfinished run left."""
-    ours = {CHECKSUMS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
+    ours = {CHECKSUMS, DIGESTS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
     found = {path.name for path in folder.iterdir()}
     others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}
     if found and (others or UNFINISHED not in found):

@@ -146,7 +146,7 @@ def test_a_broken_off_run_leaves_no_result(killed: Attempt, interrupted: Attempt
 
 def test_a_run_leaves_all_its_files(run_files: dict[str, bytes]) -> None:
     """Also where two runs were broken off, the folder holds results, record, report, log and checksums, and no more."""
-    others = {"SHA256SUMS", "log.txt", "pipeline.yaml", "report.html", "run.json"}
+    others = {"RECORD.sha256", "SHA256SUMS", "log.txt", "pipeline.yaml", "report.html", "run.json"}
     assert run_files.keys() == RESULTS | others
 
 
@@ -170,11 +170,12 @@ def test_a_report_written_again_is_the_same(folder: Path, run_files: dict[str, b
 
 
 def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path: Path) -> None:
-    """The folder's pipeline.yaml is the pipeline, compiled for an image with everything: no step calls pip."""
-    from fmnist.runs.run import LOCAL_IMAGE
+    """The folder's pipeline.yaml is the pipeline; each step carries its code, and none calls pip."""
+    from fmnist.runs.run import HERE
 
-    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(LOCAL_IMAGE)).read_bytes()
+    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", HERE).read_bytes()
     assert run_files["pipeline.yaml"] == expected
+    assert expected.count(b"__KFP_EMBEDDED_ARCHIVE_B64 = '") == 3
     assert b"pip install" not in expected
 
 
