@@ -32,8 +32,8 @@ LABELS, PIPELINE = ARTIFACT_FILES["labels"], "pipeline.yaml"
 #: What is in the list of all files and not in that of the files that must be the same each time.
 OTHERS = {RUN, RECORD, page.FILE_NAME, CHECKSUMS}
 
-#: No file of results has so many bytes.
-LARGEST = 64 * 2**20
+#: No file of results has so many bytes, and no folder.
+LARGEST, LARGEST_FOLDER = 2**26, 2**30
 
 #: How many problems a message lists.
 MOST_PROBLEMS = 10
@@ -97,11 +97,14 @@ def read_files(
         files = {DIGESTS: _read(found[DIGESTS], DIGESTS)}
         listed = digests_in(files) if recorded is None else recorded
         problems = [f"{name!r}: it was not recorded" for name in sorted(found) if "/" in name and name not in listed]
+        size = 0
         for name in sorted(listed.keys() - set(without)):
             if name not in found:
                 problems += [] if unfinished else [f"{name!r}: it is missing"]
                 continue
             files[name] = _read(found[name], name)
+            if (size := size + len(files[name])) > LARGEST_FOLDER:
+                raise ContractError(f"{name!r}: expected at most {LARGEST_FOLDER} bytes in all, got more")
             if (digest := sha256(files[name])) != listed[name]:
                 problems.append(f"{name!r}: expected SHA-256 {listed[name]}, got {digest}")
         if CHECKSUMS in files and files[CHECKSUMS] != listing({n: d for n, d in listed.items() if n not in OTHERS}):
@@ -166,6 +169,8 @@ def _found(folder: Path, below: str = "") -> Iterator[tuple[str, Path]]:
                     yield from _found(folder, f"{name}/")
                 elif below:
                     raise ContractError(f"{name!r}: expected a file, got a folder")
+            elif name in {SEEDS, LABELS}:
+                raise ContractError(f"{name!r}: expected a folder, got none")
             elif not entry.is_file(follow_symlinks=False):
                 raise ContractError(f"{name!r}: expected a file, got a link, a FIFO or a device")
             elif not TEMPORARY.fullmatch(entry.name):

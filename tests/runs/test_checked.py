@@ -22,22 +22,6 @@ from fmnist.steps.files import sha256
 Forge = Callable[[Path], object]
 
 
-@pytest.fixture(scope="session")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, a finished study, and one that was broken off."""
-    root = tmp_path_factory.mktemp("honest")
-    folders.write_run(root / "run")
-    folders.write_study(root / "study")
-    folders.begin_study(root / "begun")
-    return root
-
-
-@pytest.fixture
-def copy(honest: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Copies a folder of `honest`."""
-    return lambda kind: shutil.copytree(honest / kind, tmp_path / kind)
-
-
 def json_edit(name: str, change: Callable[[Any], Any]) -> Forge:
     """Return an edit of a JSON file."""
     return lambda folder: edit(folder / name, change)
@@ -67,12 +51,7 @@ def text(name: str, old: str, new: str) -> Forge:
 
 def links(name: str) -> Forge:
     """Return an edit that puts a link to the same content in the place of a file."""
-
-    def change(folder: Path) -> None:
-        (folder / name).rename(folder.parent / "elsewhere")
-        (folder / name).symlink_to(folder.parent / "elsewhere")
-
-    return change
+    return each(away(name), lambda folder: (folder / name).symlink_to(folder.parent / "elsewhere"))
 
 
 def fifo(name: str) -> Forge:
@@ -83,6 +62,11 @@ def fifo(name: str) -> Forge:
         os.mkfifo(folder / name)
 
     return change
+
+
+def away(name: str) -> Forge:
+    """Return an edit that moves a file or a folder out of the folder."""
+    return lambda folder: (folder / name).rename(folder.parent / "elsewhere")
 
 
 def forget(name: str) -> Forge:
@@ -145,6 +129,11 @@ UNSIGNED: dict[str, tuple[str, Forge, str]] = {
         each(lambda f: (f / SEED).unlink(), lambda f: (f / SEED).symlink_to("/dev/zero")),
         SEED,
     ),
+    "file in place of the seeds": ("study", each(away("seeds"), lambda f: (f / "seeds").write_text("")), "seeds"),
+    "link as log": ("study", lambda f: (f / "log.txt").symlink_to("/dev/null"), "log.txt"),
+    "FIFO as log of a broken-off study": ("begun", lambda f: os.mkfifo(f / "log.txt"), "log.txt"),
+    "huge checksums": ("study", lambda f: os.truncate(f / "RECORD.sha256", 2**40), "RECORD.sha256"),
+    "names that lead elsewhere": ("run", text("RECORD.sha256", "  labels/", "  labels/../"), "RECORD.sha256"),
     "huge seed": ("study", lambda f: os.truncate(f / SEED, 2**40), SEED),
     "metrics": ("run", setting("metrics.json", "accuracy", to=0.95), "metrics.json"),
     "model": ("run", lambda f: (f / "model.keras").write_bytes(b"another"), "model.keras"),
@@ -218,6 +207,9 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
     "prediction of no class": ("run", text("results.csv", "0,Ankle boot", "0,Boot"), "Boot"),
     "image left out": ("run", text("results.csv", "\n0,", "\n1,"), "results"),
     "row cut short": ("run", text("results.csv", "\n0,", "\n0\n0,"), "results"),
+    "confidence that is no number": ("run", text("results.csv", "0.", "nan0."), "results"),
+    "confidence of a million digits": ("run", text("results.csv", "0.", "0." + "9" * 10**6), "results"),
+    "metric twice": ("run", text("metrics.json", '"loss"', '"loss": 0.1,\n  "loss"'), "metrics.json"),
     "confidence with more digits": ("run", text("results.csv", "0.", "0.0000000000000"), "results"),
     "labels": ("run", text("labels/predicted.txt", "9\n", "5\n"), "labels"),
     "labels more": ("run", lambda f: (f / "labels/more.txt").write_bytes(b""), "labels"),
@@ -265,15 +257,18 @@ def studied(folder: Path, seeds: range = SEEDS) -> object:
 def test_a_forgery_is_refused_by_name(
     copy: Callable[[str], Path], kind: str, forge: Forge, signed: bool, named: str
 ) -> None:
-    """Neither `fmnist report` nor the same study takes it: exit code 2, what is wrong, what to do, and no change."""
+    """No command takes it, `verify` with exit code 1 and others with 2: what is wrong, what to do, and no change."""
     folder = copy(kind)
     forge(folder)
     if signed:
         sign_again(folder)
     before = state(folder)
+    verified = CliRunner().invoke(cli.main, ["verify", str(folder)])
+    assert (verified.exit_code, verified.stderr) == (1, ""), verified.stdout
+    assert verified.stdout.startswith("Not verified: it was altered, or is not whole. Nothing was executed.\n")
     report = CliRunner().invoke(cli.main, ["report", str(folder)])
     assert (report.exit_code, report.stdout) == (2, ""), report.stderr
-    messages = [report.stderr]
+    messages = [verified.stdout, report.stderr]
     # What is missing, the study makes again.
     if kind != "run":
         with pytest.raises(ContractError) as refused:
@@ -284,7 +279,7 @@ def test_a_forgery_is_refused_by_name(
         assert "Traceback" not in message
         assert len(message) < 3_000
     # A broken-off study has no report, and a plan that was changed is another one.
-    assert named in messages[0] or kind == "begun"
+    assert (named in messages[0] and named in messages[1]) or kind == "begun"
     assert named in messages[-1] or "seeds.count: it was 2, now it is 3" in messages[-1]
     assert state(folder) == before
 

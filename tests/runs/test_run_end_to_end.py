@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support import helpers
+from support import folders, helpers
 
 from fmnist import pipeline
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
+from fmnist.runs.run import HERE
 from fmnist.steps import confusion, dataset, files
 from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
@@ -171,8 +172,6 @@ def test_a_report_written_again_is_the_same(folder: Path, run_files: dict[str, b
 
 def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path: Path) -> None:
     """The folder's pipeline.yaml is the pipeline; each step carries its code, and none calls pip."""
-    from fmnist.runs.run import HERE
-
     expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", HERE).read_bytes()
     assert run_files["pipeline.yaml"] == expected
     assert expected.count(b"__KFP_EMBEDDED_ARCHIVE_B64 = '") == 3
@@ -297,6 +296,31 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
             path.rename(tmp_path / "results" / files.ARTIFACT_FILES[path.name])
     helpers.assert_same_files(got=helpers.contents(tmp_path / "results"), expected=reproducible(run_files))
     assert capsys.readouterr().out.count("from the file") == 3
+
+
+def test_a_run_is_verified_with_the_code_that_it_carries(
+    folder: Path, run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of another fmnist is made again with its own code, if that is asked for, and each byte is the same."""
+    theirs, installed = shutil.copytree(folder, tmp_path / "run"), bundle.PACKAGE
+    carried = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    with (carried / "steps" / "files.py").open("a") as file:
+        file.write(f"\nopen({str(tmp_path / 'executed')!r}, 'a').write('theirs ')\n")
+    monkeypatch.setattr(bundle, "PACKAGE", carried)
+    pipeline.compile_pipeline(theirs / "pipeline.yaml", HERE)
+    folders.edit(theirs / "run.json", lambda record: record["code"].update(sha256=bundle.digest()))
+    folders.sign_again(theirs)
+    monkeypatch.setattr(bundle, "PACKAGE", installed)
+    done = CliRunner().invoke(cli.main, ["verify", str(theirs)])
+    assert (done.exit_code, (tmp_path / "executed").exists()) == (2, False)
+    done = CliRunner().invoke(cli.main, ["verify", str(theirs), "--run-their-code", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {file["name"]: file["now"] for file in found["files"]} == {
+        name: files.sha256(content) for name, content in reproducible(run_files).items()
+    }
+    assert [one["name"] for one in found["environment"]] == ["code.sha256"]
+    assert (tmp_path / "executed").read_text() == "theirs theirs theirs "
 
 
 @pytest.fixture

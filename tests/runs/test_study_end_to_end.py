@@ -272,6 +272,18 @@ def test_a_finished_study_stays_as_it_is(undisturbed: Path) -> None:
     helpers.assert_same_files(got=helpers.contents(undisturbed), expected=before)
 
 
+def test_a_study_is_verified(undisturbed: Path) -> None:
+    """A seed that the checksums choose is trained again, and gives the file that is there."""
+    before = helpers.contents(undisturbed)
+    done = CliRunner().invoke(cli.main, ["verify", str(undisturbed), "--sample", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["outcome"], found["environment"]) == ("verified", [])
+    [seed] = found["seeds"]
+    assert f"seeds/{seed}.json" in {file["name"] for file in found["files"]}
+    assert helpers.contents(undisturbed) == before
+
+
 def test_another_study_is_refused(undisturbed: Path) -> None:
     """In the folder of a study another one is bad input; the message lists each difference, and nothing is changed."""
     before = helpers.contents(undisturbed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fmnist import pipeline
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import findings, folder, run
@@ -40,8 +41,13 @@ def write_run(path: Path) -> None:
     """Write the folder of a finished run of `SETTINGS`."""
     tested = evaluation(SETTINGS.seed)
     files.save(path, tested, confusion_matrix(tested.labels))
-    contents = dict.fromkeys((run.PIPELINE, "loss_plot.png", "loss_plot.html"), b"")
-    contents |= {"model.keras": b"model %d" % SETTINGS.seed, "history.json": files.canonical_json(HISTORY)}
+    pipeline.compile_pipeline(path / run.PIPELINE, run.HERE)
+    contents = {
+        "loss_plot.png": b"",
+        "loss_plot.html": b"",
+        "model.keras": b"model %d" % SETTINGS.seed,
+        "history.json": files.canonical_json(HISTORY),
+    }
     for name, content in contents.items():
         files.write(path / name, content)
     metrics = {"accuracy": tested.accuracy, "loss": tested.loss}
