@@ -256,7 +256,7 @@ def verify(folder: Path, sample: int, *, run_their_code: bool, as_json: bool) ->
     \b
     Examples:
       fmnist verify runs/short
-      fmnist verify studies/sixty --sample 5
+      fmnist verify --sample 5 studies/sixty
 
     \b
     Exit codes:
