@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fmnist.replication.results import Sample
-from fmnist.runs.folder import read_sample
+from fmnist.runs.checked import read_sample
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 

@@ -52,6 +52,8 @@ class Where:
         Whether Kubeflow may take a step's results from an earlier run of the same code on the same inputs.
     mirror : str or None
         URL of a web folder with the dataset; the steps then ask no public one.
+    carried : bool
+        Whether each step carries its code though there is an image; without one it always does.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Where:
     image: str | None = None
     caching: bool = True
     mirror: str | None = None
+    carried: bool = False
 
     def __post_init__(self) -> None:
         if self.image is not None and not re.fullmatch(r"\S+", self.image):
@@ -88,7 +91,9 @@ ANYWHERE = Where()
 
 def make_pipeline(where: Where = ANYWHERE) -> Any:
     """Return the pipeline."""
-    train, test, confusion_matrix = (components.as_component(function, where.image) for function in COMPONENTS.values())
+    train, test, confusion_matrix = (
+        components.as_component(function, where.image, carried=where.carried) for function in COMPONENTS.values()
+    )
 
     @dsl.pipeline(name="fashion-mnist")  # type: ignore[untyped-decorator]
     @components.described

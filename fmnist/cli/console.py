@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.settings import Settings
+
+if TYPE_CHECKING:
+    from fmnist.runs.verify import Verification
 
 __all__ = [
     "BAD_INPUT",
@@ -33,6 +36,7 @@ __all__ = [
     "params",
     "parse",
     "print_rows",
+    "print_verification",
     "run_here",
 ]
 
@@ -107,6 +111,17 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of names and values."""
     for name, value in rows:
         click.echo(f"{name:<10} {value}")
+
+
+def print_verification(found: "Verification") -> None:
+    """Print what was compared, what differs in the environment, and the outcome."""
+    width = max((len(file.name) for file in found.files), default=0)
+    for file in found.files:
+        recorded, now = (f"{(digest or 'missing')[:12]:<12}" for digest in (file.recorded, file.now))
+        click.echo(f"{file.name:<{width}}  {recorded}  {now}  {'same' if file.same else 'DIFFERS'}")
+    for one in found.environment:
+        click.echo(f"{one.name}: recorded {one.recorded}, here {one.now}; {one.promise}")
+    click.echo(found.sentence)
 
 
 def parse(parameters: Mapping[str, Any]) -> Settings:

@@ -17,7 +17,7 @@ __all__ = ["Display"]
 
 
 class Display:
-    """Shows downloads, steps, the `epochs` of a run, and seeds; its methods are the callbacks of a run and a study."""
+    """Shows downloads, steps, the `epochs` of a run, if known, and seeds; has the callbacks of a run and a study."""
 
     def __init__(self, epochs: int = 0) -> None:
         self._console = Console(file=sys.stderr)  # this stream: that of kfp is redirected
@@ -55,7 +55,7 @@ class Display:
         """Show what happened."""
         match event:
             case StepStarted(step):
-                self._start(step, self._epochs if step == "train" else 1)
+                self._start(step, (self._epochs or None) if step == "train" else 1)
             case Epoch(number, of, metrics):
                 self._advance("train", number, f"epoch {number}/{of}  {metrics}")
                 self._line(f"train: epoch {number}/{of}: {metrics}")

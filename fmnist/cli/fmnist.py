@@ -12,7 +12,6 @@ from fmnist.cli import console
 from fmnist.cli.display import Display
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs.folder import read_sample
 from fmnist.steps import dataset
 
 __all__ = ["main"]
@@ -30,6 +29,7 @@ def main() -> None:
       fmnist run                       run the whole pipeline here, on the real data
       fmnist run -p epochs=3 --seed 7  the same with other parameters
       fmnist study --seeds 60          train many seeds: does the published accuracy replicate?
+      fmnist verify FOLDER             make the results of a run or study again: are they the same?
       fmnist compile                   compile the pipeline for Kubeflow
 
     Messages go to stderr, results to stdout.
@@ -37,7 +37,7 @@ def main() -> None:
     \b
     Exit codes:
       0  done; a study shows that its mean is equivalent to each published accuracy, if there is one
-      1  a study does not show that, for example because it has fewer than 20 seeds
+      1  a study does not show that, for example because it has fewer than 20 seeds; or a folder is not verified
       2  bad usage or bad input
       3  a step, a seed or a download failed
      70  a defect of fmnist, with a traceback
@@ -224,9 +224,64 @@ def compile_command(  # noqa: PLR0913 - one for each option
 def report(folder: Path) -> None:
     """Write the report.html of a finished run or study again.
 
-    FOLDER is the folder of results of `fmnist run` or `fmnist study`.
+    FOLDER is the folder of results of `fmnist run` or `fmnist study`. Results that are not the recorded ones, or do not
+    agree with each other, are refused by name, and nothing is written.
     """
-    click.echo(page.write_report(read_sample(folder), folder))
+    from fmnist.runs.checked import write_report_again
+
+    click.echo(write_report_again(folder))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="How many seeds of a study to train again; its checksums choose them.",
+)
+@click.option("--run-their-code", is_flag=True, help="Execute the folder's pipeline.yaml even if it is not our code.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was compared as JSON.")
+def verify(folder: Path, sample: int, *, run_their_code: bool, as_json: bool) -> None:
+    """Make the results of a run or a study again, and compare every byte.
+
+    First checks that all in FOLDER is as it was recorded, and agrees. Then executes a run again, from its pipeline.yaml
+    and run.json alone, and trains some seeds of a study again, in clean processes and another folder. Nothing in FOLDER
+    changes. Takes as long as the run.
+
+    A pipeline.yaml is a program. It is executed only if it carries the code of this fmnist; with --run-their-code also
+    if it carries other code, which can then do here whatever you can.
+
+    \b
+    Examples:
+      fmnist verify runs/short
+      fmnist verify --sample 5 studies/sixty
+
+    \b
+    Exit codes:
+      0  the same results, byte for byte
+      1  altered files, or other results; the last line says which, and what differs in the environment
+    """  # noqa: D301 - click wants the character \b
+    from fmnist.runs.verify import verify as verified
+
+    with Display() as display:
+        found = verified(
+            folder,
+            sample,
+            run_their_code=run_their_code,
+            on_event=display.on_event,
+            on_seeds=display.on_seeds,
+            on_result=display.on_result,
+            on_failure=display.on_failure,
+            on_progress=display.on_progress,
+        )
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        console.print_verification(found)
+    if found.outcome != "verified":
+        click.get_current_context().exit(NOT_SHOWN)
 
 
 @main.command()

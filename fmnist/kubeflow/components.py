@@ -152,7 +152,13 @@ def as_plain_component(function: Callable[..., Any], image: str | None = None) -
     return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
 
 
-def as_component(function: Callable[..., Any], image: str | None = None, code: Sequence[str] = bundle.STEPS) -> Any:
+def as_component(
+    function: Callable[..., Any],
+    image: str | None = None,
+    code: Sequence[str] = bundle.STEPS,
+    *,
+    carried: bool = False,
+) -> Any:
     """Return `function` as a component that carries the code it needs, or says which code its image must hold.
 
     A cluster keeps several copies of each task's command for as long as the run lasts, in an object of 1 MiB at most
@@ -166,18 +172,21 @@ def as_component(function: Callable[..., Any], image: str | None = None, code: S
         An image with this code and all pinned requirements. By default `BASE_IMAGE`, where each step installs `pins`.
     code : sequence of str
         The source files that it needs: `bundle.STEPS` or `bundle.REPLICATION`.
+    carried : bool
+        Whether it carries its code though it has an image.
     """
+    carried = carried or image is None
     component = dsl.component(
         function,
         base_image=image or BASE_IMAGE,
         packages_to_install=[] if image else pins(),
         install_kfp_package=image is None,
-        embedded_artifact_path=None if image else str(bundle.PACKAGE / "steps"),
+        embedded_artifact_path=str(bundle.PACKAGE / "steps") if carried else None,
     )
     container = component.component_spec.implementation.container
     source = container.command[-1]
     files = bundle.imported_by(function) if code == bundle.STEPS else bundle.source_files(code)
-    container.command[-1] = bundle.refer(source, code) if image else bundle.embed(source, files)
+    container.command[-1] = bundle.embed(source, files) if carried else bundle.refer(source, code)
     return component
 
 

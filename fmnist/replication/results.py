@@ -60,13 +60,20 @@ class Result:
     @classmethod
     def of(cls, seed: int, training: Training, evaluation: Evaluation) -> "Result":
         """Return the result of `seed` from the results of the train and the test step."""
+        return cls.of_files(seed, model.to_bytes(training.model), training.history, evaluation)
+
+    @classmethod
+    def of_files(
+        cls, seed: int, network: bytes, history: Mapping[str, Sequence[float]], evaluation: Evaluation
+    ) -> "Result":
+        """Return the same from the content of ``model.keras`` and the history."""
         true, predicted = evaluation.labels.true.tolist(), evaluation.labels.predicted.tolist()
         return cls(
             seed=seed,
-            model=files.sha256(model.to_bytes(training.model)),
+            model=files.sha256(network),
             accuracy=evaluation.accuracy,
             loss=evaluation.loss,
-            history=training.history,
+            history=history,
             counts=confusion_matrix(evaluation.labels).counts.tolist(),
             mistakes=[
                 # The shortest text that gives the float32 again, as in results.csv.
@@ -78,7 +85,7 @@ class Result:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Result":
-        """Return the result that `to_json` made; raise a ValueError, KeyError or TypeError for any other text."""
+        """Return the result that `to_json` made of one; whether another text is one, `fmnist.runs.checked` says."""
         values = json.loads(text)
         return cls(**{**values, "mistakes": [Mistake(*mistake) for mistake in values["mistakes"]]})
 
@@ -127,7 +134,7 @@ class Sample:
         first, count = plan["seeds"]["first"], plan["seeds"]["count"]
         if (seeds := [result.seed for result in ordered]) != list(range(first, first + count)):
             raise ContractError(f"study: expected {count} seeds from {first} on, got {seeds}.")
-        return cls(plan["parameters"], ordered, {**plan, **record}, is_study=True)
+        return cls(plan["parameters"], ordered, {**record, **plan}, is_study=True)
 
     @cached_property
     def accuracies(self) -> list[float]:

@@ -13,7 +13,7 @@ from fmnist.runs.provenance import provenance
 from fmnist.steps.files import canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["ACCURACIES", "VERDICT", "plan", "write_findings"]
+__all__ = ["ACCURACIES", "VERDICT", "plan", "texts", "write_findings"]
 
 ACCURACIES, VERDICT = "accuracies.csv", "verdict.json"
 
@@ -30,11 +30,17 @@ def write_findings(sample: Sample, folder: Path) -> list[str]:
 
     Raises what `write_report` raises.
     """
-    write(folder / ACCURACIES, _table(sample.results))
-    write(folder / VERDICT, canonical_json([conclusion.as_json() for conclusion in sample.conclusions]))
+    for name, content in texts(sample).items():
+        write(folder / name, content)
     names = pictures.save(sample, folder)
     write_report(sample, folder)
     return [ACCURACIES, VERDICT, *names]
+
+
+def texts(sample: Sample) -> dict[str, bytes]:
+    """Return the content of table and verdicts of a study, by the names of their files."""
+    verdicts = [conclusion.as_json() for conclusion in sample.conclusions]
+    return {ACCURACIES: _table(sample.results), VERDICT: canonical_json(verdicts)}
 
 
 def _table(results: Sequence[Result]) -> bytes:

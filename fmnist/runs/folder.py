@@ -3,44 +3,60 @@
 import contextlib
 import csv
 import fcntl
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from fmnist.replication.results import Mistake, Result, Sample
-from fmnist.steps.confusion import confusion_matrix
+import numpy as np
+
+from fmnist.replication.results import Result
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import ARTIFACT_FILES, sha256
+from fmnist.steps.evaluation import Evaluation
+from fmnist.steps.files import Content, sha256, write
 from fmnist.steps.labels import Labels
 
 __all__ = [
     "CHECKSUMS",
+    "DIGESTS",
     "PLAN",
     "RECORD",
     "RUN",
     "SEEDS",
     "checksums",
     "claimed",
+    "listing",
     "read_result",
-    "read_sample",
-    "read_seed",
+    "result_of",
     "seed_path",
+    "sign",
 ]
 
-CHECKSUMS = "SHA256SUMS"
+#: Two lists of checksums: of the files that must be the same each time, and of all but the log.
+CHECKSUMS, DIGESTS = "SHA256SUMS", "RECORD.sha256"
 
 #: The record of a run; the plan of a study, the folder of its seeds' results, and the record of how it went.
 RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
 
 
-def checksums(folder: Path, names: Iterable[str]) -> bytes:
-    """Return the lines that ``sha256sum -c`` checks: one for each file of `names`, and for each file below a folder."""
+def listing(digests: Mapping[str, str]) -> bytes:
+    """Return the lines that ``sha256sum -c`` checks, for SHA-256 digests by name."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
+
+
+def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of each file of `names` in `folder`, and of each file below a folder of `names`."""
     roots = [folder / name for name in names]
     paths = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
-    found = sorted(path.relative_to(folder).as_posix() for path in paths)
-    return "".join(f"{sha256((folder / name).read_bytes())}  {name}\n" for name in found).encode()
+    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in paths}
+
+
+def sign(folder: Path, reproducible: Mapping[str, str], others: Iterable[str]) -> None:
+    """Write both lists of checksums of a finished run or study, given those of its reproducible files."""
+    write(folder / CHECKSUMS, listing(reproducible))
+    write(folder / DIGESTS, listing({**reproducible, **checksums(folder, (*others, CHECKSUMS))}))
 
 
 @contextlib.contextmanager
@@ -74,76 +90,55 @@ def seed_path(folder: Path, seed: int) -> Path:
     return folder / SEEDS / f"{seed}.json"
 
 
-def read_sample(folder: str | Path) -> Sample:
-    """Return the sample of the finished run or study in `folder`.
-
-    Raises
-    ------
-    ContractError
-        If `folder` holds none, or a part of it is missing or broken.
-    """
-    folder = Path(folder)
-    try:
-        return _read_study(folder) if (folder / PLAN).exists() else _read_run(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ContractError(
-            f"folder: expected a finished run or study in {folder}, got {type(error).__name__}: {error}"
-        ) from error
-
-
-def _read_run(folder: Path) -> Sample:
-    record = json.loads((folder / RUN).read_bytes())
-    paths = {name: folder / file for name, file in ARTIFACT_FILES.items()}
-    return Sample.of_run(record, read_result(record["parameters"]["seed"], paths))
-
-
-def _read_study(folder: Path) -> Sample:
-    plan, record = (json.loads((folder / name).read_bytes()) for name in (PLAN, RECORD))
-    first, count = plan["seeds"]["first"], plan["seeds"]["count"]
-    results = [read_seed(folder, seed) for seed in range(first, first + count)]
-    return Sample.of_study(plan, results, record)
-
-
-def read_seed(folder: Path, seed: int) -> Result:
-    """Return the result of a seed of the study in `folder`; raise a ContractError if its file holds another or none."""
-    path = seed_path(folder, seed)
-    try:
-        result = Result.from_json(path.read_bytes())
-    except (ValueError, KeyError, TypeError) as error:
-        raise ContractError(
-            f"study: expected a result in {path}, got {type(error).__name__}: {error}. "
-            "Remove the file, and run the same command again to train that seed again."
-        ) from error
-    if result.seed != seed:
-        raise ContractError(f"study: expected the result of seed {seed} in {path}, got that of {result.seed}.")
-    return result
-
-
 def read_result(seed: int, paths: Mapping[str, Path]) -> Result:
     """Return the result of `seed` from `paths`, those of the artifacts model, history, metrics, results and labels.
 
     Raises
     ------
-    OSError, ValueError, KeyError
-        If a file is missing or broken.
+    OSError
+        If a file is missing.
+    ContractError
+        As `result_of`.
     """
-    metrics = json.loads(paths["metrics"].read_bytes())
-    return Result(
-        seed=seed,
-        model=sha256(paths["model"].read_bytes()),
-        accuracy=metrics["accuracy"],
-        loss=metrics["loss"],
-        history=json.loads(paths["history"].read_bytes()),
-        counts=confusion_matrix(Labels.read(paths["labels"])).counts.tolist(),
-        mistakes=_read_mistakes(paths["results"]),
-    )
+    names = ("model", "history", "metrics", "results")
+    labels = {path.name: path.read_bytes() for path in paths["labels"].iterdir()}
+    return result_of(seed, {**{name: paths[name].read_bytes() for name in names}, "labels": labels})
 
 
-def _read_mistakes(path: Path) -> list[Mistake]:
+def result_of(seed: int, artifacts: Mapping[str, Content]) -> Result:
+    """Return the result of `seed` from the content of the artifacts model, history, metrics, results and labels.
+
+    Raises
+    ------
+    ContractError
+        If one is broken, or not what follows from the table of results.
+    """
+    try:
+        evaluation = _evaluation(artifacts)
+        expected = evaluation.artifacts()
+        history = json.loads(_bytes(artifacts["history"]))
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+        raise ContractError(f"results: expected those of a run, got {type(error).__name__}: {error}") from error
+    if wrong := [name for name, content in expected.items() if artifacts[name] != content]:
+        raise ContractError(f"results: expected {' and '.join(wrong)} that agree with each row of results, got others")
+    return Result.of_files(seed, _bytes(artifacts["model"]), history, evaluation)
+
+
+def _bytes(content: Content) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    raise ContractError(f"expected a file, got a folder of {sorted(content)}")
+
+
+def _evaluation(artifacts: Mapping[str, Content]) -> Evaluation:
+    """Return the evaluation of which this table of results was made."""
     number = {name: i for i, name in enumerate(CLASS_NAMES)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Mistake(int(row["image"]), number[row["actual"]], number[row["prediction"]], float(row["confidence"]))
-            for row in csv.DictReader(file)
-            if row["actual"] != row["prediction"]
+    with io.StringIO(_bytes(artifacts["results"]).decode(), newline="") as text:
+        rows = [
+            (number[row["actual"]], number[row["prediction"]], float(row["confidence"])) for row in csv.DictReader(text)
         ]
+    true, predicted, confidence = zip(*rows, strict=True)
+    with np.errstate(over="ignore"):
+        confidences = np.array(confidence).astype(np.float32)
+    labels = Labels(np.array(true, np.int64), np.array(predicted, np.int64), CLASS_NAMES)
+    return Evaluation(labels, confidences, json.loads(_bytes(artifacts["metrics"]))["loss"])

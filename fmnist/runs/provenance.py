@@ -4,14 +4,14 @@ import contextlib
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fmnist.kubeflow import bundle
 from fmnist.steps import dataset, determinism
 
-__all__ = ["provenance", "stopwatch"]
+__all__ = ["differences", "provenance", "stopwatch"]
 
 #: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
 _PACKAGES = ("fmnist", "h5py", "keras", "kfp", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
@@ -50,3 +50,23 @@ def stopwatch() -> Callable[[], dict[str, Any]]:
         }
 
     return stop
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what nested mappings have at each path where they differ, as in ``parameters.epochs``.
+
+    Examples
+    --------
+    >>> differences({"code": {"sha256": "c0de"}, "a": 1}, {"code": {"sha256": "0dd"}, "a": 1})
+    {'code.sha256': ('c0de', '0dd')}
+    """
+    one, other = _flat(before), _flat(now)
+    both = {name: (one.get(name, "not there"), other.get(name, "not there")) for name in sorted({*one, *other})}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by their path."""
+    if not isinstance(value, Mapping):
+        return {name: value}
+    return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}

@@ -1,6 +1,5 @@
 """One run of the pipeline: a folder with its results, its record, and checksums of all that must be reproducible."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,14 +13,15 @@ from fmnist.kubeflow import local
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs.folder import CHECKSUMS, RUN, checksums, claimed, read_result
+from fmnist.runs.checked import read_sample
+from fmnist.runs.folder import CHECKSUMS, DIGESTS, RUN, checksums, claimed, read_result, sign
 from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["run_pipeline"]
+__all__ = ["HERE", "PIPELINE", "run_pipeline"]
 
 LOG, PIPELINE = "log.txt", "pipeline.yaml"
 
@@ -33,6 +33,9 @@ CHECKPOINT = "checkpoint"
 
 #: The image named in the compiled file of a local run: this environment has every package.
 LOCAL_IMAGE = "this-python-environment"
+
+#: The compiled file carries its code, so that whoever has the folder can run it again, whatever fmnist is installed.
+HERE = pipeline.Where(LOCAL_IMAGE, carried=True)
 
 
 def run_pipeline(
@@ -73,7 +76,7 @@ def run_pipeline(
             return record
         _prepare(folder)
         dataset.fetch(on_progress=on_progress)
-        pipeline.compile_pipeline(folder / PIPELINE, pipeline.Where(LOCAL_IMAGE))
+        pipeline.compile_pipeline(folder / PIPELINE, HERE)
         with (
             (folder / LOG).open("w", encoding="utf-8") as log,
             tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
@@ -94,24 +97,21 @@ def run_pipeline(
             write(folder / RUN, canonical_json(record))
             prepared.result()
             page.write_report(Sample.of_run(record, result), folder)
-        write(folder / CHECKSUMS, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())))
+        sign(folder, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())), (RUN, page.FILE_NAME))
         shutil.rmtree(folder / UNFINISHED)
         return record
 
 
 def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
-    """Return the record of the run that is finished in `folder`, if there is one, and its results are as they were."""
-    if not (folder / CHECKSUMS).is_file() or not (folder / RUN).is_file():
+    """Return the record of the run that is finished in `folder`, if there is one; it must be of these settings."""
+    if not (folder / DIGESTS).is_file():
         return None
-    record = dict(json.loads((folder / RUN).read_bytes()))
-    now, then = checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())), (folder / CHECKSUMS).read_bytes()
-    changed = sorted({line.split()[-1] for line in {*now.decode().splitlines()} ^ {*then.decode().splitlines()}})
-    expected = {"parameters": asdict(settings), "code": provenance()["code"]}
-    for what, wanted, got in [("changed results", [], changed)] + [(k, v, record.get(k)) for k, v in expected.items()]:
-        if wanted != got:
+    record = dict(read_sample(folder).record)
+    for what, expected in {"parameters": asdict(settings), "code": provenance()["code"]}.items():
+        if record[what] != expected:
             raise ContractError(
-                f"run folder: {folder} has a finished run, and of this expected {what} {wanted}, got {got}. Nothing "
-                "was changed. Choose another folder with -o."
+                f"run folder: expected {folder} to have a finished run of the {what} {expected}, got {record[what]}. "
+                "Nothing was changed. Choose another folder with -o."
             )
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return record
@@ -119,7 +119,7 @@ def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
 
 def _prepare(folder: Path) -> None:
     """Make sure that `folder` is empty, or remove what an unfinished run left, but for its checkpoint."""
-    ours = {CHECKSUMS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
+    ours = {CHECKSUMS, DIGESTS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
     found = {path.name for path in folder.iterdir()}
     others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}
     if found and (others or UNFINISHED not in found):

@@ -20,16 +20,17 @@ import pebble
 from fmnist.kubeflow.ending import OutOfMemory, explained
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
-from fmnist.runs import findings
-from fmnist.runs.folder import CHECKSUMS, PLAN, RECORD, SEEDS, checksums, claimed, read_seed, seed_path
-from fmnist.runs.provenance import stopwatch
+from fmnist.report import page
+from fmnist.runs import checked, findings
+from fmnist.runs.folder import DIGESTS, PLAN, RECORD, SEEDS, checksums, claimed, listing, seed_path, sign
+from fmnist.runs.provenance import differences, stopwatch
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import ContractError, StepError
-from fmnist.steps.files import TEMPORARY, canonical_json, write
+from fmnist.steps.files import TEMPORARY, canonical_json, sha256, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["run_study"]
+__all__ = ["LOG", "run_study", "train"]
 
 LOG = "log.txt"
 
@@ -78,78 +79,76 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     settings = replace(settings, seed=seeds[0])
     with claimed(folder, "study"), clean_environment():
         plan = findings.plan(settings, seeds)
-        _check_plan(folder, plan)
+        files = _begun(folder, plan)
         dataset.fetch(on_progress=on_progress)
-        results = [read_seed(folder, seed) for seed in seeds if seed_path(folder, seed).exists()]
+        results = checked.read_seeds(folder, files)
         missing = sorted(set(seeds) - {result.seed for result in results})
+        digests = {n: d for n, d in checked.digests_in(files).items() if n == PLAN or n.startswith(f"{SEEDS}/")}
+
+        def keep(result: Result) -> None:
+            path, content = seed_path(folder, result.seed), result.to_json()
+            digests[path.relative_to(folder).as_posix()] = sha256(content)
+            # First the digest: a seed without one is refused, a digest without a seed is not.
+            write(folder / DIGESTS, listing(digests))
+            write(path, content)
+            results.append(result)
+            on_result(result)
+
         on_seeds(missing)
-        trained, failures = _train(settings, missing, folder, jobs, on_result, on_failure)
+        failures = train(settings, missing, folder / LOG, jobs, keep, on_failure)
         if failures:
             raise StepError(_message(failures, folder))
         record = stop() | {"jobs": jobs, "trained": len(missing)}
-        if not missing and (folder / RECORD).exists():
-            record = _read_json(folder / RECORD)
+        if not missing and RECORD in files:
+            record = json.loads(files[RECORD])
+        # Training may take days.
+        checked.read_files(folder, recorded=digests)
         write(folder / RECORD, canonical_json(record))
         _sweep(folder)
-        sample = Sample.of_study(plan, results + trained, record)
+        sample = Sample.of_study(plan, results, record)
         names = findings.write_findings(sample, folder)
-        write(folder / CHECKSUMS, checksums(folder, (PLAN, SEEDS, *names)))
+        sign(folder, digests | checksums(folder, names), (RECORD, page.FILE_NAME))
         return sample
 
 
-def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Write the plan into a new folder, or make sure that the one there is the same."""
-    path = folder / PLAN
-    if not path.exists():
-        if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(f".{PLAN}.")):
+def _begun(folder: Path, plan: Mapping[str, Any]) -> dict[str, bytes]:
+    """Write the plan into a new folder, or make sure that the one there is the same; return the files of the study."""
+    if not (folder / PLAN).is_symlink() and not (folder / PLAN).exists():
+        ours = (PLAN, f".{PLAN}.", DIGESTS, f".{DIGESTS}.")
+        if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(ours)):
             raise ContractError(
                 f"study folder: expected a new folder or that of a study, got {folder} with {', '.join(found)}. "
                 "Nothing was changed. Choose another folder with -o."
             )
-        write(path, canonical_json(plan))
-    before, now = _flat(_read_json(path)), _flat(plan)
-    if changes := [
-        f"  {name}: it was {before.get(name, 'not there')}, now it is {now.get(name, 'not there')}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]:
+        content = canonical_json(plan)
+        write(folder / DIGESTS, listing({PLAN: sha256(content)}))
+        write(folder / PLAN, content)
+    files = checked.read_files(folder, unfinished=True, without=(page.FILE_NAME,))
+    changes = differences(checked.plan_in(folder, files), plan)
+    if changes:
         raise ContractError(
             f"study folder: expected the same study as the one begun in {folder}, got another:\n"
-            + "\n".join(changes)
+            + "\n".join(f"  {name}: it was {before}, now it is {now}" for name, (before, now) in changes.items())
             + "\nNothing was changed. Choose another folder with -o, or resume the study as it was."
         )
+    return files
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ContractError(f"study folder: expected JSON in {path}, got: {error}. Choose another with -o.") from error
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Return the values of nested mappings by their path, as in ``parameters.epochs``."""
-    if not isinstance(value, dict):
-        return {name: value}
-    return {path: one for key, item in value.items() for path, one in _flat(item, f"{name}.{key}".lstrip(".")).items()}
-
-
-def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
+def train(  # noqa: PLR0913, PLR0917 - as `run_study`
     settings: Settings,
     seeds: Sequence[int],
-    folder: Path,
+    log: Path,
     jobs: int,
     on_result: Callable[[Result], None],
     on_failure: Callable[[int], None],
-) -> tuple[list[Result], dict[int, str]]:
-    """Write the result of each seed as it comes; return the results, and the errors by seed."""
-    results: list[Result] = []
+) -> dict[int, str]:
+    """Train and test each of `seeds` in worker processes, which print into `log`; return the errors by seed."""
     failures: dict[int, str] = {}
     out_of_memory = OutOfMemory()
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
         initializer=_print_into,
-        initargs=[folder / LOG],
+        initargs=[log],
         context=multiprocessing.get_context("spawn"),
     )
     try:
@@ -165,13 +164,11 @@ def _train(  # noqa: PLR0913, PLR0917 - as `run_study`
                 failures[seed] = str(error)
                 on_failure(seed)
             else:
-                write(seed_path(folder, seed), result.to_json())
-                results.append(result)
                 on_result(result)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
-    return results, failures
+    return failures
 
 
 def _print_into(log: Path) -> None:

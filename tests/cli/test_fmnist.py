@@ -48,7 +48,9 @@ def invoke(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["study"], ["compile"], ["data"], ["report"]], ids=lambda c: " ".join(c) or "fmnist"
+    "command",
+    [[], ["run"], ["study"], ["compile"], ["data"], ["report"], ["verify"]],
+    ids=lambda c: " ".join(c) or "fmnist",
 )
 def test_help_teaches(command: list[str]) -> None:
     """Each command explains itself, and shows what to type."""

@@ -101,3 +101,10 @@ def test_a_study_without_just_its_seeds_is_refused(seeds: list[int]) -> None:
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
     with pytest.raises(ContractError, match="^study: expected 2 seeds from 3 on, got "):
         Sample.of_study(plan, [samples.result(seed) for seed in seeds], {})
+
+
+def test_the_plan_stands_above_the_record() -> None:
+    """What was planned is what the plan says, whatever the record of how it went says."""
+    plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 1}, "code": {"sha256": "planned"}}
+    sample = Sample.of_study(plan, [samples.result(3)], {"code": {"sha256": "other"}, "jobs": 2})
+    assert sample.record == {**plan, "jobs": 2}

@@ -1,12 +1,17 @@
 """Tests of a run's folder; `test_run_end_to_end.py` has those of whole runs."""
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import helpers
+from support import folders, helpers
 
+from fmnist.kubeflow import local
 from fmnist.runs import run
 from fmnist.runs.folder import claimed
+from fmnist.steps import files
 from fmnist.steps.errors import ContractError, DataError
 from fmnist.steps.settings import Settings
 
@@ -65,3 +70,53 @@ def test_a_run_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(DataError, match="nowhere"):
             run.run_pipeline(Settings(), tmp_path / "a" / "run")
+
+
+def test_a_finished_run_is_returned(copy: Callable[[str], Path]) -> None:
+    """The record of a finished run of the same settings is returned, and the folder stays but for leftovers."""
+    folder = copy("run")
+    events: list[local.Event] = []
+    before = helpers.contents(folder)
+    files.write(folder / ".unfinished" / "checkpoint", b"left by a kill at the very end")
+    record = run.run_pipeline(folders.SETTINGS, folder, events.append)
+    assert events == [local.RunFinished()]
+    assert record == json.loads(before["run.json"])
+    assert helpers.contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            lambda folder: folders.edit(folder / "run.json", lambda record: record["code"].update(sha256="0" * 64)),
+            "code",
+        ),
+        (
+            lambda folder: folders.edit(folder / "run.json", lambda record: record["parameters"].update(epochs=3)),
+            "parameters|epochs",
+        ),
+        (lambda folder: (folder / "metrics.json").write_text("{}"), "metrics.json"),
+    ],
+    ids=["other code", "other parameters", "altered result"],
+)
+def test_a_finished_run_of_something_else_is_refused(
+    copy: Callable[[str], Path], change: Callable[[Path], object], named: str
+) -> None:
+    """Where code, settings or a result differ, the folder is refused with the difference, and stays as it is."""
+    folder = copy("run")
+    change(folder)
+    if named != "metrics.json":
+        folders.sign_again(folder)
+    before = helpers.contents(folder)
+    with pytest.raises(ContractError, match=named):
+        run.run_pipeline(folders.SETTINGS, folder)
+    assert helpers.contents(folder) == before
+
+
+def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str], Path]) -> None:
+    """A run of other settings does not take a finished run's folder."""
+    folder = copy("run")
+    before = helpers.contents(folder)
+    with pytest.raises(ContractError, match="'epochs': 9.*, got {.*'epochs': 2.*Nothing was changed"):
+        run.run_pipeline(replace(folders.SETTINGS, epochs=9), folder)
+    assert helpers.contents(folder) == before

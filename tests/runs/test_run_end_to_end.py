@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support import helpers
+from support import folders, helpers
 
 from fmnist import pipeline
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
+from fmnist.runs.run import HERE
 from fmnist.steps import confusion, dataset, files
 from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
@@ -150,7 +151,7 @@ def test_a_broken_off_run_leaves_no_result(killed: Attempt, interrupted: Attempt
 
 def test_a_run_leaves_all_its_files(run_files: dict[str, bytes]) -> None:
     """Also where two runs were broken off, the folder holds results, record, report, log and checksums, and no more."""
-    others = {"SHA256SUMS", "log.txt", "pipeline.yaml", "report.html", "run.json"}
+    others = {"RECORD.sha256", "SHA256SUMS", "log.txt", "pipeline.yaml", "report.html", "run.json"}
     assert run_files.keys() == RESULTS | others
 
 
@@ -174,11 +175,10 @@ def test_a_report_written_again_is_the_same(folder: Path, run_files: dict[str, b
 
 
 def test_what_ran_is_the_compiled_pipeline(run_files: dict[str, bytes], tmp_path: Path) -> None:
-    """The folder's pipeline.yaml is the pipeline, compiled for an image with everything: no step calls pip."""
-    from fmnist.runs.run import LOCAL_IMAGE
-
-    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(LOCAL_IMAGE)).read_bytes()
+    """The folder's pipeline.yaml is the pipeline; each step carries its code, and none calls pip."""
+    expected = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", HERE).read_bytes()
     assert run_files["pipeline.yaml"] == expected
+    assert expected.count(b"__KFP_EMBEDDED_ARCHIVE_B64 = '") == 3
     assert b"pip install" not in expected
 
 
@@ -237,36 +237,6 @@ def test_a_finished_run_is_not_repeated(
     assert (again.exit_code, again.stdout) == (0, finished.stdout)
     assert again.stderr == "The run was finished before: these are its results.\n"
     assert helpers.contents(folder) == run_files
-
-
-@pytest.mark.parametrize(
-    ("changes", "file", "named"),
-    [
-        (["-p", "epochs=2"], None, "parameters {.*'epochs': 2.*}, got {.*'epochs': 1.*}"),
-        ([], "metrics.json", r"changed results \[\], got \['metrics.json'\]"),
-        ([], "labels/true.txt", r"changed results \[\], got \['labels/true.txt'\]"),
-        ([], "SHA256SUMS", r"changed results \[\], got \['x'\]"),
-        ([], "run.json", "code {'sha256': '[0-9a-f]{64}'}, got {'sha256': '0'}"),
-    ],
-    ids=["other settings", "a forged metric", "a forged label", "forged checksums", "other code"],
-)
-def test_a_finished_run_of_another_kind_is_refused(
-    tmp_path: Path, run_files: dict[str, bytes], changes: list[str], file: str | None, named: str
-) -> None:
-    """Where settings, code or a result differ, the folder is refused, with the difference, and stays as it is."""
-    for name, content in run_files.items():
-        files.write(tmp_path / name, content)
-    if file == "run.json":
-        record = json.loads(run_files[file])
-        (tmp_path / file).write_text(json.dumps(record | {"code": {"sha256": "0"}}))
-    elif file:
-        with (tmp_path / file).open("a") as changed:
-            changed.write("0  x\n")
-    before = helpers.contents(tmp_path)
-    done = CliRunner().invoke(cli.main, [*RUN[1:], *changes, "-o", str(tmp_path)])
-    assert done.exit_code == 2
-    assert re.search(f"{named}. Nothing was changed", done.stderr)
-    assert helpers.contents(tmp_path) == before
 
 
 def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:
@@ -332,6 +302,31 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
             path.rename(tmp_path / "results" / files.ARTIFACT_FILES[path.name])
     helpers.assert_same_files(got=helpers.contents(tmp_path / "results"), expected=reproducible(run_files))
     assert capsys.readouterr().out.count("from the file") == 3
+
+
+def test_a_run_is_verified_with_the_code_that_it_carries(
+    folder: Path, run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of another fmnist is made again with its own code, if that is asked for, and each byte is the same."""
+    theirs, installed = shutil.copytree(folder, tmp_path / "run"), bundle.PACKAGE
+    carried = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
+    with (carried / "steps" / "files.py").open("a") as file:
+        file.write(f"\nopen({str(tmp_path / 'executed')!r}, 'a').write('theirs ')\n")
+    monkeypatch.setattr(bundle, "PACKAGE", carried)
+    pipeline.compile_pipeline(theirs / "pipeline.yaml", HERE)
+    folders.edit(theirs / "run.json", lambda record: record["code"].update(sha256=bundle.digest()))
+    folders.sign_again(theirs)
+    monkeypatch.setattr(bundle, "PACKAGE", installed)
+    done = CliRunner().invoke(cli.main, ["verify", str(theirs)])
+    assert (done.exit_code, (tmp_path / "executed").exists()) == (2, False)
+    done = CliRunner().invoke(cli.main, ["verify", str(theirs), "--run-their-code", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {file["name"]: file["now"] for file in found["files"]} == {
+        name: files.sha256(content) for name, content in reproducible(run_files).items()
+    }
+    assert [one["name"] for one in found["environment"]] == ["code.sha256"]
+    assert (tmp_path / "executed").read_text() == "theirs theirs theirs "
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import helpers, samples
+from support import helpers
 
 from fmnist.kubeflow import bundle
-from fmnist.runs import findings, study
-from fmnist.runs.folder import PLAN, SEEDS
+from fmnist.runs import study
+from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.runs.provenance import provenance
 from fmnist.steps import files
 from fmnist.steps.errors import ContractError, DataError, StepError
@@ -28,21 +28,21 @@ def begin(folder: Path, settings: Settings, seeds: range = range(2)) -> None:
 def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
     """The plan holds parameters, seeds, versions, digests and switches, before anything is trained."""
     begin(tmp_path, Settings(epochs=3, seed=9), range(7, 12))
-    assert helpers.contents(tmp_path) == {
-        PLAN: files.canonical_json(
-            {
-                "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
-                "seeds": {"first": 7, "count": 5},
-                **provenance(bundle.REPLICATION),
-            }
-        )
-    }
+    plan = files.canonical_json(
+        {
+            "parameters": {"compile_optimizer": "adam", "epochs": 3, "validation_split": 0.05},
+            "seeds": {"first": 7, "count": 5},
+            **provenance(bundle.REPLICATION),
+        }
+    )
+    assert helpers.contents(tmp_path) == {PLAN: plan, DIGESTS: f"{files.sha256(plan)}  study.json\n".encode()}
 
 
 @pytest.mark.usefixtures("no_data")
 def test_a_study_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
     """After a study without data, or killed while it wrote its plan, the next study takes the same folder."""
-    (tmp_path / ".study.json.x1").write_text("{")
+    for name in (".study.json.x1", "RECORD.sha256", ".RECORD.sha256.x1"):
+        (tmp_path / name).write_text("{")
     for _ in range(2):
         begin(tmp_path, Settings())
 
@@ -80,9 +80,11 @@ def test_only_what_differs_is_told(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A broken plan is bad input, and stays as it is."""
     (tmp_path / PLAN).write_text("{")
-    with pytest.raises(ContractError, match=r"study folder: expected JSON in .*study\.json, got: "):
+    (tmp_path / DIGESTS).write_text(f"{files.sha256(b'{')}  study.json\n")
+    before = helpers.contents(tmp_path)
+    with pytest.raises(ContractError, match=r"(?s)^folder: .*study\.json: Invalid JSON.*Nothing was changed"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == {PLAN: b"{"}
+    assert helpers.contents(tmp_path) == before
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
@@ -153,22 +155,4 @@ def test_each_seed_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert first == f"study: 3 of its seeds failed, {folder} keeps the others:"
     assert lines == [f"  seed {seed}: ImportError: broken" for seed in (5, 6, 7)]
     assert last == f"{folder / 'log.txt'} may say more. Run the same command again to train the failed seeds."
-    assert helpers.contents(folder).keys() == {"log.txt", PLAN}
-
-
-def test_a_result_that_cannot_be_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A finished seed whose file is broken ends the study with its name, not with another accuracy."""
-    begin_plan = findings.plan(Settings(), range(1))
-    files.write(tmp_path / PLAN, files.canonical_json(begin_plan))
-    files.write(tmp_path / SEEDS / "0.json", b'{"seed": 0')
-    with pytest.raises(ContractError, match=r"expected a result in .*seeds/0\.json, got JSONDecodeError"):
-        study.run_study(Settings(), range(1), tmp_path, jobs=1)
-
-
-def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
-    """A file that was copied over another would count its seed twice."""
-    files.write(tmp_path / PLAN, files.canonical_json(findings.plan(Settings(), range(2))))
-    for seed in range(2):
-        files.write(tmp_path / SEEDS / f"{seed}.json", samples.result(1).to_json())
-    with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
-        study.run_study(Settings(), range(2), tmp_path, jobs=1)
+    assert helpers.contents(folder).keys() == {"log.txt", PLAN, DIGESTS}

@@ -19,7 +19,8 @@ from fmnist.cli import fmnist as cli
 from fmnist.pipeline import Where
 from fmnist.report.page import write_report
 from fmnist.runs import findings, run, study_pipeline
-from fmnist.runs.folder import read_result, read_sample, read_seed
+from fmnist.runs.checked import read_sample
+from fmnist.runs.folder import read_result
 from fmnist.steps import dataset
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
@@ -184,16 +185,20 @@ def test_a_study_leaves_all_its_files(folder: Path, resumed: object) -> None:
     """Plan, seeds, table, verdict, pictures, report, record, log and checksums, and no more."""
     pictures = ("confusion_matrix", "distribution", "loss_curves")
     expected = {f"{picture}.{kind}" for picture in pictures for kind in ("png", "svg")} | {"distribution-dark.svg"}
-    expected |= {"SHA256SUMS", "accuracies.csv", "log.txt", "record.json", "report.html", "study.json", "verdict.json"}
+    expected |= {"RECORD.sha256", "SHA256SUMS", "accuracies.csv", "log.txt", "record.json"}
+    expected |= {"report.html", "study.json", "verdict.json"}
     assert helpers.contents(folder).keys() == expected | {f"seeds/{seed}.json" for seed in SEEDS}
 
 
 def test_the_checksums_cover_all_but_time_and_machine(folder: Path, resumed: object) -> None:
-    """`sha256sum -c` agrees, and leaves out only the record, the report that shows it, and the log."""
+    """`sha256sum -c` agrees, and leaves out only records, the report that shows them, and the log."""
     check = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=False)
     assert check.returncode == 0
     left_out = helpers.contents(folder).keys() - reproducible(folder).keys()
-    assert left_out == {"log.txt", "record.json", "report.html"}
+    assert left_out == {"RECORD.sha256", "log.txt", "record.json", "report.html"}
+    check = subprocess.run(["sha256sum", "-c", "--quiet", "RECORD.sha256"], cwd=folder, check=False)
+    assert check.returncode == 0
+    assert len((folder / "RECORD.sha256").read_text().splitlines()) == len(reproducible(folder)) + 2
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +227,7 @@ def judged(on_a_cluster: Path) -> dict[str, Path]:
 def test_a_seed_has_the_model_of_a_run(undisturbed: Path, on_a_cluster: Path) -> None:
     """The second seed of a worker gives the model, history and predictions of the pipeline's own steps, bit for bit."""
     artifacts = {path.name: path for path in on_a_cluster.glob("for-loop-1-iteration-1/t*/*")}
-    assert read_seed(undisturbed, SEEDS[1]) == read_result(SEEDS[1], artifacts)
+    assert read_sample(undisturbed).results[1] == read_result(SEEDS[1], artifacts)
 
 
 def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], undisturbed: Path) -> None:
@@ -265,6 +270,18 @@ def test_a_finished_study_stays_as_it_is(undisturbed: Path) -> None:
     assert again.exit_code == 0
     assert ": accuracy " not in again.stderr
     helpers.assert_same_files(got=helpers.contents(undisturbed), expected=before)
+
+
+def test_a_study_is_verified(undisturbed: Path) -> None:
+    """A seed that the checksums choose is trained again, and gives the file that is there."""
+    before = helpers.contents(undisturbed)
+    done = CliRunner().invoke(cli.main, ["verify", str(undisturbed), "--sample", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["outcome"], found["environment"]) == ("verified", [])
+    [seed] = found["seeds"]
+    assert f"seeds/{seed}.json" in {file["name"] for file in found["files"]}
+    assert helpers.contents(undisturbed) == before
 
 
 def test_another_study_is_refused(undisturbed: Path) -> None:

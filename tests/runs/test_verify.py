@@ -1,0 +1,278 @@
+"""Tests of the verification: what is told apart. The end-to-end tests make real runs and studies again."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support import folders, helpers
+from support.folders import SEEDS, SETTINGS, edit, sign_again
+
+from fmnist.cli import fmnist as cli
+from fmnist.kubeflow import local
+from fmnist.replication.results import Sample
+from fmnist.report import page
+from fmnist.runs import checked, findings, study
+from fmnist.steps import files
+from fmnist.steps.confusion import confusion_matrix
+from fmnist.steps.settings import Settings
+
+Copy = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def again(honest: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Executing and training give what the honest folders have; returns what was executed and trained."""
+    done: list[object] = []
+
+    def run_compiled(pipeline: Path, arguments: Mapping[str, Any], folder: Path, *_: object) -> dict[str, Path]:
+        done.append((pipeline.read_bytes(), arguments))
+        shutil.copytree(honest / "run", folder / "out")
+        return {name: folder / "out" / file for name, file in files.ARTIFACT_FILES.items()}
+
+    def train(
+        settings: Settings, seeds: list[int], _: Path, jobs: int, on_result: Any, on_failure: Any
+    ) -> dict[int, str]:
+        done.append((settings, seeds, jobs))
+        for seed in seeds:
+            on_result(folders.result(seed))
+        return {}
+
+    monkeypatch.setattr(local, "run_compiled", run_compiled)
+    monkeypatch.setattr(study, "train", train)
+    return done
+
+
+def verify(*arguments: object) -> Result:
+    """Call `fmnist verify`; nothing in the folder changes."""
+    folder = Path(str(arguments[0]))
+    before = helpers.contents(folder)
+    result = CliRunner().invoke(cli.main, ["verify", *map(str, arguments)])
+    assert helpers.contents(folder) == before
+    return result
+
+
+def report_again(folder: Path) -> None:
+    """Write the report of a folder whose parts were changed, and sign all of it."""
+    sign_again(folder)
+    checked.write_report_again(folder)
+
+
+def forge_run(folder: Path) -> None:
+    """Make one prediction right in all files of a run, report and checksums among them: no file contradicts another."""
+    tested = folders.evaluation(SETTINGS.seed)
+    wrong = int((tested.labels.true != tested.labels.predicted).argmax())
+    tested.labels.predicted[wrong] = tested.labels.true[wrong]
+    files.save(folder, tested, confusion_matrix(tested.labels))
+    edit(folder / "run.json", lambda record: record["metrics"].update(accuracy=tested.accuracy))
+    report_again(folder)
+
+
+def forge_seed(folder: Path, seed: int) -> None:
+    """Give a seed of a study other predictions, in all files of the study."""
+    other = replace(folders.result(seed + 100), seed=seed, model="0" * 64)
+    files.write(folder / "seeds" / f"{seed}.json", other.to_json())
+    plan, record = (json.loads((folder / name).read_bytes()) for name in ("study.json", "record.json"))
+    results = [other if one == seed else folders.result(one) for one in SEEDS]
+    findings.write_findings(Sample.of_study(plan, results, record), folder)
+    sign_again(folder)
+
+
+def test_an_honest_run_is_verified(honest: Path, again: list[object]) -> None:
+    """Each file is compared, also the report; the code is that of the folder, on the parameters of its record."""
+    result = verify(honest / "run")
+    assert (result.exit_code, result.stderr) == (0, "")
+    *rows, last = result.stdout.splitlines()
+    assert last == "Verified: made again, 12 files are the same, byte for byte."
+    assert [row.split()[0] for row in rows] == [
+        "confusion_matrix.csv",
+        "confusion_matrix.png",
+        "history.json",
+        "labels/class_names.txt",
+        "labels/predicted.txt",
+        "labels/true.txt",
+        "loss_plot.html",
+        "loss_plot.png",
+        "metrics.json",
+        "model.keras",
+        "report.html",
+        "results.csv",
+    ]
+    digest = files.sha256(b"model 5")[:12]
+    assert rows[9].split() == ["model.keras", digest, digest, "same"]
+    parameters = {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05, "seed": 5}
+    assert again == [((honest / "run" / "pipeline.yaml").read_bytes(), parameters)]
+
+
+def test_a_perfect_forgery_of_a_run_is_seen(copy: Copy) -> None:
+    """A run whose files all agree, checksums and report too, is not what its code gives."""
+    forge_run(folder := copy("run"))
+    assert CliRunner().invoke(cli.main, ["report", str(folder)]).exit_code == 0
+    result = verify(folder)
+    assert result.exit_code == 1
+    differ = {row.split()[0] for row in result.stdout.splitlines() if row.endswith("DIFFERS")}
+    predictions = {"results.csv", "labels/predicted.txt", "metrics.json"}
+    assert differ == predictions | {"confusion_matrix.csv", "confusion_matrix.png"}
+    said = "Not verified: 5 of 12 files differ, and nothing of the environment does: these are not the results of "
+    assert result.stdout.splitlines()[-1] == f"{said}this code."
+
+
+def test_another_environment_is_told_apart(copy: Copy) -> None:
+    """Each version, switch and CPU flag that differs is named with what is promised; equal results are verified."""
+    folder = copy("run")
+
+    def change(record: Any) -> None:
+        record["versions"] |= {"tensorflow": "2.0", "pillow": "1.0", "scipy": "0.9", "python": "2.7"}
+        record["switches"]["XLA_FLAGS"] = "--fast"
+        record["code"]["sha256"] = "0" * 64
+        record["machine"]["cpu"] |= {"fma": None, "model": "Z80"}
+        record["machine"]["system"] = "Plan 9"
+
+    edit(folder / "run.json", change)
+    report_again(folder)
+    result = verify(folder)
+    *lines, last = result.stdout.splitlines()[12:]
+    assert (result.exit_code, last[:9]) == (0, "Verified:")
+    promises = {line.partition(",")[0]: line.partition("; ")[2] for line in lines}
+    version = "equal bytes are promised with equal versions only"
+    cpu = "weights, predictions, confidences and loss are promised to be the same on all x86-64 CPUs with AVX2 and FMA"
+    machine = "equal bytes on two machines are promised for Linux on x86-64 with AVX2 and FMA only"
+    assert promises == {
+        f"code.sha256: recorded {'0' * 64}": "another code may give other bytes: verify with the fmnist that made it",
+        "machine.cpu.fma: recorded None": machine,
+        "machine.cpu.model: recorded Z80": cpu,
+        "machine.system: recorded Plan 9": machine,
+        "switches.XLA_FLAGS: recorded --fast": "other switches give other bits",
+        "versions.pillow: recorded 1.0": "it draws: pictures may differ, numbers may not",
+        "versions.python: recorded 2.7": "no result should differ, but that is promised for equal versions only",
+        "versions.scipy: recorded 0.9": "it judges: verdicts may differ in their last digits, results of seeds may not",
+        "versions.tensorflow: recorded 2.0": version,
+    }
+    forge_run(folder)
+    result = verify(folder)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[12:-1] == lines
+    assert result.stdout.splitlines()[-1] == "Not verified: 5 of 12 files differ, and so does the environment."
+
+
+@pytest.mark.parametrize("option", [False, True], ids=["by default", "if asked to"])
+def test_other_code_is_not_executed(copy: Copy, again: list[object], option: bool) -> None:
+    """A pipeline.yaml that is not ours is a program of somebody's: it takes an option to execute it."""
+    folder = copy("run")
+    with (folder / "pipeline.yaml").open("a") as file:
+        file.write("# theirs\n")
+    sign_again(folder)
+    result = verify(folder, *(["--run-their-code"] if option else []))
+    assert (result.exit_code, len(again)) == ((0, 1) if option else (2, 0))
+    assert ("give --run-their-code" in result.stderr) is not option
+    # Their report was written by their code too.
+    assert ("report.html" in result.stdout) is False
+
+
+def test_a_report_that_was_forged_is_seen(copy: Copy) -> None:
+    """A report that shows another accuracy than the results, with its checksum, is not what is written of them."""
+    folder = copy("run")
+    page_ = folder / page.FILE_NAME
+    page_.write_text(page_.read_text().replace("0.8773", "0.9773"))
+    assert verify(folder).exit_code == 1
+    sign_again(folder)
+    result = verify(folder)
+    assert result.exit_code == 1
+    assert [row.split()[0] for row in result.stdout.splitlines() if row.endswith("DIFFERS")] == ["report.html"]
+
+
+def test_an_honest_study_is_verified(honest: Path, again: list[Any]) -> None:
+    """As many seeds as asked for are trained again, and the findings of all are made again."""
+    result = verify(honest / "study", "--sample", "2")
+    assert result.exit_code == 0
+    rows = [row.split()[0] for row in result.stdout.splitlines()[:-1]]
+    [(settings, seeds, jobs)] = again
+    assert (replace(settings, seed=5), len(seeds), jobs) == (SETTINGS, 2, len(os.sched_getaffinity(0)))
+    pictures = ("confusion_matrix", "distribution", "loss_curves")
+    expected = {f"{picture}.{kind}" for picture in pictures for kind in ("png", "svg")} | {"distribution-dark.svg"}
+    expected |= {"accuracies.csv", "verdict.json", "report.html", *(f"seeds/{seed}.json" for seed in seeds)}
+    assert set(rows) == expected
+    last = f"12 files are the same, byte for byte. Trained again: seeds {seeds[0]}, {seeds[1]}."
+    assert result.stdout.endswith(f"Verified: made again, {last}\n")
+
+
+def test_the_study_chooses_the_seeds(copy: Copy, honest: Path, again: list[Any]) -> None:
+    """Which seeds are trained again follows from the checksums: the same each time, others after any change."""
+    for _ in range(2):
+        verify(honest / "study", "--sample", "1")
+    assert again[0] == again[1]
+    forge_seed(folder := copy("study"), 5)
+    verify(folder, "--sample", "1")
+    digests = [files.sha256((one / "SHA256SUMS").read_bytes()) for one in (honest / "study", folder)]
+    assert digests[0] != digests[1]
+    assert [seeds for _, seeds, _ in again] == [[_first(digest)] for digest in (digests[0], digests[0], digests[1])]
+
+
+def _first(digest: str) -> int:
+    return min(SEEDS, key=lambda seed: files.sha256(f"{digest} {seed}".encode()))
+
+
+def test_a_perfect_forgery_of_a_seed_is_seen(copy: Copy) -> None:
+    """A seed whose file, verdict, pictures, report and checksums agree is not what its seed gives."""
+    forge_seed(folder := copy("study"), 6)
+    assert CliRunner().invoke(cli.main, ["report", str(folder)]).exit_code == 0
+    result = verify(folder, "--sample", "3", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["outcome"], found["altered"], found["environment"]) == ("results differ", "", [])
+    assert found["seeds"] == [5, 6, 7]
+    assert [file["name"] for file in found["files"] if file["now"] != file["recorded"]] == ["seeds/6.json"]
+
+
+def test_a_verdict_of_other_code_is_told_apart(copy: Copy) -> None:
+    """A verdict that this code does not give is another environment's where the plan names other code."""
+    folder = copy("study")
+    (folder / "verdict.json").write_text("[1]\n")
+    edit(folder / "study.json", lambda plan: plan["code"].update(sha256="0" * 64))
+    report_again(folder)
+    found = json.loads(verify(folder, "--json").stdout)
+    assert found["outcome"] == "environment differs"
+    assert [one["name"] for one in found["environment"]] == ["code.sha256"]
+    assert [file["name"] for file in found["files"] if file["now"] != file["recorded"]] == ["verdict.json"]
+
+
+def test_a_missing_finding_is_seen(copy: Copy) -> None:
+    """A picture that was removed, from the checksums too, counts as a difference."""
+    folder = copy("study")
+    (folder / "distribution.png").unlink()
+    sign_again(folder)
+    assert verify(folder).exit_code == 1
+
+
+def test_a_failed_seed_is_exit_code_3(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a seed cannot be trained, nothing is said of the results."""
+    monkeypatch.setattr(study, "train", lambda *_: {6: "it broke"})
+    result = verify(honest / "study")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        3,
+        "",
+        "seeds: started\nError: verify: seed 6: it broke\n",
+    )
+
+
+@pytest.mark.parametrize("parameters", [{"compile_optimizer": "adm"}, {"validation_split": 0.999999}], ids=str)
+def test_parameters_that_cannot_be_are_seen(copy: Copy, again: list[object], parameters: dict[str, object]) -> None:
+    """Parameters that no run could have had are not executed."""
+    folder = copy("run")
+    edit(folder / "run.json", lambda record: record["parameters"].update(parameters))
+    report_again(folder)
+    result = verify(folder)
+    assert (result.exit_code, again) == (1, [])
+    assert next(iter(parameters)) in result.stdout
+
+
+def test_a_folder_of_something_else_is_bad_input(tmp_path: Path) -> None:
+    """A folder without a run or a study is bad input; so is none."""
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "expected a finished run or study in" in verify(tmp_path).stderr
+    assert verify(tmp_path).exit_code == verify(tmp_path / "missing").exit_code == 2

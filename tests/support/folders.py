@@ -1,0 +1,98 @@
+"""Folders of runs and studies with made-up predictions, which agree with themselves and took no training."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist import pipeline
+from fmnist.replication.results import Result, Sample
+from fmnist.report import page
+from fmnist.runs import findings, folder, run
+from fmnist.runs.provenance import provenance, stopwatch
+from fmnist.steps import dataset, files
+from fmnist.steps.confusion import confusion_matrix
+from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.evaluation import Evaluation
+from fmnist.steps.labels import Labels
+from fmnist.steps.settings import Settings
+
+SETTINGS, SEEDS = Settings(epochs=2, seed=5), range(5, 8)
+HISTORY = {"loss": [0.5, 0.4], "accuracy": [0.8, 0.875], "val_loss": [0.5, 0.45], "val_accuracy": [0.75, 0.8125]}
+
+
+def evaluation(seed: int) -> Evaluation:
+    """Return predictions for the test images of which about 1,200 are wrong, others for each seed."""
+    rng, true = np.random.default_rng(seed), dataset.load("test").labels.astype(np.int64)
+    predicted = (true + (rng.random(len(true)) < 0.12) * rng.integers(1, 10, len(true))) % 10
+    return Evaluation(Labels(true, predicted, CLASS_NAMES), rng.uniform(0.1, 1, len(true)).astype(np.float32), 0.4375)
+
+
+def result(seed: int) -> Result:
+    """Return the result with these predictions."""
+    return Result.of_files(seed, b"model %d" % seed, HISTORY, evaluation(seed))
+
+
+def write_run(path: Path) -> None:
+    """Write the folder of a finished run of `SETTINGS`."""
+    tested = evaluation(SETTINGS.seed)
+    files.save(path, tested, confusion_matrix(tested.labels))
+    pipeline.compile_pipeline(path / run.PIPELINE, run.HERE)
+    contents = {
+        "loss_plot.png": b"",
+        "loss_plot.html": b"",
+        "model.keras": b"model %d" % SETTINGS.seed,
+        "history.json": files.canonical_json(HISTORY),
+    }
+    for name, content in contents.items():
+        files.write(path / name, content)
+    metrics = {"accuracy": tested.accuracy, "loss": tested.loss}
+    record = provenance() | stopwatch()() | {"parameters": asdict(SETTINGS), "metrics": metrics}
+    files.write(path / folder.RUN, files.canonical_json(record))
+    page.write_report(Sample.of_run(record, result(SETTINGS.seed)), path)
+    reproducible = (run.PIPELINE, *files.ARTIFACT_FILES.values())
+    folder.sign(path, folder.checksums(path, reproducible), (folder.RUN, page.FILE_NAME))
+
+
+def write_study(path: Path) -> None:
+    """Write the folder of a finished study of `SETTINGS` and `SEEDS`."""
+    begin_study(path)
+    plan = findings.plan(SETTINGS, SEEDS)
+    record = stopwatch()() | {"jobs": 1, "trained": len(SEEDS)}
+    files.write(path / folder.RECORD, files.canonical_json(record))
+    names = findings.write_findings(Sample.of_study(plan, [result(seed) for seed in SEEDS], record), path)
+    reproducible = folder.checksums(path, (folder.PLAN, folder.SEEDS, *names))
+    folder.sign(path, reproducible, (folder.RECORD, page.FILE_NAME))
+
+
+def begin_study(path: Path) -> None:
+    """Write the folder of that study as it is when each seed is trained, and it is broken off."""
+    files.write(path / folder.PLAN, files.canonical_json(findings.plan(SETTINGS, SEEDS)))
+    for seed in SEEDS:
+        files.write(folder.seed_path(path, seed), result(seed).to_json())
+    files.write(path / folder.DIGESTS, folder.listing(folder.checksums(path, (folder.PLAN, folder.SEEDS))))
+
+
+def sign_again(path: Path) -> None:
+    """Recompute both lists of checksums, as a forger does who knows of them, for all files that are there."""
+    names = [line[66:] for line in (path / folder.DIGESTS).read_text().splitlines()]
+    others = {folder.RUN, folder.RECORD, folder.CHECKSUMS, page.FILE_NAME}
+    there = {os.path.normpath(one.relative_to(path)) for one in path.rglob("*") if one.is_file()}
+    listed = ({*names} | {one for one in there if "/" in one}) & there
+    reproducible = folder.checksums(path, listed - others)
+    if folder.CHECKSUMS in listed:
+        folder.sign(path, reproducible, listed & others - {folder.CHECKSUMS})
+    else:
+        files.write(path / folder.DIGESTS, folder.listing(reproducible))
+
+
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    """Change the value of a JSON file, and write it as fmnist does."""
+    value = json.loads(path.read_bytes())
+    change(value)
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text)
