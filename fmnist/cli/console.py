@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from fmnist.cli import streams
 from fmnist.cli.display import Display
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.replication.published import matching
@@ -49,6 +50,17 @@ class Failure(click.ClickException):
 
 class Group(click.Group):
     """Turns the package's errors into messages and exit codes; other errors are defects and keep their traceback."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the program; a reader of its output who leaves early changes neither what it does nor its exit code."""
+        with streams.guarded() as out:
+            try:
+                return super().main(*args, **settings)
+            finally:
+                out.flush()
+                if out.lost:
+                    click.echo(f"Error: stdout: expected to write the result there, got: {out.lost}.", err=True)
+                    sys.exit(FAILED)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments, if this Python has kept the texts of the program."""
@@ -100,7 +112,7 @@ def given(params: Iterable[str]) -> dict[str, str]:
 def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of names and values."""
     for name, value in rows:
-        click.echo(f"{name:<10} {value}")
+        click.echo(f"{name:<10} {value}".replace("\n", r"\n"))
 
 
 def parse(parameters: Mapping[str, Any]) -> Settings:

@@ -82,6 +82,11 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="TEXT",
             help="Cookies of a login. Others on this machine can see arguments: $FMNIST_KFP_COOKIES is safer.",
         ),
+        click.option(
+            "--proxy",
+            metavar="URL",
+            help="Proxy to ask through.  [default: $HTTPS_PROXY or $HTTP_PROXY, but for hosts in $NO_PROXY]",
+        ),
         click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
     ]
@@ -228,7 +233,9 @@ def _prepare(
 def _connect(options: Mapping[str, Any]) -> "Cluster":
     from fmnist.cluster.cluster import connect
 
-    return connect(options["host"], **{name: options[name] for name in ("namespace", "token_file", "cookies", "ca")})
+    return connect(
+        options["host"], **{name: options[name] for name in ("namespace", "token_file", "cookies", "ca", "proxy")}
+    )
 
 
 def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapping[str, Any]) -> "Version":

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.safe import safe
 
 __all__ = ["Epoch", "Event", "StepFinished", "StepStarted", "confined", "run_compiled"]
 
@@ -162,7 +163,7 @@ class _LogSplitter(io.TextIOBase):
         return len(text)
 
     def _take(self, line: str) -> None:
-        self._log.write(line + "\n")
+        self._log.write(safe(line) + "\n")
         self._log.flush()
         if match := _STARTED.search(line):
             self._step, self._step_lines = match[1], []
@@ -178,4 +179,4 @@ class _LogSplitter(io.TextIOBase):
         """Return the error with which the last step ended: what follows the frames of its last traceback."""
         text = "\n".join(line.removeprefix(_INDENT) for line in self._step_lines)
         errors = re.findall(r"^Traceback \(most recent call last\):\n(?: .*\n)+((?:\S.*\n?)+)", text, re.MULTILINE)
-        return f"step {self._step}: {(errors[-1] if errors else _COLOUR.sub('', otherwise)).strip()}"
+        return safe(f"step {self._step}: {(errors[-1] if errors else _COLOUR.sub('', otherwise)).strip()}")

@@ -302,6 +302,25 @@ def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) 
     assert not any(here.iterdir())
 
 
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "https://me:s3cret@m.example/x",
+        "https://s3cret@m.example",
+        "https://m.example/?sig=s3cret",
+        "http://m/#s3cret",
+        "https://me:s3 cret@m.example",
+    ],
+)
+def test_a_mirror_with_a_password_is_not_compiled_in(here: Path, mirror: str) -> None:
+    """Everybody who sees the pipeline would see it; the error says where it belongs, and does not show it."""
+    result = invoke("compile", "--mirror", mirror)
+    assert result.exit_code == 2
+    assert "Let the steps' pods get FMNIST_MIRROR from a Secret of Kubernetes" in result.stderr
+    assert "s3" not in result.output
+    assert list(here.iterdir()) == []
+
+
 def test_a_mirror_is_compiled_in(here: Path) -> None:
     """With --mirror the steps ask no public web folder for the dataset."""
     assert invoke("compile", "--mirror", "https://mirror.example/x", "-o", "x.yaml").exit_code == 0

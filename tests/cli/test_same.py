@@ -182,8 +182,15 @@ def test_the_options_of_a_pipeline_are_taken_over(fake: FakeCluster, here: Path)
 def test_the_options_of_a_server_are_taken_over(fake: FakeCluster, here: Path) -> None:
     """Address, namespace, token, cookies and authority reach the connection."""
     server = ["--host", "https://k", "--namespace", "me", "--token-file", "t", "--cookies", "a=b", "--ca", "ca.pem"]
+    server += ["--proxy", "http://p:3128"]
     assert invoke("program", "create", *server).exit_code == 0
-    credentials = {"namespace": "me", "token_file": Path("t"), "cookies": "a=b", "ca": Path("ca.pem")}
+    credentials = {
+        "namespace": "me",
+        "token_file": Path("t"),
+        "cookies": "a=b",
+        "ca": Path("ca.pem"),
+        "proxy": "http://p:3128",
+    }
     assert fake.asked("connect") == ("https://k", credentials)
 
 
