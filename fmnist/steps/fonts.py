@@ -54,7 +54,7 @@ def caveat(missing: Iterable[str]) -> str:
     """Return a sentence on characters that a picture shows as escapes, and what to do."""
     shown = " ".join(sorted(missing))
     return (
-        f"class names: expected fonts that have {shown}, found none on this machine: the picture shows escapes instead. "
+        f"class names: expected fonts that have {shown}, found none here: the picture shows escapes instead. "
         "Install a font for that script, as Debian's fonts-noto-cjk or fonts-noto-core, here or in the image."
     )
 
