@@ -1,15 +1,17 @@
 """What the command lines share: errors as messages with exit codes, options, a run here, and tables."""
 
 import json
+import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fmnist.cli import streams
 from fmnist.cli.display import Display
@@ -19,6 +21,7 @@ from fmnist.report.page import FILE_NAME
 from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.messages import did_you_mean
 from fmnist.steps.settings import Settings
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "INTERRUPTED",
     "Failure",
     "Group",
+    "Text",
     "given",
     "new_folder",
     "output",
@@ -35,7 +39,12 @@ __all__ = [
     "parse",
     "print_rows",
     "run_here",
+    "warn",
+    "warn_of_idle",
 ]
+
+#: The environment variables of this package; the last one is for its tests.
+VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES", "FMNIST_STRICT")
 
 BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 2, 3, 70, 130
 
@@ -70,6 +79,9 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the command; warnings of libraries end none, whatever PYTHONWARNINGS and -W say."""
+        for name in sorted(os.environ):
+            if name.startswith("FMNIST_") and name not in VARIABLES:
+                warn(f"the variable {name} has no effect.{did_you_mean(name, VARIABLES)}")
         try:
             with warnings.catch_warnings():
                 if sys.warnoptions:
@@ -98,13 +110,36 @@ def output(text: str) -> Callable[[Any], Any]:
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
 
 
+class Text(click.types.StringParamType):
+    """A text that is there: an empty one, as an unset variable of the shell gives, would count as none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` if it is one."""
+        return value or self.fail("expected a text, got an empty one. Is a variable empty?", param, ctx)
+
+
+def warn(message: str) -> None:
+    """Tell the user of an input that has no effect."""
+    click.echo(f"Warning: {message}", err=True)
+
+
+def warn_of_idle(names: Set[str], beside: str) -> None:
+    """Tell the user of each option with one of `names` that is given and has no effect `beside` others."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            warn(f"{option.opts[-1]} has no effect {beside}.")
+
+
 def given(params: Iterable[str]) -> dict[str, str]:
-    """Return the parameters given as NAME=VALUE, by name; the last one of a name counts."""
-    values = {}
+    """Return the parameters given as NAME=VALUE, by name; the last one of a name counts, and this warns of others."""
+    values: dict[str, str] = {}
     for param in params:
         name, equals, value = param.partition("=")
         if not equals:
             raise click.BadParameter(f"expected NAME=VALUE, got {param!r}.", param_hint="-p")
+        if (before := values.get(name.strip(), value.strip())) != value.strip():
+            warn(f"-p {name.strip()}={before} has no effect, as it is given again.")
         values[name.strip()] = value.strip()
     return values
 
@@ -119,7 +154,7 @@ def parse(parameters: Mapping[str, Any]) -> Settings:
     """Return the settings for `parameters`, and warn where this machine's CPU may give other bits."""
     settings = Settings.parse(parameters)
     if caveat := determinism.caveat():
-        click.echo(f"Warning: {caveat}", err=True)
+        warn(caveat)
     return settings
 
 

@@ -351,3 +351,34 @@ def test_report_needs_a_finished_run(here: Path) -> None:
 def test_the_command_starts_without_heavy_imports() -> None:
     """Neither TensorFlow nor kfp is loaded for --help."""
     assert helpers.heavy_imports("fmnist.cli.fmnist", "--help") == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("FMNIST_DATADIR", "FMNIST_DATA_DIR"),
+        ("FMNIST_MIRRORS", "FMNIST_MIRROR"),
+        ("FMNIST_KFP_COOKIE", "FMNIST_KFP_COOKIES"),
+    ],
+)
+def test_a_misspelt_variable_is_told(
+    name: str, near: str, executed: list[tuple[Settings, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable of the environment that nothing reads does not pass unseen."""
+    monkeypatch.setenv(name, "x")
+    result = invoke("run")
+    assert result.exit_code == 0
+    assert f"Warning: the variable {name} has no effect. Did you mean '{near}'?" in result.stderr
+
+
+def test_a_key_without_effect_is_told(executed: list[tuple[Settings, Path]], here: Path) -> None:
+    """A misspelt key of the program file does not pass unseen here; the sections for clusters are known."""
+    (here / "same.yaml").write_text("metadata: {name: x}\nrun: {paramters: {epochs: 4}}\npipelin: {}\n")
+    result = invoke("run")
+    assert executed[0][0] == Settings()
+    assert result.stderr.splitlines() == [
+        "Warning: program file same.yaml, line 2: run.paramters has no effect: expected one of name, parameters. "
+        "Did you mean 'parameters'?",
+        "Warning: program file same.yaml, line 3: pipelin has no effect: expected one of run, apiVersion, metadata, "
+        "workflow, pipeline. Did you mean 'pipeline'?",
+    ]
