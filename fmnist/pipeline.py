@@ -17,6 +17,7 @@ from kfp import dsl
 
 from fmnist.kubeflow import components
 from fmnist.steps.errors import ContractError
+from fmnist.steps.safe import without_secrets
 from fmnist.steps.settings import Settings
 
 __all__ = [
@@ -70,6 +71,12 @@ class Where:
         if self.image is not None and not re.fullmatch(r"\S+", self.image):
             raise ContractError(
                 f"image: expected a name as in registry.example/fmnist:1, got {self.image!r}. Is a variable empty?"
+            )
+        if self.mirror is not None and (re.search("[@?#]", self.mirror) or without_secrets(self.mirror) != self.mirror):
+            raise ContractError(
+                "mirror: expected a URL without user, password, ? and #, as everybody can read a compiled pipeline, "
+                "got one with (not shown). Let the steps' pods get FMNIST_MIRROR from a Secret of Kubernetes, for "
+                "example with kfp-kubernetes' use_secret_as_env."
             )
         if self.mirror is not None and not re.fullmatch(r"https?://\S+", self.mirror):
             raise ContractError(f"mirror: expected a URL of http or https, got {self.mirror!r}. Is a variable empty?")

@@ -1,16 +1,19 @@
 """What the command lines share: errors as messages with exit codes, options, a run here, and tables."""
 
 import json
+import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from fmnist.cli import streams
 from fmnist.cli.display import Display
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.replication.published import matching
@@ -18,6 +21,7 @@ from fmnist.report.page import FILE_NAME
 from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.messages import did_you_mean
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ __all__ = [
     "INTERRUPTED",
     "Failure",
     "Group",
+    "Text",
     "given",
     "new_folder",
     "output",
@@ -38,7 +43,12 @@ __all__ = [
     "print_rows",
     "print_verification",
     "run_here",
+    "warn",
+    "warn_of_idle",
 ]
+
+#: The environment variables of this package; the last one is for its tests.
+VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES", "FMNIST_STRICT")
 
 BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 2, 3, 70, 130
 
@@ -54,6 +64,17 @@ class Failure(click.ClickException):
 class Group(click.Group):
     """Turns the package's errors into messages and exit codes; other errors are defects and keep their traceback."""
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the program; a reader of its output who leaves early changes neither what it does nor its exit code."""
+        with streams.guarded() as out:
+            try:
+                return super().main(*args, **settings)
+            finally:
+                out.flush()
+                if out.lost:
+                    click.echo(f"Error: stdout: expected to write the result there, got: {out.lost}.", err=True)
+                    sys.exit(FAILED)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments, if this Python has kept the texts of the program."""
         if sys.flags.optimize > 1:
@@ -62,28 +83,36 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the command; warnings of libraries end none, whatever PYTHONWARNINGS and -W say."""
+        for name in sorted(os.environ):
+            if name.startswith("FMNIST_") and name not in VARIABLES:
+                warn(f"the variable {name} has no effect.{did_you_mean(name, VARIABLES)}")
         try:
             with warnings.catch_warnings():
                 if sys.warnoptions:
                     warnings.simplefilter("default")
                 return super().invoke(ctx)
-        except (ContractError, SettingsError) as error:
-            raise Failure(str(error), BAD_INPUT) from error
-        except RecursionError as error:
-            raise Failure("input: expected a few levels of lists and mappings, got too many.", BAD_INPUT) from error
-        except MemoryError as error:
-            raise Failure(
-                "memory: expected enough for this, got too little. Free some, or give less.", FAILED
-            ) from error
-        except (FmnistError, OSError) as error:
-            raise Failure(str(error), FAILED) from error
-        except KeyboardInterrupt as error:
-            raise Failure("interrupted; the same command starts afresh.", INTERRUPTED) from error
+        except (FmnistError, OSError, RecursionError, MemoryError, KeyboardInterrupt) as error:
+            raise _failure(error) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code would say something else
             traceback.print_exc()
             ctx.exit(DEFECT)
+
+
+def _failure(error: BaseException) -> Failure:
+    """Return how an error of the package, of the system, or of what was given, ends the program."""
+    match error:
+        case ContractError() | SettingsError():
+            return Failure(str(error), BAD_INPUT)
+        case RecursionError():
+            return Failure("input: expected a few levels of lists and mappings, got too many.", BAD_INPUT)
+        case MemoryError():
+            return Failure("memory: expected enough for this, got too little. Free some, or give less.", FAILED)
+        case KeyboardInterrupt():
+            return Failure("interrupted; the same command starts afresh.", INTERRUPTED)
+        case _:
+            return Failure(str(error), FAILED)
 
 
 def params(name: str, text: str) -> Callable[[Any], Any]:
@@ -96,13 +125,36 @@ def output(text: str) -> Callable[[Any], Any]:
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
 
 
+class Text(click.types.StringParamType):
+    """A text that is there: an empty one, as an unset variable of the shell gives, would count as none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` if it is one."""
+        return value or self.fail("expected a text, got an empty one. Is a variable empty?", param, ctx)
+
+
+def warn(message: str) -> None:
+    """Tell the user of an input that has no effect."""
+    click.echo(f"Warning: {message}", err=True)
+
+
+def warn_of_idle(names: Set[str], beside: str) -> None:
+    """Tell the user of each option with one of `names` that is given and has no effect `beside` others."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            warn(f"{option.opts[-1]} has no effect {beside}.")
+
+
 def given(params: Iterable[str]) -> dict[str, str]:
-    """Return the parameters given as NAME=VALUE, by name; the last one of a name counts."""
-    values = {}
+    """Return the parameters given as NAME=VALUE, by name; the last one of a name counts, and this warns of others."""
+    values: dict[str, str] = {}
     for param in params:
         name, equals, value = param.partition("=")
         if not equals:
             raise click.BadParameter(f"expected NAME=VALUE, got {param!r}.", param_hint="-p")
+        if (before := values.get(name.strip(), value.strip())) != value.strip():
+            warn(f"-p {name.strip()}={before} has no effect, as it is given again.")
         values[name.strip()] = value.strip()
     return values
 
@@ -110,7 +162,7 @@ def given(params: Iterable[str]) -> dict[str, str]:
 def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of names and values."""
     for name, value in rows:
-        click.echo(f"{name:<10} {value}")
+        click.echo(f"{name:<10} {value}".replace("\n", r"\n"))
 
 
 def print_verification(found: "Verification") -> None:
@@ -128,7 +180,7 @@ def parse(parameters: Mapping[str, Any]) -> Settings:
     """Return the settings for `parameters`, and warn where this machine's CPU may give other bits."""
     settings = Settings.parse(parameters)
     if caveat := determinism.caveat():
-        click.echo(f"Warning: {caveat}", err=True)
+        warn(caveat)
     return settings
 
 

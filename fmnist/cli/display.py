@@ -1,10 +1,11 @@
 """The progress of a run or a study, on stderr: live bars in a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Self
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -12,15 +13,20 @@ from rich.table import Column
 
 from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.results import Result
+from fmnist.steps.safe import safe
 
 __all__ = ["Display"]
+
+#: Terminals that show plain lines; the last is what a notebook calls itself.
+_PLAIN = {"", "dumb", "unknown", "emacs", "xterm-color"}
 
 
 class Display:
     """Shows downloads, steps, the `epochs` of a run, if known, and seeds; has the callbacks of a run and a study."""
 
     def __init__(self, epochs: int = 0) -> None:
-        self._console = Console(file=sys.stderr)  # this stream: that of kfp is redirected
+        self._stream = sys.stderr  # this one: that of kfp is redirected
+        self._live = _is_live(self._stream)
         self._epochs = epochs
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
@@ -30,10 +36,10 @@ class Display:
             BarColumn(table_column=Column(min_width=20)),
             TimeElapsedColumn(table_column=Column(min_width=7)),
             TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-            console=self._console,
+            console=Console(file=getattr(self._stream, "unchanged", self._stream), force_terminal=self._live),
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=not self._console.is_terminal,
+            disable=not self._live,
         )
 
     def __enter__(self) -> Self:
@@ -63,7 +69,7 @@ class Display:
                 self._advance("train", number, f"resumed after epoch {number}/{of}")
                 self._line(f"train: resumed after epoch {number}/{of}")
             case RunFinished():
-                self._console.print("The run was finished before: these are its results.")
+                print("The run was finished before: these are its results.", file=self._stream, flush=True)
             case StepFinished(step):
                 self._end(step)
 
@@ -93,11 +99,11 @@ class Display:
 
     def _start(self, name: str, total: int | None) -> None:
         self._started[name] = time.monotonic()
-        self._tasks[name] = self._progress.add_task(name, total=total, note="")
+        self._tasks[name] = self._progress.add_task(safe(name), total=total, note="")
         self._line(f"{name}: started")
 
     def _advance(self, name: str, completed: int, note: str) -> None:
-        self._progress.update(self._tasks[name], completed=completed, note=note)
+        self._progress.update(self._tasks[name], completed=completed, note=safe(note))
 
     def _end(self, name: str) -> None:
         task = self._progress.tasks[self._tasks[name]]
@@ -106,5 +112,10 @@ class Display:
         self._line(f"{name}: done in {time.monotonic() - self._started[name]:.1f} s")
 
     def _line(self, text: str) -> None:
-        if not self._console.is_terminal:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if not self._live:
+            print(safe(text), file=self._stream, flush=True)
+
+
+def _is_live(stream: TextIO) -> bool:
+    """Return whether a person watches a terminal that can move its cursor: a notebook keeps all that is printed."""
+    return stream.isatty() and os.environ.get("TERM", "") not in _PLAIN and "JPY_PARENT_PID" not in os.environ

@@ -82,7 +82,8 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
     """Return the parameters of the program file, -p and --seed; the later of these override the earlier."""
     from fmnist.cluster.program import FILE_NAME, run_parameters
 
-    values = run_parameters(program or FILE_NAME) if program or Path(FILE_NAME).exists() else {}
+    given = program or Path(FILE_NAME).exists()
+    values = run_parameters(program or FILE_NAME, console.warn) if given else {}
     return values | console.given(params) | ({} if seed is None else {"seed": seed})
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE, TEXT = click.Path(dir_okay=False, path_type=Path), console.Text()
 
 
 @click.group(cls=console.Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,17 +70,29 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
         ),
-        click.option("-n", "--name", "--program-name", help="Name of the pipeline.  [default: pipeline.name]"),
+        click.option(
+            "-n", "--name", "--program-name", type=TEXT, help="Name of the pipeline.  [default: pipeline.name]"
+        ),
         click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
         click.option(
-            "--host", metavar="URL", help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]"
+            "--host",
+            metavar="URL",
+            type=TEXT,
+            help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]",
         ),
-        click.option("--namespace", help="Your namespace, where Kubeflow has several users."),
+        click.option("--namespace", type=TEXT, help="Your namespace, where Kubeflow has several users."),
         click.option("--token-file", type=FILE, help="File that holds a bearer token.  [default: $FMNIST_KFP_TOKEN]"),
         click.option(
             "--cookies",
             metavar="TEXT",
+            type=TEXT,
             help="Cookies of a login. Others on this machine can see arguments: $FMNIST_KFP_COOKIES is safer.",
+        ),
+        click.option(
+            "--proxy",
+            metavar="URL",
+            type=TEXT,
+            help="Proxy to ask through.  [default: $HTTPS_PROXY or $HTTP_PROXY, but for hosts in $NO_PROXY]",
         ),
         click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
@@ -116,8 +128,8 @@ def create(file: Path, **options: Any) -> None:
 
 
 @program.command()
-@click.option("-e", "--experiment-name", help="Experiment; created if it is new.  [default: metadata.name]")
-@click.option("-r", "--run-name", help="Name of the run.  [default: run.name]")
+@click.option("-e", "--experiment-name", type=TEXT, help="Experiment; created if it is new.  [default: metadata.name]")
+@click.option("-r", "--run-name", type=TEXT, help="Name of the run.  [default: run.name]")
 @console.params("--run-param", "Set a parameter of the pipeline, whatever run.parameters says. Repeat for more.")
 @click.option(
     "-t",
@@ -159,9 +171,12 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
     parameters = {**loaded.run.parameters, **console.given(params)}
+    console.warn_of_idle(set(options) - {"as_json"} if target == "local" else set(), "with -t local")
     if target == "kubeflow":
         if output:
             raise click.UsageError("-o is the folder of a run here: give it with -t local.")
+        console.warn_of_idle({"description"} if options["run_only"] else set(), "with --run-only")
+        console.warn_of_idle(set() if options["wait"] else {"timeout"}, "without --wait")
         _run_on_cluster(loaded, parameters, options)
     elif is_ours(loaded.pipeline.package):
         console.run_here(parameters, output, as_json=options["as_json"])
@@ -176,7 +191,7 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
 def _load(file: Path) -> "Program":
     from fmnist.cluster.program import load
 
-    loaded = load(file, lambda message: click.echo(f"Warning: {message}", err=True))
+    loaded = load(file, console.warn)
     check_checkout(loaded.pipeline.package)
     return loaded
 
@@ -228,7 +243,11 @@ def _prepare(
 def _connect(options: Mapping[str, Any]) -> "Cluster":
     from fmnist.cluster.cluster import connect
 
-    return connect(options["host"], **{name: options[name] for name in ("namespace", "token_file", "cookies", "ca")})
+    names = ("namespace", "token_file", "cookies", "ca", "proxy")
+    cluster = connect(options["host"], **{name: options[name] for name in names})
+    if options["namespace"] and cluster.namespace is None:
+        console.warn("--namespace has no effect: the cluster has one user, and no namespaces for users.")
+    return cluster
 
 
 def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapping[str, Any]) -> "Version":

@@ -16,7 +16,6 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import kfp
 import kfp.client
@@ -27,6 +26,7 @@ from kfp_server_api import ApiException, Configuration
 from fmnist.cluster import login
 from fmnist.steps.errors import ContractError, FmnistError
 from fmnist.steps.messages import excerpt
+from fmnist.steps.safe import safe
 
 __all__ = ["Client", "ClusterError", "TransientError", "in_one_line"]
 
@@ -38,12 +38,16 @@ TRIES, LONGEST_PAUSE = 4, 60.0
 
 _LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
 _PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+_PROXY = (
+    "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
+)
 _REMEDIES = {
     400: "Check names, namespace and parameters against the server's message.",
     401: _LOGIN,
     403: "Check the namespace, and that your account may do this there.",
     404: f"Check the address: {_PATH}",
     405: f"Check the address: {_PATH}",
+    407: _PROXY,
     409: "Something of that name is there or being made: try again, or choose another name.",
     413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
     429: "The server is busy: try again later.",
@@ -73,7 +77,10 @@ class TransientError(ClusterError):
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     """kfp's client, whose constructor sends no request, writes no file and prints nothing; see `cluster.connect`."""
 
-    def __init__(self, host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None) -> None:
+    def __init__(
+        self, host: str | None, token_file: Path | None, cookies: str | None, ca: Path | None, proxy: str | None
+    ) -> None:
+        self._proxy = proxy
         host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
         cookies = login.checked_header(cookies or os.environ.get(login.COOKIES), "cookies")
         settings = {"host": login.checked_host(host) if host else None, "credentials": login.credentials(token_file)}
@@ -118,7 +125,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         except (ApiException, urllib3.exceptions.HTTPError, _AnswerError, UnicodeDecodeError) as error:
             kind, got, remedy = _explain(error)
             got = excerpt(in_one_line(self.without_secrets(got)), 400)
-            failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
+            failure = kind(f"{action} at {safe(self.host)}: expected success, got {got}. {remedy}")
             if isinstance(failure, TransientError):
                 failure.got, failure.pause = got, _retry_after(error)
         # Outside the `except`, so that no other error is attached: the original one may show a token.
@@ -145,15 +152,11 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     def link(self, page: str) -> str:
         """Return the address of a page of the UI, whose own address kfp does not know in a pod or with a kubeconfig."""
         prefix = self._get_url_prefix()
-        return f"{'<Kubeflow>' if prefix.startswith('/') else ''}{prefix}/#/{page}"
+        return safe(f"{'<Kubeflow>' if prefix.startswith('/') else ''}{prefix}/#/{page}")
 
     def without_secrets(self, text: str) -> str:
         """Return `text` without the token and the cookies, which a server may send back."""
-        for secret in self._secrets():
-            # A shorter text is no secret, and occurs within words.
-            if len(secret) > 5:  # noqa: PLR2004 - as said
-                text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-        return text
+        return safe(text, self._secrets())
 
     def _secrets(self) -> Iterator[str]:
         for header in (*self._existing_config.api_key.values(), self._header):
@@ -188,6 +191,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             config.host, config.refresh_api_key_hook = address, refresh
 
         config.host, config.refresh_api_key_hook = address, refresh
+        config.proxy, config.proxy_headers = login.proxy_for(address, self._proxy)
         # A kubeconfig may switch it off.
         config.verify_ssl = True
         # urllib3 would repeat some requests by itself, sleep for hours if a server says so, and send tokens elsewhere.
@@ -229,11 +233,18 @@ def _explain(error: Exception) -> tuple[type[ClusterError], str, str]:
         certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
         remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
         return ClusterError, f"a certificate or connection that is not trusted: {certificate}", remedy
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        return TransientError, f"no way through the proxy: {reason.original_error}", _PROXY
+    return TransientError, _cut(reason), _TRY_AGAIN
+
+
+def _cut(reason: Any) -> str:
+    """Return what came instead of an answer."""
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return TransientError, f"no connection: {reason.__cause__ or reason}", _TRY_AGAIN
+        return f"no connection: {reason.__cause__ or reason}"
     if isinstance(reason, urllib3.exceptions.TimeoutError):
-        return TransientError, "no answer in time (time-out)", _TRY_AGAIN
-    return TransientError, f"a connection that was cut: {reason.args[-1]}", _TRY_AGAIN
+        return "no answer in time (time-out)"
+    return f"a connection that was cut: {reason.args[-1]}"
 
 
 def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
@@ -242,7 +253,7 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
     if said := _said(error.body or "").strip():
         got += f": {said}"
     if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
-        target = urlsplit((error.headers or {}).get("Location", ""))._replace(query="", fragment="").geturl()
+        target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
         return ClusterError, f"{got}, to {target}", f"It may be a login page: {_LOGIN} Or {_PATH}"
     transient = status == 429 or status >= 500  # noqa: PLR2004 - busy, and the statuses of a server's failure
     return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)

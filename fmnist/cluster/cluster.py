@@ -25,13 +25,14 @@ class Version:
     link: str
 
 
-def connect(
+def connect(  # noqa: PLR0913 - one for each way in
     host: str | None = None,
     *,
     namespace: str | None = None,
     token_file: Path | None = None,
     cookies: str | None = None,
     ca: Path | None = None,
+    proxy: str | None = None,
 ) -> "Cluster":
     """Return the cluster at `host`, after its first answer.
 
@@ -50,6 +51,9 @@ def connect(
         Value of the Cookie header; without it ``$FMNIST_KFP_COOKIES``.
     ca : path, optional
         PEM file of the authorities to trust instead of the public ones. Certificates are always checked.
+    proxy : str, optional
+        URL of the proxy to ask through; without it the one that ``$HTTPS_PROXY``, ``$HTTP_PROXY`` and ``$NO_PROXY`` say
+        for the host, as for downloads.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def connect(
     ClusterError
         If there is no Pipelines API.
     """
-    client = Client(host, token_file, cookies, ca)
+    client = Client(host, token_file, cookies, ca, proxy)
     health = client.ask("connect", client.healthzs.healthz_service_get_healthz)
     if not health.get("multi_user"):
         return Cluster(client, None)

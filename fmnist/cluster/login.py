@@ -1,19 +1,20 @@
-"""Where the Pipelines API is, and how to log in there: host, token, cookies and certificates, checked before use."""
+"""Where the Pipelines API is, and how to get in there: host, proxy, token, cookies and certificates, checked first."""
 
+import base64
 import os
 import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import kfp
 import kfp.client
 
 from fmnist.steps.errors import ContractError
 
-__all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials"]
+__all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials", "proxy_for"]
 
 #: Environment variables that hold a token and cookies, for when none is given.
 TOKEN, COOKIES = "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"
@@ -45,7 +46,7 @@ def credentials(token_file: Path | None) -> Token | None:
     if token_file is None and os.environ.get(TOKEN):
         return Token(lambda: os.environ[TOKEN], f"${TOKEN}")
     path = token_file or os.environ.get(kfp.client.KF_PIPELINES_SA_TOKEN_ENV)
-    return Token(lambda: Path(path).read_text(encoding="utf-8"), str(path)) if path else None
+    return Token(lambda: Path(path).read_text(encoding="utf-8-sig"), str(path)) if path else None
 
 
 def checked_host(host: str) -> str:
@@ -62,6 +63,35 @@ def checked_host(host: str) -> str:
             "got another one."
         )
     return url.rstrip("/")
+
+
+def proxy_for(host: str, given: str | None) -> tuple[str | None, dict[str, str] | None]:
+    """Return the proxy through which to ask `host`, the one given or as requests finds it, and headers to log in there.
+
+    Raises
+    ------
+    ContractError
+        If it is no proxy; the error does not repeat it, as it may hold a password.
+    """
+    from requests import utils
+
+    proxy = given or utils.select_proxy(host, utils.get_environ_proxies(host, no_proxy=None))
+    if not proxy:
+        return None, None
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or re.search(r"[\s\x00-\x1f]", url):
+        raise ContractError(
+            "proxy: expected an address as http://proxy.example:3128, of http or https, got another one (not shown). "
+            "Check --proxy, $HTTPS_PROXY and $ALL_PROXY."
+        )
+    login, _, place = parts.netloc.rpartition("@")
+    header = base64.b64encode(unquote(login).encode()).decode()
+    return f"{parts.scheme}://{place}", {"Proxy-Authorization": f"Basic {header}"} if login else None
 
 
 def checked_header(value: str | None, what: str) -> str | None:

@@ -127,9 +127,13 @@ class Program(_Section):
 
 
 class _Runnable(_Section):
-    """What a run here needs of a program file, because it knows the pipeline."""
+    """What a run here needs of a program file, because it knows the pipeline, and what else belongs there."""
 
     run: RunSection
+    apiVersion: Any = None  # noqa: N815 - the format's name
+    metadata: Any = None
+    workflow: Any = None
+    pipeline: Any = None
 
 
 Section = TypeVar("Section", bound=_Section)
@@ -146,15 +150,17 @@ def load(path: str | Path, on_warning: OnWarning) -> Program:
     return _read(Path(path), Program, on_warning)
 
 
-def run_parameters(path: str | Path) -> dict[str, Value]:
+def run_parameters(path: str | Path, on_warning: OnWarning = lambda _: None) -> dict[str, Value]:
     """Return ``run.parameters`` of the program file at `path`, whatever else is in it.
+
+    This calls `on_warning` as `load` does, for keys of a program file and of its ``run``.
 
     Raises
     ------
     ContractError
         As `load`, but only for what is in ``run``.
     """
-    return _read(Path(path), _Runnable, lambda _: None).run.parameters
+    return _read(Path(path), _Runnable, on_warning).run.parameters
 
 
 class _Loader(yaml.SafeLoader):

@@ -133,11 +133,13 @@ def confusion_matrix(
         matrix: The confusion matrix, a CSV.
         matrix_plot: The confusion matrix, a PNG.
     """
-    from fmnist.steps import confusion, files
+    from fmnist.steps import confusion, files, fonts
     from fmnist.steps.labels import Labels
 
     result = confusion.confusion_matrix(Labels.read(labels.path))
     files.write_artifacts(result, matrix=matrix.path, matrix_plot=matrix_plot.path)
+    if missing := fonts.families("".join(result.class_names))[1]:
+        matrix_plot.metadata["caveat"] = fonts.caveat(missing)
     classification.log_confusion_matrix(list(result.class_names), result.counts.tolist())
 
 

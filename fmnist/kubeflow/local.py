@@ -17,6 +17,7 @@ from fmnist.kubeflow.ending import OutOfMemory, explained, wait
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.safe import safe
 
 __all__ = ["Epoch", "Event", "Resumed", "RunFinished", "StepFinished", "StepStarted", "confined", "run_compiled"]
 
@@ -204,7 +205,7 @@ class _LogSplitter(io.TextIOBase):
         return len(text)
 
     def _take(self, line: str) -> None:
-        self._log.write(line + "\n")
+        self._log.write(safe(line) + "\n")
         self._log.flush()
         if match := _STARTED.search(line):
             self._step, self._step_lines = match[1], []
@@ -227,8 +228,8 @@ class _LogSplitter(io.TextIOBase):
         text = "\n".join([*own, ""])
         errors = re.findall(r"^Traceback \(most recent call last\):\n(?: .*\n)+((?:\S.*\n?)+)", text, re.MULTILINE)
         if errors and not errors[-1].startswith("MemoryError"):
-            return f"step {self._step}: {errors[-1].strip()}"
+            return safe(f"step {self._step}: {errors[-1].strip()}")
         # kfp first prints the inputs, as JSON.
         said = text.partition("\n}\n")[2].splitlines()[-_LAST_LINES:]
         last = " It last said:" * bool(said) + "".join(f"\n  {line}" for line in said)
-        return f"step {self._step}: {self.ending or _COLOUR.sub('', otherwise)}{last}"
+        return safe(f"step {self._step}: {self.ending or _COLOUR.sub('', otherwise)}{last}")

@@ -8,6 +8,7 @@ import functools
 import json
 import multiprocessing
 import os
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
@@ -28,6 +29,7 @@ from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.files import TEMPORARY, canonical_json, sha256, write
+from fmnist.steps.safe import safe
 from fmnist.steps.settings import Settings
 
 __all__ = ["LOG", "run_study", "train"]
@@ -193,8 +195,8 @@ def _result(settings: Settings, seed: int) -> Result:
         return Result.of(seed, trained, evaluator.test(trained.model))
     except Exception as error:  # noqa: BLE001 - whatever it is
         # Into the log; and as text, because not every error comes through to another process, or leaves the pool whole.
-        traceback.print_exc()
-        raise StepError(f"{type(error).__name__}: {error}") from None
+        sys.stderr.write(safe(traceback.format_exc()))
+        raise StepError(safe(f"{type(error).__name__}: {error}")) from None
 
 
 def _sweep(folder: Path) -> None:

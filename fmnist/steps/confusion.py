@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fmnist.steps import files, plots
 from fmnist.steps.labels import Labels
+from fmnist.steps.safe import cell
 
 __all__ = ["ConfusionMatrix", "confusion_matrix"]
 
@@ -36,8 +37,9 @@ class ConfusionMatrix:
     def _csv(self) -> bytes:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["true \\ predicted", *self.class_names])
-        for name, row in zip(self.class_names, self.counts.tolist(), strict=True):
+        names = [cell(name) for name in self.class_names]
+        writer.writerow(["true \\ predicted", *names])
+        for name, row in zip(names, self.counts.tolist(), strict=True):
             writer.writerow([name, *row])
         return out.getvalue().encode()
 

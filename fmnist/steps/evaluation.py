@@ -14,6 +14,7 @@ from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
+from fmnist.steps.safe import cell
 from fmnist.steps.training import scale
 
 __all__ = ["Evaluation", "Evaluator", "test"]
@@ -65,7 +66,7 @@ class Evaluation:
 
     def _results(self) -> bytes:
         """Return a table of one row an image, by its number in the test set; confidences in full precision."""
-        names, out = self.labels.class_names, io.StringIO()
+        names, out = [cell(name) for name in self.labels.class_names], io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["image", "prediction", "confidence", "actual"])
         rows = zip(self.labels.predicted, self.confidence, self.labels.true, strict=True)

@@ -1,8 +1,10 @@
 """Optimizers: any of Keras' by name, JSON config or instance, all brought to one text."""
 
+import inspect
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,37 @@ _KERAS_KEYS = ("module", "registered_name", "build_config", "shared_object_id")
 
 #: The characters of a config, and the lists and mappings in it: Keras takes minutes to refuse some that have more.
 _LONGEST, _MOST_NESTED = 10_000, 50
+_KEYS = ("class_name", "config", *_KERAS_KEYS)
+
+#: The schedules of learning rates that Keras has.
+SCHEDULES = (
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+)
+
+#: Where Keras says that a class is its own.
+_ORIGIN = re.compile(r"^keras(\.\w+)*[.>]")
+
+#: Values that count something.
+_WHOLE = ("ema_overwrite_frequency", "gradient_accumulation_steps", "ns_steps", "warmup_steps")
+
+#: Beyond it a float32 is infinite.
+_LARGEST = 3.4e38
+
+#: Keys that have an effect only sometimes: when they have none, and when they have one.
+_NEEDS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bool]]] = {
+    "ema_momentum": ("without use_ema", lambda config: config["use_ema"]),
+    "ema_overwrite_frequency": ("without use_ema", lambda config: config["use_ema"]),
+    "nesterov": ("without momentum", lambda config: config["momentum"] != 0),
+    "clipnorm": ("unless it is greater than 0", lambda config: config["clipnorm"] > 0),
+    "clipvalue": ("unless it is greater than 0", lambda config: config["clipvalue"] > 0),
+    "global_clipnorm": ("unless it is greater than 0", lambda config: config["global_clipnorm"] > 0),
+    "exclude_embeddings": ("on this network, which has none", lambda _: False),
+}
 
 _EXPECTED = 'the name of a Keras optimizer or its JSON config {"class_name": ..., "config": {...}}'
 
@@ -61,20 +94,21 @@ def canonical(optimizer: Any) -> str:
     if isinstance(optimizer, str) and not optimizer.lstrip().startswith("{"):
         return _known(optimizer)
     spelt = _spelt(optimizer)
-    name, given = _known(spelt.get("class_name")), spelt.get("config") or {}
-    _check_keys("compile_optimizer", spelt, ("class_name", "config", *_KERAS_KEYS))
+    name, given = _known(spelt.get("class_name")), spelt.get("config")
+    given = {} if given is None else given
+    _check_keys("compile_optimizer", spelt, _KEYS)
+    _check_origin(name, spelt)
+    what = f"compile_optimizer: config of {name}"
     if not isinstance(given, Mapping):
-        raise SettingsError(f"compile_optimizer: config of {name}: expected a mapping, got {shown(given)}.")
+        raise SettingsError(f"{what}: expected a mapping, got {shown(given)}.")
     default = _created(name)
     _check_numbers(name, given)
-    _check_rate(name, given.get("learning_rate"))
-    _check_keys(f"compile_optimizer: config of {name}", given, default)
-    created = _created(_text(name, given))
-    changed = {key: value for key, value in given.items() if created[key] != default[key]}
-    if isinstance(rate := changed.get("learning_rate"), float | int):
-        # Keras keeps 0.01 as a float32, 0.009999999776482582: both are written in the shortest way.
-        changed["learning_rate"] = float(str(np.float32(rate)))
-    return _text(name, changed) if changed else name
+    _check_keys(what, given, default)
+    normal = {key: _normal(key, value, default[key], what) for key, value in given.items() if key != "name"}
+    changed = {key: value for key, value in normal.items() if value != _normal(key, default[key], default[key], what)}
+    _check_effect(what, {**default, **changed}, changed)
+    create(text := _text(name, changed) if changed else name)
+    return text
 
 
 def create(text: str) -> Any:
@@ -98,7 +132,78 @@ def create(text: str) -> Any:
 
 
 def _text(name: str, config: Mapping[str, Any]) -> str:
-    return json.dumps({"class_name": name, "config": config}, sort_keys=True, separators=(",", ":"))
+    value = {"class_name": name, "config": config}
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"compile_optimizer: config of {name}: expected what JSON has, got {error}.") from error
+
+
+def _normal(key: str, value: Any, default: Any, what: str) -> Any:
+    """Return a value of an optimizer's config as it is recorded, one for all spellings."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if key == "learning_rate" and not isinstance(value, int | float):
+        return _schedule(f"{what}: {key}", value) if isinstance(value, Mapping) else value
+    if value is None is default:
+        return None
+    kind = next((kind for kind in (bool, list) if isinstance(default, kind)), None)
+    if kind:
+        if not isinstance(value, kind):
+            expected = "true or false" if kind is bool else "a list"
+            raise SettingsError(f"{what}: {key}: expected {expected}, got {shown(value)}.")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
+        raise SettingsError(f"{what}: {key}: expected a finite number, got {shown(value)}.")
+    if key in _WHOLE and float(value).is_integer():
+        return int(value)
+    # Keras keeps a rate of 0.01 as a float32, 0.009999999776482582: both are written in the shortest way.
+    return float(str(np.float32(value))) if key == "learning_rate" else float(value)
+
+
+def _schedule(what: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schedule of learning rates with all its values: numbers are floats, as whole ones would round rates."""
+    tensorflow()
+    from keras.optimizers import schedules
+
+    _check_keys(what, given, _KEYS)
+    name, config = _ORIGIN.sub("", str(given.get("class_name"))), given.get("config")
+    if name not in SCHEDULES or not isinstance(config, Mapping):
+        hint = did_you_mean(name, SCHEDULES)
+        raise SettingsError(f"{what}: expected a number or the config of a schedule, got {shown(given)}.{hint}")
+    _check_origin(name, given)
+    kind = getattr(schedules, name)
+    _check_keys(f"{what}: config of {name}", config, inspect.signature(kind).parameters)
+    try:
+        built = kind(**{key: _floats(value) for key, value in config.items()}).get_config()
+    except Exception as error:  # as in `create`
+        raise SettingsError(f"{what}: expected a config that Keras takes, got {shown(given)}: {error}") from error
+    if built.get("warmup_steps") and built.get("warmup_target") is None:
+        raise SettingsError(f"{what}: warmup_steps of {name} has no effect without warmup_target: give both or none.")
+    kept = {key: value for key, value in built.items() if key != "name" and value is not None}
+    return {"class_name": name, "config": kept, "module": "keras.optimizers.schedules"}
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_floats(one) for one in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_effect(what: str, config: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+    """Refuse a value that Keras takes and does not use."""
+    for key, (needed, good) in _NEEDS.items():
+        if key in changed and key in config and not good(config):
+            raise SettingsError(f"{what}: {key} {changed[key]!r} has no effect {needed}. Change it, or leave it out.")
+
+
+def _check_origin(name: str, spelt: Mapping[str, Any]) -> None:
+    """Refuse a class of somebody else's that has the name of one of Keras'."""
+    module, registered = spelt.get("module"), spelt.get("registered_name")
+    if module is not None and not re.fullmatch(r"keras(\.\w+)*", str(module)):
+        raise SettingsError(f"compile_optimizer: module: expected 'keras.optimizers', got {module!r}.")
+    if registered is not None and _ORIGIN.sub("", str(registered)).lower() != name.lower():
+        raise SettingsError(f"compile_optimizer: registered_name: expected {name!r}, got {registered!r}.")
 
 
 def _created(text: str) -> dict[str, Any]:
@@ -126,20 +231,8 @@ def _check_numbers(name: str, given: Any) -> None:
             raise SettingsError(f"compile_optimizer: {key} of {name}: expected a finite number, got {shown(value)}.")
 
 
-def _check_rate(name: str, rate: Any) -> None:
-    """Refuse a learning rate that is an object of Keras' other than a schedule: it would be called as one."""
-    from keras.optimizers import schedules
-
-    known = sorted(kind for kind in vars(schedules) if kind[0].isupper() and kind != "LearningRateSchedule")
-    if isinstance(rate, Mapping) and (kind := rate.get("class_name")) not in known:
-        raise SettingsError(
-            f"compile_optimizer: learning_rate of {name}: expected a number, or a schedule of class_name "
-            f"{', '.join(known)}, got {shown(kind)}."
-        )
-
-
 def _known(name: Any) -> str:
-    known = str(name).lower()
+    known = _ORIGIN.sub("", str(name).lower())
     if known not in OPTIMIZERS:
         hint = did_you_mean(known, OPTIMIZERS) or f" The names are {', '.join(OPTIMIZERS)}."
         raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {shown(name)}.{hint}")
@@ -166,8 +259,10 @@ def _spelt(optimizer: Any) -> dict[str, Any]:
             optimizer = json.loads(optimizer, object_pairs_hook=_once)
         except SettingsError:
             raise
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got bad JSON: {error}") from error
+    elif isinstance(optimizer, type):
+        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got the class {optimizer.__name__}: call it.")
     elif hasattr(optimizer, "get_config"):
         import keras
 

@@ -1,13 +1,16 @@
 """The pictures that the steps make: loss and accuracy by epoch, and the confusion matrix."""
 
 import base64
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fmnist.steps import fonts
 from fmnist.steps.canvas import render
+from fmnist.steps.safe import printable
 
 __all__ = ["confusion_png", "loss_html", "loss_png"]
 
@@ -86,19 +89,25 @@ def confusion_png(counts: NDArray[np.int64], class_names: Sequence[str]) -> byte
     counts : int64 ndarray of shape (k, k)
         Of any k; each field shows its count.
     class_names : sequence of k str
-        The names of rows and columns.
+        The names of rows and columns, in any script for which this machine has a font; otherwise this warns, and the
+        picture has escapes.
     """
     size = 2.5 + 0.6 * len(class_names)
+    shown = [printable(name) for name in class_names]
+    found, missing = fonts.families("".join(shown))
+    if missing:
+        warnings.warn(fonts.caveat(missing), stacklevel=2)
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         figure.colorbar(image, ax=axes, fraction=0.046, label="share of the true class")
-        _name_axes(axes, class_names)
+        _name_axes(axes, [fonts.drawable(name, missing) for name in shown])
         _write_counts(axes, counts, shares)
 
-    return render(draw, figsize=(size + 0.8, size), dpi=100, layout="constrained")
+    style = {"font.family": found} if len(found) > 1 else None
+    return render(draw, style=style, figsize=(size + 0.8, size), dpi=100, layout="constrained")
 
 
 def _name_axes(axes: Any, class_names: Sequence[str]) -> None:

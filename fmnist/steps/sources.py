@@ -1,5 +1,6 @@
 """The sources of the dataset: the cache, the Debian package or the web, each verified alike."""
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from fmnist.steps import web
 from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import DataError
 from fmnist.steps.files import opened, sweep, write
+from fmnist.steps.safe import safe
 
 if TYPE_CHECKING:
     import requests
@@ -128,7 +130,7 @@ class _Search:
     def failure(self, *, offline: bool) -> str:
         """Return a message: the missing files, why, and what to do."""
         names = ", ".join(file.name for file in self.missing)
-        tried = "\n".join(f"  - {reason}" for reason in self.reasons)
+        tried = "\n".join(f"  - {safe(reason)}" for reason in self.reasons)
         return (
             f"Fashion-MNIST: expected {names} from one of these sources, got from each:\n{tried}\n"
             + ("Offline, so no other machine was asked.\n" if offline else "")
@@ -157,7 +159,7 @@ def _sources(report: Progress, *, offline: bool) -> dict[str, AbstractContextMan
     if offline:
         return sources
     if own := os.environ.get("FMNIST_MIRROR"):
-        return sources | {f"{own} (FMNIST_MIRROR)": _mirror(f"{own.rstrip('/')}/", report)}
+        return sources | {f"{own} (FMNIST_MIRROR)": _mirror(own, report)}
     return sources | {url: _mirror(url, report) for url in MIRRORS} | {"apt-get": _package(report)}
 
 
@@ -199,18 +201,37 @@ def _mirror(url: str, report: Progress) -> Iterator[_Read]:
     """Download from the web folder `url`."""
     from urllib3.exceptions import HTTPError
 
+    # It logs the addresses that it asks again, with what is secret in them.
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.addFilter(_safe_record)
     with web.session() as session:
         try:
             yield partial(_download, session, url, report)
         except HTTPError as error:
             raise OSError(error) from error
+        finally:
+            logger.removeFilter(_safe_record)
+
+
+def _safe_record(record: logging.LogRecord) -> bool:
+    """Keep a record of a log without secrets."""
+    record.msg, record.args = safe(record.getMessage()), ()
+    return True
+
+
+def _address(folder: str, file: str) -> str:
+    """Return the URL of a file in a web folder, whose query, as a signature, stays at the end."""
+    path, mark, query = folder.partition("#")[0].partition("?")
+    return f"{path.rstrip('/')}/{file}{mark}{query}"
 
 
 def _download(session: "requests.Session", url: str, report: Progress, file: DataFile) -> bytes:
-    response = web.answer(session, f"{url}{file.name}.gz")
+    from requests.utils import get_netrc_auth
+
+    response = web.answer(session, _address(url, f"{file.name}.gz"))
     if not response.ok:
         response.close()
-        raise DataError(f"{response.status_code} {response.reason}")
+        raise DataError(safe(f"{response.status_code} {response.reason}", get_netrc_auth(url) or ()))
     try:
         content = file.verified(_inflate(web.body(response, partial(report, file.name)), file))
     except DataError:

@@ -64,6 +64,67 @@ def test_a_bar_shows_how_many_seeds_are_done(monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"FORCE_COLOR": "1"},
+        {"CLICOLOR_FORCE": "1", "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"},
+        {"NO_COLOR": "1"},
+        {"COLUMNS": "1"},
+    ],
+    ids=lambda environment: next(iter(environment)),
+)
+def test_a_file_gets_plain_lines_whatever_is_forced(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables that ask for colours bring no cursor codes into a file."""
+    assert_plain(io.StringIO(), environment, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TERM": "dumb"},
+        {"TERM": "unknown"},
+        {"TERM": ""},
+        {"TERM": "xterm-color"},
+        {"TERM": "xterm-256color", "JPY_PARENT_PID": "7"},
+    ],
+    ids=lambda environment: "-".join(environment.values()) or "unset",
+)
+def test_a_terminal_without_a_cursor_gets_plain_lines(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that cannot go up a line shows lines as things happen; so does a notebook, which keeps all of them."""
+    assert_plain(Terminal(), {"FORCE_COLOR": "1", **environment}, monkeypatch)
+
+
+def assert_plain(stream: io.StringIO, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that each thing that happens is a line, at once."""
+    __tracebackhide__ = True
+    monkeypatch.setattr(sys, "stderr", stream)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with Display(epochs=2) as display:
+        for number, event in enumerate(EVENTS, 1):
+            display.on_event(event)
+            assert stream.getvalue().count("\n") == number
+    assert "\x1b" not in stream.getvalue()
+    assert "\r" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "9", "30"])
+def test_a_narrow_terminal_is_enough(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few columns there are, the display goes on."""
+    monkeypatch.setattr(sys, "stderr", stream := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", columns)
+    with Display(epochs=2) as display:
+        for event in EVENTS:
+            display.on_event(event)
+    assert stream.getvalue()
+
+
 class Terminal(io.StringIO):
     """A terminal."""
 

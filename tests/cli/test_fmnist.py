@@ -304,6 +304,25 @@ def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) 
     assert not any(here.iterdir())
 
 
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "https://me:s3cret@m.example/x",
+        "https://s3cret@m.example",
+        "https://m.example/?sig=s3cret",
+        "http://m/#s3cret",
+        "https://me:s3 cret@m.example",
+    ],
+)
+def test_a_mirror_with_a_password_is_not_compiled_in(here: Path, mirror: str) -> None:
+    """Everybody who sees the pipeline would see it; the error says where it belongs, and does not show it."""
+    result = invoke("compile", "--mirror", mirror)
+    assert result.exit_code == 2
+    assert "Let the steps' pods get FMNIST_MIRROR from a Secret of Kubernetes" in result.stderr
+    assert "s3" not in result.output
+    assert list(here.iterdir()) == []
+
+
 def test_a_mirror_is_compiled_in(here: Path) -> None:
     """With --mirror the steps ask no public web folder for the dataset."""
     assert invoke("compile", "--mirror", "https://mirror.example/x", "-o", "x.yaml").exit_code == 0
@@ -334,3 +353,34 @@ def test_report_needs_a_finished_run(here: Path) -> None:
 def test_the_command_starts_without_heavy_imports() -> None:
     """Neither TensorFlow nor kfp is loaded for --help."""
     assert helpers.heavy_imports("fmnist.cli.fmnist", "--help") == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("FMNIST_DATADIR", "FMNIST_DATA_DIR"),
+        ("FMNIST_MIRRORS", "FMNIST_MIRROR"),
+        ("FMNIST_KFP_COOKIE", "FMNIST_KFP_COOKIES"),
+    ],
+)
+def test_a_misspelt_variable_is_told(
+    name: str, near: str, executed: list[tuple[Settings, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable of the environment that nothing reads does not pass unseen."""
+    monkeypatch.setenv(name, "x")
+    result = invoke("run")
+    assert result.exit_code == 0
+    assert f"Warning: the variable {name} has no effect. Did you mean '{near}'?" in result.stderr
+
+
+def test_a_key_without_effect_is_told(executed: list[tuple[Settings, Path]], here: Path) -> None:
+    """A misspelt key of the program file does not pass unseen here; the sections for clusters are known."""
+    (here / "same.yaml").write_text("metadata: {name: x}\nrun: {paramters: {epochs: 4}}\npipelin: {}\n")
+    result = invoke("run")
+    assert executed[0][0] == Settings()
+    assert result.stderr.splitlines() == [
+        "Warning: program file same.yaml, line 2: run.paramters has no effect: expected one of name, parameters. "
+        "Did you mean 'parameters'?",
+        "Warning: program file same.yaml, line 3: pipelin has no effect: expected one of run, apiVersion, metadata, "
+        "workflow, pipeline. Did you mean 'pipeline'?",
+    ]

@@ -54,6 +54,7 @@ class FakeCluster:
     """Notes what is asked of a cluster and of its run, and answers as they would."""
 
     host, id, link = "https://kubeflow.example", "r1", LINK
+    namespace: str | None = "me"
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -182,8 +183,15 @@ def test_the_options_of_a_pipeline_are_taken_over(fake: FakeCluster, here: Path)
 def test_the_options_of_a_server_are_taken_over(fake: FakeCluster, here: Path) -> None:
     """Address, namespace, token, cookies and authority reach the connection."""
     server = ["--host", "https://k", "--namespace", "me", "--token-file", "t", "--cookies", "a=b", "--ca", "ca.pem"]
+    server += ["--proxy", "http://p:3128"]
     assert invoke("program", "create", *server).exit_code == 0
-    credentials = {"namespace": "me", "token_file": Path("t"), "cookies": "a=b", "ca": Path("ca.pem")}
+    credentials = {
+        "namespace": "me",
+        "token_file": Path("t"),
+        "cookies": "a=b",
+        "ca": Path("ca.pem"),
+        "proxy": "http://p:3128",
+    }
     assert fake.asked("connect") == ("https://k", credentials)
 
 
@@ -430,3 +438,54 @@ def test_a_checkout_with_other_code_is_not_run_with_ours(
         assert result.exit_code == 2
         assert re.search(f"got another .*{changed}. Install that checkout first", result.stderr)
     assert (executed, fake.calls) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["-t", "local", "-e", "x", "-r", "y"],
+            ["--experiment-name has no effect with -t local", "--run-name has no "],
+        ),
+        (["-t", "local", "--host", "https://k"], ["--host has no effect with -t local."]),
+        (
+            ["-t", "local", "--wait", "--timeout", "5"],
+            ["--wait has no effect with -t local.", "--timeout has no effect"],
+        ),
+        (["-t", "local", "--no-cache"], ["--no-cache has no effect with -t local."]),
+        (["-t", "local", "--run-only"], ["--run-only has no effect with -t local."]),
+        (["-t", "local", "-n", "x"], ["--program-name has no effect with -t local."]),
+        (["-t", "local"], []),
+        (["--timeout", "5"], ["--timeout has no effect without --wait."]),
+        (["--timeout", "5", "--wait"], []),
+        (["-p", "epochs=2", "-p", "epochs=3"], ["-p epochs=2 has no effect, as it is given again."]),
+        (["--namespace", "me"], ["--namespace has no effect: the cluster has one user"]),
+    ],
+    ids=" ".join,
+)
+def test_an_option_without_effect_is_told(
+    arguments: list[str], told: list[str], executed: list[tuple[Settings, Path]], fake: FakeCluster
+) -> None:
+    """Who gives an option that does nothing beside the others learns it, and the run goes on."""
+    fake.namespace = None
+    result = invoke("program", "run", "-f", OURS, *arguments)
+    assert result.exit_code == 0, result.output
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == len(told)
+    assert all(what in warning for what, warning in zip(told, warnings, strict=True))
+
+
+def test_a_description_of_what_is_not_created_is_told(fake: FakeCluster, here: Path) -> None:
+    """With --run-only nothing gets the description."""
+    result = invoke("program", "run", "--run-only", "--description", "x", "-p", "name=a")
+    assert (result.exit_code, fake.names) == (0, ["connect", "latest", "run"])
+    assert "Warning: --program-description has no effect with --run-only." in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--host", "--namespace", "--cookies", "--proxy", "-n", "-e", "-r"])
+def test_an_empty_option_is_refused(option: str, fake: FakeCluster, here: Path) -> None:
+    """A variable of the shell that is not set does not lead to another cluster, or another name."""
+    result = invoke("program", "run", option, "")
+    assert result.exit_code == 2
+    assert "expected a text, got an empty one. Is a variable empty?" in result.stderr
+    assert fake.calls == []

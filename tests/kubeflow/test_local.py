@@ -33,6 +33,15 @@ def fail(message: str, history: dsl.Output[dsl.Artifact]) -> None:
         raise ValueError(f"expected good, got {message}.\nTry harder.") from error
 
 
+def tell(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Print a secret, and fail with it in two errors."""
+    print(f"Authorization: Basic {message}\x1b]0;", flush=True)  # noqa: T201 - what is tested
+    try:
+        raise KeyError(message)  # noqa: TRY301 - what is tested
+    except KeyError as error:
+        raise ValueError(f"from https://me:{message}@mirror.example/?sig={message}") from error
+
+
 def end(message: str, history: dsl.Output[dsl.Artifact]) -> None:
     """End in the way that `message` names, without an error of its own."""
     import os
@@ -145,3 +154,17 @@ def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) ->
         f"local.run_compiled({str(path)!r}, {{'message': ''}}, {str(tmp_path / 'work')!r}, io.StringIO())",
         cwd=tmp_path / "here",
     )
+
+
+def test_no_secret_stays_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a step prints, and the errors that it ends with, are kept without a password of the environment."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret-w0rd@proxy.example")
+    log = io.StringIO()
+    with pytest.raises(StepError) as caught:
+        local.run_compiled(compiled(tell, tmp_path), {"message": "s3cret-w0rd"}, tmp_path / "work", log)
+    assert str(caught.value) == "step tell: ValueError: from https://***@mirror.example/?sig=***"
+    assert "KeyError: '***'" in log.getvalue()
+    assert "Authorization: ***" in log.getvalue()
+    assert "\x1b" not in log.getvalue()
+    # kfp's runner shows the arguments, as the user gave them, in a line of its own.
+    assert "w0rd" not in log.getvalue()

@@ -53,6 +53,7 @@ RESULTS = {
 def environment(**changes: str) -> Mapping[str, str]:
     """Return the environment of a user whose dataset is where it is here, with `changes`."""
     ours = {"FMNIST_DATA_DIR": str(dataset.data_folder()), "FMNIST_KFP_TOKEN": SECRET}
+    ours |= {"FMNIST_MIRROR": f"https://me:{SECRET}@m.example", "HTTPS_PROXY": f"http://{SECRET}@p.example"}
     return {**helpers.clean_environment(), **ours, **changes}
 
 
@@ -263,9 +264,12 @@ def test_same_gives_the_bytes_of_fmnist_run(killed: Attempt, run_files: dict[str
     )
 
 
-def test_no_file_holds_a_credential(killed: Attempt, run_files: dict[str, bytes]) -> None:
-    """The token for a cluster, which a run here does not need, is in none of its files."""
+def test_no_file_holds_a_credential(
+    killed: Attempt, run_files: dict[str, bytes], finished: subprocess.CompletedProcess[str]
+) -> None:
+    """Passwords and tokens of the environment are in no file of a run, also of one that was killed, and not shown."""
     assert not any(SECRET.encode() in content for content in (*killed.files.values(), *run_files.values()))
+    assert SECRET not in finished.stdout + finished.stderr + killed.messages
 
 
 @pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")

@@ -56,3 +56,13 @@ def test_the_csv_says_what_rows_and_columns_are() -> None:
     rows = list(csv.reader(io.StringIO(str(matrix.artifacts()["matrix"], "utf-8"))))  # type: ignore[arg-type]
     assert b"\r" not in matrix.artifacts()["matrix"]
     assert rows == [["true \\ predicted", "cat, old", "dog"], ["cat, old", "3", "1"], ["dog", "0", "2"]]
+
+
+def test_no_name_is_a_formula_in_the_table() -> None:
+    """A spreadsheet that opens the table computes nothing, and no name steers a terminal."""
+    names = ("=1+1", "@a", "T-shirt/top", "\x1b[2J")
+    matrix = ConfusionMatrix(np.eye(4, dtype=np.int64), names).artifacts()["matrix"]
+    assert matrix == (
+        b"true \\ predicted,'=1+1,'@a,T-shirt/top,\\x1b[2J\n"
+        b"'=1+1,1,0,0,0\n'@a,0,1,0,0\nT-shirt/top,0,0,1,0\n\\x1b[2J,0,0,0,1\n"
+    )

@@ -5,14 +5,18 @@ import io
 import os
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support.helpers import fewer_examples
@@ -221,7 +225,7 @@ def test_long_names_are_not_cut_off(figures: list[Figure]) -> None:
         assert box.y1 <= picture.shape[0]
 
 
-@pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")
+@pytest.mark.filterwarnings("ignore:class names", "ignore:constrained_layout not applied")
 @fewer_examples()
 @given(
     counts=st.integers(1, 5).flatmap(
@@ -240,3 +244,52 @@ def test_any_matrix_can_be_drawn(counts: list[list[int]], data: st.DataObject) -
         label="class names",
     )
     assert plots.confusion_png(np.array(counts), names)[:4] == b"\x89PNG"
+
+
+def test_a_script_without_a_font_is_told_and_names_stay_apart(figures: list[Figure]) -> None:
+    """Where no font has a character, the picture has its escape, no box, and a warning says what to install."""
+    with pytest.warns(
+        UserWarning, match="expected fonts that have 包 靴, found none .* as Debian's fonts-noto-"
+    ) as told:
+        plots.confusion_png(np.eye(3, dtype=np.int64), ["靴", "包", "T-shirt/top"])
+    assert len(told) == 1
+    names = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
+    assert names == ["\\u9774", "\\u5305", "T-shirt/top"]
+
+
+def test_a_font_of_this_machine_draws_what_matplotlibs_lacks(
+    figures: list[Figure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script for which a font is installed is drawn with it, and everything else as before."""
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist])
+    font_manager.fontManager.addfont(font_with("靴", tmp_path / "boots.ttf"))
+    plots.confusion_png(np.eye(2, dtype=np.int64), ["靴", "T-shirt/top"])
+    label = figures[0].axes[0].get_xticklabels()[0]
+    assert label.get_text() == "靴"
+    assert label.get_fontfamily() == ["DejaVu Sans", "Boots"]
+
+
+def font_with(character: str, path: Path) -> Path:
+    """Write a font that has one character."""
+    builder = FontBuilder(1000, isTTF=True)
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    pen.lineTo((0, 700))
+    pen.lineTo((700, 0))
+    pen.closePath()
+    builder.setupGlyphOrder([".notdef", "one"])
+    builder.setupCharacterMap({ord(character): "one"})
+    builder.setupGlyf(dict.fromkeys([".notdef", "one"], pen.glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", "one"], (800, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Boots", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["e\u0301", "a\u200db", "❤\ufe0f", "a\x1bb"], ids=ascii)
+def test_what_nobody_sees_needs_no_font(name: str) -> None:
+    """Joiners, accents of their own and controls are drawn, or shown as escapes, without a warning."""
+    assert plots.confusion_png(np.eye(1, dtype=np.int64), [name])[:4] == b"\x89PNG"

@@ -474,6 +474,61 @@ def test_a_mirror_of_ones_own_is_the_only_one_asked(
     assert public == []
 
 
+def test_a_signed_mirror_is_asked_with_its_signature(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query of a mirror's address, as of a signed one, stays behind the name of the file."""
+    with web_server(good) as (url, log):
+        monkeypatch.setenv("FMNIST_MIRROR", f"{url}deep/?sv=1&sig=a%2Fb#part")
+        monkeypatch.setattr(sources, "FILES", FILES, raising=False)
+        with contextlib.suppress(DataError):
+            sources.find(FILES, cache)
+    assert log[0] == "/deep/images.gz?sv=1&sig=a%2Fb"
+
+
+SECRET = "s3cr/t w0rd"  # noqa: S105 - not one
+WRITINGS = (SECRET, "s3cr%2Ft%20w0rd", "s3cr%2Ft+w0rd", "czNjci90IHcwcmQ=", "bWU6czNjci90IHcwcmQ=")
+
+
+def tell(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Refuse, and repeat each writing of the secret."""
+    request.wfile.write(f"HTTP/1.1 403 No {' '.join(WRITINGS)} \x1b[31m\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def lead_away(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Lead to an address that nobody can ask, with the secret in it."""
+    send(request, 302, Location=f"nothing://me:{WRITINGS[1]}@h/?sig={WRITINGS[2]}")
+
+
+@pytest.mark.parametrize("respond", [tell, lead_away, None], ids=["refused", "redirected", "nobody"])
+@pytest.mark.parametrize("source", ["login", "query", "netrc", "proxy"])
+def test_no_secret_is_shown(
+    source: str, respond: Respond | None, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a server that repeats it, nor an error of a library, brings a secret into a message."""
+    with web_server(respond or good) as (there, _):
+        url = there if respond else "http://127.0.0.1:9/"
+        mirror = {"login": url.replace("://", f"://me:{WRITINGS[1]}@"), "query": f"{url}?sig={WRITINGS[1]}"}
+        monkeypatch.setenv("FMNIST_MIRROR", mirror.get(source, url))
+        if source == "netrc":
+            (tmp_path / "netrc").write_text(f'machine 127.0.0.1 login me password "{SECRET}"')
+            monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        if source == "proxy":
+            monkeypatch.delenv("no_proxy")
+            monkeypatch.setenv("HTTP_PROXY", mirror["login"])
+        with pytest.raises(DataError, match="127.0.0.1.*FMNIST_MIRROR") as caught:
+            sources.find(FILES, cache)
+    assert not [writing for writing in (*WRITINGS, "s3cr", "\x1b") if writing in str(caught.value)]
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_no_secret_is_logged(cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The library that asks again logs what it asks, which a step's log keeps."""
+    monkeypatch.setenv("FMNIST_MIRROR", "http://127.0.0.1:9/?sig=s3cret-s1gnature")
+    with pytest.raises(DataError):
+        sources.find(FILES, cache)
+    assert "/images.gz?sig=***" in caplog.text
+    assert "s1gnature" not in caplog.text
+
+
 def test_mirrors_are_https(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the mirrors, of which there are several, is asked over HTTPS."""
     monkeypatch.undo()

@@ -1,0 +1,114 @@
+"""What may be shown: text without secrets, and without characters that steer a terminal or a spreadsheet."""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus, unquote
+
+__all__ = ["HIDDEN", "cell", "printable", "safe", "without_secrets"]
+
+#: What stands in the place of a secret.
+HIDDEN = "***"
+
+#: A shorter text is no secret by itself, and occurs within words.
+_SHORTEST = 6
+
+#: Environment variables that hold a secret, and those that hold a URL which may have one.
+_SECRET, _ADDRESS = (
+    re.compile(r"FMNIST_KFP_(TOKEN|COOKIES)"),
+    re.compile(r"FMNIST_MIRROR|(?i:\w+_proxy)|KF_\w+ENDPOINT"),
+)
+
+_URL = re.compile(r"""([a-z][a-z0-9+.-]*://)([^\s"'<>]*[^\s"'<>).,:;])""", re.IGNORECASE)
+_HEADER = re.compile(
+    r"""(\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:token|key))['"]?\s*[:=]\s*(?:b?['"])?)[^\r\n'"]+""",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"(\b[Bb]earer )[\w.~+/=-]{8,}|()\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+#: The query of an address whose host is named elsewhere.
+_QUERY = re.compile(r"""([?&#;][^\s"'<>=?&#;]+=)[^\s"'<>)?&#;]*[^\s"'<>)?&#;.,:]""")
+
+#: Controls, those of reading direction, what nobody sees, and what UTF-8 cannot express; but no tab and no new line.
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+#: With these a cell of a spreadsheet begins a formula, also in their wide forms.
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
+
+
+def safe(text: str, secrets: Iterable[str] = ()) -> str:
+    r"""Return `text` as messages, logs and terminals may have it.
+
+    Examples
+    --------
+    >>> safe("HTTP 500 \x1b[31m from https://me:s3cret@mirror.example/data?signature=abc")
+    'HTTP 500 \\x1b[31m from https://***@mirror.example/data?signature=***'
+    """
+    return printable(without_secrets(text, secrets))
+
+
+def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` without what a URL or a header may hide, what this environment hides, and other `secrets`.
+
+    Of a URL, user, password, and the values in query and fragment go; a page of Kubeflow's UI, a fragment, stays.
+    """
+    for form in sorted({form for one in (*secrets, *_of_environment()) for form in _forms(one)}, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
+    text = _URL.sub(lambda url: url[1] + _bare(url[2]), text)
+    return _QUERY.sub(rf"\1{HIDDEN}", _BEARER.sub(rf"\1{HIDDEN}", _HEADER.sub(rf"\1{HIDDEN}", text)))
+
+
+def printable(text: str) -> str:
+    """Return `text` with escapes in the place of characters that steer a terminal."""
+    return _HARMFUL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def cell(text: str) -> str:
+    """Return `text` as the cell of a table that spreadsheets open: it neither steers a terminal nor is a formula.
+
+    Examples
+    --------
+    >>> cell("=1+1"), cell("T-shirt/top")
+    ("'=1+1", 'T-shirt/top')
+    """
+    return f"'{printable(text)}" if text.lstrip(" ").startswith(_FORMULA) else printable(text)
+
+
+def _bare(address: str) -> str:
+    """Return the part of a URL that follows its scheme, without secrets."""
+    login, rest = _login(address)
+    path, mark, query = re.fullmatch(r"(.*?)(?:(\?|#(?!/))(.*))?", rest, re.DOTALL).groups("")  # type: ignore[union-attr]
+    hidden = re.sub(r"([^=?&#;]+=)?[^=?&#;]+", rf"\1{HIDDEN}", query)
+    return (f"{HIDDEN}@" if login else "") + path + mark + hidden
+
+
+def _login(address: str) -> tuple[str, str]:
+    """Return the user and password in the part of a URL that follows its scheme, and the rest of it."""
+    host = re.split(r"[/?#]", address)[0]
+    # A password may have characters that end the host, unless they are escaped.
+    odd = ":" in host and not re.search(r":\d*$|\]$", host)
+    hidden, _, rest = (address if odd else host).rpartition("@")
+    return hidden, (rest if odd else rest + address[len(host) :])
+
+
+def _of_environment() -> Iterator[str]:
+    """Give the secrets in the environment variables that this program reads."""
+    for name, value in os.environ.items():
+        if _SECRET.fullmatch(name):
+            yield from (part.partition("=")[2].strip() or part.strip() for part in value.split(";"))
+        elif _ADDRESS.fullmatch(name):
+            login, rest = _login(value.partition("://")[2] or value)
+            yield from (login, login.partition(":")[2])
+            yield from (part.partition("=")[2] or part for part in re.split(r"[?&#]", rest)[1:])
+
+
+def _forms(secret: str) -> set[str]:
+    """Return how a secret may be written: itself, as in URLs, in texts of JSON and Python, and in headers."""
+    plain = {secret, unquote(secret)}
+    quoted = {form(one) for one in plain for form in (quote, quote_plus, lambda one: quote(one, safe=""))}
+    quoted |= {re.sub("%..", lambda code: code[0].lower(), one) for one in quoted} | {quote(one) for one in quoted}
+    escaped = {one for text in plain for one in (json.dumps(text)[1:-1], repr(text)[1:-1])}
+    encoded = {base64.b64encode(one.encode(errors="replace")).decode() for one in plain if secret}
+    return {form for form in plain | quoted | escaped | encoded if len(form) >= _SHORTEST}

@@ -1,0 +1,94 @@
+"""Tests of the standard streams: closed, full, narrow in their characters, or a terminal of any kind."""
+
+import errno
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import helpers
+
+from fmnist.cli.streams import Stream
+
+FMNIST = str(Path(sys.executable).with_name("fmnist"))
+
+
+def shell(command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the shell, in which "$fmnist" is the program."""
+    surroundings = {**helpers.clean_environment(), "fmnist": FMNIST, **environment}
+    whole = ["bash", "-c", f"set -o pipefail; {command}"]
+    return subprocess.run(
+        whole, capture_output=True, text=True, check=False, cwd=cwd, env=surroundings, errors="surrogateescape"
+    )
+
+
+@pytest.mark.parametrize(
+    "streams",
+    ["| true", "| head -1", ">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2>/dev/full", "| (exec <&-)"],
+)
+def test_a_reader_who_is_gone_changes_nothing(streams: str, tmp_path: Path) -> None:
+    """Without anybody who reads, a command ends as always."""
+    done = shell(f'"$fmnist" data {streams}', tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "2>&1 | true"])
+def test_bad_input_stays_bad_input(streams: str, tmp_path: Path) -> None:
+    """An error that nobody can read still has its exit code."""
+    assert shell(f'"$fmnist" report nowhere {streams}', tmp_path).returncode == 2
+
+
+def test_a_result_that_is_lost_is_a_failure(tmp_path: Path) -> None:
+    """A full disk below stdout is told, as whoever asked for the result has not got it."""
+    done = shell('"$fmnist" data > /dev/full', tmp_path)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "Error: stdout: expected to write the result there, got: [Errno 28] No space left on device.\n"
+    )
+
+
+def test_a_name_that_the_encoding_lacks_is_escaped(tmp_path: Path) -> None:
+    """With a narrow encoding, and for names that are no text, a command prints what it can."""
+    done = shell('"$fmnist" compile -o é.yaml', tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\xe9.yaml\n", "")
+    done = shell("\"$fmnist\" compile -o $'\\xff.yaml'", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\udcff.yaml\n", "")
+
+
+def test_a_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    """A folder's name is shown with escapes on a terminal, in errors and in results."""
+    (tmp_path / "a\x1b]0;x\x07").mkdir()
+    ours, theirs = pty.openpty()
+    subprocess.run([FMNIST, "report", "a\x1b]0;x\x07"], stdout=theirs, stderr=theirs, check=False, cwd=tmp_path)
+    os.close(theirs)
+    shown = os.read(ours, 10_000)
+    os.close(ours)
+    assert b"a\\x1b]0;x\\x07" in shown
+    assert b"\x1b" not in shown
+
+
+class Broken(io.StringIO):
+    """A stream that nobody reads any more, or a full disk."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [(BrokenPipeError(), False), (OSError(errno.ENOSPC, "full"), True), (ValueError("closed"), False)],
+    ids=["pipe", "disk", "closed"],
+)
+def test_a_stream_never_fails(error: Exception, lost: bool) -> None:
+    """What cannot be written is dropped, and a full disk is remembered."""
+    stream = Stream(Broken(error))
+    assert stream.write("one") == 3
+    stream.flush()
+    assert (stream.lost is not None) is lost

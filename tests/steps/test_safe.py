@@ -1,0 +1,121 @@
+"""Tests of what may be shown: no secret in any writing, and nothing that steers a terminal or a spreadsheet."""
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from fmnist.steps.safe import cell, printable, safe
+
+SECRET = "s3cr€t p@ss/w0rd"  # noqa: S105 - not one
+ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pw@h.example/x: timed out", "https://***@h.example/x: timed out"),
+        ("(http://me@h:80)", "(http://***@h:80)"),
+        ("ftp://me:p/w@h/x", "ftp://***@h/x"),
+        ("at https://h/x?sv=2020&sig=abc.", "at https://h/x?sv=***&sig=***."),
+        ("at https://h/x?abc#def", "at https://h/x?***#***"),
+        ("for url: /x?token=abc (Caused by", "for url: /x?token=*** (Caused by"),
+        ("see https://h/pipeline/#/runs/details/r1.", "see https://h/pipeline/#/runs/details/r1."),
+        ("see https://h/#/runs?token=abc", "see https://h/#/runs?token=***"),
+        ("{'Authorization': 'Basic bWU6cHc='}", "{'Authorization': '***'}"),
+        ("Cookie: a=b; c=d", "Cookie: ***"),
+        ("proxy-authorization = Basic bWU6cHc=", "proxy-authorization = ***"),
+        ("the header b'Bearer abcdefgh.ijk'", "the header b'Bearer ***'"),
+        ("got eyJhbGciOiJI.eyJzdWIi.c2ln here", "got *** here"),
+        ("image registry.example/fmnist@sha256:0a", "image registry.example/fmnist@sha256:0a"),
+        ("https://github.com/x/y/raw/v1@2/z", "https://github.com/x/y/raw/v1@2/z"),
+        ("File that holds a bearer token. What? Yes = no.", "File that holds a bearer token. What? Yes = no."),
+    ],
+)
+def test_a_url_or_a_header_shows_no_secret(text: str, shown: str) -> None:
+    """What says who somebody is goes, what says where something is stays."""
+    assert safe(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FMNIST_KFP_TOKEN", SECRET),
+        ("FMNIST_KFP_COOKIES", f"one={SECRET}; two=2"),
+        ("FMNIST_MIRROR", f"https://me:{ESCAPED}@mirror.example/data"),
+        ("FMNIST_MIRROR", f"https://mirror.example/data?sig={ESCAPED}&sv=1"),
+        ("HTTPS_PROXY", f"http://me:{ESCAPED}@proxy.example:3128"),
+        ("http_proxy", f"me:{ESCAPED}@proxy.example:3128"),
+        ("ALL_PROXY", "http://me:s3cr€t%20p@ss/w0rd@proxy.example:3128"),
+    ],
+)
+@pytest.mark.parametrize(
+    "writing",
+    [
+        SECRET,
+        ESCAPED,
+        "s3cr%e2%82%act%20p%40ss%2fw0rd",
+        "s3cr%E2%82%ACt+p%40ss%2Fw0rd",
+        "s3cr%25E2%2582%25ACt%2520p%2540ss%252Fw0rd",
+        "s3cr\\u20act p@ss/w0rd",
+        "czNjcuKCrHQgcEBzcy93MHJk",
+    ],
+    ids=["plain", "quoted", "lower", "plus", "twice", "json", "base64"],
+)
+def test_what_the_environment_hides_is_hidden(
+    name: str, value: str, writing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret in a variable that fmnist reads is not shown, however a library or a server writes it."""
+    monkeypatch.setenv(name, value)
+    assert safe(f"HTTP 500 ({writing}) <{writing}>") == "HTTP 500 (***) <***>"
+
+
+def test_user_and_password_are_hidden_as_a_header_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy gets both in base64, as RFC 7617 says."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://Aladdin:open%20sesame@proxy.example")
+    assert safe("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==") == "Basic ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("\x07\x08\r\x7f\x9b", "\\x07\\x08\\r\\x7f\\x9b"),
+        ("abc\u202edef\u2066", "abc\\u202edef\\u2066"),
+        ("\udcff", "\\udcff"),
+        ("a\ufeff\u200bb", "a\\ufeff\\u200bb"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("靴 👟 e\u0301 میخواهم", "靴 👟 e\u0301 میخواهم"),
+    ],
+)
+def test_nothing_steers_a_terminal(text: str, shown: str) -> None:
+    """Controls and what hides or turns text are shown as escapes; all that people write stays."""
+    assert printable(text) == shown
+
+
+@hypothesis.given(st.text())
+def test_any_text_becomes_harmless(text: str) -> None:
+    """Nothing but new lines and tabs is left of the control characters, and all can be written as UTF-8."""
+    shown = safe(text)
+    assert not set(shown) & {chr(code) for code in (*range(9), *range(11, 32), *range(127, 160))}
+    assert shown.encode().decode() == shown
+    assert safe(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\\r=1"),
+        ("  =1", "'  =1"),
+        ("＝1", "'＝1"),
+        ("T-shirt/top", "T-shirt/top"),
+        ("a\x1bb", "a\\x1bb"),
+    ],
+)
+def test_no_cell_is_a_formula(name: str, written: str) -> None:
+    """A spreadsheet that opens a table computes nothing."""
+    assert cell(name) == written
