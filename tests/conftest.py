@@ -1,6 +1,8 @@
 """Fixtures and settings that all tests share."""
 
+import gc
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -56,3 +58,12 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that take longest, so that no core idles at the end."""
     items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from what is imported here: looking through TensorFlow takes it half a second."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()

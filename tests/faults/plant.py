@@ -298,7 +298,7 @@ async def first_failure(free: Pool, copy: Path, tests: Iterable[str]) -> str | N
         "-q",
         "--exitfirst",
         "--color=no",
-        *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cov"),
+        *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"),
         "--hypothesis-seed=0",
         f"--basetemp={copy.with_name('temporary')}",  # otherwise one pytest clears away what another looks at
     )
