@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from support import warm
 
 from fmnist.steps import dataset, training
 from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
@@ -39,6 +41,14 @@ def few(training_set: Split) -> Split:
 def trained(few: Split) -> training.Training:
     """What three epochs on a few images give."""
     return training.train(Settings(epochs=3), few)
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The path of a Python that has started TensorFlow already, for steps on kfp's local runner."""
+    started = {**SWITCHES, "KERAS_HOME": f"{os.devnull}/keras", "TF_CPP_MIN_LOG_LEVEL": "2", "_KFP_RUNTIME": "true"}
+    with warm.python(tmp_path_factory.mktemp("warm"), started) as program:
+        yield program
 
 
 #: The files that take longest, longest first.

@@ -268,6 +268,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    warm_python: str,
 ) -> None:
     """The pipeline for a plain image, called on kfp's local runner, gives the same files with the code that it carries.
 
@@ -279,6 +280,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
     with (carried / "steps" / "files.py").open("a") as file:
         file.write('\nprint("from the file")\n')
     monkeypatch.setattr(bundle, "PACKAGE", carried)
+    monkeypatch.setattr(sys, "executable", warm_python)
     fashion_mnist = pipeline.make_pipeline(Where(caching=False))
     for executor in fashion_mnist.pipeline_spec.deployment_spec["executors"].values():
         command = executor["container"]["command"]
