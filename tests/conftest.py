@@ -10,7 +10,6 @@ from support import warm
 
 from fmnist.steps import dataset, training
 from fmnist.steps.dataset import Split
-from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
@@ -46,8 +45,8 @@ def trained(few: Split) -> training.Training:
 @pytest.fixture(scope="session")
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The path of a Python that has started TensorFlow already, for steps on kfp's local runner."""
-    started = {**SWITCHES, "KERAS_HOME": f"{os.devnull}/keras", "TF_CPP_MIN_LOG_LEVEL": "2", "_KFP_RUNTIME": "true"}
-    with warm.python(tmp_path_factory.mktemp("warm"), started) as program:
+    environment = {**warm.started(), "_KFP_RUNTIME": "true"}
+    with warm.python(tmp_path_factory.mktemp("warm"), environment) as program:
         yield program
 
 
