@@ -1,9 +1,12 @@
 """Fixtures and settings that all tests share."""
 
+import gc
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from support import warm
 
 from fmnist.steps import dataset, training
 from fmnist.steps.dataset import Split
@@ -39,6 +42,14 @@ def trained(few: Split) -> training.Training:
     return training.train(Settings(epochs=3), few)
 
 
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The path of a Python that has started TensorFlow already, for steps on kfp's local runner."""
+    environment = {**warm.started(), "_KFP_RUNTIME": "true"}
+    with warm.python(tmp_path_factory.mktemp("warm"), environment) as program:
+        yield program
+
+
 #: The files that take longest, longest first.
 LONGEST = (
     "test_run_end_to_end.py",
@@ -56,3 +67,12 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that take longest, so that no core idles at the end."""
     items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from what is imported here: looking through TensorFlow takes it half a second."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()

@@ -17,11 +17,14 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
-def test_another_pipeline_uses_the_confusion_matrix(tmp_path: Path) -> None:
+def test_another_pipeline_uses_the_confusion_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_python: str
+) -> None:
     """A pipeline of scikit-learn's digits, with the component from its file, runs and counts its predictions."""
     component = pipeline.compile_component("confusion-matrix", tmp_path / "component.yaml", Where(runs.LOCAL_IMAGE))
     compiled = tmp_path / "digits.yaml"
     compiler.Compiler().compile(digits.make_pipeline(component, runs.LOCAL_IMAGE, install=False), str(compiled))
+    monkeypatch.setattr(sys, "executable", warm_python)
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(tmp_path / "out"),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from faults import plant
+from faults import edits, plant
 from support import helpers
 
 ROOT = Path(__file__).parents[1]
-FAULTS = plant.read(plant.CATALOGUE)
+FAULTS = edits.read(plant.CATALOGUE)
 
 TEST = "tests/test_double.py::test_double"
 
@@ -64,18 +64,18 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def fault(test: str = TEST, **changes: str) -> plant.Fault:
+def fault(test: str = TEST, **changes: str) -> edits.Fault:
     """Return the entry with `changes`."""
     entry = ENTRY | changes
-    return plant.Fault(within=entry.pop("in"), **entry, tests=(test,))
+    return edits.Fault(within=entry.pop("in"), **entry, tests=(test,))
 
 
 def outcome(project: Path, test: str = TEST, **changes: str) -> plant.Outcome:
     """Plant the entry with `changes` in the tiny project."""
 
     async def planted() -> plant.Outcome:
-        async with plant.warm(1) as free:
-            return await plant.plant(free, project, fault(test, **changes))
+        with plant.warm_python() as python:
+            return await plant.plant(python, project, fault(test, **changes))
 
     return asyncio.run(planted())
 
@@ -101,7 +101,7 @@ def test_there_are_faults_enough() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.id))
-def test_every_fault_applies(fault: plant.Fault) -> None:
+def test_every_fault_applies(fault: edits.Fault) -> None:
     """The edit changes today's code, in a part that is copied, and the tests named are there."""
     assert fault.edited(ROOT) != (ROOT / fault.file).read_text()
     assert Path(fault.file).parts[0] in plant.PARTS
@@ -151,8 +151,8 @@ def test_a_missed_fault_fails(project: Path) -> None:
 )
 def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, planted: str) -> None:
     """An edit applies in its function alone, however the code is laid out and wherever it stands."""
-    edited, count = plant.replaced(code, within, old, new)
-    strings = "".join(string for string, _, _ in plant.tokens(edited))
+    edited, count = edits.replaced(code, within, old, new)
+    strings = "".join(string for string, _, _ in edits.tokens(edited))
     assert count == 1
     assert planted in strings
     assert "returnf(1,axis=0)" in strings
@@ -173,7 +173,7 @@ def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, pl
 )
 def test_only_what_is_there_once_is_edited(within: str, old: str, count: int) -> None:
     """Code that is not in the function, or there more often, is counted and left as it is."""
-    edited, found = plant.replaced(CODE, within, old, "x")
+    edited, found = edits.replaced(CODE, within, old, "x")
     assert found == count
     assert (edited == CODE) == (count != 1)
 

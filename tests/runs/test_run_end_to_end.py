@@ -21,12 +21,16 @@ from support import folders, helpers
 
 from fmnist import pipeline
 from fmnist.cli import fmnist as cli
+from fmnist.cli import same
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
 from fmnist.runs.run import HERE
 from fmnist.steps import confusion, dataset, files
 from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
+
+#: kfp warns of what its local runner leaves out; a program on the command line does not show that.
+pytestmark = pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
 
 ROOT = Path(__file__).parents[2]
 FMNIST, SAME = (str(Path(sys.executable).with_name(name)) for name in ("fmnist", "same"))
@@ -253,14 +257,21 @@ def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path
     helpers.assert_same_files(got=helpers.contents(tmp_path / "out"), expected=reproducible(run_files))
 
 
-def test_same_gives_the_bytes_of_fmnist_run(killed: Attempt, run_files: dict[str, bytes]) -> None:
-    """`same program run -t local` runs the compiled file of `fmnist run` on its arguments: its training is the same."""
-    found = {Path(name).name: content for name, content in killed.files.items() if "/outputs/" in name}
-    trained = ("model", "history", "loss_plot", "loss_page")
+@pytest.fixture
+def quick_steps(monkeypatch: pytest.MonkeyPatch, warm_python: str) -> None:
+    """Steps of runs in this process start where TensorFlow has been started."""
+    monkeypatch.setattr(sys, "executable", warm_python)
+
+
+def test_same_gives_the_bytes_of_fmnist_run(quick_steps: None, run_files: dict[str, bytes], tmp_path: Path) -> None:
+    """`same program run -t local` leaves the files of `fmnist run`: all that is in the checksums is the same."""
+    done = CliRunner().invoke(same.main, [*SAME_RUN[1:], "-o", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.stderr
+    found = helpers.contents(tmp_path / "run")
+    assert found.keys() == run_files.keys()
+    compared = {*RESULTS, "pipeline.yaml", "SHA256SUMS"}
     helpers.assert_same_files(
-        got={"pipeline": killed.files["pipeline.yaml"]} | {name: found[name] for name in trained},
-        expected={"pipeline": run_files["pipeline.yaml"]}
-        | {name: run_files[files.ARTIFACT_FILES[name]] for name in trained},
+        got={name: found[name] for name in compared}, expected={name: run_files[name] for name in compared}
     )
 
 
@@ -272,12 +283,12 @@ def test_no_file_holds_a_credential(
     assert SECRET not in finished.stdout + finished.stderr + killed.messages
 
 
-@pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
 def test_the_pipeline_called_from_python_gives_the_same_bytes(
     run_files: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    quick_steps: None,
 ) -> None:
     """The pipeline for a plain image, called on kfp's local runner, gives the same files with the code that it carries.
 
@@ -334,28 +345,45 @@ def test_a_run_is_verified_with_the_code_that_it_carries(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=False)
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of a size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", folder], check=False)
     if mounted.returncode:
         helpers.missing("the right to mount a tmpfs (root)")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_a_clear_error(small_disk: Path, folder: Path, run_files: dict[str, bytes]) -> None:
-    """Where the log of a run does not fit, the error says so; where a result does not, no other one is incomplete."""
-    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(small_disk / "run")])
+@pytest.mark.parametrize(
+    ("disk", "fits"),
+    [
+        pytest.param("16k", set(), id="log"),
+        pytest.param("300k", set(), id="model"),
+        pytest.param("1100k", RESULTS, id="report"),
+    ],
+    indirect=["disk"],
+)
+def test_a_full_disk_is_a_clear_error(
+    disk: Path, fits: set[str], quick_steps: None, run_files: dict[str, bytes]
+) -> None:
+    """Whatever it is that does not fit, the error says so, no result is incomplete, and there are no checksums."""
+    done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(disk / "run")])
     assert done.exit_code == 3
     assert "No space left on device" in done.stderr
-    assert {path.name for path in (small_disk / "run").iterdir()} <= {"log.txt", "pipeline.yaml", ".unfinished"}
-    shutil.rmtree(small_disk / "run")
+    found = helpers.contents(disk / "run")
+    helpers.assert_same_files(got=reproducible(found), expected={name: run_files[name] for name in fits})
+    assert "SHA256SUMS" not in found
+
+
+@pytest.mark.parametrize("disk", ["16k"], indirect=True)
+def test_a_result_that_does_not_fit_is_not_begun(disk: Path, folder: Path, run_files: dict[str, bytes]) -> None:
+    """Of the results of a step those that fit are there, whole, and the next one is not there at all."""
     with pytest.raises(OSError, match="No space left on device"):
-        files.save(small_disk, confusion.confusion_matrix(Labels.read(folder / "labels")))
+        files.save(disk, confusion.confusion_matrix(Labels.read(folder / "labels")))
     table = "confusion_matrix.csv"
-    helpers.assert_same_files(got=helpers.contents(small_disk), expected={table: run_files[table]})
+    helpers.assert_same_files(got=helpers.contents(disk), expected={table: run_files[table]})
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error() -> None:

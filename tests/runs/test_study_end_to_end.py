@@ -202,12 +202,13 @@ def test_the_checksums_cover_all_but_time_and_machine(folder: Path, resumed: obj
 
 
 @pytest.fixture(scope="module")
-def on_a_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def on_a_cluster(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> Path:
     """The outputs of the study as a pipeline, on kfp's local runner."""
     root = tmp_path_factory.mktemp("cluster")
     compiled = study_pipeline.compile_pipeline(root / "study.yaml", Where(run.LOCAL_IMAGE))
     # In a process of its own: after a loop, whose steps run in threads, kfp leaves the built-in `print` changed.
     helpers.python(
+        f"import sys; sys.executable = {warm_python!r}\n"
         "from kfp import components, local\n"
         f"local.init(local.SubprocessRunner(use_venv=False), pipeline_root={str(root / 'out')!r}, "
         f"workspace_root={str(root / 'workspace')!r})\n"

@@ -1,0 +1,88 @@
+"""Tests of the Python that forks: a program cannot tell it from another, but for what is imported."""
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import helpers, warm
+
+PROGRAM = """
+import os, sys
+print(sys.argv[1:], sys.stdin.read(), os.getcwd(), os.environ["GIVEN"], os.environ["ADDED"])
+print("HOME" in os.environ, "wave" in sys.modules, __name__, file=sys.stderr)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Python that has imported a module which hardly anything imports."""
+    with warm.python(tmp_path_factory.mktemp("a path"), {"ADDED": "added"}, ("wave",)) as program:
+        yield program
+
+
+@pytest.mark.parametrize(("called", "code"), [(["-m", "program"], 0), (["program.py"], 7)], ids=["module", "file"])
+def test_a_program_gets_what_it_was_started_with(python: str, tmp_path: Path, called: list[str], code: int) -> None:
+    """Arguments, input, outputs, folder, environment and exit code are the program's own, and the module is there."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [python, *called, str(code), "a b"],
+        cwd=tmp_path,
+        env={"GIVEN": "given"},
+        input="input",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stdout == f"['{code}', 'a b'] input {tmp_path} given added\n"
+    assert done.stderr == "False True __main__\n"
+
+
+def test_an_error_is_shown_and_ends_the_program_alone(python: str, tmp_path: Path) -> None:
+    """After a traceback the exit code is 1, and the next program starts as if nothing had happened."""
+    (tmp_path / "broken.py").write_text("raise ValueError('broken')")
+    for _ in range(2):
+        done = subprocess.run(
+            [python, "-m", "broken"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == "ValueError: broken"
+
+
+def test_a_program_ends_with_all_that_it_started(python: str, tmp_path: Path) -> None:
+    """Who kills the program kills the fork, and what that started."""
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    (tmp_path / "endless.py").write_text(
+        "import subprocess, time\n"
+        f"subprocess.Popen(['sleep', '600'], stdout=open({str(alive)!r}, 'w'))\n"
+        "time.sleep(600)"
+    )
+    with (
+        subprocess.Popen([python, "-m", "endless"], cwd=tmp_path, env=dict(os.environ)) as process,
+        alive.open("rb") as held_open,  # as soon as it has started another
+    ):
+        process.kill()
+        ended, _, _ = select.select([held_open], [], [], 10)
+    assert ended
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Where that is killed, nothing is left that listens."""
+    code = (
+        "import os, sys; from pathlib import Path; from support import warm\n"
+        f"with warm.python(Path({str(tmp_path)!r}), {{}}, ()): os.kill(os.getpid(), 9)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(helpers.TESTS)}, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        ended, _, _ = select.select([process.stderr], [], [], 10)
+        assert ended
+        assert process.stderr.read() == b""
+    assert process.returncode == -9
