@@ -18,6 +18,7 @@ from fmnist.report.page import FILE_NAME
 from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.files import ARTIFACT_FILES
+from fmnist.steps.messages import excerpt
 from fmnist.steps.settings import Settings
 
 __all__ = [
@@ -38,12 +39,15 @@ __all__ = [
 
 BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 2, 3, 70, 130
 
+#: The characters of a message: what an error repeats may have megabytes.
+LONGEST = 4_000
+
 
 class Failure(click.ClickException):
     """An error that ends the program with `exit_code`."""
 
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+        super().__init__(excerpt(message, LONGEST))
         self.exit_code = exit_code  # type: ignore[misc]  # click's own way, declared as the class'
 
 
@@ -75,7 +79,10 @@ class Group(click.Group):
             raise Failure(str(error), FAILED) from error
         except KeyboardInterrupt as error:
             raise Failure("interrupted; the same command starts afresh.", INTERRUPTED) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            error.message = excerpt(error.message, LONGEST)
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code would say something else
             traceback.print_exc()

@@ -85,7 +85,7 @@ class Disk:
 def outcomes(
     command: Callable[[Path], int], make: Callable[[Path], None], root: Path, *, every: bool
 ) -> Iterator[dict[str, Any]]:
-    """Give, for each operation and one or `every` kind of fault, what it leaves, and what the next command makes of it."""
+    """Give, for each operation and one or `every` kind of fault, what it leaves, and what comes next."""
     undisturbed = root / "undisturbed"
     make(undisturbed)
     old = state(undisturbed)
