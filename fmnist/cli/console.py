@@ -80,7 +80,7 @@ class Group(click.Group):
         except KeyboardInterrupt as error:
             raise Failure("interrupted; the same command starts afresh.", INTERRUPTED) from error
         except click.ClickException as error:
-            error.message = excerpt(error.message, LONGEST)
+            error.message = excerpt(error.message, LONGEST)  # type: ignore[misc]  # declared final, but nothing else is read
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
