@@ -21,7 +21,7 @@ from fmnist.report.page import FILE_NAME
 from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.files import ARTIFACT_FILES
-from fmnist.steps.messages import did_you_mean
+from fmnist.steps.messages import did_you_mean, excerpt
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,12 +52,15 @@ VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", "FMNIST_KFP_TOKEN", "FMNIST_KFP
 
 BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 2, 3, 70, 130
 
+#: The characters of a message: what an error repeats may have megabytes.
+LONGEST = 4_000
+
 
 class Failure(click.ClickException):
     """An error that ends the program with `exit_code`."""
 
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+        super().__init__(excerpt(message, LONGEST))
         self.exit_code = exit_code  # type: ignore[misc]  # click's own way, declared as the class'
 
 
@@ -93,7 +96,10 @@ class Group(click.Group):
                 return super().invoke(ctx)
         except (FmnistError, OSError, RecursionError, MemoryError, KeyboardInterrupt) as error:
             raise _failure(error) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            error.message = excerpt(error.message, LONGEST)  # type: ignore[misc]  # declared final, but nothing else is read
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code would say something else
             traceback.print_exc()

@@ -4,14 +4,17 @@ The plan is written before the first seed is trained, and a study is resumed onl
 the parameters or the number of seeds in the light of the results.
 """
 
+import ctypes
 import functools
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,9 @@ from fmnist.steps.settings import Settings
 __all__ = ["LOG", "run_study", "train"]
 
 LOG = "log.txt"
+
+#: Of Linux' prctl: which signal this process gets when the one that started it ends.
+_PR_SET_PDEATHSIG = 1
 
 
 def run_study(  # noqa: PLR0913 - all but the first four are callbacks
@@ -149,7 +155,7 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
     out_of_memory = OutOfMemory()
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
-        initializer=_print_into,
+        initializer=_start,
         initargs=[log],
         context=multiprocessing.get_context("spawn"),
     )
@@ -162,6 +168,9 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
             except pebble.ProcessExpired as error:
                 failures[seed] = explained(error.exitcode, out_of_memory)
                 on_failure(seed)
+            except BrokenProcessPool:
+                failures[seed] = "the processes ended while they started; memory may have run out"
+                on_failure(seed)
             except StepError as error:
                 failures[seed] = str(error)
                 on_failure(seed)
@@ -173,8 +182,9 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
     return failures
 
 
-def _print_into(log: Path) -> None:
-    """Let a worker, and TensorFlow in it, print into the log."""
+def _start(log: Path) -> None:
+    """Let a worker, and TensorFlow in it, print into the log, and end with the process that started it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (1, 2):
         os.dup2(handle, stream)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import kfp
 import numpy as np
 import pytest
 from kfp import dsl
@@ -107,3 +108,23 @@ def test_a_missing_model_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="model: expected a .keras file at"):
         components.test(artifact(dsl.Model, tmp_path / "model"), *outputs)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_is_replaced_not_written_through(tmp_path: Path) -> None:
+    """Where a link has the name of the compiled file, what it points to stays as it was."""
+    (tmp_path / "theirs.yaml").write_text("years of work")
+    (tmp_path / "p.yaml").symlink_to("theirs.yaml")
+    components.compile_to(components.as_component(components.confusion_matrix, "an-image"), tmp_path / "p.yaml")
+    assert (tmp_path / "theirs.yaml").read_text() == "years of work"
+    assert "an-image" in (tmp_path / "p.yaml").read_text()
+
+
+def test_another_release_of_kfp_compiles_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled file of a run does not follow the release of kfp that is installed."""
+    component = components.as_component(components.confusion_matrix, "an-image")
+    for release in ("2.17.0", "2.99.9"):
+        monkeypatch.setattr(kfp, "__version__", release)
+        components.compile_to(component, tmp_path / f"{release}.yaml")
+    one, other = sorted(tmp_path.iterdir())
+    assert one.read_bytes() == other.read_bytes()
+    assert "sdkVersion: kfp-2.17.0" in one.read_text().splitlines()

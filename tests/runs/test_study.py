@@ -4,6 +4,9 @@ import fcntl
 import os
 import pickle
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +159,29 @@ def test_each_seed_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert lines == [f"  seed {seed}: ImportError: broken" for seed in (5, 6, 7)]
     assert last == f"{folder / 'log.txt'} may say more. Run the same command again to train the failed seeds."
     assert helpers.contents(folder).keys() == {"log.txt", PLAN, DIGESTS}
+
+
+def test_workers_that_die_while_they_start_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no worker lives long enough to take a seed, the seeds fail like others, and the same command tries again."""
+    monkeypatch.setattr(study, "_start", os.kill)  # with arguments that are none of its own
+    with pytest.raises(
+        StepError, match="(?s)seed 0: the processes ended while they started.*Run the same command again"
+    ):
+        study.run_study(Settings(), range(1), tmp_path, jobs=1)
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """A study that is killed leaves no worker behind that trains for nobody."""
+    worker = (
+        "import os, time; from pathlib import Path; from fmnist.runs import study\n"
+        "study._start(Path('log')); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    with subprocess.Popen([sys.executable, "-c", starts], cwd=tmp_path) as parent:
+        while not (log := tmp_path / "log").exists() or not log.read_text().endswith("\n"):
+            time.sleep(0.05)
+        parent.kill()
+    process, late = Path("/proc", log.read_text().strip(), "status"), time.monotonic() + 30
+    while process.exists() and "zombie" not in process.read_text() and time.monotonic() < late:
+        time.sleep(0.05)
+    assert time.monotonic() < late

@@ -1,16 +1,20 @@
 """Tests of writing files."""
 
+import fcntl
 import json
 import math
 import os
+import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import helpers
 
 from fmnist.steps import files
 from fmnist.steps.errors import ContractError
@@ -144,3 +148,106 @@ def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> No
     [left] = tmp_path.iterdir()
     assert files.TEMPORARY.fullmatch(left.name)
     assert not any(files.TEMPORARY.fullmatch(name) for name in ("a.json", ".gitignore", ".a.json", "a.json.abcdefgh"))
+
+
+def killed_while_writing(path: Path) -> None:
+    """Let a process be killed in the middle of writing `path`."""
+    code = (
+        "import os; from fmnist.steps import files\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        f"files.write({str(path)!r}, b'half')"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+
+
+def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path) -> None:
+    """The next write of that file removes it, and no other hidden file."""
+    for name in (".a.original", ".a.json.original", ".b.json.x2_abcde.tmp"):
+        (tmp_path / name).touch()
+    killed_while_writing(tmp_path / "a.json")
+    assert len(list(tmp_path.iterdir())) == 4
+    files.write(tmp_path / "a.json", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".a.json.original",
+        ".a.original",
+        ".b.json.x2_abcde.tmp",
+        "a.json",
+    ]
+
+
+def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes may write one file at a time: each finishes its own, and the last one stays."""
+    fsync = os.fsync
+    told: list[int] = []
+
+    def meanwhile(handle: int) -> None:
+        fsync(handle)
+        monkeypatch.setattr(os, "fsync", fsync)
+        files.write(tmp_path / "a", b"of another")
+        told.extend(path.stat().st_size for path in tmp_path.iterdir())
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    files.write(tmp_path / "a", b"mine")
+    assert sorted(told) == [4, 10]
+    assert helpers.contents(tmp_path) == {"a": b"mine"}
+
+
+def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its locking another process may sweep it: the write succeeds all the same."""
+    flock = fcntl.flock
+    swept: list[Path] = []
+
+    def late(handle: int, mode: int) -> None:
+        if not swept:
+            [path] = tmp_path.iterdir()
+            path.unlink()
+            swept.append(path)
+        flock(handle, mode)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    files.write(tmp_path / "a", b"content")
+    assert helpers.contents(tmp_path) == {"a": b"content"}
+
+
+def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
+    """What a link points to may be anybody's: a write takes the link's place."""
+    (tmp_path / "target").write_bytes(b"theirs")
+    (tmp_path / "a").symlink_to("target")
+    files.write(tmp_path / "a", b"mine")
+    assert not (tmp_path / "a").is_symlink()
+    assert helpers.contents(tmp_path) == {"a": b"mine", "target": b"theirs"}
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(os.mkfifo, "it is no regular file", id="pipe"),
+        pytest.param(lambda path: path.symlink_to("/dev/zero"), "it is no regular file", id="device"),
+        pytest.param(lambda path: path.symlink_to("/dev/tty"), "no regular file|No such device", id="terminal"),
+        pytest.param(lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), "No such device", id="socket"),
+        pytest.param(os.mkdir, "Is a directory", id="folder"),
+        pytest.param(lambda path: path.symlink_to(path), "Too many levels", id="loop of links"),
+        pytest.param(lambda path: path.symlink_to("nothing"), "No such file", id="link to nothing"),
+        pytest.param(lambda path: None, "No such file", id="nothing"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_what_is_no_file_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], reason: str
+) -> None:
+    """Only regular files are read, and links to them; anything else is an error at once."""
+    monkeypatch.chdir(tmp_path)
+    make(Path("a"))
+    with pytest.raises(OSError, match=reason):
+        files.read("a", 10)
+
+
+def test_no_more_is_read_than_a_file_may_have(tmp_path: Path) -> None:
+    """A file of as many bytes as allowed is read, one of one more is not."""
+    (tmp_path / "a").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("a")
+    assert files.read(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(OSError, match="it is larger than 4 bytes: .*a"):
+        files.read(tmp_path / "a", 4)
