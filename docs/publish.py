@@ -17,7 +17,7 @@ for path in map(Path, sys.argv[1:]):
         target = DOCS / "studies" / path.name
         shutil.rmtree(target, ignore_errors=True)
         # All but the seeds' own files and the report.
-        shutil.copytree(path, target, ignore=shutil.ignore_patterns("seeds", "report.html", "log.txt"))
+        shutil.copytree(path, target, ignore=shutil.ignore_patterns("seeds", "report.html", "log.txt", "RECORD.sha256"))
     else:
         (DOCS / "run").mkdir(exist_ok=True)
         for name in OF_A_RUN:

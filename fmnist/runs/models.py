@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json
@@ -18,8 +18,16 @@ IMAGES, OF_A_CLASS = 10_000, 1_000
 #: More seeds than anybody trains.
 MOST_SEEDS = 1_000_000
 
+
+def _printable(text: str) -> str:
+    """Refuse what steers a terminal, or turns what is printed around."""
+    if not text.isprintable():
+        raise ValueError("expected text that can be printed")
+    return text
+
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+Text = Annotated[str, AfterValidator(_printable)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -114,9 +122,9 @@ class _Provenance(_Strict):
 class Machine(_Strict):
     """The machine."""
 
-    system: str
-    cpu: dict[Text, str | bool | None]
-    caveat: str | None
+    system: Text
+    cpu: dict[Text, Text | bool | None]
+    caveat: Text | None
 
 
 class _Event(_Strict):

@@ -18,7 +18,7 @@ from fmnist.runs.folder import CHECKSUMS, DIGESTS, PLAN, RUN, claimed, seed_path
 from fmnist.runs.provenance import differences, provenance, stopwatch
 from fmnist.runs.run import HERE, PIPELINE
 from fmnist.steps import dataset
-from fmnist.steps.errors import ContractError, SettingsError, StepError
+from fmnist.steps.errors import ContractError, FmnistError, SettingsError, StepError
 from fmnist.steps.files import ARTIFACT_FILES, sha256
 from fmnist.steps.settings import Settings
 
@@ -165,13 +165,13 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
         raise ContractError(f"folder: expected a finished run or study in {folder}, got none. Name another folder.")
     with clean_environment(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:
         dataset.fetch(on_progress=on_progress)
-        try:
-            with claimed(folder, "results"):
+        with claimed(folder, "results"):
+            try:
                 files = checked.read_files(folder)
-            found = checked.sample_of(folder, files)
-            settings = Settings(**found.parameters, seed=found.results[0].seed)
-        except (ContractError, SettingsError) as error:
-            return Verification(str(error))
+                found = checked.sample_of(folder, files)
+                settings = Settings(**found.parameters, seed=found.results[0].seed)
+            except (ContractError, SettingsError) as error:
+                return Verification(str(error))
         if found.is_study:
             seeds = chosen(sha256(files[CHECKSUMS]), [result.seed for result in found.results], sample)
             on_seeds(seeds)
@@ -218,7 +218,14 @@ def _run_again(  # noqa: PLR0913 - as `verify`
     (work / PIPELINE).write_bytes(files[PIPELINE])
     (work / "run").mkdir()
     with (work / study.LOG).open("w", encoding="utf-8") as log:
-        outputs = local.run_compiled(work / PIPELINE, asdict(settings), work / "run", log, on_event)
+        try:
+            outputs = local.run_compiled(work / PIPELINE, asdict(settings), work / "run", log, on_event)
+        except (FmnistError, OSError):
+            raise
+        except Exception as error:
+            if ours:
+                raise
+            raise StepError(f"{PIPELINE}: expected a pipeline, got {type(error).__name__}: {error}") from error
     now = {
         "/".join([ARTIFACT_FILES[name], *path.relative_to(output).parts]): sha256(path.read_bytes())
         for name, output in outputs.items()

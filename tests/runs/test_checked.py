@@ -221,6 +221,17 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
         setting("run.json", "parameters", "seed", to="5"),
         "run.json",
     ),
+    "record of a run that steers the terminal": (
+        "run",
+        setting("run.json", "versions", "numpy", to="\x1b[2J"),
+        "run.json",
+    ),
+    "record of a run that is turned around": (
+        "run",
+        setting("run.json", "machine", "system", to="\u202exuniL"),
+        "run.json",
+    ),
+    "plan with a key that steers the terminal": ("study", setting("study.json", "\x1b[2J", to=1), "study.json"),
     "record of a run with a key more": ("run", setting("run.json", "note", to="x"), "run.json"),
     "record of a run without a machine": ("run", json_edit("run.json", lambda v: v.pop("machine")), "run.json"),
     "record of a run left out": ("run", lambda f: (f / "run.json").unlink(), "run.json"),
@@ -277,6 +288,7 @@ def test_a_forgery_is_refused_by_name(
     for message in messages:
         assert "Nothing was changed. " in message
         assert "Traceback" not in message
+        assert message.replace("\n", "").isprintable()
         assert len(message) < 3_000
     # A broken-off study has no report, and a plan that was changed is another one.
     assert (named in messages[0] and named in messages[1]) or kind == "begun"

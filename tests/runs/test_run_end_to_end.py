@@ -319,6 +319,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
     assert capsys.readouterr().out.count("from the file") == 3
 
 
+@pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
 def test_a_run_is_verified_with_the_code_that_it_carries(
     folder: Path, run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,9 +18,13 @@ from fmnist.kubeflow import local
 from fmnist.replication.results import Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings, study
+from fmnist.runs.folder import claimed
 from fmnist.steps import files
 from fmnist.steps.confusion import confusion_matrix
 from fmnist.steps.settings import Settings
+
+#: The function itself, which most tests have no need to call.
+RUN_COMPILED = local.run_compiled
 
 Copy = Callable[[str], Path]
 
@@ -269,6 +273,26 @@ def test_parameters_that_cannot_be_are_seen(copy: Copy, again: list[object], par
     result = verify(folder)
     assert (result.exit_code, again) == (1, [])
     assert next(iter(parameters)) in result.stdout
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "components: 3\nroot: 4\n", "a: &a [*a]"], ids=repr)
+def test_a_file_that_is_no_pipeline_is_exit_code_3(copy: Copy, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    """Whatever the file of others holds, it ends with a message."""
+    monkeypatch.setattr(local, "run_compiled", RUN_COMPILED)
+    folder = copy("run")
+    (folder / "pipeline.yaml").write_text(content)
+    sign_again(folder)
+    result = verify(folder, "--run-their-code")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("Error: pipeline.yaml: expected a pipeline, got ")
+
+
+def test_a_folder_at_work_is_bad_input(honest: Path) -> None:
+    """While a study works in its folder, its files may not agree yet: that is no forgery."""
+    with claimed(honest / "study", "study"):
+        result = verify(honest / "study")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "expected one in which no other process works" in result.stderr
 
 
 def test_a_folder_of_something_else_is_bad_input(tmp_path: Path) -> None:
