@@ -53,7 +53,7 @@ def read_spec(compiled: str | Path) -> dict[str, Any]:
 
 def is_ours(source: Path) -> bool:
     """Return whether the file `source` defines this package's pipeline, in whatever checkout."""
-    return source.read_bytes() == (bundle.PACKAGE / "pipeline.py").read_bytes()
+    return bundle.read(source) == bundle.read(bundle.PACKAGE / "pipeline.py")
 
 
 def check_checkout(source: Path) -> None:
@@ -68,7 +68,7 @@ def check_checkout(source: Path) -> None:
         sources = bundle.source_files(["**/*.py"]) if (folder / "kubeflow" / "bundle.py").exists() else {}
         for name, content in sources.items():
             path = folder.parent / name
-            if not path.exists() or path.read_bytes() != content:
+            if not path.exists() or bundle.read(path) != content:
                 raise ContractError(
                     f"pipeline: expected the code of the fmnist that is installed, in {bundle.PACKAGE}, got another "
                     f"{path}. Install that checkout first, with pip install -e {folder.parent}."

@@ -4,6 +4,7 @@ It is three UTF-8 text files with one value a line, which any pipeline can write
 ``predicted.txt`` hold class numbers from 0, ``class_names.txt`` the names in the order of the numbers.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps.errors import ContractError
+from fmnist.steps.safe import INVISIBLE
 
 __all__ = ["Labels"]
 
@@ -19,6 +21,9 @@ TRUE, PREDICTED, CLASS_NAMES = "true.txt", "predicted.txt", "class_names.txt"
 
 #: As many digits as any int64 can have.
 _DIGITS = 18
+
+#: Fewer characters of which each other is null may be a name.
+_LEAST = 6
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise ContractError(f"labels: expected a file {path}, got {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ContractError(f"labels: expected UTF-8 text in {path}, got {error}.") from error
+        raise ContractError(f"labels: expected UTF-8 text in {path}, got {error}. Save it as UTF-8.") from error
+    if len(text) >= _LEAST and not set(text[::2]) - {"\0"}:
+        raise ContractError(f"labels: expected UTF-8 text in {path}, got what looks like UTF-16. Save it as UTF-8.")
     if not text.endswith("\n"):
         raise ContractError(f"labels: expected whole lines in {path}, got an end without a newline: is it truncated?")
     return text.removesuffix("\n").split("\n")
@@ -107,5 +114,13 @@ def _check_labels(what: str, labels: NDArray[np.int64], classes: int) -> None:
 
 def _check_names(names: tuple[str, ...]) -> None:
     bad = [name for name in names if not name.strip() or "\n" in name or "\r" in name]
-    if bad or not names or len(set(names)) != len(names):
-        raise ContractError(f"class names: expected distinct names, each one line and not blank, got {list(names)}.")
+    if bad or not names or len({_seen(name) for name in names}) != len(names):
+        raise ContractError(
+            f"class names: expected distinct names, each one line and not blank, got {list(names)!a}. Names that "
+            "look the same, as é in one character and in two, are not distinct."
+        )
+
+
+def _seen(name: str) -> str:
+    """Return what a reader sees of a name: accents have several spellings, and some characters are invisible."""
+    return unicodedata.normalize("NFC", INVISIBLE.sub("", name)).strip(" ")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["HIDDEN", "cell", "printable", "safe", "without_secrets"]
+__all__ = ["HIDDEN", "INVISIBLE", "cell", "printable", "safe", "without_secrets"]
 
 #: What stands in the place of a secret.
 HIDDEN = "***"
@@ -34,6 +34,9 @@ _QUERY = re.compile(r"""([?&#;][^\s"'<>=?&#;]+=)[^\s"'<>)?&#;]*[^\s"'<>)?&#;.,:]
 _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+#: Characters that nobody sees: they join, choose a form, or turn the direction of reading.
+INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
+
 #: With these a cell of a spreadsheet begins a formula, also in their wide forms.
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 
