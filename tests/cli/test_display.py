@@ -160,6 +160,22 @@ def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def test_a_long_download_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow mirror gives a line each quarter of a minute, so that a log shows that it goes on."""
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    seconds = iter([0.0, 1.0, 14.0, 15.0, 16.0, 31.0, 31.0, 31.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with Display() as display:
+        for done in (100_000, 200_000, 300_000, 400_000, 500_000, 600_000):
+            display.on_progress("images", done, 600_000)
+    assert stream.getvalue().splitlines() == [
+        "images: started",
+        "images: 0.3 MB",
+        "images: 0.5 MB",
+        "images: done in 31.0 s",
+    ]
+
+
 def test_in_a_terminal_bars_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal shows a bar for each step with the time it took, and the last epoch's metrics."""
     last = shown(Terminal(), monkeypatch).replace("\r", "\n").splitlines()[-3:]

@@ -172,3 +172,16 @@ def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
         files.write(tmp_path / SEEDS / f"{seed}.json", samples.result(1).to_json())
     with pytest.raises(ContractError, match=r"expected the result of seed 0 in .*seeds/0\.json, got that of 1"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        '{"class_name": "Adam", "config": {"learning_rate": 0.01}}',
+        '{"class_name":"adam","config":{"learning_rate":1e-2,"amsgrad":false}}',
+    ],
+)
+def test_two_spellings_of_an_optimizer_are_one_study(spelling: str, tmp_path: Path) -> None:
+    """A study is resumed with the same optimizer in other words."""
+    plan = findings.plan(Settings(compile_optimizer=spelling), range(2))
+    assert plan["parameters"]["compile_optimizer"] == '{"class_name":"adam","config":{"learning_rate":0.01}}'
