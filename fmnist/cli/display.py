@@ -1,6 +1,7 @@
 """The progress of a run or a study, on stderr: live bars in a terminal, plain lines elsewhere."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ __all__ = ["Display"]
 
 #: Seconds after which a download is told again, in plain lines.
 QUIET = 15.0
+
+#: Columns below which bars would be cut off.
+NARROW = 60
 
 #: Terminals that show plain lines; the last is what a notebook calls itself.
 _PLAIN = {"", "dumb", "unknown", "emacs", "xterm-color"}
@@ -121,4 +125,6 @@ class Display:
 
 def _is_live(stream: TextIO) -> bool:
     """Return whether a person watches a terminal that can move its cursor: a notebook keeps all that is printed."""
-    return stream.isatty() and os.environ.get("TERM", "") not in _PLAIN and "JPY_PARENT_PID" not in os.environ
+    wide = shutil.get_terminal_size().columns >= NARROW
+    plain = os.environ.get("TERM", "") in _PLAIN or "JPY_PARENT_PID" in os.environ
+    return stream.isatty() and wide and not plain

@@ -181,7 +181,7 @@ def test_the_result_of_another_seed_is_not_used(tmp_path: Path) -> None:
         '{"class_name":"adam","config":{"learning_rate":1e-2,"amsgrad":false}}',
     ],
 )
-def test_two_spellings_of_an_optimizer_are_one_study(spelling: str, tmp_path: Path) -> None:
+def test_two_spellings_of_an_optimizer_are_one_study(spelling: str) -> None:
     """A study is resumed with the same optimizer in other words."""
     plan = findings.plan(Settings(compile_optimizer=spelling), range(2))
     assert plan["parameters"]["compile_optimizer"] == '{"class_name":"adam","config":{"learning_rate":0.01}}'
