@@ -1,6 +1,7 @@
 """The progress of a run or a study, on stderr: live bars in a terminal, plain lines elsewhere."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,12 @@ from fmnist.steps.safe import safe
 
 __all__ = ["Display"]
 
+#: Seconds after which a download is told again, in plain lines.
+QUIET = 15.0
+
+#: Columns below which bars would be cut off.
+NARROW = 60
+
 #: Terminals that show plain lines; the last is what a notebook calls itself.
 _PLAIN = {"", "dumb", "unknown", "emacs", "xterm-color"}
 
@@ -31,6 +38,7 @@ class Display:
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(min_width=18)),
             BarColumn(table_column=Column(min_width=20)),
@@ -53,7 +61,11 @@ class Display:
         """Show that `done` of `total` bytes of `file` are there; a total of 0 means that it is unknown."""
         if file not in self._tasks:
             self._start(file, total or None)
-        self._advance(file, done, f"{done / 1e6:.1f} MB")
+        note = f"{done / 1e6:.1f} MB"
+        self._advance(file, done, note)
+        if (now := time.monotonic()) - self._told[file] >= QUIET:
+            self._told[file] = now
+            self._line(f"{file}: {note}")
         if done and done == total:
             self._end(file)
 
@@ -98,7 +110,7 @@ class Display:
             self._end("seeds")
 
     def _start(self, name: str, total: int | None) -> None:
-        self._started[name] = time.monotonic()
+        self._started[name] = self._told[name] = time.monotonic()
         self._tasks[name] = self._progress.add_task(safe(name), total=total, note="")
         self._line(f"{name}: started")
 
@@ -118,4 +130,6 @@ class Display:
 
 def _is_live(stream: TextIO) -> bool:
     """Return whether a person watches a terminal that can move its cursor: a notebook keeps all that is printed."""
-    return stream.isatty() and os.environ.get("TERM", "") not in _PLAIN and "JPY_PARENT_PID" not in os.environ
+    wide = shutil.get_terminal_size().columns >= NARROW
+    plain = os.environ.get("TERM", "") in _PLAIN or "JPY_PARENT_PID" in os.environ
+    return stream.isatty() and wide and not plain

@@ -39,7 +39,7 @@ def main() -> None:
       0  done; a study shows that its mean is equivalent to each published accuracy, if there is one
       1  a study does not show that, for example because it has fewer than 20 seeds; or a folder is not verified
       2  bad usage or bad input
-      3  a step, a seed or a download failed
+      3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
     """  # noqa: D301 - click wants the character \b
 

@@ -43,7 +43,7 @@ def main() -> None:
     Exit codes:
       0    done
       2    bad usage or bad input
-      3    a step or the server failed
+      3    a step or the server failed, or a result could not be printed
       130  interrupted
     """  # noqa: D301 - click wants the character \b
 

@@ -93,7 +93,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
                 f"login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: {error} "
                 "Without that variable another login counts."
             ) from error
-        self.host: str = self._existing_config.host
+        # For messages: that of a kubeconfig may hold a password.
+        self.host: str = safe(self._existing_config.host)
         self._cookies = cookies or self._context_setting.get("client_authentication_cookie") or ""
         self._header = self._context_setting.get("client_authentication_header_value") or ""
 
@@ -125,7 +126,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         except (ApiException, urllib3.exceptions.HTTPError, _AnswerError, UnicodeDecodeError) as error:
             kind, got, remedy = _explain(error)
             got = excerpt(in_one_line(self.without_secrets(got)), 400)
-            failure = kind(f"{action} at {safe(self.host)}: expected success, got {got}. {remedy}")
+            failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
             if isinstance(failure, TransientError):
                 failure.got, failure.pause = got, _retry_after(error)
         # Outside the `except`, so that no other error is attached: the original one may show a token.

@@ -54,9 +54,10 @@ def read_spec(compiled: str | Path) -> dict[str, Any]:
 
 def is_ours(source: Path) -> bool:
     """Return whether the file `source` defines this package's pipeline, in whatever checkout."""
-    ours = (bundle.PACKAGE / "pipeline.py").read_bytes()
+    ours = bundle.read(bundle.PACKAGE / "pipeline.py")
     try:
-        return read(source, len(ours)) == ours
+        # A checkout with Windows' ends of lines has some more.
+        return read(source, 2 * len(ours)).replace(b"\r\n", b"\n") == ours
     except OSError:
         return False
 
@@ -73,7 +74,7 @@ def check_checkout(source: Path) -> None:
         sources = bundle.source_files(["**/*.py"]) if (folder / "kubeflow" / "bundle.py").exists() else {}
         for name, content in sources.items():
             path = folder.parent / name
-            if not path.exists() or path.read_bytes() != content:
+            if not path.exists() or bundle.read(path) != content:
                 raise ContractError(
                     f"pipeline: expected the code of the fmnist that is installed, in {bundle.PACKAGE}, got another "
                     f"{path}. Install that checkout first, with pip install -e {folder.parent}."

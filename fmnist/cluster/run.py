@@ -7,7 +7,6 @@ from typing import Any
 
 from fmnist.cluster.client import Client, ClusterError, TransientError, in_one_line
 from fmnist.steps.messages import excerpt
-from fmnist.steps.safe import safe
 
 __all__ = ["Run"]
 
@@ -55,7 +54,7 @@ class Run:
             left = deadline - monotonic()
             if left <= 0:
                 raise ClusterError(
-                    f"wait for run {self.id} at {safe(self._client.host)}: expected its end within {timeout:g} s, "
+                    f"wait for run {self.id} at {self._client.host}: expected its end within {timeout:g} s, "
                     f"got the state {state}{trouble}. The run may still be running: see {self.link}, or wait longer."
                 )
             sleep(min(pause, left))
@@ -91,8 +90,7 @@ class Run:
         causes = self._client.without_secrets("; ".join(_failures(answer))) or "the API gives no cause"
         got = f"FAILED: {excerpt(in_one_line(causes), 2_000)}" if answer["state"] == "FAILED" else "CANCELED"
         return ClusterError(
-            f"run {self.id} at {safe(self._client.host)}: expected SUCCEEDED, got {got}. "
-            f"Its page has the logs: {self.link}"
+            f"run {self.id} at {self._client.host}: expected SUCCEEDED, got {got}. Its page has the logs: {self.link}"
         )
 
 

@@ -19,7 +19,18 @@ from typing import Any
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
-__all__ = ["REPLICATION", "STEPS", "archive", "digest", "embed", "imported_by", "refer", "require", "source_files"]
+__all__ = [
+    "REPLICATION",
+    "STEPS",
+    "archive",
+    "digest",
+    "embed",
+    "imported_by",
+    "read",
+    "refer",
+    "require",
+    "source_files",
+]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -45,7 +56,12 @@ _EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')
 def source_files(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
     """Return the content of each source file of the package that matches a pattern, by its path, sorted."""
     paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
-    return {path.relative_to(PACKAGE.parent).as_posix(): path.read_bytes() for path in sorted(paths)}
+    return {path.relative_to(PACKAGE.parent).as_posix(): read(path) for path in sorted(paths)}
+
+
+def read(path: Path) -> bytes:
+    """Return the content of a source file as it was committed, also in a checkout that has Windows' ends of lines."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
@@ -62,7 +78,7 @@ def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
             for file in (path.with_name("__init__.py"), path):
                 key = file.relative_to(PACKAGE.parent).as_posix()
                 if path.is_file() and key not in found:
-                    found[key] = file.read_bytes()
+                    found[key] = read(file)
                     sources.append(found[key].decode())
     return dict(sorted(found.items()))
 

@@ -122,10 +122,14 @@ def data_folder() -> Path:
     """
     import platformdirs
 
+    given = os.environ.get("FMNIST_DATA_DIR")
     try:
-        return Path(os.environ.get("FMNIST_DATA_DIR") or platformdirs.user_cache_path("fmnist")).expanduser()
+        return Path(given or platformdirs.user_cache_path("fmnist")).expanduser()
     except RuntimeError as error:
-        raise DataError("data folder: expected a home folder, got none. Set FMNIST_DATA_DIR to a folder.") from error
+        of = f", as in {given!r}" if given else ""
+        raise DataError(
+            f"data folder: expected a home folder{of}, got none. Set FMNIST_DATA_DIR to a folder."
+        ) from error
 
 
 def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: Progress | None = None) -> Split:

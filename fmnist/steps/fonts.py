@@ -5,15 +5,14 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from fmnist.steps.safe import INVISIBLE
+
 __all__ = ["caveat", "drawable", "families"]
 
 OWN = "DejaVu Sans"
 
 #: Fonts whose glyphs are not those of Unicode, and the one that has a box for each script.
 _NO_FONTS = re.compile(r"cm\w+10|STIX(NonUnicode|Size\w+)|\.?Last ?Resort.*")
-
-#: Nobody sees these: they join, or choose a form.
-_INVISIBLE = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 
 
 def families(text: str) -> tuple[list[str], set[str]]:
@@ -61,7 +60,7 @@ def caveat(missing: Iterable[str]) -> str:
 
 def _seen(text: str) -> set[str]:
     """Return the characters of `text` that need a glyph."""
-    return {c for c in _INVISIBLE.sub("", text) if unicodedata.category(c) not in {"Cc", "Cf", "Cs"}}
+    return {c for c in INVISIBLE.sub("", text) if unicodedata.category(c) not in {"Cc", "Cf", "Cs"}}
 
 
 def _characters(path: str) -> set[str]:

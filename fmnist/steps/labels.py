@@ -4,6 +4,7 @@ It is three UTF-8 text files with one value a line, which any pipeline can write
 ``predicted.txt`` hold class numbers from 0, ``class_names.txt`` the names in the order of the numbers.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 from fmnist.steps.messages import excerpt
+from fmnist.steps.safe import INVISIBLE
 
 __all__ = ["Labels"]
 
@@ -24,6 +26,9 @@ _DIGITS = 18
 
 #: The bytes of a file, the classes, and the characters of a name: a matrix of more would take minutes to draw.
 _LARGEST, _MOST_CLASSES, _LONGEST_NAME = 2**24, 100, 100
+
+#: Fewer characters of which each other is null may be a name.
+_LEAST = 6
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,9 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise ContractError(f"labels: expected a file {path}, got {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ContractError(f"labels: expected UTF-8 text in {path}, got {error}.") from error
+        raise ContractError(f"labels: expected UTF-8 text in {path}, got {error}. Save it as UTF-8.") from error
+    if len(text) >= _LEAST and not set(text[::2]) - {"\0"}:
+        raise ContractError(f"labels: expected UTF-8 text in {path}, got what looks like UTF-16. Save it as UTF-8.")
     if not text.endswith("\n"):
         raise ContractError(f"labels: expected whole lines in {path}, got an end without a newline: is it truncated?")
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
@@ -116,9 +123,17 @@ def _check_names(names: tuple[str, ...]) -> None:
     if len(names) > _MOST_CLASSES:
         raise ContractError(f"class names: expected at most {_MOST_CLASSES}, got {len(names)}. Merge some classes.")
     bad = [name for name in names if not name.strip() or "\n" in name or "\r" in name]
-    if bad or not names or len(set(names)) != len(names):
-        got = excerpt(str(list(names)), 300)
-        raise ContractError(f"class names: expected distinct names, each one line and not blank, got {got}.")
+    if bad or not names or len({_seen(name) for name in names}) != len(names):
+        got = excerpt(ascii(list(names)), 300)
+        raise ContractError(
+            f"class names: expected distinct names, each one line and not blank, got {got}. Names that look the "
+            "same, as é in one character and in two, are not distinct."
+        )
     if long := [name for name in names if len(name) > _LONGEST_NAME]:
         got = f"{excerpt(repr(long[0]), 100)} of {len(long[0])}"
         raise ContractError(f"class names: expected at most {_LONGEST_NAME} characters each, got {got}.")
+
+
+def _seen(name: str) -> str:
+    """Return what a reader sees of a name: accents have several spellings, and some characters are invisible."""
+    return unicodedata.normalize("NFC", INVISIBLE.sub("", name)).strip(" ")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["HIDDEN", "cell", "printable", "safe", "without_secrets"]
+__all__ = ["HIDDEN", "INVISIBLE", "cell", "printable", "safe", "without_secrets"]
 
 #: What stands in the place of a secret.
 HIDDEN = "***"
@@ -28,12 +28,15 @@ _HEADER = re.compile(
 )
 _BEARER = re.compile(r"(\b[Bb]earer )[\w.~+/=-]{8,}|()\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 #: The query of an address whose host is named elsewhere.
-_QUERY = re.compile(r"""([?&#;][^\s"'<>=?&#;]+=)[^\s"'<>)?&#;]*[^\s"'<>)?&#;.,:]""")
+_QUERY = re.compile(r"""(?<=\?)[^\s"'<>=?&#;]+=[^\s"'<>)?#]*[^\s"'<>)?#.,:]""")
 
 #: Controls, those of reading direction, what nobody sees, and what UTF-8 cannot express; but no tab and no new line.
 _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+#: Characters that nobody sees: they join, choose a form, or turn the direction of reading.
+INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
+
 #: With these a cell of a spreadsheet begins a formula, also in their wide forms.
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 
@@ -57,7 +60,8 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     for form in sorted({form for one in (*secrets, *_of_environment()) for form in _forms(one)}, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
     text = _URL.sub(lambda url: url[1] + _bare(url[2]), text)
-    return _QUERY.sub(rf"\1{HIDDEN}", _BEARER.sub(rf"\1{HIDDEN}", _HEADER.sub(rf"\1{HIDDEN}", text)))
+    text = _QUERY.sub(lambda query: _values_hidden(query[0]), text)
+    return _BEARER.sub(rf"\1{HIDDEN}", _HEADER.sub(rf"\1{HIDDEN}", text))
 
 
 def printable(text: str) -> str:
@@ -80,8 +84,12 @@ def _bare(address: str) -> str:
     """Return the part of a URL that follows its scheme, without secrets."""
     login, rest = _login(address)
     path, mark, query = re.fullmatch(r"(.*?)(?:(\?|#(?!/))(.*))?", rest, re.DOTALL).groups("")  # type: ignore[union-attr]
-    hidden = re.sub(r"([^=?&#;]+=)?[^=?&#;]+", rf"\1{HIDDEN}", query)
-    return (f"{HIDDEN}@" if login else "") + path + mark + hidden
+    return (f"{HIDDEN}@" if login else "") + path + mark + _values_hidden(query)
+
+
+def _values_hidden(query: str) -> str:
+    """Return a query, or a fragment, with its names alone."""
+    return re.sub(r"([^=?&#;]+=)?[^=?&#;]+", rf"\1{HIDDEN}", query)
 
 
 def _login(address: str) -> tuple[str, str]:
@@ -101,7 +109,8 @@ def _of_environment() -> Iterator[str]:
         elif _ADDRESS.fullmatch(name):
             login, rest = _login(value.partition("://")[2] or value)
             yield from (login, login.partition(":")[2])
-            yield from (part.partition("=")[2] or part for part in re.split(r"[?&#]", rest)[1:])
+            # A page of Kubeflow's UI is a fragment that begins with a slash.
+            yield from (part.partition("=")[2] or part for part in re.split(r"[?&]|#(?!/)", rest)[1:])
 
 
 def _forms(secret: str) -> set[str]:

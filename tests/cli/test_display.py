@@ -113,16 +113,10 @@ def assert_plain(stream: io.StringIO, environment: dict[str, str], monkeypatch: 
     assert "\r" not in stream.getvalue()
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "9", "30"])
-def test_a_narrow_terminal_is_enough(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few columns there are, the display goes on."""
-    monkeypatch.setattr(sys, "stderr", stream := Terminal())
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", columns)
-    with Display(epochs=2) as display:
-        for event in EVENTS:
-            display.on_event(event)
-    assert stream.getvalue()
+@pytest.mark.parametrize("columns", ["1", "9", "59"])
+def test_a_narrow_terminal_gets_plain_lines(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where bars would be cut off, the display shows lines."""
+    assert_plain(Terminal(), {"TERM": "xterm", "COLUMNS": columns}, monkeypatch)
 
 
 class Terminal(io.StringIO):
@@ -157,6 +151,22 @@ def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatc
         "train: done in N s",
         "test: started",
         "test: done in N s",
+    ]
+
+
+def test_a_long_download_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow mirror gives a line each quarter of a minute, so that a log shows that it goes on."""
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    seconds = iter([0.0, 1.0, 14.0, 15.0, 16.0, 31.0, 31.0, 31.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with Display() as display:
+        for done in (100_000, 200_000, 300_000, 400_000, 500_000, 600_000):
+            display.on_progress("images", done, 600_000)
+    assert stream.getvalue().splitlines() == [
+        "images: started",
+        "images: 0.3 MB",
+        "images: 0.5 MB",
+        "images: done in 31.0 s",
     ]
 
 

@@ -213,6 +213,13 @@ def test_a_run_is_started(fake: FakeCluster) -> None:
     assert [line.split() for line in result.stdout.splitlines()] == [["run", "r1"], ["link", LINK]]
 
 
+def test_two_spellings_of_an_optimizer_are_one_argument(fake: FakeCluster) -> None:
+    """What is sent is the shortest spelling, by which Kubeflow's cache knows the step."""
+    spelling = 'compile_optimizer={"class_name": "keras.optimizers>Adam", "config": {"learning_rate": 1e-3}}'
+    assert invoke("program", "run", "-f", OURS, "-p", spelling).exit_code == 0
+    assert fake.asked("run")["parameters"]["compile_optimizer"] == "adam"
+
+
 def test_the_file_names_what_the_command_does_not(fake: FakeCluster, here: Path) -> None:
     """Without names the experiment is called as the program, and the run as in the file."""
     assert invoke("program", "run").exit_code == 0

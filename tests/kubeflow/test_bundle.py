@@ -40,17 +40,19 @@ def test_a_step_carries_what_it_imports(name: str) -> None:
 
 
 def test_the_bundle_does_not_depend_on_folder_time_or_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy of the code elsewhere, made later, with other modes and compiled files, gives the same bytes."""
-    expected = bundle.archive(bundle.source_files())
+    """A copy of the code elsewhere, made later, with other modes, ends of lines and compiled files, is the same."""
+    expected, digest = bundle.archive(bundle.source_files()), bundle.digest()
     copy = tmp_path / "else where" / "fmnist"
     shutil.copytree(bundle.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "steps" / "__pycache__").mkdir()
     (copy / "steps" / "__pycache__" / "training.cpython-311.pyc").write_bytes(b"compiled")
     for path in copy.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
         path.chmod(0o600)
         os.utime(path, (0, 0))
     monkeypatch.setattr(bundle, "PACKAGE", copy)
     assert bundle.archive(bundle.source_files()) == expected
+    assert bundle.digest() == digest
 
 
 def test_a_changed_line_changes_bundle_and_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

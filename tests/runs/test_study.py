@@ -13,7 +13,7 @@ import pytest
 from support import helpers
 
 from fmnist.kubeflow import bundle
-from fmnist.runs import study
+from fmnist.runs import findings, study
 from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.runs.provenance import provenance
 from fmnist.steps import files
@@ -185,3 +185,16 @@ def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     while process.exists() and "zombie" not in process.read_text() and time.monotonic() < late:
         time.sleep(0.05)
     assert time.monotonic() < late
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        '{"class_name": "Adam", "config": {"learning_rate": 0.01}}',
+        '{"class_name":"adam","config":{"learning_rate":1e-2,"amsgrad":false}}',
+    ],
+)
+def test_two_spellings_of_an_optimizer_are_one_study(spelling: str) -> None:
+    """A study is resumed with the same optimizer in other words."""
+    plan = findings.plan(Settings(compile_optimizer=spelling), range(2))
+    assert plan["parameters"]["compile_optimizer"] == '{"class_name":"adam","config":{"learning_rate":0.01}}'

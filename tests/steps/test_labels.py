@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.steps.errors import ContractError
-from fmnist.steps.labels import Labels
+from fmnist.steps.labels import Labels, _seen
 
 NAMES = st.lists(
-    st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1).filter(str.strip),
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff"), min_size=1).filter(str.strip),
     min_size=1,
     max_size=40,
-    unique=True,
+    unique_by=_seen,
 )
 
 
@@ -67,6 +67,8 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("class_names.txt", b"cat\n", "true labels: expected class numbers from 0 to 0, got 0 to 1"),
         ("class_names.txt", b"cat\ncat\n", "expected distinct names"),
         ("class_names.txt", b"cat\n \n", "expected distinct names, each one line and not blank"),
+        ("class_names.txt", "cat\ndog\n".encode("utf-16-be"), r"got what looks like UTF-16. Save it as UTF-8"),
+        ("class_names.txt", "cat\ndog\n".encode("utf-16"), r"expected UTF-8 text in .*class_names.* Save it as UTF-8"),
         ("class_names.txt", b"\xff\xfe\n", r"expected UTF-8 text in .*class_names\.txt"),
         ("class_names.txt", b"".join(b"%d\n" % i for i in range(101)), "expected at most 100, got 101"),
         ("class_names.txt", b"cat\n" + b"x" * 101 + b"\n", "at most 100 characters each, got 'x{99} ... of 101"),
@@ -120,3 +122,31 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     for name, content in labels.files().items():
         (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
     assert Labels.read(tmp_path).files() == labels.files()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("é", "e\u0301"), ("cat", "cat "), ("cat", "c\u200bat"), ("cat", "\ufeffcat"), ("cat", "\u202ecat")],
+    ids=ascii,
+)
+def test_names_that_look_the_same_are_refused(names: tuple[str, str]) -> None:
+    """Two rows of a table that nobody can tell apart are one too many."""
+    with pytest.raises(ContractError, match="Names that look the same, as é in one character and in two"):
+        Labels(np.array([0, 1]), np.array([0, 1]), names)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"], ids=repr)
+def test_other_ends_of_lines_are_read(tmp_path: Path, end: str) -> None:
+    """A folder that Windows' tools wrote, or git's autocrlf changed, is the same labels."""
+    labels = Labels(np.array([0, 1]), np.array([1, 1]), ("cat", "dog"))
+    for name, content in labels.files().items():
+        (tmp_path / name).write_bytes(content.replace(b"\n", end.encode()))
+    assert Labels.read(tmp_path).files() == labels.files()
+
+
+@pytest.mark.parametrize("names", [("é", "e"), ("靴", "包"), ("👟", "👜"), ("حذاء", "حقيبة")], ids=ascii)
+def test_names_in_any_script_are_kept(tmp_path: Path, names: tuple[str, str]) -> None:
+    """A name is kept as it was given, also one with accents of their own."""
+    labels = Labels(np.array([0, 1]), np.array([1, 1]), names)
+    write(tmp_path, labels)
+    assert Labels.read(tmp_path).class_names == names

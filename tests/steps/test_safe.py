@@ -20,6 +20,8 @@ ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
         ("at https://h/x?abc#def", "at https://h/x?***#***"),
         ("for url: /x?token=abc (Caused by", "for url: /x?token=*** (Caused by"),
         ("see https://h/pipeline/#/runs/details/r1.", "see https://h/pipeline/#/runs/details/r1."),
+        ("for url: /x?a=b&token=c;d=e: timed out", "for url: /x?a=***&token=***;d=***: timed out"),
+        ("runs/lr=1;epochs=3&seed=1#a=b/report.html", "runs/lr=1;epochs=3&seed=1#a=b/report.html"),
         ("see https://h/#/runs?token=abc", "see https://h/#/runs?token=***"),
         ("{'Authorization': 'Basic bWU6cHc='}", "{'Authorization': '***'}"),
         ("Cookie: a=b; c=d", "Cookie: ***"),
@@ -119,3 +121,12 @@ def test_any_text_becomes_harmless(text: str) -> None:
 def test_no_cell_is_a_formula(name: str, written: str) -> None:
     """A spreadsheet that opens a table computes nothing."""
     assert cell(name) == written
+
+
+def test_the_address_of_a_page_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a variable has that is no secret stays: a host, a path, hosts without a proxy, and a page of the UI."""
+    monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example:8080/pipeline/#/pipelines")
+    monkeypatch.setenv("NO_PROXY", "localhost,kubeflow.example:8080,127.0.0.1")
+    monkeypatch.setenv("FMNIST_MIRROR", "https://mirror.example/fashion-mnist")
+    text = "localhost kubeflow.example /pipelines /pipeline 127.0.0.1 mirror.example fashion-mnist"
+    assert safe(text) == text
