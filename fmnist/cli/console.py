@@ -1,6 +1,7 @@
 """What the command lines share: errors as messages with exit codes, options, a run here, and tables."""
 
 import json
+import os
 import sys
 import traceback
 import warnings
@@ -58,6 +59,9 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the command; warnings of libraries end none, whatever PYTHONWARNINGS and -W say."""
+        # As in a step of Kubeflow: with these kfp does not compile, or compiles another file.
+        for name in ("KFP_PACKAGE_PATH", "_KFP_RUNTIME"):
+            os.environ.pop(name, None)
         try:
             with warnings.catch_warnings():
                 if sys.warnoptions:

@@ -14,7 +14,7 @@ from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle
-from fmnist.kubeflow.environment import NO_DOCSTRINGS
+from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
 from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
@@ -137,7 +137,8 @@ def pins() -> list[str]:
 
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
     """Return `function` as a component that needs Python alone."""
-    return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
+    with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
+        return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
 
 
 def as_component(function: Callable[..., Any], image: str | None = None, code: Sequence[str] = bundle.STEPS) -> Any:
@@ -155,13 +156,14 @@ def as_component(function: Callable[..., Any], image: str | None = None, code: S
     code : sequence of str
         The source files that it needs: `bundle.STEPS` or `bundle.REPLICATION`.
     """
-    component = dsl.component(
-        function,
-        base_image=image or BASE_IMAGE,
-        packages_to_install=[] if image else pins(),
-        install_kfp_package=image is None,
-        embedded_artifact_path=None if image else str(bundle.PACKAGE / "steps"),
-    )
+    with clean_environment():  # as in `as_plain_component`
+        component = dsl.component(
+            function,
+            base_image=image or BASE_IMAGE,
+            packages_to_install=[] if image else pins(),
+            install_kfp_package=image is None,
+            embedded_artifact_path=None if image else str(bundle.PACKAGE / "steps"),
+        )
     container = component.component_spec.implementation.container
     source = container.command[-1]
     files = bundle.imported_by(function) if code == bundle.STEPS else bundle.source_files(code)

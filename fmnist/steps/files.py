@@ -1,17 +1,28 @@
 """Files that are the same bytes for the same content, and are never half-written."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-import tempfile
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from fmnist.steps.errors import ContractError
 
-__all__ = ["ARTIFACT_FILES", "TEMPORARY", "Artifacts", "canonical_json", "save", "sha256", "write", "write_artifacts"]
+__all__ = [
+    "ARTIFACT_FILES",
+    "TEMPORARY",
+    "Artifacts",
+    "canonical_json",
+    "default",
+    "save",
+    "sha256",
+    "write",
+    "write_artifacts",
+]
 
 #: Where each artifact of the pipeline goes in a folder of results: a file, or a folder of files.
 ARTIFACT_FILES: Mapping[str, str] = {
@@ -58,6 +69,17 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@contextlib.contextmanager
+def default(library: Any, name: str, value: Any) -> Iterator[None]:
+    """Let a setting that a library has for the whole process be `value`, whatever it is, while a file is made."""
+    before = getattr(library, name)
+    setattr(library, name, value)
+    try:
+        yield
+    finally:
+        setattr(library, name, before)
+
+
 #: The name of a file that `write` has not finished; only a killed process leaves one.
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
@@ -74,18 +96,16 @@ def write(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

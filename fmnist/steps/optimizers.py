@@ -67,7 +67,7 @@ def canonical(optimizer: Any) -> str:
     changed = {key: value for key, value in given.items() if created[key] != default[key]}
     if isinstance(rate := changed.get("learning_rate"), float | int):
         # Keras keeps 0.01 as a float32, 0.009999999776482582: both are written in the shortest way.
-        changed["learning_rate"] = float(str(np.float32(rate)))
+        changed["learning_rate"] = float(np.format_float_positional(np.float32(rate)))
     return _text(name, changed) if changed else name
 
 
@@ -131,10 +131,19 @@ def _spelt(optimizer: Any) -> dict[str, Any]:
             raise
         except ValueError as error:
             raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got bad JSON: {error}") from error
+    elif isinstance(optimizer, type):
+        raise SettingsError(
+            f"compile_optimizer: expected {_EXPECTED}, got the class {optimizer.__name__}. Create it, or give its name."
+        )
     elif hasattr(optimizer, "get_config"):
         import keras
 
         optimizer = keras.optimizers.serialize(optimizer)
     if not isinstance(optimizer, Mapping):
         raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {optimizer!r}.")
-    return dict(optimizer)
+    try:
+        return dict(json.loads(json.dumps(dict(optimizer))))
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"compile_optimizer: expected text and numbers of Python's own, as float(x) makes them: {error}"
+        ) from error

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +106,23 @@ def test_an_instance_is_spelt_as_its_config() -> None:
     assert optimizers.canonical(keras.optimizers.Adam(0.01)) == optimizers.canonical(CONFIG)
 
 
+def test_a_class_is_refused() -> None:
+    """It has no config: what to do is to create an optimizer of it."""
+    tensorflow()
+    import keras
+
+    with pytest.raises(SettingsError, match="got the class Adam. Create it, or give its name."):
+        optimizers.canonical(keras.optimizers.Adam)
+
+
+def test_the_print_mode_of_numpy_does_not_matter() -> None:
+    """A learning rate keeps all of its digits."""
+    with np.printoptions(legacy="1.13", precision=2):
+        assert '"learning_rate":0.012345679' in optimizers.canonical(
+            {"class_name": "adam", "config": {"learning_rate": 0.0123456789}}
+        )
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -120,6 +138,10 @@ def test_an_instance_is_spelt_as_its_config() -> None:
         ({}, "got None"),
         ("{not json", "got bad JSON"),
         (7, "got 7"),
+        ({"class_name": "adam", "config": {"learning_rate": np.float32(0.1)}}, "numbers of Python's own.*float32"),
+        ({"class_name": "adam", "config": {"learning_rate": np.array([0.1])}}, "numbers of Python's own.*ndarray"),
+        ({"class_name": "adam", "config": {"learning_rate": abs}}, "numbers of Python's own"),
+        ({"class_name": "adam", "config": {1: 2}}, "config of adam: expected one of .*, got '1'"),
         (None, "got None"),
     ],
     ids=[
@@ -135,6 +157,10 @@ def test_an_instance_is_spelt_as_its_config() -> None:
         "empty",
         "bad json",
         "number",
+        "number of numpy",
+        "array",
+        "function",
+        "key that is a number",
         "none",
     ],
 )
