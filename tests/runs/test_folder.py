@@ -2,13 +2,14 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.samples import RECORD, result, run_sample, study_sample
 
-from fmnist.runs.folder import PLAN, RUN, read_sample, seed_path
+from fmnist.runs.folder import PLAN, RUN, claimed, read_sample, seed_path
 from fmnist.runs.folder import RECORD as RECORD_FILE
 from fmnist.steps import files
 from fmnist.steps.dataset import CLASS_NAMES
@@ -88,3 +89,14 @@ def test_a_study_with_a_seed_missing_is_refused(study: Path) -> None:
     seed_path(study, 6).unlink()
     with pytest.raises(ContractError, match=r"^folder: expected a finished run or study in .*seeds/6\.json"):
         read_sample(study)
+
+
+def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Such a path, which kfp could not pass on, is named in letters that every terminal shows; nothing is made."""
+    folder = tmp_path / os.fsdecode(b"\xff")
+    with (
+        pytest.raises(ContractError, match=r"^run folder: expected a path in UTF-8, got '/.*\\udcff'"),
+        claimed(folder, "run"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
