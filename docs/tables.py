@@ -176,6 +176,16 @@ def faults() -> str:
     return f"The [catalogue](../tests/faults/catalogue.toml) holds {len(catalogue)} faults."
 
 
+def disturbances() -> str:
+    """Return in how many ways results are disturbed, and how many of them are refused."""
+    catalogue = tomllib.loads((ROOT / "tests" / "disturbances" / "catalogue.toml").read_text())
+    refused = sum("message" in way for way in catalogue.values())
+    return (
+        f"The [catalogue](../tests/disturbances/catalogue.toml) holds {len(catalogue)} disturbances: {refused} are "
+        "refused, and the others change no byte."
+    )
+
+
 def checks() -> str:
     """Return the checks: environments of tox, what they do, and how long that was measured to take."""
     tox = ConfigParser(interpolation=None)

@@ -19,7 +19,7 @@ TOX = ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini")
 
 #: The environments of tox that `.ci/run` goes through, after `tox` itself and the main job.
-CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "faults", "mutation"}
+CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "disturbances", "faults", "mutation"}
 
 
 def script(name: str) -> str:

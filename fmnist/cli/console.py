@@ -86,6 +86,9 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the command; warnings of libraries end none, whatever PYTHONWARNINGS and -W say."""
+        # As in a step of Kubeflow: with these kfp does not compile, or compiles another file.
+        for name in ("KFP_PACKAGE_PATH", "_KFP_RUNTIME"):
+            os.environ.pop(name, None)
         for name in sorted(os.environ):
             if name.startswith("FMNIST_") and name not in VARIABLES:
                 warn(f"the variable {name} has no effect.{did_you_mean(name, VARIABLES)}")

@@ -16,7 +16,7 @@ from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle
-from fmnist.kubeflow.environment import NO_DOCSTRINGS
+from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -151,7 +151,8 @@ def pins() -> list[str]:
 
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
     """Return `function` as a component that needs Python alone."""
-    return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
+    with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
+        return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
 
 
 def as_component(
@@ -178,13 +179,14 @@ def as_component(
         Whether it carries its code though it has an image.
     """
     carried = carried or image is None
-    component = dsl.component(
-        function,
-        base_image=image or BASE_IMAGE,
-        packages_to_install=[] if image else pins(),
-        install_kfp_package=image is None,
-        embedded_artifact_path=str(bundle.PACKAGE / "steps") if carried else None,
-    )
+    with clean_environment():  # as in `as_plain_component`
+        component = dsl.component(
+            function,
+            base_image=image or BASE_IMAGE,
+            packages_to_install=[] if image else pins(),
+            install_kfp_package=image is None,
+            embedded_artifact_path=str(bundle.PACKAGE / "steps") if carried else None,
+        )
     container = component.component_spec.implementation.container
     source = container.command[-1]
     files = bundle.imported_by(function) if code == bundle.STEPS else bundle.source_files(code)

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 
-__all__ = ["NO_DOCSTRINGS", "clean_environment"]
+__all__ = ["NO_DOCSTRINGS", "allowed", "clean_environment"]
 
 #: Said where help, and what a compiled pipeline says of its parameters, would be empty.
 NO_DOCSTRINGS = (
@@ -22,11 +22,16 @@ _ALLOWED = re.compile(
 )
 
 
+def allowed() -> dict[str, str]:
+    """Return what of this process's environment may reach one that computes results."""
+    return {name: value for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
+
+
 @contextlib.contextmanager
 def clean_environment(**changes: str) -> Iterator[None]:
     """Leave of this process's environment only what is allowed, and `changes`; put everything back at the end."""
     before = dict(os.environ)
-    _set({name: value for name, value in before.items() if _ALLOWED.fullmatch(name)} | changes)
+    _set(allowed() | changes)
     try:
         yield
     finally:

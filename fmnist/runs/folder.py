@@ -66,8 +66,16 @@ def claimed(folder: Path, what: str) -> Iterator[None]:
     Raises
     ------
     ContractError
-        If `folder` is a file, or another process has claimed it; the message calls the folder that of a `what`.
+        If `folder` is a file, its path is no text, or another process has claimed it; the message calls it that of a
+        `what`.
     """
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ContractError(
+            f"{what} folder: expected a path in UTF-8, got {str(folder.absolute())!a}. Choose another with -o, or "
+            "set LC_ALL to C.UTF-8."
+        ) from error
     if folder.exists() and not folder.is_dir():
         raise ContractError(f"{what} folder: expected a folder, got a file: {folder}. Choose another with -o.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,18 @@
 """Where every picture is drawn: matplotlib's own defaults, no display, and neither date nor version in the file."""
 
+import contextlib
 import io
+import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-__all__ = ["Kind", "render"]
+from fmnist.steps.errors import DeterminismError
+from fmnist.steps.files import default
+
+__all__ = ["Kind", "import_matplotlib", "render"]
+
+FREETYPE, BACKEND = "FREETYPE_PROPERTIES", "MPLBACKEND"
 
 Kind = Literal["png", "svg"]
 
@@ -21,14 +29,52 @@ def render(
 
     `style` adds to matplotlib's default rcParams, and `figure` goes to the Figure: its size in inches, dpi and layout.
     """
-    import matplotlib as mpl
+    mpl = import_matplotlib()
     from matplotlib.figure import Figure
+    from PIL import ImageFile
 
     out = io.BytesIO()
     settings: Any = {**mpl.rcParamsDefault, **(style or {})}
     metadata: Any = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    with mpl.rc_context(settings):
-        canvas = Figure(**figure)
-        draw(canvas)
-        canvas.savefig(out, format=kind, metadata=metadata, facecolor=facecolor)
+    with mpl.rc_context(settings), default(ImageFile, "MAXBLOCK", 65_536):
+        drawn = _canvas(kind)(Figure(**figure)).figure
+        draw(drawn)
+        drawn.savefig(out, format=kind, metadata=metadata, facecolor=facecolor)
     return out.getvalue()
+
+
+def import_matplotlib() -> Any:
+    """Import matplotlib, whatever the environment says of fonts and backends, and return it; Keras imports it too.
+
+    Raises
+    ------
+    DeterminismError
+        If it was imported before, and may draw other letters.
+    """
+    fonts = os.environ.pop(FREETYPE, None)
+    if fonts and "matplotlib.ft2font" in sys.modules:
+        os.environ[FREETYPE] = fonts
+        raise DeterminismError(
+            f"the environment variable {FREETYPE}: expected None, got {fonts!r}, with which matplotlib may draw other "
+            "letters. Unset it before Python starts, or call fmnist.run(), which uses processes of its own."
+        )
+    backend = None if "matplotlib" in sys.modules else os.environ.pop(BACKEND, None)
+    import matplotlib as mpl
+    from matplotlib import ft2font  # noqa: F401 - it reads the variable
+
+    if backend is not None:
+        os.environ[BACKEND] = backend
+        with contextlib.suppress(ValueError):
+            mpl.rcParams["backend"] = backend  # where the user's own pictures go
+    return mpl
+
+
+def _canvas(kind: Kind) -> Any:
+    """Return the class that writes such files, not what is registered for them."""
+    if kind == "png":
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        return FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    return FigureCanvasSVG

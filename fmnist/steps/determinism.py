@@ -2,19 +2,23 @@
 
 With one intra-op thread the weights are the same on any number of cores, with more they are not; XLA's
 platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras reads defaults from a file in
-the home folder. None of this can be changed once TensorFlow runs.
+the home folder. None of this can be changed once TensorFlow runs. What can be changed is checked each time.
 """
 
 import contextlib
+import functools
 import gc
 import os
 import platform
+import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+from fmnist.steps.canvas import import_matplotlib
 from fmnist.steps.errors import DeterminismError
 
 __all__ = ["SWITCHES", "caveat", "cpu", "tensorflow"]
@@ -33,12 +37,27 @@ SWITCHES: Mapping[str, str] = {
     "XLA_FLAGS": "--xla_cpu_enable_platform_dependent_math=false",
 }
 
+#: All variables that TensorFlow, its oneDNN and Keras read; not those of messages, of Azure's pipelines and Terraform.
+_READ = re.compile(r"(TF2?|TENSORFLOW|XLA|MLIR|ONEDNN|DNNL|MKL|KERAS)_(?!CPP_|BUILD$|VAR_).+")
+
+#: Where Keras finds no file of settings: a path that cannot exist.
+_KERAS_HOME = f"{os.devnull}/keras"
+
 #: Keras' own settings, as results need them.
 KERAS_CONFIG: Mapping[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
+#: What works where this process does not.
+_OTHERWISE = "call fmnist.run(), which uses processes of its own."
+
+#: Set in a process that is a fork of one in which TensorFlow ran.
+_forked = threading.Event()
+
+
 def tensorflow(*, for_good: bool = False) -> Any:
     """Import TensorFlow with `SWITCHES` set and return it; warn where there is a `caveat`.
+
+    Other variables that TensorFlow and Keras read, sooner or later, are taken out of the environment.
 
     Parameters
     ----------
@@ -49,11 +68,13 @@ def tensorflow(*, for_good: bool = False) -> Any:
     Raises
     ------
     DeterminismError
-        If TensorFlow or Keras already runs in this process in another way.
+        If this process computes otherwise: TensorFlow, Keras or the processor are in another mode, or it is a fork.
     """
+    import_matplotlib()
     if not {"tensorflow", "keras"} & sys.modules.keys():
-        os.environ.update(SWITCHES)
-        os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # noqa: PTH118 - a path that cannot exist
+        for name in filter(_READ.fullmatch, tuple(os.environ)):
+            del os.environ[name]
+        os.environ.update(SWITCHES, KERAS_HOME=_KERAS_HOME)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
@@ -64,6 +85,8 @@ def tensorflow(*, for_good: bool = False) -> Any:
     import tensorflow as tf
 
     _check_environment()
+    _check_fork()
+    _check_arithmetic()
     _check_threads(tf)
     _check_state(tf)
     _check_keras()
@@ -83,8 +106,38 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _check_environment() -> None:
-    for name, expected in SWITCHES.items():
+    read = {name: None for name in os.environ if _READ.fullmatch(name) and name != "KERAS_HOME"}
+    # TensorFlow itself sets the first of these.
+    for name, expected in {**read, "TF2_BEHAVIOR": "1", **SWITCHES}.items():
         _check(f"the environment variable {name}", expected, os.environ.get(name))
+
+
+def _check_fork() -> None:
+    """Refuse a fork of a process in which TensorFlow ran: it has none of its threads, and would wait for them."""
+    _watch_forks()
+    if _forked.is_set():
+        raise DeterminismError(
+            "process: expected one of its own, got a fork of one in which TensorFlow ran, where it would hang. Start "
+            f"it with multiprocessing.get_context('spawn'), or {_OTHERWISE}"
+        )
+
+
+@functools.cache
+def _watch_forks() -> None:
+    from tensorflow.python.eager import context
+
+    def note() -> None:
+        if context.context()._initialized:  # noqa: SLF001 - there is no other way to know
+            _forked.set()
+
+    os.register_at_fork(after_in_child=note)
+
+
+def _check_arithmetic() -> None:
+    """Refuse other modes of the processor, which libraries compiled with -ffast-math set for their whole process."""
+    tiny, small = sys.float_info.epsilon / 4, sys.float_info.min
+    _check("the processor's rounding to nearest", [1, 1, -1], [1 + tiny, 1 - tiny / 2, -1 - tiny])
+    _check("the processor's half of the smallest normal number", "2**-1023", "2**-1023" if small / 2 else "0")
 
 
 def _check_threads(tf: Any) -> None:
@@ -99,35 +152,53 @@ def _check_threads(tf: Any) -> None:
 
 def _check_state(tf: Any) -> None:
     """Refuse modes of TensorFlow that change bits, or end in errors that do not name them."""
-    from tensorflow.python.framework import config, op_callbacks
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework import config, op_callbacks, ops
 
+    tape = not pywrap_tfe.TFE_Py_TapeSetIsEmpty() or pywrap_tfe.TFE_Py_TapeSetIsStopped()
+    device = context.context().device_name or "CPU"
+    creators = ops.get_default_graph()._variable_creator_stack  # noqa: SLF001 - there is no other way to know
     for what, expected, got in (
         ("op determinism", False, config.is_op_determinism_enabled()),
         ("tf.config.run_functions_eagerly", False, tf.config.functions_run_eagerly()),
-        ("eager execution", True, tf.executing_eagerly() or tf.inside_function()),
+        ("eager execution", True, tf.executing_eagerly()),
         ("a distribution strategy's scope", False, tf.distribute.has_strategy()),
         (
             "a check of each operation, as tf.debugging.enable_check_numerics",
             False,
             bool(op_callbacks.should_invoke_op_callbacks()),
         ),
+        ("the device of a scope", "CPU", "CPU" if "CPU" in device.upper() else device),
+        ("a scope that creates variables", False, bool(creators)),
+        ("a gradient tape, or a scope that stops one", False, bool(tape)),
+        ("a dtype_conversion_mode of numpy behaviour", False, bool(ops.is_auto_dtype_conversion_enabled())),
     ):
         _check(what, expected, got)
 
 
 def _check_keras() -> None:
     import keras
+    from keras.src.backend.common import global_state, remat
 
     for name, expected in KERAS_CONFIG.items():
         _check(f"keras.config.{name}()", expected, getattr(keras.config, name)())
     _check("keras.config.dtype_policy()", "float32", keras.config.dtype_policy().name)
+    _check("keras.RematScope", None, remat.get_current_remat_mode())
+    _check("keras.StatelessScope", None, global_state.get_global_attribute("stateless_scope"))
+    _check("a scope of Keras that casts", None, global_state.get_global_attribute("autocast_scope"))
+    scope = global_state.get_global_attribute("custom_objects_scope_dict", {})
+    parts = (keras, keras.layers, keras.initializers, keras.optimizers, keras.activations)
+    known = {name.lower() for part in parts for name in vars(part)}
+    taken = [name for name in (*keras.saving.get_custom_objects(), *scope) if name.lower() in known]
+    _check("Keras' custom objects that have a name of its own", [], taken)
 
 
 def _check(what: str, expected: Any, got: Any) -> None:
     if got != expected:
         raise DeterminismError(
             f"{what}: expected {expected!r}, got {got!r}, which gives other bits. Call fmnist before anything that "
-            "sets this, or in another process."
+            f"sets this, or {_OTHERWISE}"
         )
 
 

@@ -71,7 +71,9 @@ class Evaluation:
         writer.writerow(["image", "prediction", "confidence", "actual"])
         rows = zip(self.labels.predicted, self.confidence, self.labels.true, strict=True)
         for image, (predicted, confidence, true) in enumerate(rows):
-            writer.writerow([image, names[predicted], str(confidence), names[true]])
+            # Not str, which follows numpy's print mode.
+            digits = np.format_float_positional(confidence, trim="0")
+            writer.writerow([image, names[predicted], digits, names[true]])
         return out.getvalue().encode()
 
 

@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import stat
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -21,6 +21,7 @@ __all__ = [
     "TEMPORARY",
     "Artifacts",
     "canonical_json",
+    "default",
     "opened",
     "read",
     "save",
@@ -73,6 +74,17 @@ def canonical_json(value: Any) -> bytes:
 def sha256(content: bytes) -> str:
     """Return the SHA-256 digest of `content` as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+@contextlib.contextmanager
+def default(library: Any, name: str, value: Any) -> Iterator[None]:
+    """Let a setting that a library has for the whole process be `value`, whatever it is, while a file is made."""
+    before = getattr(library, name)
+    setattr(library, name, value)
+    try:
+        yield
+    finally:
+        setattr(library, name, before)
 
 
 #: The name of a file that `write` has not finished; only a killed process leaves one, which `sweep` removes.
@@ -131,22 +143,20 @@ def write(path: str | Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(path)
+            temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def _temporary(path: Path) -> tuple[int, str]:
+def _temporary(path: Path) -> tuple[int, Path]:
     """Make a temporary file beside `path`, locked so that `sweep` leaves it; return its handle and its name."""
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         fcntl.flock(handle, fcntl.LOCK_SH)
         if os.fstat(handle).st_nlink:
-            return handle, name
+            return handle, temporary
         # Another process swept it before it was locked.
         os.close(handle)
 

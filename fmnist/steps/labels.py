@@ -88,7 +88,7 @@ def _text(lines: "map[str] | Sequence[str]") -> bytes:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = read(path, _LARGEST).decode("utf-8-sig")
+        text = read(path, _LARGEST).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise ContractError(f"labels: expected a file {path}, got {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -97,7 +97,7 @@ def _lines(path: Path) -> list[str]:
         raise ContractError(f"labels: expected UTF-8 text in {path}, got what looks like UTF-16. Save it as UTF-8.")
     if not text.endswith("\n"):
         raise ContractError(f"labels: expected whole lines in {path}, got an end without a newline: is it truncated?")
-    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return text.removesuffix("\n").split("\n")
 
 
 def _numbers(path: Path) -> NDArray[np.int64]:

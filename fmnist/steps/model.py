@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["create", "read", "to_bytes"]
+__all__ = ["create", "from_bytes", "read", "to_bytes"]
 
 INPUT_SHAPE = (28, 28)
 HIDDEN_UNITS = 128
@@ -58,9 +59,15 @@ def create(seed: int) -> Any:
 
 def to_bytes(model: Any) -> bytes:
     """Return `model` as the content of a ``.keras`` file, without the times that Keras puts in."""
-    with tempfile.TemporaryDirectory() as folder:
+    tensorflow()
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder, files.default(h5py.get_config(), "track_order", value=False):
         path = Path(folder, "model.keras")
-        model.save(path)
+        with warnings.catch_warnings():
+            # Keras 3.15 converts tensors without NumPy 2's `copy`, which must not end a process that forbids warnings.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            model.save(path)
         return _normalised(path.read_bytes())
 
 
@@ -94,13 +101,18 @@ def read(path: str | Path) -> Any:
         If there is no such file, or it is not a network of this shape, or it holds code, or it is or would become
         larger than `model_file.LARGEST`; nothing of that size is allocated.
     """
-    tensorflow()
-    import keras
-
     try:
         content = files.read(path, model_file.LARGEST)
     except OSError as error:
         raise ContractError(f"model: expected a .keras file at {path}, got {error.strerror}.") from error
+    return from_bytes(content)
+
+
+def from_bytes(content: bytes) -> Any:
+    """Load a trained network from the content of a ``.keras`` file; raise a ContractError as `read` does."""
+    tensorflow()
+    import keras
+
     try:
         model_file.check(content, ((None, *INPUT_SHAPE), (None, CLASSES)))
         with tempfile.TemporaryDirectory() as folder:

@@ -157,7 +157,7 @@ def _normal(key: str, value: Any, default: Any, what: str) -> Any:
     if key in _WHOLE and float(value).is_integer():
         return int(value)
     # Keras keeps a rate of 0.01 as a float32, 0.009999999776482582: both are written in the shortest way.
-    return float(str(np.float32(value))) if key == "learning_rate" else float(value)
+    return float(np.format_float_positional(np.float32(value))) if key == "learning_rate" else float(value)
 
 
 def _schedule(what: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _created(text: str) -> dict[str, Any]:
 def _check_keys(what: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
     """Refuse a key that has no effect: Keras would ignore some silently."""
     for key in given.keys() - set(known):
-        hint = did_you_mean(key, known) or " Keys of the optimizer go into 'config'." * ("config" in known)
+        hint = did_you_mean(str(key), known) or " Keys of the optimizer go into 'config'." * ("config" in known)
         raise SettingsError(f"{what}: expected one of {', '.join(known)}, got {shown(key)}.{hint}")
 
 
@@ -262,7 +262,9 @@ def _spelt(optimizer: Any) -> dict[str, Any]:
         except (ValueError, RecursionError) as error:
             raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got bad JSON: {error}") from error
     elif isinstance(optimizer, type):
-        raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got the class {optimizer.__name__}: call it.")
+        raise SettingsError(
+            f"compile_optimizer: expected {_EXPECTED}, got the class {optimizer.__name__}. Create it, or give its name."
+        )
     elif hasattr(optimizer, "get_config"):
         import keras
 

@@ -4,6 +4,7 @@ Each epoch's order is a pure function of (seed, epoch). Seeding Keras and callin
 every epoch, which is another experiment: it costs accuracy.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,11 +41,30 @@ class Training:
     model: Any
     history: dict[str, list[float]]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process gets: the network as its file, as Keras would start there without the gate."""
+        return {"file": self._file(), "history": self.history}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def __getattr__(self, name: str) -> Any:
+        """Load the network that came from another process when it is asked for."""
+        if name != "model" or "file" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        vars(self)["model"] = model.from_bytes(vars(self)["file"])
+        del vars(self)["file"]
+        return self.model
+
+    def _file(self) -> bytes:
+        """Return the network's file, as it came or made now."""
+        return vars(self)["file"] if "file" in vars(self) else model.to_bytes(self.model)
+
     def artifacts(self) -> Mapping[str, files.Content]:
         """Return `model`, `history`, `loss_plot` (PNG) and `loss_page` (HTML) as bytes."""
         picture = plots.loss_png(self.history)
         return {
-            "model": model.to_bytes(self.model),
+            "model": self._file(),
             "history": files.canonical_json(self.history),
             "loss_plot": picture,
             "loss_page": plots.loss_html(self.history, picture),
@@ -54,7 +74,8 @@ class Training:
 def report_epoch(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
     """Print one line on a finished epoch, counted from 1."""
     values = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-    print(f"epoch {epoch}/{epochs}: {values}", flush=True)  # noqa: T201 - a step's log is what it prints
+    with contextlib.suppress(OSError, ValueError):  # nobody reads, which is no reason to end a training
+        print(f"epoch {epoch}/{epochs}: {values}", flush=True)  # noqa: T201 - a step's log is what it prints
 
 
 def report_resumed(epoch: int, epochs: int) -> None:
@@ -167,7 +188,8 @@ def epoch_order(seed: int, epoch: int, n: int) -> Any:
 
 def scale(images: Any) -> Any:
     """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``."""
-    tf = tensorflow()
+    import tensorflow as tf  # within a program: its maker came through the gate
+
     # In float32 XLA would multiply by the reciprocal, which gives other numbers for half of the grey values.
     return tf.cast(tf.cast(images, tf.float64) / 255.0, tf.float32)
 
@@ -209,7 +231,8 @@ def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callabl
 
 def losses_and_correct(network: Any, images: Any, labels: Any) -> tuple[Any, Any]:
     """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, bool."""
-    tf = tensorflow()
+    import tensorflow as tf  # as in `scale`
+
     logits = network(scale(images))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return losses, tf.argmax(logits, -1, output_type=tf.int32) == labels
+    return losses, tf.equal(tf.argmax(logits, -1, output_type=tf.int32), labels)

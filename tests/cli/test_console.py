@@ -20,7 +20,13 @@ def program(*command: str, **environment: str) -> subprocess.CompletedProcess[st
 
 @pytest.mark.parametrize(
     "environment",
-    [{"KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT": "true"}, {"PYTHONWARNINGS": "error"}, {"PYTHONOPTIMIZE": "1"}],
+    [
+        {"KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT": "true"},
+        {"KFP_PACKAGE_PATH": "kfp @ file:///x"},
+        {"PYTHONOPTIMIZE": "1"},
+        {"PYTHONWARNINGS": "error"},
+        {"_KFP_RUNTIME": "true"},
+    ],
     ids=lambda environment: next(iter(environment)),
 )
 def test_the_environment_does_not_change_what_is_compiled(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from fmnist.kubeflow import bundle
 from fmnist.runs import findings, study
 from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.runs.provenance import provenance
-from fmnist.steps import files
+from fmnist.steps import determinism, files
 from fmnist.steps.errors import ContractError, DataError, StepError
 from fmnist.steps.settings import Settings
 
@@ -65,6 +65,18 @@ def test_changed_code_is_refused_with_the_difference(
     with pytest.raises(ContractError, match=r"code.sha256: it was [0-9a-f]{64}, now it is .*\nNothing was changed"):
         study.run_study(Settings(), range(2), tmp_path / "study", jobs=1)
     assert helpers.contents(tmp_path / "study") == before
+
+
+@pytest.mark.usefixtures("no_data")
+def test_seeds_of_two_modes_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that began with another switch of TensorFlow's is refused, and nothing is changed."""
+    with monkeypatch.context() as patch:
+        patch.setattr(determinism, "SWITCHES", {**determinism.SWITCHES, "TF_DETERMINISTIC_OPS": "1"})
+        begin(tmp_path, Settings())
+    with pytest.raises(
+        ContractError, match="switches.TF_DETERMINISTIC_OPS: it was 1, now it is 0\nNothing was changed"
+    ):
+        study.run_study(Settings(), range(2), tmp_path, jobs=1)
 
 
 @pytest.mark.usefixtures("no_data")

@@ -6,7 +6,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import backend_bases
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.image import imread
+from PIL import ImageFile
 
 from fmnist.steps.canvas import render
 
@@ -44,6 +47,22 @@ def test_the_users_settings_have_no_effect_and_the_style_has() -> None:
     with mpl.rc_context({"lines.linewidth": 20, "savefig.facecolor": "red"}):
         assert render(draw) == plain
     assert render(draw, style={"lines.linewidth": 20}) != plain
+
+
+def test_settings_of_the_libraries_have_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither Pillow's blocks nor a program that someone registered for such files."""
+
+    class Other(FigureCanvasBase):
+        """A canvas of someone else's."""
+
+        def print_png(self, out: Any, **_: Any) -> None:
+            out.write(b"other")
+
+    plain = render(draw)
+    monkeypatch.setattr(ImageFile, "MAXBLOCK", 1_000)
+    monkeypatch.setitem(vars(backend_bases)["_default_backends"], "png", Other)
+    assert render(draw) == plain
+    assert ImageFile.MAXBLOCK == 1_000
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,16 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "  'threads': [threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()],\n"
         "  'switches': {name: os.environ[name] for name in d.SWITCHES},\n"
         "  'keras': [keras.config.backend(), keras.config.floatx()],\n"
+        "  'others': sorted({'TF_XLA_FLAGS', 'TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL', 'MPLBACKEND',\n"
+        "                    'FREETYPE_PROPERTIES'} & os.environ.keys()),\n"
         "  'again': d.tensorflow() is tf}))",
         HOME=str(home),
+        CUDA_VISIBLE_DEVICES="0",
         TF_NUM_INTRAOP_THREADS="7",
+        TF_XLA_FLAGS="--tf_nonsense=1",
+        TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL="0",
+        MPLBACKEND="nonsense",
+        FREETYPE_PROPERTIES="truetype:interpreter-version=35",
         XLA_FLAGS="--xla_cpu_enable_fast_math=true",
     )
     return dict(json.loads(out))
@@ -45,6 +52,11 @@ def test_the_switches_are_set_before_tensorflow_starts(started: dict[str, Any]) 
         "XLA_FLAGS": "--xla_cpu_enable_platform_dependent_math=false",
     }
     assert started["again"]
+
+
+def test_variables_that_libraries_read_later_are_taken_away(started: dict[str, Any]) -> None:
+    """TensorFlow, XLA and FreeType find none of theirs; a backend for the user's own pictures stays."""
+    assert started["others"] == ["MPLBACKEND"]
 
 
 def test_keras_configuration_in_the_home_folder_is_not_read(started: dict[str, Any]) -> None:

@@ -80,6 +80,15 @@ def test_the_results_table_says_what_the_labels_say(tested: evaluation.Evaluatio
     assert np.array_equal(np.array([row["confidence"] for row in rows], np.float32), tested.confidence)
 
 
+def test_the_print_mode_of_numpy_does_not_matter(tested: evaluation.Evaluation) -> None:
+    """Confidences have all of their digits, as numpy prints them by default."""
+    expected = tested.artifacts()["results"]
+    with np.printoptions(legacy="1.13", precision=2):
+        assert tested.artifacts()["results"] == expected
+    rows = csv.DictReader(io.StringIO(bytes(expected).decode()))  # type: ignore[arg-type]
+    assert [row["confidence"] for row in rows] == [str(one) for one in tested.confidence]
+
+
 def test_the_metrics_are_counted_from_the_results(tested: evaluation.Evaluation) -> None:
     """The accuracy in the metrics is the share of rows in which prediction and actual agree."""
     rows = list(csv.DictReader(io.StringIO(str(tested.artifacts()["results"], "utf-8"))))  # type: ignore[arg-type]

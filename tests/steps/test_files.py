@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import secrets
 import socket
 import stat
 import subprocess
@@ -109,6 +110,48 @@ def test_written_files_have_the_mode_that_the_umask_asks_for(tmp_path: Path) -> 
     (tmp_path / "opened").touch()
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("written", "opened")]
     assert modes[0] == modes[1]
+
+
+def test_no_other_thread_meets_another_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The umask, which is one for the whole process, stays as it is: other threads make files too."""
+
+    def changed(_: int) -> int:
+        pytest.fail("the umask of the process was changed")
+
+    monkeypatch.setattr(os, "umask", changed)
+    files.write(tmp_path / "a", b"content")
+
+
+def test_a_temporary_file_of_another_process_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the name of the hidden file is taken, its content stands and nothing is written."""
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "0123abcd")
+    (taken := tmp_path / ".a.0123abcd.tmp").write_bytes(b"of another")
+    with taken.open() as written:
+        fcntl.flock(written, fcntl.LOCK_SH)
+        with pytest.raises(FileExistsError):
+            files.write(tmp_path / "a", b"content")
+    assert helpers.contents(tmp_path) == {taken.name: b"of another"}
+
+
+def test_a_setting_of_a_library_is_as_it_was_afterwards() -> None:
+    """Also where making the file fails."""
+
+    class Library:
+        """A library with a setting."""
+
+        size = 7
+
+    seen: list[int] = []
+
+    def fail() -> None:
+        with files.default(Library, "size", 3):
+            seen.append(Library.size)
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert seen == [3]
+    assert Library.size == 7
 
 
 def test_artifacts_go_where_they_are_told(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 import io
 import json
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from support import helpers
@@ -64,6 +66,19 @@ def test_a_saved_model_has_the_same_bytes_each_time(
     again = helpers.reloaded(trained.model, tmp_path)
     assert model.to_bytes(again) == once
     assert helpers.digest(again) == helpers.digest(trained.model)
+
+
+def test_settings_of_the_process_do_not_show_in_the_file(trained: training.Training) -> None:
+    """Neither the order that h5py keeps nor warnings that are errors."""
+    once, config = model.to_bytes(trained.model), h5py.get_config()
+    config.track_order = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert model.to_bytes(trained.model) == once
+        assert config.track_order
+    finally:
+        config.track_order = False
 
 
 def test_the_file_holds_no_time_and_no_address(trained: training.Training) -> None:

@@ -191,6 +191,23 @@ def test_a_schedule_of_whole_numbers_decays() -> None:
     assert float(made._learning_rate(50)) == pytest.approx(0.5**0.5)
 
 
+def test_a_class_is_refused() -> None:
+    """It has no config: what to do is to create an optimizer of it."""
+    tensorflow()
+    import keras
+
+    with pytest.raises(SettingsError, match="got the class Adam. Create it, or give its name."):
+        optimizers.canonical(keras.optimizers.Adam)
+
+
+def test_the_print_mode_of_numpy_does_not_matter() -> None:
+    """A learning rate keeps all of its digits."""
+    with np.printoptions(legacy="1.13", precision=2):
+        assert '"learning_rate":0.012345679' in optimizers.canonical(
+            {"class_name": "adam", "config": {"learning_rate": 0.0123456789}}
+        )
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -237,13 +254,16 @@ def test_a_schedule_of_whole_numbers_decays() -> None:
             "warmup_steps of CosineDecay has no effect without warmup_target",
         ),
         (config(learning_rate=object()), "expected what JSON has"),
-        (object, "got the class object: call it"),
+        (object, "got the class object. Create it, or give its name"),
         ({}, "got None"),
         ("{not json", "got bad JSON"),
         (7, "got 7"),
+        ({"class_name": "adam", "config": {"learning_rate": np.array([0.1])}}, "expected what JSON has.*ndarray"),
+        ({"class_name": "adam", "config": {"learning_rate": abs}}, "expected what JSON has"),
+        ({"class_name": "adam", "config": {1: 2}}, "config of adam: expected one of .*, got '1'"),
         (None, "got None"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_bad_configs_are_refused(value: Any, message: str) -> None:
     """What is no optimizer's config is refused with what was got."""

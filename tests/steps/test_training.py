@@ -5,6 +5,9 @@ import functools
 import io
 import json
 import math
+import os
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -233,6 +236,40 @@ def test_a_set_too_small_to_split_is_refused(few: Split) -> None:
     """With so few images that a part would be empty, nothing is trained."""
     with pytest.raises(SettingsError, match="leaves at least one of 5 images"):
         training.train(Settings(validation_split=0.95), Split(few.images[:5], few.labels[:5]))
+
+
+def test_a_training_goes_to_another_process(trained: training.Training, tmp_path: Path) -> None:
+    """What a worker returns is the same there, and starts TensorFlow by the gate, for the network alone."""
+    (tmp_path / "training").write_bytes(pickle.dumps(trained))
+    code = (
+        "import pickle, sys; from pathlib import Path\n"
+        "from fmnist.steps.determinism import SWITCHES\n"
+        "training = pickle.loads(Path('training').read_bytes())\n"
+        "training.history, training.artifacts(); started = 'tensorflow' in sys.modules\n"
+        "from support.helpers import digest; from fmnist import test\n"
+        "print(digest(training.model), started, hasattr(training, 'nothing'))"
+    )
+    path = os.pathsep.join([str(helpers.TESTS), str(helpers.TESTS.parent)])
+    out = helpers.python(code, cwd=tmp_path, PYTHONPATH=path)
+    assert out.split() == [helpers.digest(trained.model), "False", "False"]
+
+
+def test_a_training_from_another_process_has_the_same_files(trained: training.Training) -> None:
+    """Before and after its network is looked at, which may be changed then."""
+    received = pickle.loads(pickle.dumps(trained))  # noqa: S301 - our own
+    assert received.artifacts() == trained.artifacts()
+    received.model.layers[1].kernel.assign(received.model.layers[1].kernel * 0)
+    assert received.artifacts()["model"] != trained.artifacts()["model"]
+    assert received.artifacts()["history"] == trained.artifacts()["history"]
+
+
+def test_nobody_needs_to_read_the_reports(few: Split, trained: training.Training) -> None:
+    """Where stdout is closed, the training goes on, to the same network."""
+    closed = io.StringIO()
+    closed.close()
+    with contextlib.redirect_stdout(closed):
+        again = training.train(Settings(epochs=1), few)
+    assert again.history["loss"] == trained.history["loss"][:1]
 
 
 def test_the_artifacts_are_those_of_the_train_step(trained: training.Training) -> None:
