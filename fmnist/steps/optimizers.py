@@ -154,7 +154,9 @@ def _normal(key: str, value: Any, default: Any, what: str) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
         raise SettingsError(f"{what}: {key}: expected a finite number, got {shown(value)}.")
-    if key in _WHOLE and float(value).is_integer():
+    if key in _WHOLE:
+        if value != int(value):
+            raise SettingsError(f"{what}: {key}: expected a whole number, got {value!r}.")
         return int(value)
     # Keras keeps a rate of 0.01 as a float32, 0.009999999776482582: both are written in the shortest way.
     return float(np.format_float_positional(np.float32(value))) if key == "learning_rate" else float(value)
@@ -166,28 +168,38 @@ def _schedule(what: str, given: Mapping[str, Any]) -> dict[str, Any]:
     from keras.optimizers import schedules
 
     _check_keys(what, given, _KEYS)
-    name, config = _ORIGIN.sub("", str(given.get("class_name"))), given.get("config")
+    name, config = _ORIGIN.sub("", str(given.get("class_name"))), given.get("config", {})
     if name not in SCHEDULES or not isinstance(config, Mapping):
         hint = did_you_mean(name, SCHEDULES)
         raise SettingsError(f"{what}: expected a number or the config of a schedule, got {shown(given)}.{hint}")
     _check_origin(name, given)
     kind = getattr(schedules, name)
     _check_keys(f"{what}: config of {name}", config, inspect.signature(kind).parameters)
+    values = {key: value if key == "name" else _floats(f"{what}: {key}", value) for key, value in config.items()}
     try:
-        built = kind(**{key: _floats(value) for key, value in config.items()}).get_config()
+        schedule = kind(**values)
+        float(schedule(0))
+        built = schedule.get_config()
     except Exception as error:  # as in `create`
         raise SettingsError(f"{what}: expected a config that Keras takes, got {shown(given)}: {error}") from error
     if built.get("warmup_steps") and built.get("warmup_target") is None:
         raise SettingsError(f"{what}: warmup_steps of {name} has no effect without warmup_target: give both or none.")
-    kept = {key: value for key, value in built.items() if key != "name" and value is not None}
+    if (steps := built.get("boundaries", [])) != sorted(set(steps)):
+        raise SettingsError(f"{what}: boundaries of {name}: expected one greater than the one before, got {steps}.")
+    kept = {key: _floats(key, value) for key, value in built.items() if key != "name" and value is not None}
     return {"class_name": name, "config": kept, "module": "keras.optimizers.schedules"}
 
 
-def _floats(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_floats(one) for one in value]
+def _floats(what: str, value: Any) -> Any:
+    """Return a value of a schedule with floats for numbers."""
     value = value.item() if isinstance(value, np.generic) else value
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, list | tuple):
+        return [_floats(what, one) for one in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
+        raise SettingsError(f"{what}: expected a finite number, got {shown(value)}.")
+    return float(value)
 
 
 def _check_effect(what: str, config: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
@@ -268,7 +280,10 @@ def _spelt(optimizer: Any) -> dict[str, Any]:
     elif hasattr(optimizer, "get_config"):
         import keras
 
-        optimizer = keras.optimizers.serialize(optimizer)
+        try:
+            optimizer = keras.optimizers.serialize(optimizer)
+        except Exception as error:  # as in `create`
+            raise SettingsError(f"compile_optimizer: expected one that Keras can write down, got: {error}") from error
     if not isinstance(optimizer, Mapping):
         raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got {shown(optimizer)}.")
     return dict(optimizer)

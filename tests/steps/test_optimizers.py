@@ -111,6 +111,11 @@ def config(name: str = "adam", **values: Any) -> dict[str, Any]:
     return {"class_name": name, "config": values}
 
 
+def steps(boundaries: list[int], values: list[float]) -> dict[str, Any]:
+    """Return a schedule of steps."""
+    return {"class_name": "PiecewiseConstantDecay", "config": {"boundaries": boundaries, "values": values}}
+
+
 def decay(**values: Any) -> dict[str, Any]:
     """Return a schedule with other values."""
     return {**DECAY, "config": {**DECAY["config"], **values}}
@@ -134,6 +139,11 @@ DECAY: dict[str, Any] = {
         ({"gradient_accumulation_steps": 2.0}, '{"gradient_accumulation_steps":2}'),
         ({"use_ema": True, "ema_overwrite_frequency": 5.0}, '{"ema_overwrite_frequency":5,"use_ema":true}'),
         ({"ema_momentum": 0.99}, None),
+        (
+            {"learning_rate": {"class_name": "CosineDecay", "config": {"initial_learning_rate": 1, "decay_steps": 9}}},
+            '{"learning_rate":{"class_name":"CosineDecay","config":{"alpha":0.0,"decay_steps":9.0,'
+            '"initial_learning_rate":1.0,"warmup_steps":0.0},"module":"keras.optimizers.schedules"}}',
+        ),
         (
             {"learning_rate": DECAY},
             '{"learning_rate":{"class_name":"ExponentialDecay","config":{"decay_rate":0.5,"decay_steps":100.0,'
@@ -255,6 +265,12 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         ),
         (config(learning_rate=object()), "expected what JSON has"),
         (object, "got the class object. Create it, or give its name"),
+        (config(gradient_accumulation_steps=2.5), "gradient_accumulation_steps: expected a whole number, got 2.5"),
+        (config(learning_rate=decay(decay_rate="x")), "decay_rate: expected a finite number, got 'x'"),
+        (config(learning_rate=decay(decay_rate=float("inf"))), "decay_rate of adam: expected a finite number, got inf"),
+        (config(learning_rate={"class_name": "CosineDecay"}), "expected a config that Keras takes, .*CosineDecay"),
+        (config(learning_rate=steps([], [0.1])), "expected a config that Keras takes, .*Piecewise"),
+        (config(learning_rate=steps([5, 1], [1, 2, 3])), "expected one greater than the one before, got .5.0, 1.0"),
         ({}, "got None"),
         ("{not json", "got bad JSON"),
         (7, "got 7"),
@@ -321,3 +337,12 @@ def test_a_schedule_is_a_learning_rate() -> None:
         rate(json.dumps({"module": "keras.optimizers.schedules", "class_name": "ExponentialDecay", "config": decay}))
     )
     assert float(optimizers.create(text).learning_rate) == 0.5
+
+
+def test_an_optimizer_that_cannot_be_written_down_is_refused() -> None:
+    """A rate that a function decides is no text."""
+    tensorflow()
+    import keras
+
+    with pytest.raises(SettingsError, match="expected one that Keras can write down|expected what JSON has|takes"):
+        optimizers.canonical(keras.optimizers.Adam(lambda: 0.1))
