@@ -184,6 +184,11 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
     "no text": ("study", lambda f: (f / SEED).write_bytes(b"\xff\xfe"), SEED),
     "nothing": ("study", lambda f: (f / SEED).write_bytes(b""), SEED),
     "seed copied over another": ("study", lambda f: shutil.copy(f / SEED, f / OTHER), OTHER),
+    "two seeds in each other's place": (
+        "study",
+        each(away(SEED), lambda f: (f / OTHER).rename(f / SEED), lambda f: (f.parent / "elsewhere").rename(f / OTHER)),
+        SEED,
+    ),
     "seed copied as another": (
         "study",
         each(lambda f: shutil.copy(f / SEED, f / OTHER), setting(OTHER, "seed", to=6)),

@@ -166,7 +166,7 @@ def test_another_environment_is_told_apart(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize("option", [False, True], ids=["by default", "if asked to"])
-def test_other_code_is_not_executed(copy: Copy, again: list[object], option: bool) -> None:
+def test_other_code_is_not_executed(copy: Copy, again: list[Any], option: bool) -> None:
     """A pipeline.yaml that is not ours is a program of somebody's: it takes an option to execute it."""
     folder = copy("run")
     with (folder / "pipeline.yaml").open("a") as file:
@@ -175,6 +175,7 @@ def test_other_code_is_not_executed(copy: Copy, again: list[object], option: boo
     result = verify(folder, *(["--run-their-code"] if option else []))
     assert (result.exit_code, len(again)) == ((0, 1) if option else (2, 0))
     assert ("give --run-their-code" in result.stderr) is not option
+    assert all(pipeline.endswith(b"# theirs\n") for pipeline, _ in again)
     # Their report was written by their code too.
     assert ("report.html" in result.stdout) is False
 
