@@ -4,13 +4,13 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, local
-from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings, study
@@ -163,7 +163,10 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
     folder = Path(folder)
     if not any(os.path.lexists(folder / name) for name in (RUN, PLAN, DIGESTS)):
         raise ContractError(f"folder: expected a finished run or study in {folder}, got none. Name another folder.")
-    with clean_environment(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work,
+        local.confined(Path(work, local.TEMPORARY)),
+    ):
         dataset.fetch(on_progress=on_progress)
         with claimed(folder, "results"):
             try:
@@ -216,10 +219,10 @@ def _run_again(  # noqa: PLR0913 - as `verify`
             "made the folder, give --run-their-code."
         )
     (work / PIPELINE).write_bytes(files[PIPELINE])
-    (work / "run").mkdir()
-    with (work / study.LOG).open("w", encoding="utf-8") as log:
+    with (work / study.LOG).open("w", encoding="utf-8") as log, ThreadPoolExecutor(1) as meanwhile:
+        meanwhile.submit(page.prepare)
         try:
-            outputs = local.run_compiled(work / PIPELINE, asdict(settings), work / "run", log, on_event)
+            outputs = local.run_compiled(work / PIPELINE, asdict(settings), work, log, on_event)
         except (FmnistError, OSError):
             raise
         except Exception as error:

@@ -130,7 +130,11 @@ UNSIGNED: dict[str, tuple[str, Forge, str]] = {
         SEED,
     ),
     "file in place of the seeds": ("study", each(away("seeds"), lambda f: (f / "seeds").write_text("")), "seeds"),
-    "link as log": ("study", lambda f: (f / "log.txt").symlink_to("/dev/null"), "log.txt"),
+    "link as log": (
+        "study",
+        each(lambda f: (f.parent / "elsewhere").touch(), lambda f: (f / "log.txt").symlink_to(f.parent / "elsewhere")),
+        "log.txt",
+    ),
     "FIFO as log of a broken-off study": ("begun", lambda f: os.mkfifo(f / "log.txt"), "log.txt"),
     "huge checksums": ("study", lambda f: os.truncate(f / "RECORD.sha256", 2**40), "RECORD.sha256"),
     "names that lead elsewhere": ("run", text("RECORD.sha256", "  labels/", "  labels/../"), "RECORD.sha256"),
@@ -180,6 +184,11 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
     "no text": ("study", lambda f: (f / SEED).write_bytes(b"\xff\xfe"), SEED),
     "nothing": ("study", lambda f: (f / SEED).write_bytes(b""), SEED),
     "seed copied over another": ("study", lambda f: shutil.copy(f / SEED, f / OTHER), OTHER),
+    "two seeds in each other's place": (
+        "study",
+        each(away(SEED), lambda f: (f / OTHER).rename(f / SEED), lambda f: (f.parent / "elsewhere").rename(f / OTHER)),
+        SEED,
+    ),
     "seed copied as another": (
         "study",
         each(lambda f: shutil.copy(f / SEED, f / OTHER), setting(OTHER, "seed", to=6)),
