@@ -195,6 +195,14 @@ def minutes(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes
 
 
+def hostile() -> str:
+    """Return what failures and hostile input cannot do, with what was tried."""
+    return table(
+        "promise | tried | shown by",
+        ((one["promise"], one["figure"], f"`{one['shown by']}`") for one in read("hostile.json")),
+    )
+
+
 def rooms() -> str:
     """Return the rooms of the package as a picture: layer by layer, with what their docstrings say of them."""
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
