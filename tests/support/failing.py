@@ -11,6 +11,7 @@ import errno
 import gzip
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -37,8 +38,6 @@ AUDITED = {
     "fcntl.flock",
 }
 
-
-_MANY = 40
 
 #: Something while operations are not counted, because another process would do them.
 _UNWATCHED: list[bool] = []
@@ -99,8 +98,8 @@ def outcomes(
     old = state(undisturbed)
     _, operations = forked(command, undisturbed, -1, "")
     new = state(undisturbed)
-    # By day a fourth of the operations of a command that has many, each in one way.
-    step = 4 if len(operations) > _MANY else 1
+    # By day a dozen operations, each in one way.
+    step = math.ceil(len(operations) / 12)
     some = [(at, KINDS[at // step % len(KINDS)]) for at in range(0, len(operations), step)]
     kinds = [(at, kind) for at in range(len(operations)) for kind in KINDS] if every else some
     for at, kind in kinds:
