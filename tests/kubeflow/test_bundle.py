@@ -21,11 +21,11 @@ SOURCE = "x = 1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{}'\n"
 
 
 #: The modules that each component carries.
-_DATA = "data_file dataset determinism errors files messages sources"
+_DATA = "data_file dataset determinism errors files messages sources web"
 CARRIED = {
-    "train": f"{_DATA} canvas model optimizers plots settings training",
-    "test": f"{_DATA} canvas evaluation labels model optimizers plots settings training",
-    "confusion-matrix": "canvas confusion errors files labels plots",
+    "train": f"{_DATA} canvas model model_file optimizers plots settings training",
+    "test": f"{_DATA} canvas evaluation labels model model_file optimizers plots settings training",
+    "confusion-matrix": "canvas confusion errors files labels messages plots",
 }
 
 
