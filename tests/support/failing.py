@@ -39,6 +39,8 @@ AUDITED = {
 }
 
 
+_FEW = 20
+
 #: Something while operations are not counted, because another process would do them.
 _UNWATCHED: list[bool] = []
 
@@ -98,8 +100,8 @@ def outcomes(
     old = state(undisturbed)
     _, operations = forked(command, undisturbed, -1, "")
     new = state(undisturbed)
-    # By day a dozen operations, each in one way; the step is odd, as a write is of eight operations.
-    step = math.ceil(len(operations) / 12) | 1
+    # By day a dozen operations or two, each in one way; the step is odd, as a write is of eight operations.
+    step = 1 if len(operations) <= _FEW else math.ceil(len(operations) / 12) | 1
     some = [(at, KINDS[at // step % len(KINDS)]) for at in range(0, len(operations), step)]
     kinds = [(at, kind) for at in range(len(operations)) for kind in KINDS] if every else some
     for at, kind in kinds:
