@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
 #: The pages, from the root of the project.
-PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md")))
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md")))
 
 #: The command lines, by the names of their programs.
 PROGRAMS: Mapping[str, click.Command] = {"fmnist": fmnist.main, "same": same.main}
@@ -203,6 +203,14 @@ def minutes(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes
+
+
+def hostile() -> str:
+    """Return what failures and hostile input cannot do, with what was tried."""
+    return table(
+        "promise | tried | shown by",
+        ((one["promise"], one["figure"], f"`{one['shown by']}`") for one in read("hostile.json")),
+    )
 
 
 def rooms() -> str:

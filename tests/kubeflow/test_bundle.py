@@ -21,11 +21,11 @@ SOURCE = "x = 1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{}'\n"
 
 
 #: The modules that each component carries.
-_DATA = "data_file dataset determinism errors files messages safe sources"
+_DATA = "data_file dataset determinism errors files messages safe sources web"
 CARRIED = {
-    "train": f"{_DATA} canvas fonts model optimizers plots settings training",
-    "test": f"{_DATA} canvas evaluation fonts labels model optimizers plots settings training",
-    "confusion-matrix": "canvas confusion errors files fonts labels plots safe",
+    "train": f"{_DATA} canvas checkpoint fonts model model_file optimizers plots settings training",
+    "test": f"{_DATA} canvas checkpoint evaluation fonts labels model model_file optimizers plots settings training",
+    "confusion-matrix": "canvas confusion errors files fonts labels messages plots safe",
 }
 
 

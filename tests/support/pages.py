@@ -80,7 +80,7 @@ class Page:
         return set(re.findall(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w-])", prose))
 
 
-PAGES = tuple(Page(ROOT / name) for name in tables.PAGES)
+PAGES = tuple(Page(ROOT / name) for name in (*tables.PAGES, "SECURITY.md"))
 
 
 def wrong_with_link(page: Page, target: str) -> str | None:
