@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -62,6 +63,8 @@ class Group(click.Group):
         # As in a step of Kubeflow: with these kfp does not compile, or compiles another file.
         for name in ("KFP_PACKAGE_PATH", "_KFP_RUNTIME"):
             os.environ.pop(name, None)
+        # Where the parent ignores the ends of its children, Python would take each for a success.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
             with warnings.catch_warnings():
                 if sys.warnoptions:
