@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from disturbances import disturb
+from disturbances import disturb, ways
 from support import helpers
 
 PROGRAM = Path(disturb.__file__)
-WAYS = disturb.read(disturb.CATALOGUE)
+WAYS = ways.read(ways.CATALOGUE)
 
 #: Two that change nothing, one that changes the file, and one that is refused otherwise than it says.
 CATALOGUE = """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -92,6 +93,8 @@ class Group(click.Group):
         for name in sorted(os.environ):
             if name.startswith("FMNIST_") and name not in VARIABLES:
                 warn(f"the variable {name} has no effect.{did_you_mean(name, VARIABLES)}")
+        # Where the parent ignores the ends of its children, Python would take each for a success.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
             with warnings.catch_warnings():
                 if sys.warnoptions:

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from fmnist.kubeflow.ending import OutOfMemory, explained, wait
 from fmnist.kubeflow.environment import clean_environment
-from fmnist.steps.errors import StepError
+from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.safe import safe
 
@@ -110,10 +110,16 @@ def run_compiled(
     ------
     StepError
         If a step fails, with the step's error.
+    ContractError
+        If kfp would replace a part of the path of `folder`.
     """
     from kfp import components, local
 
     root = Path(folder).absolute()
+    if "{{$" in str(root):
+        raise ContractError(
+            f"run folder: expected a path without '{{{{$', which Kubeflow replaces, got {root}. Choose another with -o."
+        )
     out = _LogSplitter(log, on_event)
     with (
         confined(root / TEMPORARY, **variables),

@@ -38,7 +38,10 @@ SWITCHES: Mapping[str, str] = {
 }
 
 #: All variables that TensorFlow, its oneDNN and Keras read; not those of messages, of Azure's pipelines and Terraform.
-_READ = re.compile(r"(TF2?|TENSORFLOW|XLA|MLIR|ONEDNN|DNNL|MKL|KERAS)_(?!CPP_|BUILD$|VAR_).+")
+_READ = re.compile(
+    r"(TF2?|TENSORFLOW|XLA|MLIR|ONEDNN|DNNL|MKL|KERAS)_(?!CPP_|HOME$"
+    r"|BUILD$|(VAR|CLI|LOG|PLUGIN|REGISTRY)_|(LOG|INPUT|DATA_DIR|WORKSPACE|IN_AUTOMATION)$).+"
+)
 
 #: Where Keras finds no file of settings: a path that cannot exist.
 _KERAS_HOME = f"{os.devnull}/keras"
@@ -106,9 +109,9 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _check_environment() -> None:
-    read = {name: None for name in os.environ if _READ.fullmatch(name) and name != "KERAS_HOME"}
-    # TensorFlow itself sets the first of these.
-    for name, expected in {**read, "TF2_BEHAVIOR": "1", **SWITCHES}.items():
+    # TensorFlow itself sets one of them.
+    read = {name: "1" if name == "TF2_BEHAVIOR" else None for name in os.environ if _READ.fullmatch(name)}
+    for name, expected in {**read, **SWITCHES}.items():
         _check(f"the environment variable {name}", expected, os.environ.get(name))
 
 

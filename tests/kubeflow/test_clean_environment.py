@@ -14,6 +14,7 @@ from support import helpers
 
 from fmnist.kubeflow import local
 from fmnist.kubeflow.environment import clean_environment
+from fmnist.steps.errors import ContractError
 
 #: Each of these changes a result, a picture or a compiled file, or ends a step.
 HOSTILE = {
@@ -87,6 +88,14 @@ def test_a_step_runs_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest
     """A folder's name is no text that a program replaces, and no shell reads it."""
     assert shown(tmp_path / name, monkeypatch)["prefix"] == sys.prefix
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+def test_a_folder_whose_name_kubeflow_replaces_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kfp would look for the outputs of a step in another folder."""
+    with pytest.raises(
+        ContractError, match=r"expected a path without '{{\$', which Kubeflow replaces, got .*/{{\$.inputs}}"
+    ):
+        shown(tmp_path / "{{$.inputs}}", monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["my env", "python3 env"])
