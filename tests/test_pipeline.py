@@ -178,7 +178,9 @@ def test_everything_a_step_takes_and_gives_is_described_and_typed(spec: dict[str
 def test_each_step_carries_the_code(spec: dict[str, Any]) -> None:
     """Each step's program carries the modules that it imports."""
     for name, container in containers(spec).items():
-        assert helpers.carried(container["command"][-1]) == bundle.imported_by(pipeline.COMPONENTS[name])
+        assert helpers.carried(container["command"][-1]) == helpers.compact(
+            bundle.imported_by(pipeline.COMPONENTS[name])
+        )
 
 
 def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -> None:
@@ -359,7 +361,7 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     loaded = kfp_components.load_component_from_file(str(path))
     assert loaded.name == name
     [container] = containers(next(yaml.safe_load_all(path.read_text()))).values()
-    assert helpers.carried(container["command"][-1]) == bundle.imported_by(pipeline.COMPONENTS[name])
+    assert helpers.carried(container["command"][-1]) == helpers.compact(bundle.imported_by(pipeline.COMPONENTS[name]))
 
 
 @pytest.mark.parametrize("name", pipeline.COMPONENTS)

@@ -12,6 +12,7 @@ import io
 import re
 import tarfile
 import textwrap
+import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "REPLICATION",
     "STEPS",
     "archive",
+    "compact",
     "digest",
     "embed",
     "imported_by",
@@ -67,8 +69,7 @@ def read(path: Path) -> bytes:
 def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
     """Return the content of each source file that a component's `function` imports, directly or through others.
 
-    A cluster keeps about eight copies of a step's code in one object of 1 MiB at most, so a step carries no more. The
-    package's own `__init__` would import all steps: it is empty here.
+    A step carries no more. The package's own `__init__` would import all steps: it is empty here.
     """
     found = {"fmnist/__init__.py": b""}
     sources = [textwrap.dedent(inspect.getsource(function))]
@@ -90,6 +91,28 @@ def _imported(source: str) -> Iterator[str]:
             yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
+def compact(source: bytes) -> bytes:
+    r"""Return Python code without docstrings and comments, each statement on its line, which errors name.
+
+    Examples
+    --------
+    >>> compact(b"def f():\n    'Say it.'\n    return 1  # of 2\n")
+    b'def f():\n    ""\n    return 1\n'
+    """
+    lines = source.splitlines(keepends=True)
+    comments = [one for one in tokenize.tokenize(io.BytesIO(source).readline) if one.type == tokenize.COMMENT]
+    for comment in comments:
+        number, column = comment.start
+        lines[number - 1] = lines[number - 1].decode()[:column].rstrip().encode() + b"\n"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            text = node.body[0]
+            first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
+            lines[first] = lines[first][: text.col_offset] + b'""' + lines[last][text.end_col_offset :]
+            lines[first + 1 : last + 1] = [b"\n"] * (last - first)
+    return b"".join(lines)
+
+
 def archive(files: Mapping[str, bytes]) -> bytes:
     """Return `files` as a gzipped tar: in their order, undated, owned by nobody."""
     out = io.BytesIO()
@@ -109,12 +132,15 @@ def digest(patterns: Sequence[str] = STEPS) -> str:
 def embed(source: str, files: Mapping[str, bytes]) -> str:
     """Return a component's `source` with the archive of `files` in the place of the one that kfp embedded.
 
+    Code is `compact` there, as a cluster keeps about eight copies of it in one object of 1 MiB at most.
+
     Raises
     ------
     ContractError
         If kfp embedded no archive in `source`, or more than one.
     """
-    source, count = _EMBEDDED.subn(base64.b64encode(archive(files)).decode(), source)
+    carried = {name: compact(content) if name.endswith(".py") else content for name, content in files.items()}
+    source, count = _EMBEDDED.subn(base64.b64encode(archive(carried)).decode(), source)
     if count != 1:
         raise ContractError(f"component source: expected one archive embedded by kfp, got {count}.")
     return source

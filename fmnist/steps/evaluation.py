@@ -14,8 +14,8 @@ from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
+from fmnist.steps.model import scale
 from fmnist.steps.safe import cell
-from fmnist.steps.training import scale
 
 __all__ = ["Evaluation", "Evaluator", "test"]
 

@@ -18,7 +18,7 @@ from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import TrainingError
 from fmnist.steps.settings import Settings
 
-__all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "scale", "train"]
+__all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "train"]
 
 BATCH_SIZE = 32
 
@@ -186,14 +186,6 @@ def epoch_order(seed: int, epoch: int, n: int) -> Any:
     return tf.random.experimental.stateless_shuffle(tf.range(n), seed=(seed, epoch), alg="philox")
 
 
-def scale(images: Any) -> Any:
-    """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``."""
-    import tensorflow as tf  # within a program: its maker came through the gate
-
-    # In float32 XLA would multiply by the reciprocal, which gives other numbers for half of the grey values.
-    return tf.cast(tf.cast(images, tf.float64) / 255.0, tf.float32)
-
-
 def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callable[[Any], dict[str, float]]:
     """Return a function from an epoch's order to its metrics, which trains `network` by one epoch.
 
@@ -233,6 +225,6 @@ def losses_and_correct(network: Any, images: Any, labels: Any) -> tuple[Any, Any
     """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, bool."""
     import tensorflow as tf  # as in `scale`
 
-    logits = network(scale(images))
+    logits = network(model.scale(images))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return losses, tf.equal(tf.argmax(logits, -1, output_type=tf.int32), labels)

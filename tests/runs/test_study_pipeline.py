@@ -85,8 +85,8 @@ def test_only_the_verdict_carries_more_code(plain: Path) -> None:
     """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
     commands = {name: container["command"] for name, container in containers(document(plain)).items()}
     for name in ("result", "verdict"):
-        assert helpers.carried(commands[name][-1]) == bundle.source_files(bundle.REPLICATION)
-    assert helpers.carried(commands["train"][-1]) == bundle.imported_by(components.train)
+        assert helpers.carried(commands[name][-1]) == helpers.compact(bundle.source_files(bundle.REPLICATION))
+    assert helpers.carried(commands["train"][-1]) == helpers.compact(bundle.imported_by(components.train))
     assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
 
 

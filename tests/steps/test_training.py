@@ -51,8 +51,8 @@ def test_the_scale_is_the_tutorials() -> None:
     values = np.arange(256, dtype=np.uint8)
     in_float32 = tf.function(lambda u: tf.cast(u, tf.float32) / 255.0, jit_compile=True)
     expected = (values / 255.0).astype(np.float32)
-    assert np.array_equal(training.scale(values), expected)
-    assert np.array_equal(tf.function(training.scale, jit_compile=True)(values), expected)
+    assert np.array_equal(model.scale(values), expected)
+    assert np.array_equal(tf.function(model.scale, jit_compile=True)(values), expected)
     assert not np.array_equal(in_float32(values), expected), "XLA divides exactly now: scale in float32"
 
 

@@ -16,6 +16,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from fmnist.kubeflow import bundle
 from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
 
@@ -49,11 +50,16 @@ def reloaded(network: Any, folder: Path) -> Any:
 
 
 def carried(source: str) -> dict[str, bytes]:
-    """Return each file in the archive that a component's `source` carries, by its path."""
+    """Return each file in the archive that a component's `source` carries, by its path; of code the compact form."""
     [archive] = re.findall(r"__KFP_EMBEDDED_ARCHIVE_B64 = '([A-Za-z0-9+/=]*)'", source)
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive)), mode="r:gz") as tar:
         files: list[Any] = [(member.name, tar.extractfile(member)) for member in tar]
         return {name: file.read() for name, file in files}
+
+
+def compact(sources: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return source files as a step carries them."""
+    return {name: bundle.compact(content) if name.endswith(".py") else content for name, content in sources.items()}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
