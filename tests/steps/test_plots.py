@@ -225,7 +225,7 @@ def test_long_names_are_not_cut_off(figures: list[Figure]) -> None:
         assert box.y1 <= picture.shape[0]
 
 
-@pytest.mark.filterwarnings("ignore:class names", "ignore:constrained_layout not applied")
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")
 @fewer_examples()
 @given(
     counts=st.integers(1, 5).flatmap(
