@@ -52,9 +52,10 @@ def drawable(name: str, missing: Iterable[str]) -> str:
 def caveat(missing: Iterable[str]) -> str:
     """Return a sentence on characters that a picture shows as escapes, and what to do."""
     shown = " ".join(sorted(missing))
+    # As matplotlib begins its own warning, so that filters for that one hold.
     return (
-        f"class names: expected fonts that have {shown}, found none here: the picture shows escapes instead. "
-        "Install a font for that script, as Debian's fonts-noto-cjk or fonts-noto-core, here or in the image."
+        f"Glyph {shown} missing from fonts of this machine: class names are drawn with escapes instead. Install a font "
+        "for that script, as Debian's fonts-noto-cjk or fonts-noto-core, here or in the image."
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from kfp import dsl
 
 from fmnist.kubeflow import components
-from fmnist.steps import confusion, dataset, determinism, evaluation, training
+from fmnist.steps import confusion, dataset, determinism, evaluation, fonts, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
@@ -87,12 +87,15 @@ def test_confusion_matrix_gives_what_the_function_gives(tmp_path: Path, classes:
     for name, content in labels.files().items():
         (tmp_path / "labels" / name).write_bytes(content)
     classification = artifact(dsl.ClassificationMetrics, tmp_path / "classification")
+    matrix_plot = artifact(dsl.Artifact, tmp_path / "matrix_plot")
     components.confusion_matrix(
         artifact(dsl.Dataset, tmp_path / "labels"),
         classification,
         artifact(dsl.Dataset, tmp_path / "matrix"),
-        artifact(dsl.Artifact, tmp_path / "matrix_plot"),
+        matrix_plot,
     )
+    _, missing = fonts.families("類")
+    assert ("Glyph 類 missing" in matrix_plot.metadata.get("caveat", "")) is bool(missing)
     expected = confusion.confusion_matrix(labels)
     artifacts = expected.artifacts()
     assert {name: (tmp_path / name).read_bytes() for name in artifacts} == artifacts
