@@ -97,7 +97,9 @@ def explained(code: int, out_of_memory: OutOfMemory, usage: resource.struct_rusa
     used = ""
     if usage:
         seconds = usage.ru_utime + usage.ru_stime
-        used = f", after {seconds:.1f} CPU seconds, with {usage.ru_maxrss / 2**20:.2f} GiB of memory at its peak"
+        # Until it has its own memory, a process counts with that of the one that started it.
+        most = "at most " * (usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        used = f", after {seconds:.1f} CPU seconds, with {most}{usage.ru_maxrss / 2**20:.2f} GiB of memory at its peak"
         if number == signal.SIGKILL and 0 <= resource.getrlimit(resource.RLIMIT_CPU)[0] <= seconds + 1:
             number = signal.SIGXCPU
     advice = _ADVICE.get(number, "")

@@ -40,6 +40,9 @@ CHECKSUMS, DIGESTS = "SHA256SUMS", "RECORD.sha256"
 #: The record of a run; the plan of a study, the folder of its seeds' results, and the record of how it went.
 RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
 
+#: How far a float32 softmax may be from a probability.
+_ROUNDING = 1e-5
+
 
 def listing(digests: Mapping[str, str]) -> bytes:
     """Return the lines that ``sha256sum -c`` checks, for SHA-256 digests by name."""
@@ -148,5 +151,7 @@ def _evaluation(artifacts: Mapping[str, Content]) -> Evaluation:
     true, predicted, confidence = zip(*rows, strict=True)
     with np.errstate(over="ignore"):
         confidences = np.array(confidence).astype(np.float32)
+    if not ((1 / len(CLASS_NAMES) - _ROUNDING <= confidences) & (confidences <= 1 + _ROUNDING)).all():
+        raise ContractError("results: expected confidences from 0.1 to 1, of the most likely class, got others")
     labels = Labels(np.array(true, np.int64), np.array(predicted, np.int64), CLASS_NAMES)
     return Evaluation(labels, confidences, json.loads(_bytes(artifacts["metrics"]))["loss"])

@@ -21,7 +21,7 @@ from typing import Any
 from fmnist.steps.canvas import import_matplotlib
 from fmnist.steps.errors import DeterminismError
 
-__all__ = ["SWITCHES", "caveat", "cpu", "tensorflow"]
+__all__ = ["SWITCHES", "caveat", "cpu", "started", "tensorflow"]
 
 #: The instructions with which CPUs are known to give the same bits, by architecture.
 KNOWN_CPUS: Mapping[str, tuple[str, ...]] = {"x86_64": ("avx2", "fma")}
@@ -94,6 +94,11 @@ def tensorflow(*, for_good: bool = False) -> Any:
     _check_state(tf)
     _check_keras()
     return tf
+
+
+def started() -> Any:
+    """Return TensorFlow within a program, whose maker came through `tensorflow`: modes are those of the program."""
+    return sys.modules.get("tensorflow") or tensorflow()
 
 
 @contextlib.contextmanager

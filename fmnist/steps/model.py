@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.steps import files, model_file
-from fmnist.steps.determinism import tensorflow
+from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
@@ -59,8 +59,7 @@ def create(seed: int) -> Any:
 
 def scale(images: Any) -> Any:
     """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``."""
-    import tensorflow as tf  # within a program: its maker came through the gate
-
+    tf = started()
     # In float32 XLA would multiply by the reciprocal, which gives other numbers for half of the grey values.
     return tf.cast(tf.cast(images, tf.float64) / 255.0, tf.float32)
 

@@ -14,7 +14,7 @@ from typing import Any
 from fmnist.steps import files, model, optimizers, plots
 from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
-from fmnist.steps.determinism import tensorflow
+from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import TrainingError
 from fmnist.steps.settings import Settings
 
@@ -223,7 +223,7 @@ def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callabl
 
 def losses_and_correct(network: Any, images: Any, labels: Any) -> tuple[Any, Any]:
     """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, bool."""
-    import tensorflow as tf  # as in `scale`
+    tf = started()
 
     logits = network(model.scale(images))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -63,7 +63,7 @@ def traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise StepError("no step runs here")
 
     monkeypatch.setattr(local, "run_compiled", no_step)
-    monkeypatch.setattr(study, "_train", no_step)
+    monkeypatch.setattr(study, "train", no_step)
     monkeypatch.setattr(dataset, "fetch", lambda **_: None)
     monkeypatch.setattr(pipeline, "compile_pipeline", lambda *_: None)
     monkeypatch.chdir(tmp_path)

@@ -1,15 +1,13 @@
 """Tests of saying why a process ended; `test_local.py` has those of steps that really end so."""
 
-import signal
-import subprocess
-import sys
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from support import helpers
 
-from fmnist.kubeflow.ending import OutOfMemory, explained, wait
+from fmnist.kubeflow.ending import OutOfMemory, explained
 
 GIB = 2**30
 
@@ -94,12 +92,21 @@ def test_the_limits_of_a_process_are_named() -> None:
 
 
 def test_what_a_process_used_is_measured() -> None:
-    """Waiting gives the exit code, CPU seconds and peak memory, those of its children among them."""
-    child = f"{sys.executable} -c 'import os; x = bytearray(200 * 2**20); os.kill(os.getpid(), {signal.SIGKILL:d})'"
-    with subprocess.Popen(["sh", "-c", f"{child}; exit 3"], text=True, stderr=subprocess.DEVNULL) as process:
-        code, usage = wait(process)
-    assert code == process.returncode == 3
-    assert 200 * 2**10 < usage.ru_maxrss < 400 * 2**10
+    """CPU seconds and peak memory are those of a process and its children, or said to be bounds."""
+    code = (
+        "import subprocess, sys; from pathlib import Path; from fmnist.kubeflow.ending import *\n"
+        "def ended(code):\n"
+        "    command = f\"{sys.executable} -c '{code}'; exit 3\"\n"
+        "    with subprocess.Popen(['sh', '-c', command], text=True, stderr=subprocess.DEVNULL) as process:\n"
+        "        code, usage = wait(process)\n"
+        "    assert process.returncode == code\n"
+        "    return explained(code, OutOfMemory(Path('none')), usage)\n"
+        "print(ended('import os; x = bytearray(300 * 2**20); os.kill(os.getpid(), 9)'))\n"
+        "large = bytearray(400 * 2**20); print(ended('pass'))"
+    )
+    own, bound = helpers.python(code).splitlines()
+    assert re.match(r"its process ended with exit code 3, after 0\.\d CPU seconds, with 0\.[34]\d GiB of memory", own)
+    assert re.match(r"its process ended with exit code 3, after 0\.\d CPU seconds, with at most 0\.[45]\d GiB", bound)
 
 
 def test_a_kill_after_the_last_cpu_second_is_the_limits(tmp_path: Path) -> None:

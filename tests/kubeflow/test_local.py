@@ -126,12 +126,12 @@ def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("way", "expected"),
     [
-        ("exit", r"exit code 7, after [0-9.]+ CPU seconds, with 0\.[0-9]+ GiB of memory at its peak\."),
+        ("exit", r"exit code 7, after [0-9.]+ CPU seconds, with (at most )?[0-9.]+ GiB of memory at its peak\."),
         ("abort", r"exit code (-6|134) \(SIGABRT\)"),
         ("killed", r"exit code (-9|137) \(SIGKILL\).* peak\. Something else killed it; `dmesg` may say what\."),
         ("told to end", r"exit code (-15|143) \(SIGTERM\).* Something else asked it to end\."),
         ("CPU seconds", r"exit code (-24|152) \(SIGXCPU\).* It used up its CPU seconds: raise the limit"),
-        ("memory", r"exit code 1, after .* CPU seconds, with [12]\.[0-9]+ GiB of memory at its peak\."),
+        ("memory", r"exit code 1, after .* CPU seconds, with (at most )?[12]\.[0-9]+ GiB of memory at its peak\."),
     ],
     ids=["exit", "abort", "killed", "told to end", "CPU seconds", "memory"],
 )

@@ -362,7 +362,7 @@ def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     [
         pytest.param("16k", set(), id="log"),
         pytest.param("300k", set(), id="model"),
-        pytest.param("1100k", RESULTS, id="report"),
+        pytest.param("3300k", RESULTS, id="report"),
     ],
     indirect=["disk"],
 )

@@ -13,7 +13,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels, _seen
 
 NAMES = st.lists(
-    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff"), min_size=1).filter(str.strip),
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff"), min_size=1, max_size=100).filter(str.strip),
     min_size=1,
     max_size=40,
     unique_by=_seen,

@@ -18,9 +18,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))  # as for a test
 
 #: How an operation fails: an error of the disk, Ctrl-C, or the end of the process.
 KINDS = ("ENOSPC", "EIO", "interrupt", "kill")
@@ -150,7 +151,7 @@ def hidden(name: str) -> bool:
 
 
 #: What holds the time of a run or a study.
-DATED = {"report.html", "run.json", "record.json", "log.txt"}
+DATED = {"RECORD.sha256", "report.html", "run.json", "record.json", "log.txt"}
 
 
 def state(folder: Path) -> dict[str, str]:
@@ -190,7 +191,7 @@ def prepare(root: Path) -> None:
     canvas.render = lambda *_, **__: b"a picture"
     images = dataset.load("test")
     dataset.load = lambda *_, **__: images
-    local.run_compiled = partial(steps, images.labels)
+    vars(local)["run_compiled"] = steps
     contents = {file.name: file.name.encode() * 100 for file in dataset.FILES}
     dataset.FILES = tuple(DataFile(name, len(content), sha256(content)) for name, content in contents.items())
     sources.DEBIAN_FOLDER = root / "debian"
@@ -199,32 +200,28 @@ def prepare(root: Path) -> None:
         (sources.DEBIAN_FOLDER / f"{name}.gz").write_bytes(gzip.compress(content))
 
 
-def steps(labels: Any, *given: Any) -> dict[str, Path]:
-    """Write what the steps of a run would write that make no mistake, and return where it is."""
-    from fmnist.steps.dataset import CLASS_NAMES
-    from fmnist.steps.files import ARTIFACT_FILES, canonical_json
-    from fmnist.steps.labels import Labels
+def steps(*given: Any, **_: str) -> dict[str, Path]:
+    """Write what the steps of a run would write, and return where it is."""
+    from support import folders
 
-    true, folder = labels.astype("int64"), Path(given[2], "outputs")
-    rows = "".join(f"{i},{CLASS_NAMES[label]},0.5,{CLASS_NAMES[label]}\n" for i, label in enumerate(labels))
-    contents: dict[str, bytes] = {
+    from fmnist.steps.confusion import confusion_matrix
+    from fmnist.steps.files import ARTIFACT_FILES, canonical_json
+
+    folder, tested = Path(given[2], "outputs"), folders.evaluation(0)
+    artifacts = {
         **dict.fromkeys(ARTIFACT_FILES, b"an artifact"),
-        "history": canonical_json(HISTORY),
-        "metrics": canonical_json({"accuracy": 1.0, "loss": 0.5}),
-        "results": b"image,prediction,confidence,actual\n" + rows.encode(),
+        "history": canonical_json(folders.HISTORY),
+        **tested.artifacts(),
+        **confusion_matrix(tested.labels).artifacts(),
     }
-    del contents["labels"]
-    contents |= {f"labels/{name}": text for name, text in Labels(true, true, CLASS_NAMES).files().items()}
     _UNWATCHED.append(True)
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+    for name, content in artifacts.items():
+        for file, data in ({"": content} if isinstance(content, bytes) else content).items():
+            path = folder / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
     _UNWATCHED.clear()
     return {name: folder / name for name in ARTIFACT_FILES}
-
-
-#: Loss and accuracy of three epochs.
-HISTORY = {name: [0.5, 0.4, 0.3] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
 
 
 def compiled(folder: Path) -> int:
@@ -245,12 +242,12 @@ def reported(folder: Path) -> int:
 
 def studied(folder: Path) -> int:
     """Judge a study whose seeds are all there."""
-    return call("fmnist", "study", "-p", "epochs=3", "--seeds", "2", "--first-seed", "1000", "-o", str(folder))
+    return call("fmnist", "study", "-p", "epochs=2", "--seeds", "3", "--first-seed", "5", "-o", str(folder))
 
 
 def ran(folder: Path) -> int:
     """Run the pipeline."""
-    return call("fmnist", "run", "-p", "epochs=3", "-o", str(folder))
+    return call("fmnist", "run", "-p", "epochs=2", "-o", str(folder))
 
 
 def old_pipeline(folder: Path) -> None:
@@ -261,23 +258,16 @@ def old_pipeline(folder: Path) -> None:
 
 def finished_run(folder: Path) -> None:
     """Make the folder of a finished run."""
-    assert forked(ran, folder, -1, "")[0] == 0
+    from support import folders
+
+    folders.write_run(folder)
 
 
 def trained_study(folder: Path) -> None:
     """Make the folder of a study that was interrupted after its last seed."""
-    from fmnist.replication.results import Result
-    from fmnist.runs import findings
-    from fmnist.runs import folder as place
-    from fmnist.steps.files import canonical_json
-    from fmnist.steps.settings import Settings
+    from support import folders
 
-    counts = [[1000 * (i == j) for j in range(10)] for i in range(10)]
-    (folder / place.SEEDS).mkdir(parents=True)
-    (folder / place.PLAN).write_bytes(canonical_json(findings.plan(Settings(epochs=3), range(1000, 1002))))
-    for seed in (1000, 1001):
-        result = Result(seed, f"{seed:064x}", 1.0, 0.5, HISTORY, counts, [])
-        place.seed_path(folder, seed).write_bytes(result.to_json())
+    folders.begin_study(folder)
 
 
 #: A command, and the folder in which it starts.
