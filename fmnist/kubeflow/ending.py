@@ -1,15 +1,17 @@
-"""Why the process of a step ended: its signal, what it used, the limit that it hit, and what to do."""
+"""The process of a step, which ends with this one: how it ended, what it used, which limit it hit, and what to do."""
 
+import contextlib
 import os
 import re
 import resource
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
+from typing import Any
 
-__all__ = ["OutOfMemory", "explained", "wait"]
+__all__ = ["OutOfMemory", "explained", "run"]
 
 #: By the name of a cgroup's controller, in version 2 and 1: the root, the limit in bytes, and the count of kills.
 _CGROUPS = {
@@ -73,11 +75,52 @@ def _text(path: Path) -> str:
         return ""
 
 
-def wait(process: subprocess.Popen[str]) -> tuple[int, resource.struct_rusage]:
-    """Wait for a process; return its exit code, negative for a signal, and what it used with those it waited for."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+def run(
+    command: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], object]
+) -> tuple[int, resource.struct_rusage]:
+    """Run a command whose processes end, at the latest, when this process ends or an error leaves this function.
+
+    Parameters
+    ----------
+    command : sequence of str
+        A program and its arguments.
+    environment : mapping
+        Its variables.
+    on_line : callable
+        Called with each line that it prints.
+
+    Returns
+    -------
+    tuple of int and resource.struct_rusage
+        Its exit code, negative for a signal, and what it used with the processes that it waited for.
+    """
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with (
+        subprocess.Popen(
+            command, **pipes, errors="backslashreplace", env=environment, start_new_session=True
+        ) as process,
+        _guarded(process.pid),
+    ):
+        try:
+            for line in process.stdout or ():
+                on_line(line)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage
+
+
+@contextlib.contextmanager
+def _guarded(session: int) -> Iterator[None]:
+    """Have a session's processes killed when this process ends, in whatever way: the guard's input ends then."""
+    kill = f"read _; kill -s KILL -- -{session}"
+    with subprocess.Popen(["sh", "-c", kill], stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
 
 
 def explained(code: int, out_of_memory: OutOfMemory, usage: resource.struct_rusage | None = None) -> str:

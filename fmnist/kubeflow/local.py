@@ -5,15 +5,16 @@ import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmnist.kubeflow.ending import OutOfMemory, explained, wait
+from fmnist.kubeflow import ending
+from fmnist.kubeflow.ending import OutOfMemory, explained
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.files import ARTIFACT_FILES
@@ -162,18 +163,9 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     from kfp.local import subprocess_task_handler as handler
 
     def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
-        variables, out_of_memory = {**os.environ, **(env_vars or {})}, OutOfMemory()
-        with subprocess.Popen(
-            full_command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="backslashreplace",
-            env=variables,
-        ) as process:
-            for line in process.stdout or ():
-                print(line, end="")  # noqa: T201 - kfp indents it
-            code, usage = wait(process)
+        out_of_memory, variables = OutOfMemory(), {**os.environ, **(env_vars or {})}
+        # By print, which kfp indents.
+        code, usage = ending.run(full_command, variables, partial(print, end=""))
         out.ending = explained(code, out_of_memory, usage)
         return code
 

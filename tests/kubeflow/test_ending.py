@@ -1,6 +1,11 @@
 """Tests of saying why a process ended; `test_local.py` has those of steps that really end so."""
 
+import itertools
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -94,13 +99,10 @@ def test_the_limits_of_a_process_are_named() -> None:
 def test_what_a_process_used_is_measured() -> None:
     """CPU seconds and peak memory are those of a process and its children, or said to be bounds."""
     code = (
-        "import subprocess, sys; from pathlib import Path; from fmnist.kubeflow.ending import *\n"
+        "import os, sys; from pathlib import Path; from fmnist.kubeflow.ending import *\n"
         "def ended(code):\n"
-        "    command = f\"{sys.executable} -c '{code}'; exit 3\"\n"
-        "    with subprocess.Popen(['sh', '-c', command], text=True, stderr=subprocess.DEVNULL) as process:\n"
-        "        code, usage = wait(process)\n"
-        "    assert process.returncode == code\n"
-        "    return explained(code, OutOfMemory(Path('none')), usage)\n"
+        "    ended, usage = run(['sh', '-c', f\"{sys.executable} -c '{code}'; exit 3\"], os.environ, str)\n"
+        "    return explained(ended, OutOfMemory(Path('none')), usage)\n"
         "print(ended('import os; x = bytearray(300 * 2**20); os.kill(os.getpid(), 9)'))\n"
         "large = bytearray(400 * 2**20); print(ended('pass'))"
     )
@@ -109,15 +111,47 @@ def test_what_a_process_used_is_measured() -> None:
     assert re.match(r"its process ended with exit code 3, after 0\.\d CPU seconds, with at most 0\.[45]\d GiB", bound)
 
 
-def test_a_kill_after_the_last_cpu_second_is_the_limits(tmp_path: Path) -> None:
+def test_a_kill_after_the_last_cpu_second_is_the_limits() -> None:
     """A process that ignores SIGXCPU is killed at the hard limit, which is then the reason."""
     code = (
-        "import os, resource, subprocess, sys; from pathlib import Path\n"
-        "from fmnist.kubeflow.ending import OutOfMemory, explained, wait\n"
+        "import os, resource, sys; from pathlib import Path\n"
+        "from fmnist.kubeflow.ending import OutOfMemory, explained, run\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (2, 3))\n"
         "loop = 'import signal\\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\\nwhile True: pass'\n"
-        "with subprocess.Popen([sys.executable, '-c', loop], text=True) as process: code, usage = wait(process)\n"
-        "print(explained(code, OutOfMemory(Path(sys.argv[0])), usage))"
+        "code, usage = run([sys.executable, '-c', loop], os.environ, str)\n"
+        "print(explained(code, OutOfMemory(Path('none')), usage))"
     )
     assert "(SIGKILL), after " in (said := helpers.python(code))
     assert "It used up its CPU seconds" in said
+
+
+#: Prints the number of a process and that of its child, which both last for minutes.
+LASTING = "echo $$; sleep 600 & echo $!; wait"
+
+
+@pytest.mark.parametrize("way", ["killed", "interrupted"])
+def test_no_process_outlives_the_one_that_waits(way: str) -> None:
+    """After kill -9, or Ctrl-C, of the process that runs a command, the command's processes end as well."""
+    code = f"import os; from fmnist.kubeflow import ending; ending.run(['sh', '-c', {LASTING!r}], os.environ, print)"
+    with subprocess.Popen(
+        [*helpers.INTERRUPTIBLE, sys.executable, "-uc", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=helpers.clean_environment(),
+    ) as waiting:
+        assert waiting.stdout is not None
+        numbers = [int(line) for line in itertools.islice((one for one in waiting.stdout if one.strip()), 2)]
+        waiting.send_signal(signal.SIGKILL if way == "killed" else signal.SIGINT)
+    late = time.monotonic() + 30
+    while any(map(alive, numbers)) and time.monotonic() < late:
+        time.sleep(0.01)
+    assert not any(map(alive, numbers))
+
+
+def alive(number: int) -> bool:
+    """Return whether a process has not ended, whoever waits for it."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
