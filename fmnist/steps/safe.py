@@ -21,12 +21,12 @@ _SECRET, _ADDRESS = (
     re.compile(r"FMNIST_MIRROR|(?i:\w+_proxy)|KF_\w+ENDPOINT"),
 )
 
-_URL = re.compile(r"""([a-z][a-z0-9+.-]*://)([^\s"'<>]*[^\s"'<>).,:;])""", re.IGNORECASE)
+_URL = re.compile(r"""([a-z][a-z0-9+.-]{0,20}://)([^\s"'<>]*[^\s"'<>).,:;])""", re.IGNORECASE)
 _HEADER = re.compile(
-    r"""(\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:token|key))['"]?\s*[:=]\s*(?:b?['"])?)[^\r\n'"]+""",
+    r"""(\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{0,40}(?:token|key))['"]?\s*[:=]\s*(?:b?['"])?)[^\r\n'"]+""",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"(\b[Bb]earer )[\w.~+/=-]{8,}|()\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_BEARER = re.compile(r"(\b[Bb]earer )[\w.~+/=-]{8,}|()(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*")
 #: The query of an address whose host is named elsewhere.
 _QUERY = re.compile(r"""(?<=\?)[^\s"'<>=?&#;]+=[^\s"'<>)?#]*[^\s"'<>)?#.,:]""")
 

@@ -59,7 +59,7 @@ TAKE_PATHS: dict[str, tuple[click.Command, list[str]]] = {
 def traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working folder of things that are not what they seem, in which no step runs."""
 
-    def no_step(*_: object) -> None:
+    def no_step(*_: object, **__: object) -> None:
         raise StepError("no step runs here")
 
     monkeypatch.setattr(local, "run_compiled", no_step)
