@@ -124,7 +124,9 @@ def results(place: Path) -> dict[str, bytes]:
     """Return the content of the files that must be the same each time, by their paths in the folder of results."""
     [out] = [path for path in place.glob("here/**/out") if path.is_dir()]
     paths = [
-        path for path in out.rglob("*") if path.is_file() and path.name not in {"log.txt", "run.json", "report.html"}
+        path
+        for path in out.rglob("*")
+        if path.is_file() and path.name not in {"log.txt", "run.json", "report.html", "RECORD.sha256"}
     ]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
