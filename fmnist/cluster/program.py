@@ -27,8 +27,7 @@ FILE_NAME = "same.yaml"
 #: A program file is a page of text: what is larger is another file.
 LARGEST = 64 * 1024
 
-#: Numbers and booleans as they may be written: as in JSON, and so as -p reads them. YAML 1.1 also takes 010 for 8,
-#: 1:30 for 90, 1_0 for 10 and yes for true.
+#: Numbers and booleans as JSON and -p have them: YAML 1.1 also takes 010 for 8, 1:30 for 90 and yes for true.
 _PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|(?i:true|false)", re.ASCII)
 
 #: What a message says instead of pydantic's "Input should be ...", by the type of the error.
@@ -222,16 +221,15 @@ def _value(node: yaml.Node, kind: Any, keys: Keys, on_warning: OnWarning) -> Any
     if isinstance(node, yaml.ScalarNode):
         value = _scalar(node)
         # A version is text, also where YAML takes it for a number, and 1.10 for 1.1.
-        if keys == ("metadata", "version") and isinstance(value, int | float):
+        if (number := isinstance(value, int | float)) and keys == ("metadata", "version"):
             return node.value
-        if isinstance(value, int | float) and math.isfinite(value) and not _PLAIN.fullmatch(node.value):
+        if number and math.isfinite(value) and not _PLAIN.fullmatch(node.value):
             expected = "a number as in 10, 0.5 or 1e-3, true or false, or text in quotes"
             raise _error(_at(node), expected, _shown(node), keys)
         return value
-    fields = getattr(kind, "model_fields", None)
+    fields, values = getattr(kind, "model_fields", None), {}
     if not isinstance(node, yaml.MappingNode) or not (fields or get_origin(kind) is dict):
         return object()
-    values = {}
     for key, child in _items(node, keys):
         name = key.value
         if fields is None or name in fields:
@@ -260,17 +258,17 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         str(value).encode()
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, ValueError) as error:
         # PyYAML has many kinds of error for a text that is not what its tag says, as in "!!int ten".
-        expected = f"a value that YAML can read as {node.tag.rpartition(':')[2]}"
-        raise _error(_at(node), expected, excerpt(repr(node.value), 100)) from error
+        kind = node.tag.rpartition(":")[2]
+        raise _error(_at(node), f"a value that YAML can read as {kind}", excerpt(repr(node.value), 100)) from error
     return value
 
 
 def _refusal(root: yaml.Node, error: ValidationError) -> ContractError:
     """Return pydantic's error about the value that comes first in the file, in the file's own terms."""
-    found = [(reduce(_child, detail["loc"], root), detail) for detail in error.errors()]
+    found = ((reduce(_child, detail["loc"], root), detail) for detail in error.errors())
     node, detail = min(found, key=lambda one: one[0].start_mark.line)
-    expected = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
     got = "no such key" if detail["type"] == "missing" else _shown(node)
+    expected = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
     return _error(_at(node), expected, got, detail["loc"])
 
 
@@ -280,8 +278,7 @@ def _child(node: yaml.Node, key: str | int) -> yaml.Node:
 
 
 def _error(at: str, expected: str, got: str, keys: Keys = ()) -> ContractError:
-    of = f"{_dotted(keys)}: " if keys else ""
-    return ContractError(f"{at}: {of}expected {expected}, got {got}.")
+    return ContractError(f"{at}: {f'{_dotted(keys)}: ' if keys else ''}expected {expected}, got {got}.")
 
 
 def _at(node: yaml.Node) -> str:

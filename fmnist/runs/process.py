@@ -26,7 +26,7 @@ def run(folder: str | Path, **parameters: Any) -> dict[str, Any]:
     Parameters
     ----------
     folder : path
-        New, empty, or left by an unfinished run.
+        As for `run_pipeline`.
     **parameters
         Those of `Settings`; an optimizer's config may be a mapping.
 

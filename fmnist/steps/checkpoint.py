@@ -12,10 +12,13 @@ import numpy as np
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import sha256, write
+from fmnist.steps.files import read, sha256, write
 from fmnist.steps.settings import Settings
 
 __all__ = ["Checkpoint"]
+
+#: The most bytes of a header without its history, and those that an epoch adds.
+_HEADER, _EPOCH = 2**16, 128
 
 #: What a checkpoint says of the epochs before it: for each metric, one value an epoch.
 History = dict[str, list[float]]
@@ -71,15 +74,17 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
-        if not self.path.is_file():
-            raise self._refused("a regular file", "another kind")
-        digest, body = _first_line(self.path.read_bytes())
+        values = [np.asarray(variable) for variable in variables]
+        ends = np.cumsum([value.nbytes for value in values])
+        try:
+            content = read(self.path, int(ends[-1]) + _HEADER + _EPOCH * self.training["epochs"])
+        except OSError as error:
+            raise self._refused("a regular file of this training's size", str(error.strerror)) from error
+        digest, body = _first_line(content)
         if digest != (got := sha256(body).encode()):
             raise self._refused(f"content of SHA-256 {digest[:64]!r}", repr(got))
         header, state = _first_line(body)
         history = self._history(header, metrics)
-        values = [np.asarray(variable) for variable in variables]
-        ends = np.cumsum([value.nbytes for value in values])
         if ends[-1] != len(state):
             raise self._refused(f"{ends[-1]} bytes of variables", str(len(state)))
         for variable, value, end in zip(variables, values, ends, strict=True):

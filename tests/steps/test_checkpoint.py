@@ -167,10 +167,18 @@ def test_the_checkpoint_of_other_settings_is_refused(tmp_path: Path, kept: bytes
         train(path, epochs=4)
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_a_checkpoint_is_a_regular_file(tmp_path: Path, kind: str) -> None:
-    """What is no regular file is refused, and not waited for."""
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "huge"])
+def test_a_checkpoint_is_a_regular_file_of_its_size(tmp_path: Path, kind: str) -> None:
+    """What is no regular file, or larger than a checkpoint of this training, is refused, neither awaited nor read."""
     path = tmp_path / "c"
-    path.mkdir() if kind == "folder" else os.mkfifo(path)
-    with pytest.raises(ContractError, match=f"checkpoint {path}: expected a regular file"):
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 2**40)
+    with pytest.raises(ContractError, match=f"checkpoint {path}: expected a regular file of this training's size, got"):
         train(path)

@@ -180,19 +180,6 @@ def test_save_names_the_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "labels"]
 
 
-def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
-    """A process that is killed in the middle of writing leaves a file that can be told from others."""
-    code = (
-        "import os; from fmnist.steps import files\n"
-        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
-        f"files.write({str(tmp_path / 'a.json')!r}, b'half')"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    [left] = tmp_path.iterdir()
-    assert files.TEMPORARY.fullmatch(left.name)
-    assert not any(files.TEMPORARY.fullmatch(name) for name in ("a.json", ".gitignore", ".a.json", "a.json.abcdefgh"))
-
-
 def killed_while_writing(path: Path) -> None:
     """Let a process be killed in the middle of writing `path`."""
     code = (
@@ -201,6 +188,14 @@ def killed_while_writing(path: Path) -> None:
         f"files.write({str(path)!r}, b'half')"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+
+
+def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+    """A process that is killed in the middle of writing leaves a file that can be told from others."""
+    killed_while_writing(tmp_path / "a.json")
+    [left] = tmp_path.iterdir()
+    assert files.TEMPORARY.fullmatch(left.name)
+    assert not any(files.TEMPORARY.fullmatch(name) for name in ("a.json", ".gitignore", ".a.json", "a.json.abcdefgh"))
 
 
 def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path) -> None:
