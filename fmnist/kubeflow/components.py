@@ -74,7 +74,7 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
 
     from fmnist.steps import dataset, determinism, files, settings, training
 
-    determinism.tensorflow(for_good=True)
+    determinism.tensorflow()
     result = training.train(
         settings.Settings(compile_optimizer, epochs, validation_split, seed),
         dataset.load("train"),
@@ -106,7 +106,7 @@ def test(
     from fmnist.steps import dataset, determinism, evaluation, files
     from fmnist.steps.model import read
 
-    determinism.tensorflow(for_good=True)
+    determinism.tensorflow()
     result = evaluation.test(read(model.path), dataset.load("test"))
     files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
     results.metadata.update(cpu=str(determinism.cpu()["model"]), caveat=determinism.caveat() or "none")

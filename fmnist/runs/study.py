@@ -193,7 +193,7 @@ def _start(log: Path) -> None:
 @functools.cache
 def _prepared(settings: Settings) -> tuple[training.Trainer, evaluation.Evaluator]:
     """Return what all seeds of a worker share: the compiled epoch, and the compiled test."""
-    determinism.tensorflow(for_good=True)
+    determinism.tensorflow()
     network = model.create(settings.seed)
     return training.Trainer(settings, dataset.load("train")), evaluation.Evaluator(network, dataset.load("test"))
 

@@ -5,16 +5,14 @@ platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras 
 the home folder. None of this can be changed once TensorFlow runs. What can be changed is checked each time.
 """
 
-import contextlib
 import functools
-import gc
 import os
 import platform
 import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -57,16 +55,10 @@ _OTHERWISE = "call fmnist.run(), which uses processes of its own."
 _forked = threading.Event()
 
 
-def tensorflow(*, for_good: bool = False) -> Any:
+def tensorflow() -> Any:
     """Import TensorFlow with `SWITCHES` set and return it; warn where there is a `caveat`.
 
     Other variables that TensorFlow and Keras read, sooner or later, are taken out of the environment.
-
-    Parameters
-    ----------
-    for_good : bool
-        Whether all that this process holds now may stay until it ends, as in a step. The garbage collector then never
-        looks through TensorFlow, which costs a tenth of the CPU seconds of a train step.
 
     Raises
     ------
@@ -81,10 +73,7 @@ def tensorflow(*, for_good: bool = False) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        with _collector_paused():
-            import_module("tensorflow")
-        if for_good:
-            gc.freeze()
+        import_module("tensorflow")
     import tensorflow as tf
 
     _check_environment()
@@ -99,18 +88,6 @@ def tensorflow(*, for_good: bool = False) -> Any:
 def started() -> Any:
     """Return TensorFlow within a program, whose maker came through `tensorflow`: modes are those of the program."""
     return sys.modules.get("tensorflow") or tensorflow()
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector out of an import, a fifth of which it would take and find nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _check_environment() -> None:

@@ -134,17 +134,3 @@ def test_another_cpu_is_warned_of_when_tensorflow_starts() -> None:
         "except UserWarning as warning: print(warning)"
     )
     assert out.startswith("CPU: expected x86_64 with AVX2 and FMA, got aarch64")
-
-
-@pytest.mark.parametrize("for_good", [False, True], ids=["library", "step"])
-def test_the_garbage_collector_never_looks_through_tensorflow_in_a_step(for_good: bool) -> None:
-    """In a step what the import makes is kept from the collector; elsewhere the caller's garbage is still found."""
-    code = (
-        "import gc, weakref\nfrom fmnist.steps.determinism import tensorflow\n"
-        "class Cycle: pass\n"
-        "cycle = Cycle(); cycle.itself = cycle; watched = weakref.ref(cycle)\n"
-        f"tensorflow(for_good={for_good}); first = gc.get_freeze_count(); assert gc.isenabled()\n"
-        "garbage = [[] for _ in range(1000)]; tensorflow(); again = gc.get_freeze_count()\n"
-        "del cycle; gc.collect(); print(first > 100_000, again <= first, watched() is None)"
-    )
-    assert helpers.python(code).split() == [str(for_good), "True", str(not for_good)]
