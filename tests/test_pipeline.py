@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from pytest_regressions.data_regression import DataRegressionFixture
-from support import helpers
+from support import argo, helpers
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, components
@@ -219,6 +219,12 @@ def test_no_argument_is_too_long(spec: dict[str, Any]) -> None:
     for name, container in containers(spec).items():
         longest = max(len(part.encode()) for part in container["command"] + container["args"])
         assert longest < LONGEST_ARGUMENT, name
+
+
+def test_a_run_is_small_enough_for_a_cluster(spec: dict[str, Any], image_spec: dict[str, Any]) -> None:
+    """Argo keeps a run in one object of 1 MiB at most: four fifths with the code, a sixth with an image."""
+    assert len(argo.workflow(spec)) < 0.8 * argo.LIMIT
+    assert len(argo.workflow(image_spec)) < argo.LIMIT / 6
 
 
 def test_a_step_installs_what_the_lock_says(spec: dict[str, Any]) -> None:
