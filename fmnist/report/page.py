@@ -67,6 +67,7 @@ def _content(sample: Sample) -> dict[str, Any]:
     return {
         "sample": sample,
         "n": len(sample.results),
+        "many": len(sample.results) > pictures.MANY_SEEDS,
         "images": round(sample.counts.sum()),
         "last": {
             name: float(np.mean([result.history[name][-1] for result in sample.results]))

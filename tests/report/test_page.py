@@ -252,6 +252,17 @@ def test_each_seed_of_a_study_has_a_row(study_page: Page) -> None:
         assert f"{one.seed} {one.accuracy:.4f} 0.3456 {one.model[:12]}" in study_page.words
 
 
+def test_many_seeds_have_no_row_each(tmp_path: Path) -> None:
+    """Of more than a thousand seeds the page names the table that has them, and says what its pictures have."""
+    path = write_report(study_sample(sample(spread(1001))), tmp_path)
+    shown = Page(path)
+    assert "Each seed’s accuracy, loss and model are in accuracies.csv" in shown.words
+    assert "1000 to 2000" in shown.words
+    assert not re.search(r"1500 0\.8\d{3} 0\.3456", shown.words)
+    assert "the seeds are in the faint area, their mean is the strong line" in shown.words
+    assert path.stat().st_size < 2_000_000
+
+
 def test_the_lines_of_the_curves_are_told(run_page: Page, study_page: Page) -> None:
     """Both are of the training set, and a study's are of many seeds."""
     parts = "The training and the validation part of the training set"

@@ -180,6 +180,21 @@ def test_the_distribution_has_a_dot_a_seed_and_says_what_it_marks(n: int, *, nar
     assert figure.axes[0].get_xlabel().endswith(f"each dot is one of {n:,} seeds")
 
 
+def test_the_distribution_of_many_seeds_has_a_column_for_each_accuracy() -> None:
+    """Above a thousand seeds each column is as high as the share of the highest, and its middle is the accuracy."""
+    accuracies = [0.8801] * 600 + [0.8802] * 300 + [0.88] * 150
+    figure = drawn(lambda **look: pictures.distribution(accuracies, BOTH, **look))
+    [columns] = figure.axes[0].collections
+    corners = np.asarray(columns.get_paths()[0].vertices)
+    tops = {round(x, 4): corners[np.abs(corners[:, 0] - x) < 0.00005][:, 1].max() - 4 for x in set(accuracies)}
+    assert len(figure.axes[0].lines) == 3
+    assert tops[0.8802] / tops[0.8801] == pytest.approx(1 / 2)
+    assert tops[0.88] / tops[0.8801] == pytest.approx(1 / 4)
+    said_of_it = "each column is one accuracy of 1,050 seeds; the highest has 600"
+    assert figure.axes[0].get_xlabel().endswith(said_of_it)
+    assert_apart(figure=figure)
+
+
 def test_one_run_is_one_dot_without_a_spread() -> None:
     """The picture of a run claims neither a mean nor a spread; its dot is where its accuracy is."""
     figure = drawn(lambda **look: pictures.distribution([0.8765], BOTH, **look))
@@ -343,6 +358,19 @@ def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
             assert np.asarray(mean.get_xdata()).tolist() == list(range(1, epochs + 1))
             assert np.asarray(mean.get_ydata()) == pytest.approx([at + 0.1] * epochs)
     assert_apart(figure=figure)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_curves_of_many_seeds_are_an_area(epochs: int) -> None:
+    """Above a thousand seeds an area is drawn from the lowest to the highest, and their mean."""
+    histories = [{name: [i / 1000] * epochs for name in HISTORY} for i in range(1001)]
+    figure = drawn(lambda **look: pictures.loss_curves(histories, **look))
+    for axes in figure.axes:
+        assert [np.asarray(line.get_ydata()) for line in axes.lines] == [pytest.approx([0.5] * epochs)] * 2
+        for area in axes.collections:
+            heights = np.asarray(area.get_paths()[0].vertices)[:, 1]
+            assert (heights.min(), heights.max()) == (0, 1)
+        assert len(axes.collections) == 2
 
 
 def test_the_curves_of_one_run_are_strong() -> None:

@@ -176,7 +176,7 @@ def test_the_image_runs_for_any_user_where_only_tmp_can_be_written(run_files: di
     if subprocess.run([*guarded, "true"], check=False, capture_output=True).returncode:
         helpers.missing("unshare and setpriv, to be another user on a read-only file system")
     program = f"! touch {sys.prefix}/x 2>/dev/null; id -u; {' '.join(RUN)} -o run >&2; ls -A; cat run/SHA256SUMS"
-    done = run(*guarded, "sh", "-ec", program, **dict.fromkeys(("HOME", "TMPDIR"), "/tmp"))  # noqa: S108 - one of its own
+    done = run(*guarded, "sh", "-ec", program, HOME="/tmp", TMPDIR="/tmp")  # noqa: S108 - one of its own
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"1000000\nrun\n{run_files['SHA256SUMS'].decode()}"
 

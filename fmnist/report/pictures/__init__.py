@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication.results import Sample
-from fmnist.report.pictures.canvas import DARK, LIGHT, Theme
+from fmnist.report.pictures.canvas import DARK, LIGHT, MANY_SEEDS, Theme
 from fmnist.report.pictures.classes import confusion_matrix, count, recalls, shades
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
@@ -22,6 +22,7 @@ from fmnist.steps import files
 __all__ = [
     "DARK",
     "LIGHT",
+    "MANY_SEEDS",
     "Theme",
     "confusion_matrix",
     "count",

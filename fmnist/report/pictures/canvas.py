@@ -7,7 +7,7 @@ from typing import Any
 from fmnist.steps import canvas
 from fmnist.steps.canvas import Kind
 
-__all__ = ["DARK", "LIGHT", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes"]
+__all__ = ["DARK", "LIGHT", "MANY_SEEDS", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ TEXT = 9.0
 
 #: Above so many lines or dots an SVG holds them as pixels, because it would be megabytes.
 MOST_SHAPES = 2_000
+
+#: Of more seeds a picture has columns and areas, as nobody could tell their dots and lines from each other.
+MANY_SEEDS = 1_000
 
 
 def style_axes(axes: Any, theme: Theme) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.report.pictures.canvas import LIGHT, MOST_SHAPES, TEXT, Kind, Theme, render, style_axes
+from fmnist.report.pictures.canvas import LIGHT, MANY_SEEDS, MOST_SHAPES, TEXT, Kind, Theme, render, style_axes
 
 __all__ = ["apart", "loss_curves"]
 
@@ -15,6 +15,8 @@ def loss_curves(
     histories: Sequence[Mapping[str, Sequence[float]]], *, theme: Theme = LIGHT, kind: Kind = "svg"
 ) -> bytes:
     """Return a picture of the loss (left) and the accuracy (right) by epoch: each seed's faint, the mean strong.
+
+    Of more than `MANY_SEEDS` seeds it has a faint area, from the lowest to the highest.
 
     Parameters
     ----------
@@ -40,7 +42,9 @@ def _draw_curves(axes: Any, theme: Theme, metric: str, histories: Sequence[Mappi
     number = np.arange(1, epochs + 1)
     mark = "o" if epochs <= 30 else ""  # noqa: PLR2004 - more would blur
     for colour, dashes, values in curves.values():
-        if n > 1:
+        if n > MANY_SEEDS:
+            axes.fill_between(number, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0.8)
+        elif n > 1:
             faint: dict[str, Any] = {"alpha": max(0.03, 0.6 / math.sqrt(n)), "rasterized": n * epochs > MOST_SHAPES}
             axes.plot(number, values.T, color=colour, linewidth=0.8, marker=mark if epochs == 1 else "", **faint)
         axes.plot(number, values.mean(axis=0), dashes, color=colour, linewidth=2, marker=mark, markersize=4)

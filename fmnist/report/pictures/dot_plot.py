@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import published, verdict
-from fmnist.report.pictures.canvas import LIGHT, TEXT, Kind, Theme, render, style_axes
+from fmnist.report.pictures.canvas import LIGHT, MANY_SEEDS, TEXT, Kind, Theme, render, style_axes
 
 __all__ = ["arrange", "distribution", "stacked"]
 
@@ -45,6 +45,8 @@ def distribution(
 ) -> bytes:
     """Return a picture of `accuracies`, a dot each, with their mean and the published `figures` marked among them.
 
+    Of more than `MANY_SEEDS` it has a column for each value instead, as high as the number of them.
+
     Parameters
     ----------
     accuracies : sequence of float
@@ -76,8 +78,18 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
     # Upwards the axes count in points, so that dots are round and rows are as high as their text.
     axes.set(xlim=(low, high), ylim=(0, height))
     rows = 1 + max(place.row for place in places)
-    x, y, size = stacked(accuracies, width / (high - low), height - rows * _ROW - 20)
-    axes.plot(x, y + 4, "o", color=theme.blue, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
+    room = height - rows * _ROW - 20
+    if len(accuracies) > MANY_SEEDS:
+        # A column for each accuracy that a test on 10,000 images can have.
+        steps, counts = np.unique(np.rint(np.divide(accuracies, _STEP)), return_counts=True)
+        sides = np.stack([steps - 0.45, steps - 0.45, steps + 0.45, steps + 0.45], axis=1) * _STEP
+        tops = np.multiply.outer(counts * room / counts.max(), [0, 1, 1, 0])
+        axes.fill_between(sides.ravel(), 4, 4 + tops.ravel(), color=theme.blue, linewidth=0)
+        what = f"each column is one accuracy of {len(accuracies):,} seeds; the highest has {counts.max():,}"
+    else:
+        x, y, size = stacked(accuracies, width / (high - low), room)
+        axes.plot(x, y + 4, "o", color=theme.blue, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
+        what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds"
     for mark, place in zip(marks, places, strict=True):
         top = height - 2 - (rows - 1 - place.row) * _ROW
         axes.plot([mark.at, mark.at], [0, top], color=mark.colour, linewidth=1.3, zorder=3)
@@ -86,7 +98,6 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
         axes.text(at, top, mark.title, color=mark.colour, weight="bold", **words)
         axes.text(at, top - 12, mark.note, color=theme.soft, size=_NOTE, **words)
     _style_accuracy_axis(axes, theme, width)
-    what = "the dot is one run" if len(accuracies) == 1 else f"each dot is one of {len(accuracies):,} seeds"
     axes.set_xlabel((": " if width > _WIDE else "\n").join(["accuracy on the test images", what]), color=theme.soft)
 
 
