@@ -128,12 +128,21 @@ class Sample:
         Raises
         ------
         ContractError
-            If `results` are not one for each planned seed.
+            If `results` are not one for each planned seed, or two have one model.
         """
         ordered = sorted(results, key=lambda result: result.seed)
         first, count = plan["seeds"]["first"], plan["seeds"]["count"]
-        if (seeds := [result.seed for result in ordered]) != list(range(first, first + count)):
-            raise ContractError(f"study: expected {count} seeds from {first} on, got {seeds}.")
+        there = {result.seed for result in results}
+        missing = next((seed for seed in range(first, first + count) if seed not in there), None)
+        if missing is not None or len(results) != count:
+            lacking = "" if missing is None else f", and not {missing}"
+            raise ContractError(
+                f"study: expected {count} seeds from {first} on, each once, got {len(results)}{lacking}."
+            )
+        models: dict[str, int] = {}
+        for result in ordered:
+            if (other := models.setdefault(result.model, result.seed)) != result.seed:
+                raise ContractError(f"seed {result.seed}: expected a model of its own, got that of seed {other}.")
         return cls(plan["parameters"], ordered, {**record, **plan}, is_study=True)
 
     @cached_property

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from fmnist.replication import verdict
 from fmnist.replication.conclusions import ClassRecall, recalls
 from fmnist.replication.results import Result, Sample
-from fmnist.report import pictures
+from fmnist.report import FILE_NAME, pictures
 from fmnist.steps import dataset
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 
 __all__ = ["FILE_NAME", "prepare", "write_report"]
-
-FILE_NAME = "report.html"
 
 _THEMES = {"light": pictures.LIGHT, "dark": pictures.DARK}
 
