@@ -66,23 +66,23 @@ class Seeds:
         """The seeds that are not there."""
         return [seed for seed in self.planned if seed not in self.results]
 
-    def keep(self, results: Sequence[Result]) -> None:
-        """Write the results of more seeds.
+    def keep(self, found: Sequence[tuple[Result, bytes]]) -> None:
+        """Write the results of more seeds, each given with the content of its file.
 
         Raises
         ------
         ContractError
             If the result of a seed is there already.
         """
-        if twice := sorted(self.results.keys() & {one.seed for one in results}):
+        if twice := sorted(self.results.keys() & {one.seed for one, _ in found}):
             raise ContractError(f"seed {twice[0]}: expected one result, got another.")
-        contents = {seed_path(Path(), one.seed).as_posix(): one.to_json() for one in results}
+        contents = {seed_path(Path(), one.seed).as_posix(): content for one, content in found}
         self.digests |= {name: sha256(content) for name, content in contents.items()}
         # First the digests: a seed without one is refused, a digest without a seed is not.
         write(self.folder / DIGESTS, listing(self.digests))
         for name, content in contents.items():
             write(self.folder / name, content)
-        self.results |= {one.seed: one for one in results}
+        self.results |= {one.seed: one for one, _ in found}
 
     def train(
         self,
@@ -108,7 +108,7 @@ class Seeds:
         """
 
         def keep(result: Result) -> None:
-            self.keep([result])
+            self.keep([(result, result.to_json())])
             on_result(result)
 
         settings = Settings(**self.plan["parameters"], seed=self.planned[0])
@@ -219,8 +219,8 @@ def _message(failures: Mapping[int, str]) -> str:
     )
 
 
-def read_shard(folder: str | Path, study: Mapping[str, Any]) -> list[Result]:
-    """Return the results of a shard of the study with this plan, all of them.
+def read_shard(folder: str | Path, study: Mapping[str, Any]) -> list[tuple[Result, bytes]]:
+    """Return all results of a shard of the study with this plan, each with the content of its file.
 
     Raises
     ------
@@ -244,4 +244,4 @@ def read_shard(folder: str | Path, study: Mapping[str, Any]) -> list[Result]:
             f"shard of {seeds['count']} seeds from {seeds['first']} on: expected all of them, got {len(results)}. Run "
             "the study again without the cache."
         )
-    return results
+    return [(result, files[seed_path(Path(), result.seed).as_posix()]) for result in results]

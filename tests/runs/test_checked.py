@@ -198,7 +198,11 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
     "seed by another name": ("study", lambda f: shutil.copy(f / SEED, f / "seeds/05.json"), "seeds/05.json"),
     "plan shortened": ("study", setting("study.json", "seeds", "count", to=2), "seeds/7.json"),
     "plan with a count in quotes": ("study", setting("study.json", "seeds", "count", to="3"), "study.json"),
-    "plan of a billion seeds": ("study", setting("study.json", "seeds", "count", to=10**9), "study.json"),
+    "plan of a billion seeds": (
+        "study",
+        setting("study.json", "seeds", "count", to=10**9),
+        "1000000000",
+    ),
     "plan with a key more": ("study", setting("study.json", "note", to="x"), "study.json"),
     "plan without code": ("study", json_edit("study.json", lambda v: v.pop("code")), "study.json"),
     "record with a digest of code": ("study", setting("record.json", "code", to={"sha256": "0" * 64}), "record.json"),
