@@ -88,3 +88,5 @@ def compile_command(  # noqa: PLR0913 - one for each option
     click.echo(path)
     if image is None:
         click.echo("Its steps install packages, as root. Where pods may not, compile with --image.", err=True)
+    if study and image is None:
+        click.echo("Argo keeps less of a run than the code of a study takes: it needs --image there.", err=True)

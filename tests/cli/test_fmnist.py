@@ -347,6 +347,12 @@ def test_a_study_of_any_size_is_compiled(here: Path) -> None:
     assert root["dag"]["tasks"]["for-loop-1"]["iteratorPolicy"]["parallelismLimit"] == 50
 
 
+def test_a_study_without_an_image_is_told_of(here: Path) -> None:
+    """It compiles, but the object that Argo keeps of it is too large, which a cluster would say after minutes."""
+    assert "it needs --image there" in invoke("compile", "--study").stderr
+    assert "it needs --image there" not in invoke("compile", "--study", "--image", "an/image:1").stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
