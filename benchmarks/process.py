@@ -27,6 +27,7 @@ __all__ = [
     "seconds",
     "study",
     "tutorial",
+    "used",
 ]
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
@@ -110,6 +111,13 @@ def fmnist(*arguments: str, done_with: tuple[int, ...] = (0,)) -> Usage:
     """Run a command of fmnist, which must end with one of these exit codes, and return what it took."""
     done = python("-c", MEASURE, FMNIST, *arguments)
     assert done["code"] in done_with, f"{arguments}: expected an exit code of {done_with}, got {done['code']}"
+    return Usage(*done["usage"])
+
+
+def used(*arguments: str) -> Usage:
+    """Run Python with these arguments, to a good end, and return what it took."""
+    done = python("-c", MEASURE, sys.executable, *arguments)
+    assert done["code"] == 0, f"{arguments}: expected exit code 0, got {done['code']}"
     return Usage(*done["usage"])
 
 

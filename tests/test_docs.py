@@ -22,7 +22,7 @@ from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
 from fmnist.report import pictures
-from fmnist.runs import study_pipeline
+from fmnist.runs import shards, study_pipeline
 from fmnist.steps import evaluation, plots, training
 from fmnist.steps.dataset import CLASS_NAMES, TRAINING_IMAGES, Split
 from fmnist.steps.files import ARTIFACT_FILES, sha256
@@ -247,10 +247,22 @@ def test_no_number_goes_unchecked() -> None:
 
 
 def test_limits_are_those_of_the_code() -> None:
-    """The page on scaling knows how many seeds the pipeline takes, how many run at once, and the pods of 100."""
-    scaling = Page(DOCS / "scaling.md")
-    assert str(study_pipeline.MOST_SEEDS) in scaling.numbers("10,000 seeds")
-    assert {"302", str(study_pipeline.PARALLELISM)} <= scaling.numbers("Pods")
+    """The page on scaling knows the defaults of a study on a cluster, and how many shards there may be."""
+    defaults = study_pipeline.Study()
+    numbers = {defaults.seeds, defaults.first_seed, defaults.parallel, shards.SEEDS_OF_A_SHARD, shards.MOST_SHARDS}
+    assert {str(number) for number in numbers} <= Page(DOCS / "scaling.md").numbers("How many")
+
+
+def test_ten_thousand_seeds_cost_little_more_than_their_training() -> None:
+    """What is reckoned for 100 shards adds up, and is at most 1.3 times the training."""
+    text = (DOCS / "scaling.md").read_text()
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([\d,]+) \|$", text.partition("### Reckoned")[2], re.MULTILINE))
+    costs = {part: int(seconds.replace(",", "")) for part, seconds in rows.items()}
+    together = costs.pop("together")
+    training = costs["training and testing, 10,000 × 2.6"]
+    assert (training, together) == (10_000 * 2.6, sum(costs.values()))
+    assert f"That is {together / training:.2f} times the training" in text
+    assert together / training <= 1.3
 
 
 def test_the_files_of_a_run_are_listed() -> None:

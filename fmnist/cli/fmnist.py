@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fmnist.cli import console
+from fmnist.cli.compiling import compile_command
 from fmnist.cli.display import Display
 from fmnist.replication.results import Sample
 from fmnist.report import page
@@ -54,6 +55,9 @@ _program = click.option(
 _params = console.params(
     "--param", "Set a parameter: compile_optimizer, epochs, validation_split or seed. Repeat for more."
 )
+
+
+main.add_command(compile_command)
 
 
 @main.command()
@@ -164,62 +168,6 @@ def _print_study(sample: Sample, folder: Path) -> None:
     console.print_rows(rows)
     for conclusion in sample.conclusions:
         click.echo(conclusion.sentence)
-
-
-@main.command("compile")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write.  [default: fashion_mnist_pipeline.yaml, or named after the study or the component]",
-)
-@click.option(
-    "--image", help="Compile for this image, which has all requirements and this code; best named by its digest."
-)
-@click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, even one whose results are in its cache.")
-@click.option("--mirror", metavar="URL", help="Web folder that holds the dataset; the steps then use no public one.")
-@click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
-@click.option(
-    "--component",
-    type=click.Choice(["train", "test", "confusion-matrix"]),
-    help="Write this component alone instead, for use in other pipelines.",
-)
-def compile_command(  # noqa: PLR0913 - one for each option
-    output: Path | None, image: str | None, mirror: str | None, component: str | None, *, no_cache: bool, study: bool
-) -> None:
-    """Write the compiled pipeline, byte-identical for equal code.
-
-    The file carries the code of the steps, and on a cluster each step installs pinned requirements into a plain Python
-    image. With --image the image has both, and each step checks that the code is this code. Compile a study with
-    --image, because a cluster keeps copies of all that its many tasks carry.
-
-    \b
-    Examples:
-      fmnist compile
-      fmnist compile -o pipeline.yaml --image registry.example/fmnist@sha256:...
-      fmnist compile --study --image registry.example/fmnist@sha256:...
-      fmnist compile --component confusion-matrix
-    """  # noqa: D301 - click wants the character \b
-    from fmnist import pipeline
-
-    where = pipeline.Where(image, caching=not no_cache, mirror=mirror)
-    if study and component:
-        raise click.UsageError("expected --study or --component, got both.")
-    if component and (no_cache or mirror):
-        raise click.UsageError(
-            "expected no --no-cache or --mirror with --component: they configure the tasks of a pipeline."
-        )
-    if component:
-        path = pipeline.compile_component(component, output or f"{component.replace('-', '_')}.yaml", where)
-    elif study:
-        from fmnist.runs import study_pipeline
-
-        path = study_pipeline.compile_pipeline(output or study_pipeline.FILE_NAME, where)
-    else:
-        path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
-    click.echo(path)
-    if image is None:
-        click.echo("Its steps install packages, as root. Where pods may not, compile with --image.", err=True)
 
 
 @main.command()

@@ -45,14 +45,23 @@ REPLICATION = (
     *STEPS,
     "kubeflow/__init__.py",
     "kubeflow/bundle.py",
+    "kubeflow/ending.py",
+    "kubeflow/environment.py",
     "replication/*.py",
     "replication/*.json",
     "report/**/*.py",
     "report/templates/*.j2",
     "runs/__init__.py",
+    "runs/checked.py",
     "runs/findings.py",
     "runs/folder.py",
+    "runs/models.py",
     "runs/provenance.py",
+    "runs/recorded.py",
+    "runs/seeds.py",
+    "runs/shards.py",
+    "runs/study.py",
+    "runs/workers.py",
 )
 
 #: The data files of the rooms of the package, as patterns.

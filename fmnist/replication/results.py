@@ -1,8 +1,9 @@
 """The result of a seed, and a sample of results: a run has one seed, a study many."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.training import Training
 
-__all__ = ["Mistake", "Result", "Sample"]
+__all__ = ["Mistake", "Mistakes", "Result", "Sample"]
 
 
 class Mistake(NamedTuple):
@@ -27,6 +28,33 @@ class Mistake(NamedTuple):
     true: int
     predicted: int
     confidence: float
+
+
+class Mistakes(Sequence[Mistake]):
+    """Mistakes in twelve bytes each, as the verdict on 10,000 seeds holds about twelve million."""
+
+    _PACKED = struct.Struct("<HBBd")
+
+    def __init__(self, mistakes: Iterable[Sequence[Any]]) -> None:
+        self._bytes = b"".join(self._PACKED.pack(*mistake) for mistake in mistakes)
+
+    def __len__(self) -> int:
+        return len(self._bytes) // self._PACKED.size
+
+    def __getitem__(self, i: Any) -> Any:
+        return list(self)[i]
+
+    def __iter__(self) -> Iterator[Mistake]:
+        return map(Mistake._make, self._PACKED.iter_unpack(self._bytes))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(self._bytes)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 @dataclass(frozen=True)
@@ -45,7 +73,7 @@ class Result:
         Loss and accuracy of each epoch, for training and validation.
     counts : list of 10 lists of 10 int
         The confusion matrix: rows are the true label, columns the predicted one.
-    mistakes : list of Mistake
+    mistakes : sequence of Mistake
         The images that were taken for another class, by number.
     """
 
@@ -75,23 +103,23 @@ class Result:
             loss=evaluation.loss,
             history=history,
             counts=confusion_matrix(evaluation.labels).counts.tolist(),
-            mistakes=[
+            mistakes=Mistakes(
                 # The shortest text that gives the float32 again, as in results.csv.
-                Mistake(image, true[image], predicted[image], float(str(evaluation.confidence[image])))
+                (image, true[image], predicted[image], float(str(evaluation.confidence[image])))
                 for image in range(len(true))
                 if true[image] != predicted[image]
-            ],
+            ),
         )
 
     @classmethod
     def from_json(cls, text: bytes) -> "Result":
         """Return the result that `to_json` made of one; whether another text is one, `fmnist.runs.checked` says."""
         values = json.loads(text)
-        return cls(**{**values, "mistakes": [Mistake(*mistake) for mistake in values["mistakes"]]})
+        return cls(**{**values, "mistakes": Mistakes(values["mistakes"])})
 
     def to_json(self) -> bytes:
         """Return the result as JSON; equal results give equal bytes."""
-        return files.canonical_json(asdict(self))
+        return files.canonical_json({**vars(self), "mistakes": list(self.mistakes)})
 
 
 @dataclass(frozen=True)
@@ -128,12 +156,21 @@ class Sample:
         Raises
         ------
         ContractError
-            If `results` are not one for each planned seed.
+            If `results` are not one for each planned seed, or two have one model.
         """
         ordered = sorted(results, key=lambda result: result.seed)
         first, count = plan["seeds"]["first"], plan["seeds"]["count"]
-        if (seeds := [result.seed for result in ordered]) != list(range(first, first + count)):
-            raise ContractError(f"study: expected {count} seeds from {first} on, got {seeds}.")
+        there = {result.seed for result in results}
+        missing = next((seed for seed in range(first, first + count) if seed not in there), None)
+        if missing is not None or len(results) != count:
+            lacking = "" if missing is None else f", and not {missing}"
+            raise ContractError(
+                f"study: expected {count} seeds from {first} on, each once, got {len(results)}{lacking}."
+            )
+        models: dict[str, int] = {}
+        for result in ordered:
+            if (other := models.setdefault(result.model, result.seed)) != result.seed:
+                raise ContractError(f"seed {result.seed}: expected a model of its own, got that of seed {other}.")
         return cls(plan["parameters"], ordered, {**record, **plan}, is_study=True)
 
     @cached_property

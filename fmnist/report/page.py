@@ -2,6 +2,7 @@
 
 import base64
 import shlex
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,15 +16,13 @@ from numpy.typing import NDArray
 from fmnist.replication import verdict
 from fmnist.replication.conclusions import ClassRecall, recalls
 from fmnist.replication.results import Result, Sample
-from fmnist.report import pictures
+from fmnist.report import FILE_NAME, pictures
 from fmnist.steps import dataset
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 
 __all__ = ["FILE_NAME", "prepare", "write_report"]
-
-FILE_NAME = "report.html"
 
 _THEMES = {"light": pictures.LIGHT, "dark": pictures.DARK}
 
@@ -121,7 +120,8 @@ def _matrix(counts: NDArray[np.float64]) -> list[dict[str, Any]]:
 
 def _mistakes(results: Sequence[Result]) -> list[dict[str, Any]]:
     """Return the mistakes that most seeds make, of those the ones they make most confidently."""
-    confidences = defaultdict(list)
+    # Of 10,000 seeds, twelve million.
+    confidences: defaultdict[tuple[int, int, int], array[float]] = defaultdict(lambda: array("d"))
     for result in results:
         for mistake in result.mistakes:
             confidences[mistake.image, mistake.true, mistake.predicted].append(mistake.confidence)

@@ -1,28 +1,16 @@
-"""The plan of a study, and its findings: the files that follow from the results of its seeds."""
+"""The findings of a study: the files that follow from the results of its seeds."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from fmnist.kubeflow import bundle
 from fmnist.replication.results import Result, Sample
 from fmnist.report import pictures
 from fmnist.report.page import write_report
-from fmnist.runs.provenance import provenance
 from fmnist.steps.files import canonical_json, write
-from fmnist.steps.settings import Settings
 
-__all__ = ["ACCURACIES", "VERDICT", "plan", "texts", "write_findings"]
+__all__ = ["ACCURACIES", "VERDICT", "texts", "write_findings"]
 
 ACCURACIES, VERDICT = "accuracies.csv", "verdict.json"
-
-
-def plan(settings: Settings, seeds: range) -> dict[str, Any]:
-    """Return the plan of a study: parameters without the seed, the seeds, and what decides bits and verdicts."""
-    parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
-    decisive = provenance(bundle.REPLICATION)
-    return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **decisive}
 
 
 def write_findings(sample: Sample, folder: Path) -> list[str]:

@@ -8,15 +8,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json
 from fmnist.steps.messages import excerpt
-from fmnist.steps.settings import LARGEST_SEED
+from fmnist.steps.numbers import LARGEST_SEED
 
 __all__ = ["History", "Metrics", "RunRecord", "SeedResult", "StudyPlan", "StudyRecord", "parse"]
 
 #: The test images, and those of each class.
 IMAGES, OF_A_CLASS = 10_000, 1_000
-
-#: More seeds than anybody trains.
-MOST_SEEDS = 1_000_000
 
 
 def _printable(text: str) -> str:
@@ -146,7 +143,7 @@ class Seeds(_Strict):
     """The seeds of a study."""
 
     first: Seed
-    count: Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+    count: Annotated[int, Field(ge=1, le=LARGEST_SEED + 1)]
 
 
 class StudyPlan(_Provenance):

@@ -1,17 +1,19 @@
-"""The record that a reader needs to repeat a result: what decides its bits, and the machine that made it."""
+"""What a reader needs to repeat a result: what decides its bits, the plan of a study, and the machine that made it."""
 
 import contextlib
 import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from fmnist.kubeflow import bundle
 from fmnist.steps import dataset, determinism
+from fmnist.steps.settings import Settings
 
-__all__ = ["differences", "provenance", "stopwatch"]
+__all__ = ["differences", "plan", "provenance", "stopwatch"]
 
 #: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
 _PACKAGES = ("fmnist", "h5py", "keras", "kfp", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
@@ -36,6 +38,13 @@ def provenance(code: Sequence[str] = bundle.STEPS) -> dict[str, Any]:
         "data": {file.name: file.sha256 for file in sorted(dataset.FILES, key=lambda file: file.name)},
         "switches": dict(determinism.SWITCHES),
     }
+
+
+def plan(settings: Settings, seeds: range) -> dict[str, Any]:
+    """Return the plan of a study: parameters without the seed, the seeds, and what decides bits and verdicts."""
+    parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
+    decisive = provenance(bundle.REPLICATION)
+    return {"parameters": parameters, "seeds": {"first": seeds[0], "count": len(seeds)}, **decisive}
 
 
 def stopwatch() -> Callable[[], dict[str, Any]]:

@@ -13,7 +13,7 @@ from fmnist import pipeline
 from fmnist.kubeflow import bundle, local
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
-from fmnist.runs import checked, findings, study
+from fmnist.runs import checked, findings, recorded, study, workers
 from fmnist.runs.folder import CHECKSUMS, DIGESTS, PLAN, RUN, claimed, seed_path
 from fmnist.runs.provenance import differences, provenance, stopwatch
 from fmnist.runs.run import HERE, PIPELINE
@@ -170,7 +170,7 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
         dataset.fetch(on_progress=on_progress)
         with claimed(folder, "results"):
             try:
-                files = checked.read_files(folder)
+                files = recorded.read_files(folder)
                 found = checked.sample_of(folder, files)
                 settings = Settings(**found.parameters, seed=found.results[0].seed)
             except (ContractError, SettingsError) as error:
@@ -182,10 +182,10 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
         else:
             seeds = []
             now = _run_again(files, found, settings, Path(work), on_event, run_their_code=run_their_code)
-    recorded = checked.digests_in(files)
+    digests = recorded.digests_in(files)
     return Verification(
         environment=_environment(found),
-        files=[File(name, recorded.get(name), now[name]) for name in sorted(now)],
+        files=[File(name, digests.get(name), now[name]) for name in sorted(now)],
         seeds=seeds,
     )
 
@@ -255,7 +255,7 @@ def _seeds_again(
         on_result(result)
 
     jobs = len(os.sched_getaffinity(0))
-    if failures := study.train(settings, seeds, work / study.LOG, jobs, compare, on_failure):
+    if failures := workers.train(settings, seeds, work / study.LOG, jobs, compare, on_failure):
         raise StepError("verify: " + "\n".join(f"seed {seed}: {why}" for seed, why in sorted(failures.items())))
     return now
 

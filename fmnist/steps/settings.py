@@ -10,11 +10,9 @@ from fmnist.steps import optimizers
 from fmnist.steps.dataset import TRAINING_IMAGES
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import did_you_mean, shown
+from fmnist.steps.numbers import LARGEST_SEED, check_whole
 
 __all__ = ["Settings"]
-
-#: Both layers derive a seed of 32 bits from it.
-LARGEST_SEED = 2**31 - 1
 
 #: A week of training here.
 MOST_EPOCHS = 1_000_000
@@ -47,10 +45,10 @@ class Settings:
     seed: int = _parameter(0, f"Decides the initial weights and the order of each epoch; 0 to {LARGEST_SEED}.")
 
     def __post_init__(self) -> None:
-        _check_whole("epochs", self.epochs, 1, None)
+        check_whole("epochs", self.epochs, 1)
         if self.epochs > MOST_EPOCHS:
             raise SettingsError(f"epochs: expected at most {MOST_EPOCHS}, got {shown(self.epochs)}.")
-        _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        check_whole("seed", self.seed, 0, LARGEST_SEED)
         _check_share("validation_split", self.validation_split)
         self.split_at(TRAINING_IMAGES)
         object.__setattr__(self, "compile_optimizer", optimizers.canonical(self.compile_optimizer))
@@ -106,13 +104,6 @@ def _number(name: str, value: Any) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
-
-
-def _check_whole(name: str, value: Any, least: int, most: int | None) -> None:
-    good = isinstance(value, int) and not isinstance(value, bool)
-    if not good or value < least or (most is not None and value > most):
-        limit = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise SettingsError(f"{name}: expected a whole number {limit}, got {shown(value)}.")
 
 
 def _check_share(name: str, value: Any) -> None:

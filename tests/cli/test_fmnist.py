@@ -336,6 +336,49 @@ def test_a_study_and_a_component_are_two_things(here: Path) -> None:
     assert "expected --study or --component, got both" in result.stderr
 
 
+def test_a_study_of_any_size_is_compiled(here: Path) -> None:
+    """Seeds, the first of them, shards, and how many of these run at once are in the compiled file."""
+    options = ["--seeds", "10000", "--first-seed", "5000", "--shards", "100", "--parallel", "50"]
+    assert invoke("compile", "--study", "--image", "an/image:1", "-o", "x.yaml", *options).exit_code == 0
+    root = next(yaml.safe_load_all((here / "x.yaml").read_text()))["root"]
+    inputs = root["inputDefinitions"]["parameters"]
+    values = [inputs[name]["defaultValue"] for name in ("seeds", "first_seed", "shards")]
+    assert values == [10_000, 5_000, 100]
+    assert root["dag"]["tasks"]["for-loop-1"]["iteratorPolicy"]["parallelismLimit"] == 50
+
+
+def test_a_study_without_an_image_is_told_of(here: Path) -> None:
+    """It compiles, but the object that Argo keeps of it is too large, which a cluster would say after minutes."""
+    assert "it needs --image there" in invoke("compile", "--study").stderr
+    assert "it needs --image there" not in invoke("compile", "--study", "--image", "an/image:1").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--study", "--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range x>=1."),
+        (["--study", "--seeds", "3000000000"], "seeds: expected a whole number from 1 to 2147483648, got 3000000000."),
+        (["--study", "--first-seed", "-1"], "Invalid value for '--first-seed': -1 is not in the range x>=0."),
+        (
+            ["--study", "--first-seed", "2147483600"],
+            "seeds: expected a last seed of at most 2147483647",
+        ),
+        (["--study", "--shards", "0"], "Invalid value for '--shards': 0 is not in the range 1<=x<=100."),
+        (["--study", "--shards", "101"], "Invalid value for '--shards': 101 is not in the range 1<=x<=100."),
+        (["--study", "--parallel", "0"], "Invalid value for '--parallel': 0 is not in the range 1<=x<=100."),
+        (["--study", "--seeds", "many"], "Invalid value for '--seeds': 'many' is not a valid integer range."),
+        (["--seeds", "5", "--first-seed", "1"], "expected --study with --seeds, --first-seed, got none."),
+        (["--component", "train", "--parallel", "2"], "expected --study with --parallel, got none."),
+    ],
+)
+def test_a_study_that_cannot_be_is_not_compiled(here: Path, options: list[str], said: str) -> None:
+    """A number that is none, and one that would be dropped without a word, is bad input, and nothing is written."""
+    result = invoke("compile", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not any(here.iterdir())
+
+
 def test_data_says_where_the_dataset_is() -> None:
     """`fmnist data --offline` verifies what is here, and prints its folder."""
     result = invoke("data", "--offline")

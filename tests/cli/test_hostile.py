@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
 from fmnist.kubeflow import local
-from fmnist.runs import study
+from fmnist.runs import workers
 from fmnist.steps import dataset
 from fmnist.steps.errors import StepError
 
@@ -63,7 +63,7 @@ def traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise StepError("no step runs here")
 
     monkeypatch.setattr(local, "run_compiled", no_step)
-    monkeypatch.setattr(study, "train", no_step)
+    monkeypatch.setattr(workers, "train", no_step)
     monkeypatch.setattr(dataset, "fetch", lambda **_: None)
     monkeypatch.setattr(pipeline, "compile_pipeline", lambda *_: None)
     monkeypatch.chdir(tmp_path)
@@ -136,6 +136,10 @@ TAKE_VALUES: dict[str, tuple[click.Command, list[str], str]] = {
     "study --jobs": (fmnist.main, ["study", "-o", "file", "--jobs"], ""),
     "compile --mirror": (fmnist.main, ["compile", "--mirror"], ""),
     "compile --component": (fmnist.main, ["compile", "--component"], ""),
+    **{
+        f"compile {name}": (fmnist.main, ["compile", "--study", name], "")
+        for name in ("--seeds", "--first-seed", "--shards", "--parallel")
+    },
     "same run -p": (same.main, ["program", "run", "-f", OURS, "-t", "local", "-o", "file", "-p"], "epochs="),
     "same run --timeout": (same.main, ["program", "run", "-f", OURS, "--timeout"], ""),
     "a command": (fmnist.main, [], ""),

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support import helpers
@@ -19,11 +21,16 @@ grpcio h5py idna keras kiwisolver libclang markdown-it-py matplotlib mdurl ml-dt
 packaging pillow platformdirs protobuf pygments pyparsing python-dateutil requests rich setuptools six tensorflow
 termcolor typing-extensions tzdata urllib3 wheel wrapt"""
 
-STEPS = {
+#: What the files of a study are checked with.
+CHECKED = "annotated-types pydantic pydantic-core typing-inspection"
+
+STEPS: dict[str, tuple[Callable[..., Any], str]] = {
     "train": (components.train, NETWORK),
     "test": (components.test, NETWORK),
     "confusion matrix": (components.confusion_matrix, MATRIX),
-    "verdict": (study_pipeline.verdict, f"{NETWORK} {MATRIX} jinja2 markupsafe"),
+    "divide": (study_pipeline.divide, ""),
+    "shard": (study_pipeline.shard, f"{NETWORK} {MATRIX} {CHECKED} pebble"),
+    "verdict": (study_pipeline.verdict, f"{NETWORK} {MATRIX} {CHECKED} pebble jinja2 markupsafe"),
 }
 
 

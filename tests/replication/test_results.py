@@ -1,6 +1,7 @@
 """Tests of results, from memory, from a run's folder, from JSON, always the same; and of samples of them."""
 
 import math
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from support import samples
 from support.samples import COUNTS, PARAMETERS
 
 from fmnist.replication.conclusions import conclude
-from fmnist.replication.results import Mistake, Result, Sample
+from fmnist.replication.results import Mistake, Mistakes, Result, Sample
 from fmnist.runs.folder import read_result
 from fmnist.steps import confusion, evaluation, files
 from fmnist.steps.dataset import Split
@@ -95,11 +96,22 @@ def test_a_sample_knows_its_statistics() -> None:
     assert math.isnan(samples.run_sample(samples.result(3)).deviation)
 
 
+def test_mistakes_take_little_memory() -> None:
+    """Ten thousand seeds make twelve million mistakes; each has the exact values that it was made of."""
+    found = [Mistake(9_999, 9, 0, 0.1), Mistake(65_535, 0, 255, 1 / 3)]
+    packed = Mistakes(found)
+    assert list(packed) == found
+    assert (packed == found, packed == Mistakes(found), packed == Mistakes(found[:1])) == (True, True, False)
+    assert (packed[1], len(packed), hash(packed)) == (found[1], 2, hash(Mistakes(found)))
+    assert repr(packed) == repr(found)
+    assert len(pickle.dumps(Mistakes(found * 1_000))) < 25_000
+
+
 @pytest.mark.parametrize("seeds", [[3], [3, 3], [3, 5], [3, 4, 5]], ids=["missing", "twice", "another", "more"])
 def test_a_study_without_just_its_seeds_is_refused(seeds: list[int]) -> None:
     """A seed that is missing, or counted twice, would give another verdict than the one that was planned."""
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
-    with pytest.raises(ContractError, match="^study: expected 2 seeds from 3 on, got "):
+    with pytest.raises(ContractError, match="^study: expected 2 seeds from 3 on, each once, got "):
         Sample.of_study(plan, [samples.result(seed) for seed in seeds], {})
 
 

@@ -13,7 +13,7 @@ from support import folders, helpers
 from support.folders import SEEDS, SETTINGS, edit, sign_again
 
 from fmnist.cli import fmnist as cli
-from fmnist.runs import checked, study
+from fmnist.runs import recorded, study, workers
 from fmnist.runs.checked import read_sample
 from fmnist.runs.folder import CHECKSUMS, DIGESTS, listing
 from fmnist.steps.errors import ContractError
@@ -82,7 +82,7 @@ def forget(name: str) -> Forge:
 def disagree(folder: Path) -> None:
     """Change SHA256SUMS, and what is recorded of it."""
     text("SHA256SUMS", "  verdict", "  verdikt")(folder)
-    digests = checked.digests_in({DIGESTS: (folder / DIGESTS).read_bytes()})
+    digests = recorded.digests_in({DIGESTS: (folder / DIGESTS).read_bytes()})
     (folder / DIGESTS).write_bytes(listing(digests | {CHECKSUMS: sha256((folder / CHECKSUMS).read_bytes())}))
 
 
@@ -198,7 +198,11 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
     "seed by another name": ("study", lambda f: shutil.copy(f / SEED, f / "seeds/05.json"), "seeds/05.json"),
     "plan shortened": ("study", setting("study.json", "seeds", "count", to=2), "seeds/7.json"),
     "plan with a count in quotes": ("study", setting("study.json", "seeds", "count", to="3"), "study.json"),
-    "plan of a billion seeds": ("study", setting("study.json", "seeds", "count", to=10**9), "study.json"),
+    "plan of a billion seeds": (
+        "study",
+        setting("study.json", "seeds", "count", to=10**9),
+        "1000000000",
+    ),
     "plan with a key more": ("study", setting("study.json", "note", to="x"), "study.json"),
     "plan without code": ("study", json_edit("study.json", lambda v: v.pop("code")), "study.json"),
     "record with a digest of code": ("study", setting("record.json", "code", to={"sha256": "0" * 64}), "record.json"),
@@ -317,7 +321,7 @@ def test_an_honest_folder_is_taken(copy: Callable[[str], Path], kind: str) -> No
     (folder / "report.html").unlink()
     (folder / "notes.txt").write_text("mine")
     assert CliRunner().invoke(cli.main, ["report", str(folder)]).exit_code == 0
-    checked.read_files(folder)
+    recorded.read_files(folder)
 
 
 def test_a_run_is_a_sample_of_one(honest: Path) -> None:
@@ -375,7 +379,7 @@ def test_a_seed_that_changes_while_others_train_is_not_signed(
         arguments[4](folders.result(6))
         return {}
 
-    monkeypatch.setattr(study, "train", train)
+    monkeypatch.setattr(workers, "train", train)
     with pytest.raises(ContractError, match=SEED):
         study.run_study(SETTINGS, SEEDS, folder, jobs=1)
     assert not (folder / "SHA256SUMS").exists()

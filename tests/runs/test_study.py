@@ -13,8 +13,9 @@ import pytest
 from support import helpers
 
 from fmnist.kubeflow import bundle
-from fmnist.runs import findings, study
+from fmnist.runs import study, workers
 from fmnist.runs.folder import DIGESTS, PLAN
+from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance
 from fmnist.steps import determinism, files
 from fmnist.steps.errors import ContractError, DataError, StepError
@@ -141,9 +142,9 @@ def test_an_error_comes_through_to_another_process(
     def prepared(_: Settings) -> None:
         raise LocalError("no luck")
 
-    monkeypatch.setattr(study, "_prepared", prepared)
+    monkeypatch.setattr(workers, "_prepared", prepared)
     with pytest.raises(StepError, match="^LocalError: no luck$") as caught:
-        study._result(Settings(), 3)
+        workers._result(Settings(), 3)
     assert str(pickle.loads(pickle.dumps(caught.value))) == "LocalError: no luck"  # noqa: S301 - our own
     assert "Traceback" in capsys.readouterr().err
 
@@ -175,7 +176,7 @@ def test_each_seed_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_workers_that_die_while_they_start_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If no worker lives long enough to take a seed, the seeds fail like others, and the same command tries again."""
-    monkeypatch.setattr(study, "_start", os.kill)  # with arguments that are none of its own
+    monkeypatch.setattr(workers, "_start", os.kill)  # with arguments that are none of its own
     with pytest.raises(
         StepError, match="(?s)seed 0: the processes ended while they started.*Run the same command again"
     ):
@@ -185,8 +186,8 @@ def test_workers_that_die_while_they_start_are_told(tmp_path: Path, monkeypatch:
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     """A study that is killed leaves no worker behind that trains for nobody."""
     worker = (
-        "import os, time; from pathlib import Path; from fmnist.runs import study\n"
-        "study._start(Path('log')); print(os.getpid(), flush=True); time.sleep(60)"
+        "import os, time; from pathlib import Path; from fmnist.runs import workers\n"
+        "workers._start(Path('log')); print(os.getpid(), flush=True); time.sleep(60)"
     )
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
     with subprocess.Popen([sys.executable, "-c", starts], cwd=tmp_path) as parent:
@@ -208,5 +209,5 @@ def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
 )
 def test_two_spellings_of_an_optimizer_are_one_study(spelling: str) -> None:
     """A study is resumed with the same optimizer in other words."""
-    plan = findings.plan(Settings(compile_optimizer=spelling), range(2))
+    plan = planned(Settings(compile_optimizer=spelling), range(2))
     assert plan["parameters"]["compile_optimizer"] == '{"class_name":"adam","config":{"learning_rate":0.01}}'

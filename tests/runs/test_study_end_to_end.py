@@ -1,9 +1,9 @@
 """Tests of studies on the real dataset: the same bytes after any interruption, and on a cluster."""
 
 import json
-import math
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -17,15 +17,16 @@ from support import helpers
 
 from fmnist.cli import fmnist as cli
 from fmnist.pipeline import Where
+from fmnist.replication.results import Result
 from fmnist.report.page import write_report
 from fmnist.runs import findings, run, study_pipeline
 from fmnist.runs.checked import read_sample
-from fmnist.runs.folder import read_result
-from fmnist.steps import dataset
+from fmnist.steps import dataset, determinism, evaluation, training
+from fmnist.steps.settings import Settings
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
-SEEDS = range(3, 5)
-STUDY = ("study", "-p", "epochs=1", "--first-seed", "3", "--seeds", "2")
+SEEDS = range(3, 6)
+STUDY = ("study", "-p", "epochs=1", "--first-seed", "3", "--seeds", "3")
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -175,7 +176,7 @@ def test_a_resumed_study_is_byte_identical(folder: Path, resumed: object, undist
 def test_a_resumed_study_trains_only_what_is_missing(
     undisturbed: Path, killed: Attempt, resumed: subprocess.CompletedProcess[str]
 ) -> None:
-    """What was finished is not trained again: of two seeds one was missing, then none."""
+    """What was finished is not trained again: of three seeds one was missing, then none."""
     assert "seeds: 1/1, seed" in killed.messages
     assert ": accuracy " not in resumed.stderr
     assert json.loads((undisturbed / "record.json").read_bytes())["trained"] == len(SEEDS)
@@ -203,7 +204,7 @@ def test_the_checksums_cover_all_but_time_and_machine(folder: Path, resumed: obj
 
 @pytest.fixture(scope="module")
 def on_a_cluster(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> Path:
-    """The outputs of the study as a pipeline, on kfp's local runner."""
+    """The outputs of the study as a pipeline of two shards, on kfp's local runner."""
     root = tmp_path_factory.mktemp("cluster")
     compiled = study_pipeline.compile_pipeline(root / "study.yaml", Where(run.LOCAL_IMAGE))
     # In a process of its own: after a loop, whose steps run in threads, kfp leaves the built-in `print` changed.
@@ -213,7 +214,7 @@ def on_a_cluster(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> 
         f"local.init(local.SubprocessRunner(use_venv=False), pipeline_root={str(root / 'out')!r}, "
         f"workspace_root={str(root / 'workspace')!r})\n"
         f"pipeline = components.load_component_from_file({str(compiled)!r})\n"
-        f"pipeline(epochs=1, first_seed={SEEDS[0]}, count={len(SEEDS)})\n"
+        f"pipeline(epochs=1, first_seed={SEEDS[0]}, seeds={len(SEEDS)}, shards=2)\n"
     )
     [folder] = (root / "out").iterdir()
     return folder
@@ -225,17 +226,43 @@ def judged(on_a_cluster: Path) -> dict[str, Path]:
     return {path.name: path for path in on_a_cluster.glob("verdict/*")}
 
 
-def test_a_seed_has_the_model_of_a_run(undisturbed: Path, on_a_cluster: Path) -> None:
+def test_a_seed_has_the_model_of_a_run(undisturbed: Path) -> None:
     """The second seed of a worker gives the model, history and predictions of the pipeline's own steps, bit for bit."""
-    artifacts = {path.name: path for path in on_a_cluster.glob("for-loop-1-iteration-1/t*/*")}
-    assert read_sample(undisturbed).results[1] == read_result(SEEDS[1], artifacts)
+    determinism.tensorflow()
+    trained = training.train(Settings(epochs=1, seed=4), dataset.load("train"))
+    tested = evaluation.test(trained.model, dataset.load("test"))
+    assert read_sample(undisturbed).results[1] == Result.of(4, trained, tested)
 
 
 def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], undisturbed: Path) -> None:
-    """Accuracies, losses and models of each seed, verdicts and picture are those of the study here, bit for bit."""
-    for name, file in (("accuracies", findings.ACCURACIES), ("verdicts", findings.VERDICT)):
-        assert judged[name].read_bytes() == (undisturbed / file).read_bytes()
-    assert judged["distribution"].read_bytes() == (undisturbed / "distribution.png").read_bytes()
+    """The folder is that of the study here: seeds, table, verdicts, pictures and checksums, bit for bit."""
+    here, there = reproducible(undisturbed), reproducible(judged["study"])
+    helpers.assert_same_files(got=there, expected=here)
+    assert helpers.contents(judged["study"]).keys() == helpers.contents(undisturbed).keys() - {"log.txt"}
+    shown = {"accuracies": findings.ACCURACIES, "verdicts": findings.VERDICT, "distribution": "distribution.png"}
+    for name, file in shown.items():
+        assert judged[name].read_bytes() == here[file]
+
+
+def test_the_study_of_a_cluster_is_one_of_here(judged: dict[str, Path]) -> None:
+    """Its folder, brought home, is taken as any other, and nothing is left to train there."""
+    done = CliRunner().invoke(cli.main, ["report", str(judged["study"])])
+    assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(cli.main, [*STUDY, "-o", str(judged["study"])])
+    assert again.exit_code == 0, again.output
+    assert ": accuracy " not in again.stderr
+
+
+def test_a_shard_has_consecutive_seeds(on_a_cluster: Path) -> None:
+    """The first of two shards has one of three seeds, and the second the others."""
+    found = {
+        path.relative_to(on_a_cluster).as_posix() for path in on_a_cluster.glob("for-loop-1-*/shard/results/seeds/*")
+    }
+    assert found == {
+        "for-loop-1-iteration-0/shard/results/seeds/3.json",
+        "for-loop-1-iteration-1/shard/results/seeds/4.json",
+        "for-loop-1-iteration-1/shard/results/seeds/5.json",
+    }
 
 
 def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path], undisturbed: Path) -> None:
@@ -243,17 +270,17 @@ def test_the_report_of_a_cluster_is_the_page_of_a_study(judged: dict[str, Path],
     theirs, ours = (path.read_text() for path in (judged["report"], undisturbed / "report.html"))
     record = '<section aria-labelledby="record">'
     assert theirs.split(record)[0] == ours.split(record)[0]
-    assert f"--first-seed {SEEDS[0]} --seeds 2 -o again" in theirs
+    assert "--first-seed 3 --seeds 3 -o again" in theirs
 
 
 def test_the_metrics_are_those_of_the_seeds(judged: dict[str, Path], undisturbed: Path) -> None:
     """Kubeflow shows the number of seeds, their mean and their deviation, also where nothing was published."""
     output = json.loads(judged["executor_output.json"].read_bytes())
     metadata = output["artifacts"]["metrics"]["artifacts"][0]["metadata"]
-    one, other = read_sample(undisturbed).accuracies
-    assert metadata["seeds"] == 2
-    assert metadata["mean"] == pytest.approx((one + other) / 2)
-    assert metadata["deviation"] == pytest.approx(abs(one - other) / math.sqrt(2))
+    accuracies = read_sample(undisturbed).accuracies
+    assert metadata["seeds"] == 3
+    assert metadata["mean"] == pytest.approx(statistics.mean(accuracies))
+    assert metadata["deviation"] == pytest.approx(statistics.stdev(accuracies))
 
 
 def test_a_report_written_again_is_the_same(undisturbed: Path) -> None:
@@ -293,7 +320,7 @@ def test_another_study_is_refused(undisturbed: Path) -> None:
     assert done.exit_code == 2
     for difference in (
         "parameters.epochs: it was 1, now it is 2",
-        "seeds.count: it was 2, now it is 1",
+        "seeds.count: it was 3, now it is 1",
         "seeds.first: it was 3, now it is 0",
     ):
         assert difference in done.stderr
@@ -304,8 +331,8 @@ def test_results_go_to_stdout(folder: Path, resumed: subprocess.CompletedProcess
     """The table has seeds, mean and spread, and where report and picture are."""
     rows = dict(line.split(maxsplit=1) for line in resumed.stdout.splitlines())
     accuracies = [float(line.split(",")[1]) for line in (folder / "accuracies.csv").read_text().splitlines()[1:]]
-    assert rows["seeds"] == "2, from 3 on"
-    assert rows["mean"] == f"{sum(accuracies) / 2:.4f}"
+    assert rows["seeds"] == "3, from 3 on"
+    assert rows["mean"] == f"{sum(accuracies) / 3:.4f}"
     assert rows["range"] == f"{min(accuracies):.4f} to {max(accuracies):.4f}"
     assert Path(rows["report"]).exists()
     assert Path(rows["picture"]).exists()

@@ -1,28 +1,24 @@
 """Tests of the study as a compiled pipeline; `test_study_end_to_end.py` runs it."""
 
-import base64
-import gzip
 import json
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support import helpers
+from pytest_regressions.data_regression import DataRegressionFixture
+from support import argo, helpers
 
-from fmnist import pipeline
-from fmnist.kubeflow import bundle, components
+from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.runs import run, study_pipeline
+from fmnist.runs import run, shards, study_pipeline
+from fmnist.runs.study_pipeline import Study
+from fmnist.steps.errors import SettingsError
 
-#: Linux refuses a longer argument of a program (MAX_ARG_STRLEN).
-LONGEST_ARGUMENT = 128 * 1024
-
-#: What Argo keeps of a workflow, compressed, at most.
-MOST_OF_A_WORKFLOW = 2**20
+#: What a server says of its store, with each artifact.
+STORE = {"Provider": "minio", "Params": {"endpoint": "seaweedfs.kubeflow:9000", "fromEnv": "false", "x": "y" * 150}}
 
 
 @pytest.fixture(scope="module")
@@ -54,73 +50,156 @@ def containers(spec: dict[str, Any]) -> dict[str, Any]:
     return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
 
 
-def test_each_seed_is_trained_and_tested_and_all_are_judged(spec: dict[str, Any]) -> None:
-    """A loop over the listed seeds has the steps train and test; the verdict takes what all of them gave."""
+@pytest.fixture
+def original_datadir() -> Path:
+    """Where the golden documents are."""
+    return helpers.TESTS / "golden"
+
+
+@pytest.mark.parametrize(
+    ("image", "variant"), [(None, "packages"), ("registry.example/fmnist:1", "image")], ids=["packages", "image"]
+)
+def test_the_whole_document_is_the_golden_one(
+    tmp_path: Path, data_regression: DataRegressionFixture, image: str | None, variant: str
+) -> None:
+    """Nothing was added, lost or changed but the step code; `pytest --force-regen` takes a wanted change over."""
+    compiled = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where(image)))
+    compiled["sdkVersion"] = "varies"
+    for container in containers(compiled).values():
+        container["command"] = [helpers.without_code(part) for part in container["command"]]
+    data_regression.check(compiled, f"study_{variant}")
+
+
+def test_seeds_are_trained_in_shards_and_all_are_judged(spec: dict[str, Any]) -> None:
+    """A loop over the shards, 20 at once, has one step; the verdict takes what all of them gave."""
     root = spec["root"]["dag"]["tasks"]
     loop = root["for-loop-1"]
-    assert root.keys() == {"seeds", "for-loop-1", "verdict"}
-    assert loop["iteratorPolicy"] == {"parallelismLimit": study_pipeline.PARALLELISM}
-    assert loop["parameterIterator"]["items"]["inputParameter"] in loop["inputs"]["parameters"]
-    inner = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    assert inner.keys() == {"train", "test", "result"}
-    collected = {
-        name: entry["taskOutputArtifact"]["producerTask"]
-        for name, entry in root["verdict"]["inputs"]["artifacts"].items()
+    assert root.keys() == {"divide", "for-loop-1", "verdict"}
+    assert loop["iteratorPolicy"] == {"parallelismLimit": 20}
+    assert loop["parameterIterator"]["items"]["inputParameter"] == "pipelinechannel--divide-Output"
+    assert loop["inputs"]["parameters"]["pipelinechannel--divide-Output"] == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "divide"}
     }
-    assert collected == {"summaries": "for-loop-1"}
-    gathered = {
-        entry["taskOutputArtifact"]["producerTask"] for entry in inner["result"]["inputs"]["artifacts"].values()
+    assert spec["components"]["comp-for-loop-1"]["dag"]["tasks"].keys() == {"shard"}
+    assert root["verdict"]["inputs"]["artifacts"] == {
+        "shards": {
+            "taskOutputArtifact": {"outputArtifactKey": "pipelinechannel--shard-results", "producerTask": "for-loop-1"}
+        }
     }
-    assert gathered == {"train", "test"}
+    assert root["verdict"]["dependentTasks"] == ["for-loop-1"]
 
 
-def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp_path: Path) -> None:
-    """Train and test have the command that they have in the pipeline."""
-    of_run = containers(document(pipeline.compile_pipeline(tmp_path / "p.yaml", Where(run.LOCAL_IMAGE))))
-    for name in ("train", "test"):
-        assert containers(spec)[name] == of_run[name]
+def test_the_parameters_have_defaults(spec: dict[str, Any]) -> None:
+    """60 seeds from 1000 on, 20 in each shard, with the defaults of a run."""
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    assert {name: (value["parameterType"], value["defaultValue"]) for name, value in inputs.items()} == {
+        "compile_optimizer": ("STRING", "adam"),
+        "epochs": ("NUMBER_INTEGER", 10),
+        "validation_split": ("NUMBER_DOUBLE", 0.05),
+        "seeds": ("NUMBER_INTEGER", 60),
+        "first_seed": ("NUMBER_INTEGER", 1000),
+        "shards": ("NUMBER_INTEGER", 0),
+    }
+    assert all(value["description"] for value in inputs.values())
+
+
+def test_a_shard_knows_of_no_other(spec: dict[str, Any]) -> None:
+    """Parameters and its own seeds are all a shard's step takes, so that its cache hits whatever the others are."""
+    inputs = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]["shard"]["inputs"]
+    assert inputs == {
+        "parameters": {
+            name: {"componentInputParameter": f"pipelinechannel--{channel}"}
+            for name, channel in {
+                "compile_optimizer": "compile_optimizer",
+                "epochs": "epochs",
+                "validation_split": "validation_split",
+                "shard": "divide-Output-loop-item",
+            }.items()
+        }
+    }
+
+
+def test_the_study_that_is_asked_for_is_compiled(tmp_path: Path) -> None:
+    """Seeds and shards become defaults, and how much runs at once the limit of the loop."""
+    asked = Study(seeds=10_000, first_seed=5_000, shards=100, parallel=50)
+    compiled = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where("image"), asked))
+    inputs = compiled["root"]["inputDefinitions"]["parameters"]
+    assert {name: inputs[name]["defaultValue"] for name in ("seeds", "first_seed", "shards")} == {
+        "seeds": 10_000,
+        "first_seed": 5_000,
+        "shards": 100,
+    }
+    assert compiled["root"]["dag"]["tasks"]["for-loop-1"]["iteratorPolicy"] == {"parallelismLimit": 50}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"seeds": 0}, "seeds: expected a whole number from 1 to 2147483648, got 0."),
+        ({"first_seed": -1}, "first_seed: expected a whole number from 0 to 2147483647, got -1."),
+        ({"seeds": 2, "first_seed": 2_147_483_647}, "seeds: expected a last seed of at most 2147483647, got "),
+        ({"shards": 101}, "shards: expected a whole number from 0 to 100, got 101."),
+        ({"parallel": 0}, "parallel: expected a whole number from 1 to 100, got 0."),
+        ({"parallel": 101}, "parallel: expected a whole number from 1 to 100, got 101."),
+        ({"parallel": "20"}, "parallel: expected a whole number from 1 to 100, got '20'."),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused(numbers: dict[str, Any], said: str) -> None:
+    """What, expected, got: here, before anything is compiled."""
+    with pytest.raises(SettingsError) as error:
+        Study(**numbers)
+    assert str(error.value).startswith(said)
+
+
+def test_the_first_step_divides_and_refuses() -> None:
+    """On the cluster, where the parameters may be others, the step that lists the shards checks them."""
+    assert study_pipeline.divide(7, 1000, 3) == ["1000-1001", "1002-1003", "1004-1006"]
+    with pytest.raises(SettingsError, match="^shards: expected a whole number from 0 to 100, got 101.$"):
+        study_pipeline.divide(200, 0, 101)
 
 
 def test_each_step_carries_what_it_imports(plain: Path) -> None:
-    """Each step has the code that it imports, listing seeds needs none, and no argument is too long."""
+    """Each step has the code that it imports: dividing seeds a few lines, a shard nothing that draws or reports."""
     commands = {name: container["command"] for name, container in containers(document(plain)).items()}
-    for step in (components.train, components.test, study_pipeline.result, study_pipeline.verdict):
+    for step in (study_pipeline.divide, study_pipeline.shard, study_pipeline.verdict):
         assert helpers.carried(commands[step.__name__][-1]) == helpers.compact(bundle.imported_by(step))
-    assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
+    assert len(helpers.carried(commands["divide"][-1])) < 10
+    assert "fmnist/report/page.py" not in helpers.carried(commands["shard"][-1])
+
+
+def test_no_template_is_too_large(plain: Path) -> None:
+    """What a step's pod runs stays below 96 KiB; from 128 KiB on Argo needs rights that it does not have."""
+    for container in containers(document(plain)).values():
+        assert len(json.dumps(container)) < 96 * 1024
 
 
 def test_with_an_image_each_step_asks_for_the_code_it_needs(spec: dict[str, Any]) -> None:
-    """The steps that judge ask for more, listing seeds asks for none, and nothing is installed."""
-    commands = {name: container["command"] for name, container in containers(spec).items()}
-    needs = {"train": bundle.STEPS, "test": bundle.STEPS, "result": bundle.REPLICATION, "verdict": bundle.REPLICATION}
-    for name, patterns in needs.items():
-        assert f"bundle.require('{bundle.digest(patterns)}', {patterns})\n" in commands[name][-1]
-    assert "bundle" not in commands["seeds"][-1]
-    assert not any("pip" in part for command in commands.values() for part in command[:-1])
+    """Each step asks for the code of a study, and nothing is installed."""
+    for container in containers(spec).values():
+        required = f"bundle.require('{bundle.digest(bundle.REPLICATION)}', {bundle.REPLICATION})\n"
+        assert required in container["command"][-1]
+        assert not any("pip" in part for part in container["command"][:-1])
 
 
-def test_most_seeds_fit_into_a_workflow(spec: dict[str, Any]) -> None:
-    """What Argo keeps of the tasks of 200 seeds, compressed as Argo does it, is less than it may keep.
-
-    For each task KFP's driver and the two nodes of its executor hold the container, or a patch of a pod made of it.
-    """
-    nodes = {}
-    for seed in range(study_pipeline.MOST_SEEDS):
-        for name in ("train", "test", "result"):
-            container = json.dumps(containers(spec)[name])
-            component = json.dumps(spec["components"][f"comp-{name}"])
-            for node in ("driver", "executor", "impl"):
-                patch = json.dumps({"id": str(uuid.uuid4()), "command": container, "component": component})
-                inputs = [component, container, patch] if node == "driver" else [patch]
-                nodes[str(uuid.uuid4())] = {"name": f"study.root.for-loop-1.{seed}.{name}.{node}", "inputs": inputs}
-    assert len(base64.b64encode(gzip.compress(json.dumps(nodes).encode()))) < MOST_OF_A_WORKFLOW
+def test_the_digest_is_of_all_that_the_steps_import() -> None:
+    """No module that a step imports can change without the digest that its image is asked for."""
+    for step in (study_pipeline.divide, study_pipeline.shard, study_pipeline.verdict):
+        needed = bundle.imported_by(step).keys() - {"fmnist/kubeflow/digests.json"}
+        assert needed <= bundle.source_files(bundle.REPLICATION).keys()
 
 
-def test_listing_seeds_installs_no_tensorflow(plain: Path) -> None:
-    """On a plain Python image the first step starts at once."""
-    steps = containers(document(plain))
-    assert "tensorflow" not in "".join(steps["seeds"]["command"])
-    assert "tensorflow" in "".join(steps["verdict"]["command"])
+def test_most_shards_fit_into_a_workflow(spec: dict[str, Any]) -> None:
+    """What Argo keeps of 100 shards, as it compresses that, is at most 350 kB, a third of what it may keep."""
+    assert argo.packed(spec, 100) <= 350_000
+
+
+def test_dividing_installs_nothing(plain: Path) -> None:
+    """On a plain Python image the first step starts at once; the shards need TensorFlow, and no jinja2."""
+    installs = {name: container["command"][2] for name, container in containers(document(plain)).items()}
+    assert "tensorflow" not in installs["divide"]
+    assert "'tensorflow==" in installs["shard"]
+    assert "'jinja2==" not in installs["shard"]
+    assert "'jinja2==" in installs["verdict"]
 
 
 def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> None:
@@ -157,23 +236,24 @@ def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
     assert json_format.MessageToDict(message) == spec
 
 
-@pytest.mark.parametrize("count", [0, -1, 201])
-def test_too_few_and_too_many_seeds_are_refused(count: int) -> None:
-    """The list of files must fit into one argument of the verdict step, and there must be a seed to judge."""
-    with pytest.raises(ValueError, match=f"count: expected 1 to 200 seeds, got {count}. Divide a larger study"):
-        study_pipeline.seeds(1, count, study_pipeline.MOST_SEEDS)
-    assert study_pipeline.seeds(5, 3, 200) == [5, 6, 7]
+def test_the_resources_are_those_measured(spec: dict[str, Any]) -> None:
+    """A shard trains on one core, in less than 1.5 GiB."""
+    resources = {name: container["resources"] for name, container in containers(spec).items()}
+    assert {name: (one["resourceCpuRequest"], one["resourceMemoryRequest"]) for name, one in resources.items()} == {
+        "divide": ("1", "256Mi"),
+        "shard": ("1", "1536Mi"),
+        "verdict": ("1", "1Gi"),
+    }
 
 
-def test_the_verdicts_argument_for_most_seeds_fits() -> None:
-    """Of 200 seeds, with addresses as long as a cluster's, the list of files is shorter than an argument may be."""
-    address = "minio://mlpipeline/v2/artifacts/fashion-mnist-study/" + "/".join(["0" * 36] * 3) + "/result/summary"
+def test_the_verdicts_argument_for_most_shards_fits(spec: dict[str, Any]) -> None:
+    """Of 100 shards, with addresses as long as a cluster's, the list of folders is shorter than a template may be."""
+    address = "minio://mlpipeline/v2/artifacts/fashion-mnist-study/" + "/".join(["0" * 36] * 3) + "/results"
     entry = {
         "name": "0" * 36,
         "uri": address,
         "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
-        "metadata": {"display_name": "summary"},
-        "customPath": address,
+        "metadata": {"display_name": "results", "store_session_info": json.dumps(STORE)},
     }
-    told = {"inputs": {"artifacts": {"summaries": {"artifacts": [entry] * study_pipeline.MOST_SEEDS}}}}
-    assert len(json.dumps(told)) < LONGEST_ARGUMENT
+    told = json.dumps({"inputs": {"artifacts": {"shards": {"artifacts": [entry] * shards.MOST_SHARDS}}}})
+    assert len(json.dumps([told, containers(spec)["verdict"]])) < 96 * 1024

@@ -17,7 +17,7 @@ from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import local
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs import checked, findings, study
+from fmnist.runs import checked, findings, workers
 from fmnist.runs.folder import claimed
 from fmnist.runs.verify import chosen
 from fmnist.steps import files
@@ -49,7 +49,7 @@ def again(honest: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
         return {}
 
     monkeypatch.setattr(local, "run_compiled", run_compiled)
-    monkeypatch.setattr(study, "train", train)
+    monkeypatch.setattr(workers, "train", train)
     return done
 
 
@@ -252,7 +252,7 @@ def test_a_missing_finding_is_seen(copy: Copy) -> None:
 
 def test_a_failed_seed_is_exit_code_3(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a seed cannot be trained, nothing is said of the results."""
-    monkeypatch.setattr(study, "train", lambda *_: {6: "it broke"})
+    monkeypatch.setattr(workers, "train", lambda *_: {6: "it broke"})
     result = verify(honest / "study")
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,

@@ -13,6 +13,7 @@ from fmnist import pipeline
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import findings, folder, run
+from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset, files
 from fmnist.steps.confusion import confusion_matrix
@@ -61,7 +62,7 @@ def write_run(path: Path) -> None:
 def write_study(path: Path) -> None:
     """Write the folder of a finished study of `SETTINGS` and `SEEDS`."""
     begin_study(path)
-    plan = findings.plan(SETTINGS, SEEDS)
+    plan = planned(SETTINGS, SEEDS)
     record = stopwatch()() | {"jobs": 1, "trained": len(SEEDS)}
     files.write(path / folder.RECORD, files.canonical_json(record))
     names = findings.write_findings(Sample.of_study(plan, [result(seed) for seed in SEEDS], record), path)
@@ -71,7 +72,7 @@ def write_study(path: Path) -> None:
 
 def begin_study(path: Path) -> None:
     """Write the folder of that study as it is when each seed is trained, and it is broken off."""
-    files.write(path / folder.PLAN, files.canonical_json(findings.plan(SETTINGS, SEEDS)))
+    files.write(path / folder.PLAN, files.canonical_json(planned(SETTINGS, SEEDS)))
     for seed in SEEDS:
         files.write(folder.seed_path(path, seed), result(seed).to_json())
     files.write(path / folder.DIGESTS, folder.listing(folder.checksums(path, (folder.PLAN, folder.SEEDS))))

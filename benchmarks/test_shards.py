@@ -1,0 +1,71 @@
+"""What a study in shards costs on a cluster, and that it gives there what it gives here, with real training."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import process
+from fmnist.kubeflow import local
+from fmnist.runs import seeds, shards, study
+from fmnist.steps.settings import Settings
+
+#: Does what the step of a shard does, in a process of its own.
+SHARD = """
+import json, sys
+from kfp import dsl
+from fmnist.runs.study_pipeline import shard
+parameters, folder = json.loads(sys.argv[1]), sys.argv[2]
+shard(**parameters, results=dsl.Dataset(name="results", uri=folder))
+"""
+
+SIZE = 20
+
+
+def test_a_shard_costs_what_a_study_costs(settings: Settings, measured: dict[str, Any], tmp_path: Path) -> None:
+    """A shard of 20 seeds, from its process' start to its end, takes at most 1.15 of `fmnist study` on one core."""
+    here = process.study(settings, SIZE, 1, tmp_path / "here").usage
+    parameters = {name: value for name, value in asdict(settings).items() if name != "seed"}
+    arguments = json.dumps(parameters | {"shard": shards.name(range(settings.seed, settings.seed + SIZE))})
+    there = process.used("-c", SHARD, arguments, str(tmp_path / "there"))
+    measured |= {"study, seconds": round(here.seconds, 1), "shard, seconds": round(there.seconds, 1)}
+    measured |= {
+        "study, core seconds": round(here.core_seconds, 1),
+        "shard, core seconds": round(there.core_seconds, 1),
+    }
+    measured |= {"peak GiB": round(there.memory, 3), "ratio": round(there.seconds / here.seconds, 3)}
+    for one in (tmp_path / "there" / "seeds").iterdir():
+        assert one.read_bytes() == (tmp_path / "here" / "seeds" / one.name).read_bytes()
+    assert measured["ratio"] <= 1.15
+
+
+@pytest.fixture(scope="module", params=[1, 20, 60])
+def studied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+    """A study of one epoch: how many seeds, and its folder."""
+    folder = tmp_path_factory.mktemp("studied") / "study"
+    process.study(Settings(epochs=1, seed=1000), request.param, 2, folder)
+    return request.param, folder
+
+
+@pytest.mark.parametrize("number", [1, 3, 7])
+def test_shards_give_the_same_bytes(
+    studied: tuple[int, Path], number: int, measured: dict[str, Any], tmp_path: Path
+) -> None:
+    """1, 20 and 60 seeds in 1, 3 and 7 shards: each file that must be the same is the same, report aside."""
+    count, folder = studied
+    divided, settings = shards.divide(count, 1000, number), Settings(epochs=1, seed=1000)
+    (tmp_path / "tmp").mkdir()
+    with local.confined(tmp_path / "tmp"):
+        for shard in divided:
+            seeds.train_shard(replace(settings, seed=shard[0]), shard, tmp_path / shards.name(shard))
+        found = [tmp_path / shards.name(shard) for shard in divided]
+        study.gather(settings, range(1000, 1000 + count), found, tmp_path / "study")
+    measured |= {"seeds": count, "shards": len(divided)}
+    sums = (folder / "SHA256SUMS").read_text()
+    assert (tmp_path / "study" / "SHA256SUMS").read_text() == sums
+    assert len(sums.splitlines()) >= count + 10
+    record = '<section aria-labelledby="record">'
+    pages = [(one / "report.html").read_text().split(record)[0] for one in (folder, tmp_path / "study")]
+    assert pages[0] == pages[1]

@@ -1,0 +1,92 @@
+"""The command ``fmnist compile``."""
+
+from pathlib import Path
+
+import click
+
+__all__ = ["compile_command"]
+
+
+@click.command("compile")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.  [default: fashion_mnist_pipeline.yaml, or named after the study or the component]",
+)
+@click.option(
+    "--image", help="Compile for this image, which has all requirements and this code; best named by its digest."
+)
+@click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, even one whose results are in its cache.")
+@click.option("--mirror", metavar="URL", help="Web folder that holds the dataset; the steps then use no public one.")
+@click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
+@click.option("--seeds", type=click.IntRange(1), help="With --study: how many seeds to train.  [default: 60]")
+@click.option("--first-seed", type=click.IntRange(0), help="With --study: the first of them.  [default: 1000]")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 100),
+    help="With --study: how many pods share the seeds.  [default: one for each 20 seeds, 100 at most]",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 100),
+    help="With --study: how many of these pods run at once, each with a core and 1.5 GiB.  [default: 20]",
+)
+@click.option(
+    "--component",
+    type=click.Choice(["train", "test", "confusion-matrix"]),
+    help="Write this component alone instead, for use in other pipelines.",
+)
+def compile_command(  # noqa: PLR0913 - one for each option
+    output: Path | None,
+    image: str | None,
+    mirror: str | None,
+    component: str | None,
+    *,
+    no_cache: bool,
+    study: bool,
+    **numbers: int | None,
+) -> None:
+    """Write the compiled pipeline, byte-identical for equal code.
+
+    The file carries the code of the steps, and on a cluster each step installs pinned requirements into a plain Python
+    image. With --image the image has both, and each step checks that the code is this code. Compile a study with
+    --image, because a cluster keeps copies of all that its many tasks carry. Its seeds and shards are only defaults of
+    the pipeline's parameters.
+
+    \b
+    Examples:
+      fmnist compile
+      fmnist compile -o pipeline.yaml --image registry.example/fmnist@sha256:...
+      fmnist compile --study --image registry.example/fmnist@sha256:...
+      fmnist compile --study --image ... --seeds 10000 --first-seed 5000 --shards 100 --parallel 50
+      fmnist compile --component confusion-matrix
+    """  # noqa: D301 - click wants the character \b
+    from fmnist import pipeline
+
+    where = pipeline.Where(image, caching=not no_cache, mirror=mirror)
+    if study and component:
+        raise click.UsageError("expected --study or --component, got both.")
+    if component and (no_cache or mirror):
+        raise click.UsageError(
+            "expected no --no-cache or --mirror with --component: they configure the tasks of a pipeline."
+        )
+    chosen = {name: number for name, number in numbers.items() if number is not None}
+    if chosen and not study:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in chosen)
+        raise click.UsageError(f"expected --study with {names}, got none.")
+    if component:
+        path = pipeline.compile_component(component, output or f"{component.replace('-', '_')}.yaml", where)
+    elif study:
+        from fmnist.runs import study_pipeline
+
+        path = study_pipeline.compile_pipeline(
+            output or study_pipeline.FILE_NAME, where, study_pipeline.Study(**chosen)
+        )
+    else:
+        path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
+    click.echo(path)
+    if image is None:
+        click.echo("Its steps install packages, as root. Where pods may not, compile with --image.", err=True)
+    if study and image is None:
+        click.echo("Argo keeps less of a run than the code of a study takes: it needs --image there.", err=True)

@@ -1,0 +1,247 @@
+"""The folder of a study, or of a shard of one, while results of seeds come into it: the plan, the seeds, and checksums.
+
+The plan is written before the first seed is trained, and a folder takes seeds of the same plan only: nobody can change
+the parameters or the number of seeds in the light of the results.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmnist.kubeflow.environment import clean_environment
+from fmnist.replication.results import Result
+from fmnist.report import FILE_NAME
+from fmnist.runs import recorded, shards, workers
+from fmnist.runs.folder import DIGESTS, PLAN, SEEDS, claimed, listing, seed_path
+from fmnist.runs.provenance import differences, plan
+from fmnist.steps import dataset
+from fmnist.steps.errors import ContractError, FmnistError, StepError
+from fmnist.steps.files import TEMPORARY, canonical_json, sha256, write
+from fmnist.steps.messages import excerpt
+from fmnist.steps.settings import Settings
+
+__all__ = ["Seeds", "opened", "read_shard", "train_shard"]
+
+#: How often a shard tries a seed. Servers ignore the retries of a step in a loop
+#: (https://github.com/kubeflow/pipelines/issues/13897).
+ATTEMPTS = 3
+
+#: How many failures a message lists, and how many characters of each.
+MOST_FAILURES, LONGEST = 10, 400
+
+
+@dataclass
+class Seeds:
+    """The folder of a study or of a shard, and what is in it.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    plan : mapping
+        Parameters, seeds, and what decides bits and verdicts.
+    files : mapping of str to bytes
+        The recorded files that were there, without those of seeds, by name.
+    digests : dict of str to str
+        The SHA-256 of the plan and of each seed's file, by name.
+    results : dict of int to Result
+        Of the seeds that are there, by seed.
+    """
+
+    folder: Path
+    plan: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    digests: dict[str, str]
+    results: dict[int, Result]
+
+    @property
+    def planned(self) -> range:
+        """All seeds, there or not."""
+        first = int(self.plan["seeds"]["first"])
+        return range(first, first + int(self.plan["seeds"]["count"]))
+
+    @property
+    def missing(self) -> list[int]:
+        """The seeds that are not there."""
+        return [seed for seed in self.planned if seed not in self.results]
+
+    def keep(self, found: Sequence[tuple[Result, bytes]]) -> None:
+        """Write the results of more seeds, each given with the content of its file.
+
+        Raises
+        ------
+        ContractError
+            If the result of a seed is there already.
+        """
+        if twice := sorted(self.results.keys() & {one.seed for one, _ in found}):
+            raise ContractError(f"seed {twice[0]}: expected one result, got another.")
+        contents = {seed_path(Path(), one.seed).as_posix(): content for one, content in found}
+        self.digests |= {name: sha256(content) for name, content in contents.items()}
+        # First the digests: a seed without one is refused, a digest without a seed is not.
+        write(self.folder / DIGESTS, listing(self.digests))
+        for name, content in contents.items():
+            write(self.folder / name, content)
+        self.results |= {one.seed: one for one, _ in found}
+
+    def train(
+        self,
+        jobs: int,
+        on_result: Callable[[Result], None],
+        on_failure: Callable[[int], None] = lambda _: None,
+        *,
+        log: Path | None = None,
+        attempts: int = 1,
+    ) -> dict[int, str]:
+        """Train and test each seed that is missing, and keep its result; return the errors of those that fail, by seed.
+
+        Parameters
+        ----------
+        jobs : int
+            How many worker processes share the seeds.
+        on_result, on_failure : callable
+            Called with each result that is kept, and with each seed that fails.
+        log : path, optional
+            What the workers print into, if not what this process prints into.
+        attempts : int
+            How often a seed is tried.
+        """
+
+        def keep(result: Result) -> None:
+            self.keep([(result, result.to_json())])
+            on_result(result)
+
+        settings = Settings(**self.plan["parameters"], seed=self.planned[0])
+        failures: dict[int, str] = {}
+        for _ in range(attempts):
+            if missing := self.missing:
+                failures = workers.train(settings, missing, log, jobs, keep, on_failure)
+        return failures if self.missing else {}
+
+    def close(self) -> None:
+        """Make sure that every file is as it was written, as training may take days, and sweep what was left."""
+        recorded.check_files(self.folder, self.digests)
+        for path in (*self.folder.glob(".*"), *self.folder.glob(f"{SEEDS}/.*")):
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink()
+
+
+def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.Progress | None = None) -> Seeds:
+    """Write the plan into a new folder, or make sure that the one there is the same; return what is in the folder.
+
+    Raises
+    ------
+    ContractError
+        If `folder` holds anything else, or other seeds or parameters, which the message lists; nothing is changed then.
+    DataError
+        If the dataset cannot be found or fetched, with which results are compared.
+    """
+    planned = plan(settings, seeds)
+    files = _begun(folder, planned)
+    dataset.fetch(on_progress=on_progress)
+    return Seeds(
+        folder,
+        planned,
+        {name: content for name, content in files.items() if not name.startswith(f"{SEEDS}/")},
+        {n: d for n, d in recorded.digests_in(files).items() if n == PLAN or n.startswith(f"{SEEDS}/")},
+        {result.seed: result for result in recorded.read_seeds(folder, files)},
+    )
+
+
+def _begun(folder: Path, plan: Mapping[str, Any]) -> dict[str, bytes]:
+    """Write the plan into a new folder, or make sure that the one there is the same; return the files of the study."""
+    if not (folder / PLAN).is_symlink() and not (folder / PLAN).exists():
+        ours = (PLAN, f".{PLAN}.", DIGESTS, f".{DIGESTS}.")
+        if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(ours)):
+            raise ContractError(
+                f"study folder: expected a new folder or that of a study, got {folder} with {', '.join(found)}. "
+                "Nothing was changed. Choose another folder with -o."
+            )
+        content = canonical_json(plan)
+        write(folder / DIGESTS, listing({PLAN: sha256(content)}))
+        write(folder / PLAN, content)
+    files = recorded.read_files(folder, unfinished=True, without=(FILE_NAME,))
+    changes = differences(recorded.plan_in(folder, files), plan)
+    if changes:
+        raise ContractError(
+            f"study folder: expected the same study as the one begun in {folder}, got another:\n"
+            + "\n".join(f"  {name}: it was {before}, now it is {now}" for name, (before, now) in changes.items())
+            + "\nNothing was changed. Choose another folder with -o, or resume the study as it was."
+        )
+    return files
+
+
+def train_shard(
+    settings: Settings,
+    seeds: range,
+    folder: str | Path,
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> None:
+    """Train and test each of `seeds` that `folder` does not have yet, on one core; try again those that fail.
+
+    Parameters
+    ----------
+    settings : Settings
+        All but the seed.
+    seeds : range
+        Consecutive, at least one.
+    folder : path
+        New, empty, or that of the same shard, interrupted or finished. In the end it has ``study.json``, a file of
+        each seed, and ``RECORD.sha256`` of these: byte for byte what `run_study` writes before its findings.
+    on_result : callable
+        Called with each result.
+
+    Raises
+    ------
+    FmnistError, OSError
+        As `run_study` does; the message names the seeds of the shard.
+    """
+    folder = Path(folder)
+    try:
+        with claimed(folder, "shard"), clean_environment():
+            shard = opened(folder, settings, seeds)
+            if failures := shard.train(1, on_result, attempts=ATTEMPTS):
+                raise StepError(_message(failures))
+            shard.close()
+    except FmnistError as error:
+        raise type(error)(f"shard of seeds {shards.name(seeds)}: {error}") from error
+    except OSError as error:
+        raise StepError(f"shard of seeds {shards.name(seeds)}: {error}") from error
+
+
+def _message(failures: Mapping[int, str]) -> str:
+    few = sorted(failures.items())[:MOST_FAILURES]
+    lines = [f"  seed {seed}: {excerpt(why, LONGEST)}" for seed, why in few]
+    lines += [f"  and {len(failures) - len(few)} more"] * (len(failures) > len(few))
+    return (
+        f"{len(failures)} of them failed, each {ATTEMPTS} times:\n" + "\n".join(lines) + "\nRun the study again, with "
+        "the cache on: shards that ended well are taken from it."
+    )
+
+
+def read_shard(folder: str | Path, study: Mapping[str, Any]) -> list[tuple[Result, bytes]]:
+    """Return all results of a shard of the study with this plan, each with the content of its file.
+
+    Raises
+    ------
+    ContractError
+        If a file is not the recorded one, a seed is missing, or the shard is of another study; the message names it.
+    """
+    folder = Path(folder)
+    files = recorded.read_files(folder)
+    of_shard = recorded.plan_in(folder, files)
+    seeds = of_shard["seeds"]
+    if changes := differences({**study, "seeds": seeds}, of_shard):
+        lines = [f"  {name}: expected {wanted}, got {got}" for name, (wanted, got) in changes.items()]
+        raise ContractError(
+            f"shard of {seeds['count']} seeds from {seeds['first']} on: expected one of this study, got another:\n"
+            + "\n".join(lines)
+            + "\nRun the study again with one image and without the cache."
+        )
+    results = recorded.read_seeds(folder, files)
+    if len(results) != seeds["count"]:
+        raise ContractError(
+            f"shard of {seeds['count']} seeds from {seeds['first']} on: expected all of them, got {len(results)}. Run "
+            "the study again without the cache."
+        )
+    return [(result, files[seed_path(Path(), result.seed).as_posix()]) for result in results]
