@@ -45,7 +45,7 @@ def tasks(**details: dict[str, Any]) -> dict[str, Any]:
         (tasks(test={"state_history": [{"state": "FAILED"} | error("killed")]}), "task test: killed."),
         (tasks(root={}, executor={}, train={}), "task train."),
         (error("quota exceeded"), "quota exceeded."),
-        ({}, "the API gives no cause."),
+        (tasks(), "the API gives no cause."),
     ],
     ids=["message", "history", "names", "run", "nothing"],
 )
