@@ -18,6 +18,7 @@ from support.pages import PAGES, ROOT, Page
 
 from docs import tables
 from fmnist.cli import console, fmnist
+from fmnist.cluster.names import LONGEST
 from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
@@ -229,6 +230,10 @@ def measured() -> dict[tuple[str, str], set[str]]:
         ("docs/cluster.md", "On a cluster"): {"2"},
         ("docs/cluster.md", "A study"): {"2.5"},
         ("docs/same.md", "On a cluster"): {"2", "2.17"},
+        ("docs/same.md", "What is checked"): {
+            *(str(LONGEST[key][0]) for key in ("pipeline", "version", "run")),
+            *("2", "500", "2.17"),  # an exit code, a status, a version
+        },
     }
 
 

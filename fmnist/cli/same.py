@@ -11,6 +11,7 @@ import click
 
 from fmnist.cli import console
 from fmnist.cluster.arguments import parse_arguments
+from fmnist.cluster.names import check_texts
 from fmnist.cluster.pipeline_file import check_checkout, compile_pipeline_file, is_ours, read_spec
 from fmnist.replication import published, verdict
 from fmnist.replication.conclusions import Conclusion
@@ -116,6 +117,7 @@ def create(file: Path, **options: Any) -> None:
       same program create -f same.yaml --host https://kubeflow.example/pipeline --token-file token
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
+    check_texts(**_pipeline_texts(loaded, options))
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
         version = _create(_connect(options), loaded, compiled, options)
@@ -200,14 +202,16 @@ def _run_on_cluster(loaded: "Program", parameters: Mapping[str, Any], options: M
     ours, as_json = is_ours(loaded.pipeline.package), options["as_json"]
     if ours:
         parameters = asdict(Settings.parse(parameters))
+    experiment, run_name = options["experiment_name"] or loaded.metadata.name, options["run_name"] or loaded.run.name
+    descriptions = {name: options[name] for name in ("experiment_description", "run_description")}
+    check_texts(experiment=experiment, run=run_name, **descriptions, **_pipeline_texts(loaded, options))
     cluster, version, parameters = _prepare(loaded, parameters, options)
     started = cluster.run(
         version,
-        experiment=options["experiment_name"] or loaded.metadata.name,
-        run_name=options["run_name"] or loaded.run.name,
+        experiment=experiment,
+        run_name=run_name,
         parameters=parameters,
-        experiment_description=options["experiment_description"],
-        run_description=options["run_description"],
+        **descriptions,
         caching=not options["no_cache"],
     )
     if as_json:
@@ -251,13 +255,22 @@ def _connect(options: Mapping[str, Any]) -> "Cluster":
 
 
 def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapping[str, Any]) -> "Version":
-    description = options["description"]
+    texts = _pipeline_texts(loaded, options)
     return cluster.create(
         compiled,
-        name=options["name"] or loaded.pipeline.name,
-        description=loaded.pipeline.description if description is None else description,
+        name=texts["pipeline"],
+        description=texts["pipeline_description"],
         version=loaded.metadata.version or None,
     )
+
+
+def _pipeline_texts(loaded: "Program", options: Mapping[str, Any]) -> dict[str, str]:
+    description, digest = options["description"], "0" * 16
+    return {
+        "pipeline": options["name"] or loaded.pipeline.name,
+        "version": f"{loaded.metadata.version}-{digest}",
+        "pipeline_description": loaded.pipeline.description if description is None else description,
+    }
 
 
 def _wait(started: "Run", timeout: float) -> dict[str, Any]:

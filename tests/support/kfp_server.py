@@ -36,6 +36,7 @@ __all__ = [
     "respond",
     "serving",
     "truncate",
+    "unheard",
 ]
 
 
@@ -124,6 +125,19 @@ def respond(status: int, body: bytes = b"", **headers: str) -> Fault:
     return fault
 
 
+def unheard(server: "Server", status: int | None = None, **headers: str) -> Fault:
+    """Do what is asked for, and answer with `status`, or cut the connection instead."""
+
+    def fault(handler: Handler) -> None:
+        judge(server, received(handler))
+        if status is None:
+            cut()(handler)
+        else:
+            send(handler, status, b"", **headers)
+
+    return fault
+
+
 def cut(after: int = 0) -> Fault:
     """Reset the connection after so many bytes of the request's body."""
 
@@ -165,6 +179,15 @@ def send(handler: Handler, status: int, body: bytes, **headers: str) -> None:
     handler.wfile.write(body)
 
 
+def received(handler: Handler) -> Request:
+    """Return a request, with its body."""
+    url = urlsplit(handler.path)
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    headers = {name.lower(): value for name, value in handler.headers.items()}
+    body = handler.rfile.read(int(headers.get("content-length", 0)))
+    return Request(handler.command, url.path, query, headers, body)
+
+
 def handler(server: Server) -> type[Handler]:
     """Return the class that answers for `server`."""
 
@@ -191,10 +214,7 @@ def handler(server: Server) -> type[Handler]:
                 server.requests.append(Request(self.command, url.path, {}, {}, b""))
                 fault(self)
             else:
-                query = dict(parse_qsl(url.query, keep_blank_values=True))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                body = self.rfile.read(int(headers.get("content-length", 0)))
-                request = Request(self.command, url.path, query, headers, body)
+                request = received(self)
                 server.requests.append(request)
                 judged(server, request)(self)
 
