@@ -77,7 +77,7 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
         good = _NAME.fullmatch(spec.pipeline_info.name) and spec.root.dag.tasks and len(more) <= 1
         got = f"one called {spec.pipeline_info.name!r}, with {len(spec.root.dag.tasks)} tasks"
     except OSError as error:
-        good, got = False, str(error.strerror or error)
+        good, got = False, f"a file that cannot be read: {error.strerror or error}"
     except (yaml.YAMLError, ValueError, TypeError, json_format.ParseError, AttributeError, RecursionError) as error:
         good, got = False, _kind(error, content)
     if not good:

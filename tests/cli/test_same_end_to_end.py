@@ -97,6 +97,27 @@ def test_a_run_only_runs_what_is_there(server: kfp_server.Server, invoke: Callab
     assert len(server.asked("POST .*upload")) == uploads == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([*CREATE, "-n", "x" * 129], "pipeline name: expected at most 128 bytes, got 129"),
+        ([*CREATE, "--description", "d" * 300_001], "pipeline description: expected at most 300000 bytes"),
+        ([*RUN, "-r", "x" * 300], "run name: expected at most 255 characters, got 300"),
+        ([*RUN, "-r", " "], "run name: expected a name, got an empty one"),
+        ([*RUN, "-e", "ü" * 65], "experiment name: expected at most 128 bytes, got 130"),
+        ([*RUN, "--run-description", "x" * 256], "run description: expected at most 255 characters, got 256"),
+        ([*RUN, "--experiment-description", "x" * 256], "experiment description: expected at most 255 characters"),
+        ([*RUN, "--run-only", "-n", "a\nb"], "pipeline name: expected one line"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_no_server_keeps_is_not_sent(command: list[str], message: str, invoke: Callable[..., Result]) -> None:
+    """A name or description that is too long is bad input before anything is sent: nobody is at that host."""
+    done = invoke(*command, "--host", "http://127.0.0.1:9")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 def test_a_failed_run_is_exit_code_3(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:
     """A run that fails gives one message, without a traceback, after its link."""
     server.states = ["FAILED"]
