@@ -1,13 +1,14 @@
 """Pipelines, versions, experiments and new runs on a Kubeflow Pipelines cluster."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fmnist.cluster.client import Client
+from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.run import Run
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
@@ -161,7 +162,40 @@ class Cluster:
             body["pipeline_spec"] = _uncached(self._content(version))
         call = self._client.runs.run_service_create_run
         run_id = self._client.ask("start run", call, run=body, wanted="run_id")["run_id"]
-        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
+        return self._as_run(run_id)
+
+    def find_run(self, name: str) -> Run:
+        """Return the run of this id or, if there is none, the one of this name.
+
+        Raises
+        ------
+        ContractError
+            If there is none, or several runs have this name; the message lists them.
+        """
+        if re.fullmatch(r"[0-9A-Fa-f-]{36}", name):
+            try:
+                look = self._client.runs.run_service_get_run
+                return self._as_run(self._client.ask("find run", look, name, wanted="run_id")["run_id"])
+            except ClusterError as error:
+                if error.status != 404:  # noqa: PLR2004 - it may be a name
+                    raise
+        where = {"filter": _named(name), "namespace": self.namespace, "sort_by": "created_at desc"}
+        page = self._client.ask("find run", self._client.runs.run_service_list_runs, **where)
+        found = [one for one in page.get("runs") or () if one.get("display_name") == name]
+        if len(found) == 1:
+            return self._as_run(found[0]["run_id"])
+        if not found:
+            raise ContractError(f"run: expected the id or the name of one at {self.host}, got {name!r}.")
+        more = ["and others"] if page.get("next_page_token") else []
+        lines = [f"{one['run_id']}  {one.get('created_at', '')}  {one.get('state', '')}" for one in found]
+        raise ContractError(
+            "\n  ".join(
+                [f"run: expected one of the name {name!r} at {self.host}, got these. Give an id.", *lines, *more]
+            )
+        )
+
+    def _as_run(self, run_id: str) -> Run:
+        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client, self.namespace)
 
     def _experiment(self, name: str, description: str) -> str:
         """Return the id of the experiment `name`; create it if there is none."""
@@ -186,10 +220,7 @@ class Cluster:
             "version": ("pipeline_versions", self._client.pipelines.pipeline_service_list_pipeline_versions),
             "experiment": ("experiments", self._client.experiments.experiment_service_list_experiments),
         }[what]
-        named = {"operation": "EQUALS", "key": "display_name", "string_value": name}
-        # The server decodes a filter once more than other values: kfp's own way fails with "+" and "%" in a name.
-        where["filter"] = quote(json.dumps({"predicates": [named]}))
-        page = self._client.ask(f"find {what}", call, *of, **where)
+        page = self._client.ask(f"find {what}", call, *of, filter=_named(name), **where)
         # To the server's database, names that differ in case are equal.
         return next((dict(item) for item in page.get(kind) or () if item.get("display_name") == name), None)
 
@@ -201,6 +232,13 @@ class Cluster:
         version_id, pipeline_id = item["pipeline_version_id"], item["pipeline_id"]
         link = self._client.link(f"pipelines/details/{pipeline_id}/version/{version_id}")
         return Version(version_id, pipeline_id, item["display_name"], link)
+
+
+def _named(name: str) -> str:
+    """Return the filter for what is called `name`."""
+    named = {"operation": "EQUALS", "key": "display_name", "string_value": name}
+    # The server decodes a filter once more than other values: kfp's own way fails with "+" and "%" in a name.
+    return quote(json.dumps({"predicates": [named]}))
 
 
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:

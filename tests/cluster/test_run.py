@@ -23,7 +23,7 @@ def test_a_good_end_is_returned(server: Server, compiled: Path, end: str) -> Non
     """The callback gets each new state, and the last one is returned."""
     server.states = ["PENDING", "RUNNING", "RUNNING", "PAUSED", "RUNNING", end]
     target, states = connect(server.url), list[str]()
-    assert submitted(target, compiled).wait(timeout=60, on_state=states.append) == end
+    assert submitted(target, compiled).wait(timeout=60, on_change=states.append) == end
     assert states == ["PENDING", "RUNNING", "PAUSED", "RUNNING", end]
 
 
@@ -149,7 +149,7 @@ def test_an_accuracy_is_the_metric_of_that_name(
 ) -> None:
     """The accuracy is the run's one metric of that name, on whichever page; where there is none, nothing is said."""
     server.artifacts, server.page_limit = artifacts, 1
-    assert submitted(target, compiled).accuracy() == accuracy
+    assert submitted(target, compiled).accuracy()[0] == accuracy
 
 
 @pytest.mark.parametrize("path", ["artifact_tasks", "artifacts/"])
@@ -158,5 +158,5 @@ def test_a_run_that_ended_well_needs_no_answer_more(server: Server, target: Clus
     server.artifacts = [metric("accuracy", 0.875)]
     run = submitted(target, compiled)
     server.fail(f"GET .*/{path}", respond(503))
-    assert run.accuracy() is None
-    assert run.accuracy() == 0.875
+    assert run.accuracy()[0] is None
+    assert run.accuracy() == (0.875, "")

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from support import kfp_logs
 
 Json = dict[str, Any]
 Handler = http.server.BaseHTTPRequestHandler
@@ -82,6 +83,10 @@ class Server:
     runs: list[Json] = field(default_factory=list)
     #: What each run leaves; None on a server without the API of artifacts, as up to 2.17.
     artifacts: list[Json] | None = None
+    #: What the full view of a run has on such a server, in the place of details.
+    tasks: list[Json] = field(default_factory=list)
+    #: What the cluster keeps of runs: their nodes, logs and files.
+    store: kfp_logs.Store = field(default_factory=kfp_logs.Store)
     requests: list[Request] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -130,7 +135,7 @@ class Server:
         """Return the requests whose "METHOD path" matches `pattern`."""
         return [request for request in self.requests if re.search(pattern, f"{request.method} {request.path}")]
 
-    def answer(self, request: Request) -> Json:
+    def answer(self, request: Request) -> Any:
         """Return the answer to `request`, or refuse it."""
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             raise RefusedError(401, "Request header error: there is no user identity.")
@@ -233,6 +238,9 @@ def handler(server: Server) -> type[Handler]:
                 request = Request(self.command, url.path, query, headers, body)
                 server.requests.append(request)
                 status, answer = judge(server, request)
+                if isinstance(answer, kfp_logs.Raw):
+                    send(self, answer.status, answer.body, Content_Type=answer.kind)
+                    return
                 send(self, status, json.dumps(answer).encode(), Content_Type="application/json")
 
         def log_message(self, *_: object) -> None:
@@ -241,13 +249,13 @@ def handler(server: Server) -> type[Handler]:
     return Api
 
 
-def judge(server: Server, request: Request) -> tuple[int, Json]:
+def judge(server: Server, request: Request) -> tuple[int, Any]:
     """Return the status and the body of the answer to `request`."""
     try:
         return 200, server.answer(request)
     except RefusedError as error:
         status, message = error.status, str(error)
-    except (UnknownError, ValueError, KeyError, TypeError) as error:
+    except (UnknownError, AssertionError, ValueError, KeyError, TypeError) as error:
         status, message = 501, f"{type(error).__name__}: {error}"
         server.problems.append(f"{request.method} {request.path}: {message}")
     if "upload" in request.path:
@@ -455,11 +463,41 @@ def create_run(server: Server, request: Request) -> Json:
     return add(server.runs, kfp_server_api.V2beta1Run, "run_id", **data, state="PENDING")
 
 
-def get_run(server: Server, _: Request, run_id: str) -> Json:
+def get_run(server: Server, request: Request, run_id: str) -> Json:
     """Return a run, which has gone on since it was last looked at."""
     run = one(server.runs, run_id=run_id)
+    if "view" in request.query:
+        return {"run_id": run_id, "tasks": server.tasks}
     run["state"] = server.states.pop(0) if len(server.states) > 1 else server.states[0]
-    return known(kfp_server_api.V2beta1Run, run | server.details)
+    looks = server.store.looks
+    details = looks.pop(0) if len(looks) > 1 else looks[0] if looks else server.details
+    return known(kfp_server_api.V2beta1Run, run | details)
+
+
+def list_runs(server: Server, request: Request) -> Json:
+    """List the runs of the namespace's experiments."""
+    namespace = checked(server, request.query.get("namespace", ""))
+    own = {one["experiment_id"] for one in in_namespace_of(server.experiments, namespace)}
+    return listed(server, request, "runs", [run for run in server.runs if run["experiment_id"] in own])
+
+
+def get_log(server: Server, request: Request, run_id: str, node: str) -> kfp_logs.Raw:
+    """Return what a node has printed, which the UI's address does not have here."""
+    if server.store.ui:
+        return kfp_logs.Raw(b"404 page not found\n", status=404)
+    if request.query != {"follow": "false"}:
+        raise UnknownError(f"query {request.query}")
+    return server.store.log(node)
+
+
+def get_pod_log(server: Server, request: Request) -> kfp_logs.Raw:
+    """Return what a pod has printed, at the UI's address."""
+    return server.store.pod_log(request.query) if server.store.ui else kfp_logs.Raw(b"404 page not found\n", status=404)
+
+
+def get_file(server: Server, request: Request) -> kfp_logs.Raw:
+    """Return a file of the store, at the UI's address."""
+    return server.store.file(request.query) if server.store.ui else kfp_logs.Raw(b"404 page not found\n", status=404)
 
 
 def list_artifact_tasks(server: Server, request: Request) -> Json:
@@ -485,7 +523,7 @@ def left_behind(server: Server) -> list[Json]:
 
 
 #: Method, path, the queries that are allowed, and what answers.
-ROUTES: list[tuple[str, str, set[str], Callable[..., Json]]] = [
+ROUTES: list[tuple[str, str, set[str], Callable[..., Any]]] = [
     ("GET", "/apis/v2beta1/healthz", set(), healthz),
     ("GET", "/apis/v2beta1/pipelines", PAGING, list_pipelines),
     ("POST", "/apis/v2beta1/pipelines", set(), create_pipeline),
@@ -495,7 +533,11 @@ ROUTES: list[tuple[str, str, set[str], Callable[..., Json]]] = [
     ("GET", "/apis/v2beta1/experiments", PAGING, list_experiments),
     ("POST", "/apis/v2beta1/experiments", set(), create_experiment),
     ("POST", "/apis/v2beta1/runs", {"experiment_id"}, create_run),
-    ("GET", "/apis/v2beta1/runs/([^/:]+)", {"experiment_id"}, get_run),
+    ("GET", "/apis/v2beta1/runs", PAGING | {"experiment_id"}, list_runs),
+    ("GET", "/apis/v2beta1/runs/([^/:]+)", {"experiment_id", "view"}, get_run),
+    ("GET", "/apis/v1alpha1/runs/([^/:]+)/nodes/([^/:]+)/log", {"follow"}, get_log),
+    ("GET", "/k8s/pod/logs", {"podname", "runid", "podnamespace", "createdat"}, get_pod_log),
+    ("GET", "/artifacts/get", {"source", "namespace", "bucket", "key"}, get_file),
     ("GET", "/apis/v2beta1/artifact_tasks", PAGING | {"run_ids", "type"}, list_artifact_tasks),
     ("GET", "/apis/v2beta1/artifacts/([^/:]+)", set(), get_artifact),
 ]
