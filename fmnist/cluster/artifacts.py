@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from fmnist.cluster.client import Client, ClusterError
@@ -31,9 +32,11 @@ def artifacts_of(client: Client, run: Mapping[str, Any], namespace: str | None) 
     try:
         return Found(list(_from_api(client, run["run_id"])))
     except ClusterError as error:
-        if error.status != 404:  # noqa: PLR2004 - a server without this API
-            return Found(troubles=[str(error)])
-    return _from_logs(client, run, namespace)
+        # A server without this API answers 404, and a proxy before it whatever it likes.
+        trouble = [] if error.status == HTTPStatus.NOT_FOUND else [str(error)]
+    found = _from_logs(client, run, namespace)
+    found.troubles += [] if found.artifacts else trouble
+    return found
 
 
 def metric(found: Found, name: str) -> tuple[float | None, str]:

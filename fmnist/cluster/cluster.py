@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -177,7 +178,7 @@ class Cluster:
                 look = self._client.runs.run_service_get_run
                 return self._as_run(self._client.ask("find run", look, name, wanted="run_id")["run_id"])
             except ClusterError as error:
-                if error.status != 404:  # noqa: PLR2004 - it may be a name
+                if error.status != HTTPStatus.NOT_FOUND:
                     raise
         where = {"filter": _named(name), "namespace": self.namespace, "sort_by": "created_at desc"}
         page = self._client.ask("find run", self._client.runs.run_service_list_runs, **where)

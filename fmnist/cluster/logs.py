@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -141,7 +142,8 @@ class Logs:
             try:
                 return self._client.fetch("read a log", path, _text, follow="false")
             except ClusterError as error:
-                if error.status != 404:  # noqa: PLR2004 - as the UI's address answers
+                # As the UI's address answers.
+                if error.status != HTTPStatus.NOT_FOUND:
                     raise
         workflow, _, number = node.rpartition("-")
         where = {"runid": self._run_id, "podnamespace": self._namespace or "kubeflow", "createdat": self._created[:10]}

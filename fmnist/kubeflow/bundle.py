@@ -6,14 +6,16 @@ and Kubeflow's step cache never hits. Here archive and digest are made of the pa
 
 import ast
 import base64
+import functools
 import gzip
 import inspect
 import io
+import json
 import re
 import tarfile
 import textwrap
 import tokenize
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ __all__ = [
     "digest",
     "embed",
     "imported_by",
+    "imports",
     "read",
     "refer",
     "require",
@@ -52,6 +55,12 @@ REPLICATION = (
     "runs/provenance.py",
 )
 
+#: The data files of the rooms of the package, as patterns.
+_DATA = ("replication/*.json", "report/templates/*.j2")
+
+#: The digests of all code, which a step carries with its part of it.
+_DIGESTS = "kubeflow/digests.json"
+
 _EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')")
 
 
@@ -67,28 +76,46 @@ def read(path: Path) -> bytes:
 
 
 def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
-    """Return the content of each source file that a component's `function` imports, directly or through others.
+    """Return the content of each source file that a component's `function` needs, by its path, sorted.
 
-    A step carries no more. The package's own `__init__` would import all steps: it is empty here.
+    That is each module that it imports, directly or through others, and the data files of their rooms. A step carries
+    no more. The package's own `__init__` would import all steps: it is empty here. A step that asks for the `digest` of
+    the code, of which it has only a part, gets the one of now.
     """
     found = {"fmnist/__init__.py": b""}
     sources = [textwrap.dedent(inspect.getsource(function))]
     while sources:
-        for name in _imported(sources.pop()):
-            path = PACKAGE.parent / f"{name.replace('.', '/')}.py"
-            for file in (path.with_name("__init__.py"), path):
+        for name in (one for one in imports(sources.pop()) if one.startswith("fmnist.")):
+            module = PACKAGE.parent / name.replace(".", "/")
+            for file in (module.with_suffix(".py"), module / "__init__.py", module.parent / "__init__.py"):
                 key = file.relative_to(PACKAGE.parent).as_posix()
-                if path.is_file() and key not in found:
+                if file.is_file() and key not in found:
                     found[key] = read(file)
                     sources.append(found[key].decode())
+    rooms = {Path(name).parts[1] for name in found}
+    found |= {name: content for name, content in source_files(_DATA).items() if Path(name).parts[1] in rooms}
+    if "fmnist/kubeflow/bundle.py" in found:
+        digests = {" ".join(patterns): digest(patterns) for patterns in (STEPS, REPLICATION)}
+        found[f"fmnist/{_DIGESTS}"] = json.dumps(digests).encode()
     return dict(sorted(found.items()))
 
 
-def _imported(source: str) -> Iterator[str]:
-    """Give the dotted names in the package that may be modules which `source` imports."""
+@functools.cache
+def imports(source: str) -> frozenset[str]:
+    r"""Return the dotted name of each module that `source` imports, and of each name that it imports from a module.
+
+    Examples
+    --------
+    >>> sorted(imports("import json\nfrom fmnist.steps import files"))
+    ['fmnist.steps', 'fmnist.steps.files', 'json']
+    """
+    found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fmnist."):
-            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def compact(source: bytes) -> bytes:
@@ -126,6 +153,8 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 def digest(patterns: Sequence[str] = STEPS) -> str:
     """Return one SHA-256 for all source files: the digest of their ``sha256sum`` list."""
+    if (carried := PACKAGE / _DIGESTS).exists():
+        return str(json.loads(carried.read_bytes())[" ".join(patterns)])
     return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in source_files(patterns).items()).encode())
 
 

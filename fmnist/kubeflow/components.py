@@ -7,7 +7,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.resources import files as resources
 from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metri
 
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
+from fmnist.kubeflow.requirements import pins
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -27,7 +27,6 @@ __all__ = [
     "as_plain_component",
     "compile_to",
     "confusion_matrix",
-    "pins",
     "test",
     "train",
 ]
@@ -143,12 +142,6 @@ def confusion_matrix(
     classification.log_confusion_matrix(list(result.class_names), result.counts.tolist())
 
 
-def pins() -> list[str]:
-    """Return the pinned requirements that a step installs on a cluster, each as ``name==version``."""
-    text = resources(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
     """Return `function` as a component that needs Python alone."""
     with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
@@ -172,9 +165,10 @@ def as_component(
     function : callable
         Its parameters and docstring describe the component.
     image : str, optional
-        An image with this code and all pinned requirements. By default `BASE_IMAGE`, where each step installs `pins`.
+        An image with this code and all pinned requirements. By default `BASE_IMAGE`, where each step installs its
+        `pins`.
     code : sequence of str
-        The source files that it needs: `bundle.STEPS` or `bundle.REPLICATION`.
+        The source files that its image must hold as they are here: `bundle.STEPS` or `bundle.REPLICATION`.
     carried : bool
         Whether it carries its code though it has an image.
     """
@@ -183,14 +177,16 @@ def as_component(
         component = dsl.component(
             function,
             base_image=image or BASE_IMAGE,
-            packages_to_install=[] if image else pins(),
+            packages_to_install=[] if image else pins(function),
             install_kfp_package=image is None,
             embedded_artifact_path=str(bundle.PACKAGE / "steps") if carried else None,
         )
     container = component.component_spec.implementation.container
     source = container.command[-1]
-    files = bundle.imported_by(function) if code == bundle.STEPS else bundle.source_files(code)
-    container.command[-1] = bundle.embed(source, files) if carried else bundle.refer(source, code)
+    if carried:
+        container.command[-1] = bundle.embed(source, bundle.imported_by(function))
+    else:
+        container.command[-1] = bundle.refer(source, code)
     return component
 
 

@@ -81,12 +81,11 @@ def test_the_steps_of_a_seed_are_those_of_the_pipeline(spec: dict[str, Any], tmp
         assert containers(spec)[name] == of_run[name]
 
 
-def test_only_the_verdict_carries_more_code(plain: Path) -> None:
-    """The verdict has the code that judges and reports, listing seeds needs none, and no argument is too long."""
+def test_each_step_carries_what_it_imports(plain: Path) -> None:
+    """Each step has the code that it imports, listing seeds needs none, and no argument is too long."""
     commands = {name: container["command"] for name, container in containers(document(plain)).items()}
-    for name in ("result", "verdict"):
-        assert helpers.carried(commands[name][-1]) == helpers.compact(bundle.source_files(bundle.REPLICATION))
-    assert helpers.carried(commands["train"][-1]) == helpers.compact(bundle.imported_by(components.train))
+    for step in (components.train, components.test, study_pipeline.result, study_pipeline.verdict):
+        assert helpers.carried(commands[step.__name__][-1]) == helpers.compact(bundle.imported_by(step))
     assert max(len(part.encode()) for command in commands.values() for part in command) < LONGEST_ARGUMENT
 
 

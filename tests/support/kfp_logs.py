@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Json = dict[str, Any]
+from support.kfp_protocol import Json, Raw, UnknownError
 
 RECORDED = Path(__file__).parents[1] / "cluster" / "recorded"
 
@@ -21,21 +21,6 @@ RECORDED = Path(__file__).parents[1] / "cluster" / "recorded"
 RECORDED_RUN = "e218e0ed-cb67-47d8-9ba2-efd3831480d4"
 
 WORKFLOW = "fashion-mnist-j2xsl"
-
-#: What a real server of 2.17 answers, with status 200, where a node has no log.
-NO_LOG = (
-    '{"error_message":"Failed to retrieve run logs","error_details":"InternalServerError: Failed to read logs from '
-    'archive NODE due to error fetching the log file: NoSuchKey: The specified key does not exist."}'
-)
-
-
-@dataclass
-class Raw:
-    """An answer that is no JSON."""
-
-    body: bytes
-    kind: str = "text/plain; charset=utf-8"
-    status: int = 200
 
 
 @dataclass
@@ -51,29 +36,25 @@ class Store:
     #: Sent in the place of a folder's archive.
     archive: bytes | None = None
 
-    def log(self, node: str) -> Raw:
-        """Answer as the API does: always with status 200."""
-        return Raw(self.logs.get(node) or NO_LOG.replace("NODE", node).encode())
-
     def pod_log(self, query: Mapping[str, str]) -> Raw:
         """Answer as the UI does, for the pod of a node."""
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d", query["createdat"]), query
-        assert query["podnamespace"], query
+        if not (re.fullmatch(r"\d{4}-\d\d-\d\d", query["createdat"]) and query["podnamespace"]):
+            raise UnknownError(400, f"query {query}")
         node = query["podname"].replace("-system-container-impl", "")
         if found := self.logs.get(node):
             return Raw(found)
-        return Raw(b"Could not get main container logs: Error: Unable to retrieve workflow status", status=500)
+        return Raw(b"Could not get main container logs: Error: Unable to retrieve workflow status", 500)
 
     def file(self, query: Mapping[str, str]) -> Raw:
         """Answer as the UI does: a file as it is, a folder as a compressed archive."""
-        assert query["source"] == "minio", query
-        assert (query["bucket"], bool(query["namespace"])) == ("mlpipeline", True), query
+        if (query["source"], query["bucket"], bool(query["namespace"])) != ("minio", "mlpipeline", True):
+            raise UnknownError(400, f"query {query}")
         found = self.files.get(query["key"])
         if found is None:
-            return Raw(b"Failed to get object: The specified key does not exist.", status=404)
+            return Raw(b"Failed to get object: The specified key does not exist.", 404)
         if isinstance(found, bytes):
-            return Raw(found, "application/octet-stream")
-        return Raw(self.archive or archive(found), "application/gzip")
+            return Raw(found, content_type="application/octet-stream")
+        return Raw(self.archive or archive(found), content_type="application/gzip")
 
 
 def archive(files: Mapping[str, bytes], *special: tarfile.TarInfo) -> bytes:

@@ -1,0 +1,40 @@
+"""What a step installs on a cluster: the pinned requirements of what it imports, and no others."""
+
+import re
+import sys
+from collections.abc import Callable
+from importlib.resources import files as resources
+from typing import Any
+
+from fmnist.kubeflow import bundle
+
+__all__ = ["pins"]
+
+#: The packages whose modules have another name.
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+
+def pins(function: Callable[..., Any]) -> list[str]:
+    """Return the pinned requirements of a component's `function`, each as ``name==version``, sorted.
+
+    Examples
+    --------
+    >>> from fmnist.kubeflow.components import confusion_matrix
+    >>> [pin.partition("==")[0] for pin in pins(confusion_matrix)][:4]
+    ['cloudpickle', 'contourpy', 'cycler', 'fonttools']
+    """
+    lock, needed = _lock(), set()
+    sources = (text.decode() for name, text in bundle.imported_by(function).items() if name.endswith(".py"))
+    modules = {name.partition(".")[0] for source in sources for name in bundle.imports(source)}
+    found = {_PACKAGES.get(name, name) for name in modules - {*sys.stdlib_module_names, "fmnist"}}
+    while found:
+        needed |= found
+        found = {name for name, (_, wanted_by) in lock.items() if wanted_by & found} - needed
+    return [lock[name][0] for name in sorted(needed)]
+
+
+def _lock() -> dict[str, tuple[str, set[str]]]:
+    """Return each package that a step may need: its pin, and the packages that require it."""
+    text = resources(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
+    lines = re.findall(r"^((.+)==\S+) +# via (.*)$", text, flags=re.MULTILINE)
+    return {name: (pin, set(wanted_by.split(", "))) for pin, name, wanted_by in lines}

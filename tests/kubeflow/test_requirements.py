@@ -1,0 +1,74 @@
+"""Tests of what a step installs on a cluster."""
+
+import importlib.metadata
+import re
+
+import pytest
+from support import helpers
+
+from fmnist.kubeflow import components
+from fmnist.kubeflow.requirements import pins
+from fmnist.runs import study_pipeline
+
+MATRIX = """cloudpickle contourpy cycler fonttools joblib kiwisolver matplotlib narwhals numpy packaging pillow
+pyparsing python-dateutil scikit-learn scipy threadpoolctl tzdata"""
+
+#: What TensorFlow, Keras, the dataset's download and the pictures need; scikit-learn is not among it.
+NETWORK = """absl-py astunparse certifi charset-normalizer contourpy cycler flatbuffers fonttools gast google-pasta
+grpcio h5py idna keras kiwisolver libclang markdown-it-py matplotlib mdurl ml-dtypes namex numpy opt-einsum optree
+packaging pillow platformdirs protobuf pygments pyparsing python-dateutil requests rich setuptools six tensorflow
+termcolor typing-extensions tzdata urllib3 wheel wrapt"""
+
+STEPS = {
+    "train": (components.train, NETWORK),
+    "test": (components.test, NETWORK),
+    "confusion matrix": (components.confusion_matrix, MATRIX),
+    "verdict": (study_pipeline.verdict, f"{NETWORK} {MATRIX} jinja2 markupsafe"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_installs_what_it_needs(step: str) -> None:
+    """A step installs what its modules import, and what that requires; the confusion matrix no TensorFlow."""
+    function, names = STEPS[step]
+    assert {pin.partition("==")[0] for pin in pins(function)} == set(names.split())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_that_a_package_requires_is_missing(step: str) -> None:
+    """What each package requires here, as its own metadata have it, is installed too."""
+    installed = {pin.partition("==")[0] for pin in pins(STEPS[step][0])}
+    for name in sorted(installed):
+        required = [re.split(r"[^\w.-]", one)[0] for one in importlib.metadata.requires(name) or () if ";" not in one]
+        assert {one.lower().replace("_", "-") for one in required} <= installed, name
+
+
+def test_the_confusion_matrix_is_drawn_without_what_it_does_not_install() -> None:
+    """With every other package hidden, as they are on the cluster, the step's own function draws its matrix."""
+    packages = [pin.partition("==")[0] for pin in pins(components.confusion_matrix)]
+    code = f"""
+import importlib.metadata, sys, tempfile
+from pathlib import Path
+from kfp import dsl
+from fmnist.kubeflow.components import confusion_matrix
+
+class Hidden:
+    names = {{name for name, by in importlib.metadata.packages_distributions().items()
+             if not {{one.lower() for one in by}} & {{"fmnist", "kfp", *{packages!r}}}}}
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+for name in [name for name in sys.modules if name.partition(".")[0] in Hidden.names]:
+    del sys.modules[name]
+sys.meta_path.insert(0, Hidden())
+folder = Path(tempfile.mkdtemp())
+(folder / "labels").mkdir()
+for name, lines in (("true", "0 1 1"), ("predicted", "0 1 0"), ("class_names", "shirt boot")):
+    (folder / "labels" / f"{{name}}.txt").write_text(lines.replace(" ", "\\n") + "\\n")
+kinds = dict(labels=dsl.Dataset, classification=dsl.ClassificationMetrics, matrix=dsl.Dataset, matrix_plot=dsl.Artifact)
+confusion_matrix(**{{name: kind(name=name, uri=str(folder / name)) for name, kind in kinds.items()}})
+matrix = (folder / "matrix").read_text().splitlines()[1:]
+print(len(Hidden.names) > 20, (folder / "matrix_plot").read_bytes()[1:4], matrix)
+"""
+    assert helpers.python(code).strip() == "True b'PNG' ['shirt,1,0', 'boot,1,1']"
