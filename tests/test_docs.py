@@ -231,6 +231,7 @@ def measured() -> dict[tuple[str, str], set[str]]:
         ("docs/cluster.md", "A study"): {"2.5"},
         ("docs/cluster.md", "Logs and files"): {"2.17", f"{logs.MOST // 2**20}"},
         ("docs/same.md", "On a cluster"): {"2"},
+        ("docs/same.md", "What is checked"): {"2.17"},
         ("docs/same.md", "Waiting for a run"): {f"{watch.PATIENCE / 60:g}", "137", f"{waiting.DIFFERENT}"},
     }
 

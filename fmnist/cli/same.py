@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,59 +59,42 @@ def program() -> None:
     """  # noqa: D301 - click wants the character \b
 
 
-def _added(options: list[Callable[..., Any]]) -> Callable[..., Any]:
-    """Return a decorator that adds options."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-_server = _added(
-    [
-        click.option(
-            "--host",
-            metavar="URL",
-            type=TEXT,
-            help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]",
-        ),
-        click.option("--namespace", type=TEXT, help="Your namespace, where Kubeflow has several users."),
-        click.option("--token-file", type=FILE, help="File that holds a bearer token.  [default: $FMNIST_KFP_TOKEN]"),
-        click.option(
-            "--cookies",
-            metavar="TEXT",
-            type=TEXT,
-            help="Cookies of a login. Others on this machine can see arguments: $FMNIST_KFP_COOKIES is safer.",
-        ),
-        click.option(
-            "--proxy",
-            metavar="URL",
-            type=TEXT,
-            help="Proxy to ask through.  [default: $HTTPS_PROXY or $HTTP_PROXY, but for hosts in $NO_PROXY]",
-        ),
-        click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-    ]
+_server = console.added(
+    click.option(
+        "--host",
+        metavar="URL",
+        type=TEXT,
+        help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]",
+    ),
+    click.option("--namespace", type=TEXT, help="Your namespace, where Kubeflow has several users."),
+    click.option("--token-file", type=FILE, help="File that holds a bearer token.  [default: $FMNIST_KFP_TOKEN]"),
+    click.option(
+        "--cookies",
+        metavar="TEXT",
+        type=TEXT,
+        help="Cookies of a login. Others on this machine can see arguments: $FMNIST_KFP_COOKIES is safer.",
+    ),
+    click.option(
+        "--proxy",
+        metavar="URL",
+        type=TEXT,
+        help="Proxy to ask through.  [default: $HTTPS_PROXY or $HTTP_PROXY, but for hosts in $NO_PROXY]",
+    ),
+    click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )
 
-_program_file = _added(
-    [
-        click.option(
-            "-f",
-            "--file",
-            type=FILE,
-            default="same.yaml",
-            show_default=True,
-            help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
-        ),
-        click.option(
-            "-n", "--name", "--program-name", type=TEXT, help="Name of the pipeline.  [default: pipeline.name]"
-        ),
-        click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
-    ]
+_program_file = console.added(
+    click.option(
+        "-f",
+        "--file",
+        type=FILE,
+        default="same.yaml",
+        show_default=True,
+        help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
+    ),
+    click.option("-n", "--name", "--program-name", type=TEXT, help="Name of the pipeline.  [default: pipeline.name]"),
+    click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
 )
 
 
@@ -158,7 +141,7 @@ def create(file: Path, **options: Any) -> None:
 @click.option("--run-description", default="", help="Description of the run.")
 @click.option("--no-cache", is_flag=True, help="Turn Kubeflow's cache off, so that every step runs.")
 @click.option("--wait/--no-wait", default=False, help="Wait until the run has ended, and print its accuracy.")
-@waiting.timeout
+@waiting.options
 @console.output(
     "Folder for the results, with -t local or --wait; an interrupted run here is resumed.  [default: runs/<time> here]"
 )
@@ -204,7 +187,7 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
 
 @program.command()
 @click.argument("run", type=TEXT)
-@waiting.timeout
+@waiting.options
 @console.output("Folder for the run's files, new or empty.")
 @_server
 def wait(run: str, output: Path | None, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,34 +15,28 @@ from fmnist.replication.conclusions import Conclusion
 if TYPE_CHECKING:
     from fmnist.cluster.run import Run
 
-__all__ = ["check", "follow", "timeout"]
+__all__ = ["DIFFERENT", "check", "follow", "options"]
 
 #: The exit code where a file differs.
 DIFFERENT = 1
 
-FOLDER = click.Path(path_type=Path)
-
-
-def timeout(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of how long to wait, and of what to compare."""
-    for option in (
-        click.option(
-            "--compare",
-            type=FOLDER,
-            metavar="FOLDER",
-            help="Compare the run's files with those of a finished run here.",
-        ),
-        click.option(
-            "--timeout",
-            type=click.IntRange(1),
-            default=3600,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long to wait at most.",
-        ),
-    ):
-        command = option(command)
-    return command
+#: How long to wait, and what to compare.
+options = console.added(
+    click.option(
+        "--timeout",
+        type=click.IntRange(1),
+        default=3600,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait at most.",
+    ),
+    click.option(
+        "--compare",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Compare the run's files with those of a finished run here.",
+    ),
+)
 
 
 def check(output: Path | None, compare: Path | None) -> None:
@@ -55,20 +49,35 @@ def check(output: Path | None, compare: Path | None) -> None:
         fetched.check_compared(compare)
 
 
-def follow(
-    run: "Run", known: Mapping[str, Any], options: Mapping[str, Any], output: Path | None, *, ours: bool
-) -> None:
+def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool) -> None:
     """Wait for the end of a run, and print its result: with what is `known` of it, if that is JSON."""
-    state = _waited(run, options)
+    state = "still running"
+    try:
+        state = run.wait(timeout=given["timeout"], on_change=lambda line: click.echo(line, err=True))
+        _tell(run, state, known, given, output, ours=ours)
+    except KeyboardInterrupt as error:
+        again = ["same", "program", "wait", run.id]
+        again += [text for name in ("host", "namespace") if given[name] for text in (f"--{name}", given[name])]
+        raise console.Failure(
+            f"interrupted; run {run.id} is {state}. To wait for it again: `{shlex.join(again)}`. "
+            f"Look at it, or terminate it, at {run.link}.",
+            console.INTERRUPTED,
+        ) from error
+
+
+def _tell(  # noqa: PLR0913 - as `follow`
+    run: "Run", state: str, known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool
+) -> None:
+    """Print the result of a run that has ended, and bring its files here."""
     accuracy, why = run.accuracy()
     conclusions = _conclude(known["parameters"], accuracy) if ours and accuracy is not None else []
     trouble, found = None, {}
-    if output or options["compare"]:
+    if output or given["compare"]:
         try:
-            found = _brought(run, output, options["compare"])
+            found = _brought(run, output, given["compare"])
         except Exception as error:  # noqa: BLE001 - it is raised again after the result
             trouble = error
-    if options["as_json"]:
+    if given["as_json"]:
         result = {"state": state, "accuracy": accuracy, "published": [one.as_json() for one in conclusions]}
         click.echo(json.dumps({**known, **result, **found}, indent=2))
     else:
@@ -77,20 +86,6 @@ def follow(
         raise trouble
     if found.get("different"):
         click.get_current_context().exit(DIFFERENT)
-
-
-def _waited(run: "Run", options: Mapping[str, Any]) -> str:
-    """Return the state in which the run ended."""
-    try:
-        return run.wait(timeout=options["timeout"], on_change=lambda line: click.echo(line, err=True))
-    except KeyboardInterrupt as error:
-        again = ["same", "program", "wait", run.id]
-        again += [text for name in ("host", "namespace") if options[name] for text in (f"--{name}", options[name])]
-        raise console.Failure(
-            f"interrupted; run {run.id} is still running. To wait for it again: `{shlex.join(again)}`. "
-            f"Look at it, or terminate it, at {run.link}.",
-            console.INTERRUPTED,
-        ) from error
 
 
 def _brought(run: "Run", output: Path | None, compare: Path | None) -> dict[str, Any]:

@@ -450,6 +450,16 @@ def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster) -> None:
     assert "`same program wait r1 --host 'https://k/a b' --namespace me`" in result.stderr
 
 
+def test_an_interrupted_download_says_that_the_run_has_ended(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the end of the run does not say that it goes on, nor that the same command would do again."""
+    monkeypatch.setattr(fake, "files", Mock(side_effect=KeyboardInterrupt))
+    result = invoke("program", "run", "-f", OURS, "--wait", "-o", str(tmp_path / "new"))
+    assert result.exit_code == 130
+    assert "interrupted; run r1 is SUCCEEDED. To wait for it again: `same program wait r1`" in result.stderr
+
+
 def test_the_files_of_a_run_come_here(fake: FakeCluster, tmp_path: Path) -> None:
     """With -o the files lie in a folder as here, with their checksums."""
     folder = tmp_path / "new/cluster"

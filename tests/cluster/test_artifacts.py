@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, archive, artifact, key, leave, look, printed, uri
-from support.kfp_server import Server, cut, respond
+from support.kfp_server import Server, cut, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import files
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import Cluster
+from fmnist.cluster.cluster import Cluster, connect
 from fmnist.cluster.run import Run
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -230,3 +230,29 @@ def test_the_store_is_asked_in_the_users_namespace(server: Server, run: Run) -> 
     other = Run(run.id, run.link, run._client, "alice")
     assert other.files() == FILES
     assert {request.query["namespace"] for request in server.asked("/artifacts/get")} == {"alice"}
+
+
+def test_the_ui_of_a_whole_kubeflow_gets_login_and_path(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a login and below a path, with several users: each request has token, cookies and namespace."""
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", "s3cret-token")
+    with serving(prefix="/pipeline", token="s3cret-token", multi_user=True) as server:  # noqa: S106
+        target = connect(server.url, namespace="al-ice", cookies="session=abcdef")
+        run = submitted(target, compiled)
+        server.states, server.store.looks, server.store.ui = ["SUCCEEDED"], [look("SUCCEEDED", **STEPS)], True
+        leave(server.store, run.id)
+        assert target.find_run("try").files() == FILES
+        assert run.accuracy() == (0.8428, "")
+        asked = server.asked("/pipeline/(k8s|artifacts)/")
+        assert {request.query.get("namespace", request.query.get("podnamespace")) for request in asked} == {"al-ice"}
+        assert {request.headers["cookie"] for request in asked} == {"session=abcdef"}
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"run_details": {"task_details": []}}, look("SUCCEEDED")], ids=["none", "empty", "root"]
+)
+def test_a_run_without_steps_says_so(server: Server, run: Run, found: dict[str, Any]) -> None:
+    """Where the API tells no step, there is neither accuracy nor file, and a reason for it."""
+    server.store.looks = [{"state": "SUCCEEDED", "run_details": {"task_details": []}} | found]
+    assert run.accuracy() == (None, "the server tells no step of the run")
+    with pytest.raises(ClusterError, match="the server tells no step of the run"):
+        run.files()
