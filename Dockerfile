@@ -24,6 +24,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 ENV FMNIST_DATA_DIR=/opt/fmnist/data
 RUN fmnist data --offline
 
-RUN useradd --create-home fmnist
-USER fmnist
-WORKDIR /home/fmnist
+# Clusters may choose the user, who then has neither name nor rights, and let only /tmp be written.
+ENV HOME=/tmp
+USER 1000
+WORKDIR /tmp

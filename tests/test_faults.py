@@ -100,6 +100,14 @@ def test_there_are_faults_enough() -> None:
     assert len({(fault.file, fault.within, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
 
 
+def test_a_copy_for_a_fault_has_the_whole_project() -> None:
+    """Whatever a test may read of the project is copied; only git's and the editors' own settings are not."""
+    known = {*plant.PARTS, ".gitattributes", ".pre-commit-config.yaml"}
+    listed = subprocess.run(["git", "ls-files"], cwd=plant.ROOT, check=False, capture_output=True, text=True).stdout
+    assert {name.split("/")[0] for name in listed.splitlines()} <= known
+    assert all((plant.ROOT / name).exists() for name in plant.PARTS)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.id))
 def test_every_fault_applies(fault: edits.Fault) -> None:
     """The edit changes today's code, in a part that is copied, and the tests named are there."""

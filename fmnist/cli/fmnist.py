@@ -218,6 +218,8 @@ def compile_command(  # noqa: PLR0913 - one for each option
     else:
         path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
     click.echo(path)
+    if image is None:
+        click.echo("Its steps install packages, as root. Where pods may not, compile with --image.", err=True)
 
 
 @main.command()

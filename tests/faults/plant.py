@@ -41,6 +41,7 @@ PARTS = (
     "Dockerfile",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "benchmarks",
     "docs",
     "examples",

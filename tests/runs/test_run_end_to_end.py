@@ -165,6 +165,22 @@ def test_nothing_else_is_written(finished: object, places: dict[str, Path]) -> N
     assert not any(helpers.contents(path) for path in places.values())
 
 
+def test_the_image_runs_for_any_user_where_only_tmp_can_be_written(run_files: dict[str, bytes]) -> None:
+    """As the Dockerfile sets it up, a user without name or rights gives the same files on a read-only disk."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert {"ENV HOME=/tmp", "USER 1000", "WORKDIR /tmp"} <= set(lines)
+    mount = "mount -t tmpfs tmpfs /tmp; mount -o remount,ro,bind /"
+    drop = "exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all"
+    user = ("unshare", "--user", "--map-user=1000000", "--map-group=0", "--mount", "--keep-caps")
+    guarded = (*user, "sh", "-ec", f'{mount}; cd /tmp; {drop} "$@"', "sh")
+    if subprocess.run([*guarded, "true"], check=False, capture_output=True).returncode:
+        helpers.missing("unshare and setpriv, to be another user on a read-only file system")
+    program = f"! touch {sys.prefix}/x 2>/dev/null; id -u; {' '.join(RUN)} -o run >&2; ls -A; cat run/SHA256SUMS"
+    done = run(*guarded, "sh", "-ec", program, **dict.fromkeys(("HOME", "TMPDIR"), "/tmp"))  # noqa: S108 - one of its own
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"1000000\nrun\n{run_files['SHA256SUMS'].decode()}"
+
+
 def test_the_checksums_cover_every_result(folder: Path, run_files: dict[str, bytes]) -> None:
     """`sha256sum -c` agrees, and lists the compiled pipeline and every result."""
     check = run("sha256sum", "-c", "SHA256SUMS", cwd=folder)
