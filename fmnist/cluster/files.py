@@ -18,7 +18,10 @@ from fmnist.steps.messages import shown
 __all__ = ["files_of"]
 
 #: All files of a run together have at most so many bytes, each folder so many files, and one takes so many seconds.
-MOST, MOST_FILES, LONGEST = 2**28, 1_000, 600.0
+MOST, MOST_FILES, LONGEST = 2**28, 20_000, 600.0
+
+#: The artifact that is the whole folder of a study's results: the others are copies of what is in it.
+_STUDY = "study"
 
 #: What is in no folder of results: Kubeflow's own log, and what its UI draws, which has no file.
 _LOG, _NO_FILE = "executor-logs", re.compile(r"system\.(Sliced)?ClassificationMetrics?")
@@ -30,7 +33,8 @@ _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -> dict[str, bytes]:
     """Return the content of each artifact that was found, by its name in a folder of results.
 
-    Those of fmnist's pipeline are called as `ARTIFACT_FILES` says, others by their step and their own name.
+    Those of fmnist's pipeline are called as `ARTIFACT_FILES` says, those of its study as in the study's folder, others
+    by their step and their own name.
 
     Raises
     ------
@@ -57,12 +61,13 @@ def _files(client: Client, found: Found, namespace: str | None) -> dict[str, byt
         _refuse("where they are is not known: " + ("; ".join(found.troubles) or "the steps name none"))
     files: dict[str, bytes] = {}
     metrics: dict[str, Any] = {}
-    for step, artifact in found.artifacts:
+    whole = [(step, one) for step, one in found.artifacts if one.name == _STUDY]
+    for step, artifact in whole or found.artifacts:
         if artifact.name == _LOG or _NO_FILE.fullmatch(artifact.kind):
             continue
         if not (_NAME.fullmatch(artifact.name) and (not step or _NAME.fullmatch(step))):
             _refuse(f"an artifact of the name {shown(artifact.name)} in {shown(step)}")
-        name = ARTIFACT_FILES.get(artifact.name) or str(PurePosixPath(step, artifact.name))
+        name = "" if whole else ARTIFACT_FILES.get(artifact.name) or str(PurePosixPath(step, artifact.name))
         if artifact.kind == "system.Metrics" and not artifact.uri:
             # Servers that have no file of metrics have them as numbers.
             metrics |= {key: number(value) for key, value in artifact.metadata.items()}
@@ -79,7 +84,8 @@ def _content(client: Client, artifact: Artifact, namespace: str | None, room: in
     """Return the content of an artifact: that of a file without a name, or those of a folder's files by theirs."""
     address = urlsplit(artifact.uri)
     where = {"source": address.scheme, "namespace": namespace or "kubeflow", "bucket": address.netloc}
-    key, folder = address.path.lstrip("/"), "." not in ARTIFACT_FILES.get(artifact.name, ".")
+    key = address.path.lstrip("/")
+    folder = artifact.folder or artifact.name == _STUDY or "." not in ARTIFACT_FILES.get(artifact.name, ".")
 
     def take(response: Any) -> dict[str, bytes]:
         body = _Body(response)

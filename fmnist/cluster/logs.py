@@ -10,7 +10,7 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +36,7 @@ _LAUNCHED = re.compile(rf"^{_GO} (?:launcher_v2|main)\.go:\d+\] ", re.MULTILINE)
 _INPUT = re.compile(r"^\[KFP Executor [^]\n]*\]: Got executor_input:\n(?=\{)", re.MULTILINE)
 _DRIVEN = re.compile(rf"^{_GO} \w+\.go:\d+\] output ExecutorInput:(?=\{{)", re.MULTILINE)
 _OUTPUT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] ExecutorOutput: (?=\{{)", re.MULTILINE)
+_BLOB = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\(.*blobFilePath=\"([^\"\n]+)/", re.MULTILINE)
 _STATUS = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] .*failed to execute successfully: exit status (\d+)$")
 _GO_LINE = re.compile(rf"^{_GO} \w+\.go:\d+\] ")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -47,12 +48,13 @@ class LogError(ClusterError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact of a step: its name, type, address in the store, and metadata."""
+    """An artifact of a step: its name, type, address in the store, metadata, and whether it is known to be a folder."""
 
     name: str
     kind: str
     uri: str
     metadata: Mapping[str, Any]
+    folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,13 @@ class Log:
         # Printed after the step has ended, so that the last one is the launcher's.
         *_, last = [None, *_OUTPUT.finditer(self.text)]
         made = _artifacts({"outputs": _json_after(last, self.text)}, "outputs")
+        blobs = set(_BLOB.findall(self.text))
         return {
-            name: Artifact(name, one.kind, one.uri, made[name].metadata)
-            if name in made and made[name].uri == one.uri
-            else one
+            name: replace(
+                one,
+                metadata=made[name].metadata if name in made and made[name].uri == one.uri else {},
+                folder=any(one.uri.endswith(f"/{folder}") for folder in blobs),
+            )
             for name, one in given.items()
         }
 

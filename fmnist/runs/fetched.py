@@ -7,9 +7,12 @@ from pathlib import Path
 
 from fmnist.runs.folder import CHECKSUMS, listing
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import ARTIFACT_FILES, read, sha256, write
+from fmnist.steps.files import read, sha256, write
 
 __all__ = ["check_compared", "check_new", "differing", "keep"]
+
+#: What a run here writes, and no cluster: the pipeline with the code of its steps.
+_HERE = "pipeline.yaml"
 
 #: No file of results has so many bytes.
 _LARGEST = 2**28
@@ -62,7 +65,8 @@ def keep(files: Mapping[str, bytes], folder: Path) -> None:
     try:
         for name, content in files.items():
             write(work / name, content)
-        write(work / CHECKSUMS, listing({name: sha256(content) for name, content in files.items()}))
+        if CHECKSUMS not in files:
+            write(work / CHECKSUMS, listing({name: sha256(content) for name, content in files.items()}))
         # An empty folder makes room by itself, another one does not.
         work.replace(folder)
     finally:
@@ -75,13 +79,19 @@ def differing(files: Mapping[str, bytes], folder: Path) -> tuple[list[str], list
     Returns
     -------
     compared : list of str
-        The names of `files`, and of the artifacts that are recorded in `folder`.
+        The names of `files`, and of what must be the same each time in `folder`.
     different : list of str
         Those that are not there on both sides with the same content.
     """
-    recorded = {line[66:] for line in read(folder / CHECKSUMS, _LARGEST).decode("utf-8", "replace").splitlines()}
-    compared = sorted(files.keys() | {name for name in recorded if name.partition("/")[0] in ARTIFACT_FILES.values()})
+    # Of a study, as of a run here, only some files must be the same each time.
+    fetched = _listed(files[CHECKSUMS]) if CHECKSUMS in files else set(files)
+    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, _LARGEST)) - {_HERE})
     return compared, [name for name in compared if name not in files or _there(folder / name) != files[name]]
+
+
+def _listed(checksums: bytes) -> set[str]:
+    """Return the names in a list of checksums."""
+    return {line[66:] for line in checksums.decode("utf-8", "replace").splitlines()}
 
 
 def _there(path: Path) -> bytes | None:

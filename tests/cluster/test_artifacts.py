@@ -108,6 +108,33 @@ def test_a_run_all_from_the_cache_says_so(server: Server, run: Run) -> None:
 # Files
 
 
+def test_a_folder_is_known_by_what_was_uploaded(server: Server, run: Run) -> None:
+    """Of another pipeline the log tells which artifact is a folder; its files lie below its step and its name."""
+    log = printed(run.id, "train", {"lists": "Dataset", "one": "Dataset"}).decode()
+    blob = key(run.id, "train", "lists").partition("/fashion-mnist/")[2].partition("/")[2]
+    uploaded = f'uploadFile(localFilePath="/x", blobFilePath="{blob}/a.txt")'
+    log += f"I1126 11:36:17.007382      16 object_store.go:231] {uploaded}\n"
+    server.store.looks = [look("SUCCEEDED", train="SUCCEEDED")]
+    server.store.logs[kfp_logs.executor("train")] = log.encode()
+    server.store.files[key(run.id, "train", "lists")] = {"lists/a.txt": b"a", "lists/deep/b.txt": b"b"}
+    server.store.files[key(run.id, "train", "one")] = b"\x1f\x8b one file"
+    assert run.files() == {
+        "train/lists/a.txt": b"a",
+        "train/lists/deep/b.txt": b"b",
+        "train/one": b"\x1f\x8b one file",
+    }
+
+
+def test_the_folder_of_a_study_is_the_folder(server: Server, run: Run) -> None:
+    """A study leaves its whole folder, which comes as it is; the shards, in their loop, are not asked."""
+    kinds = {"study": "Dataset", "report": "HTML", "metrics": "Metrics"}
+    server.store.looks = [look("SUCCEEDED", verdict="SUCCEEDED")]
+    server.store.logs[kfp_logs.executor("verdict")] = printed(run.id, "verdict", kinds)
+    folder = {"SHA256SUMS": b"00  verdict.json\n", "seeds/7.json": b"{}", "verdict.json": b"[]"}
+    server.store.files[key(run.id, "verdict", "study")] = {f"study/{name}": content for name, content in folder.items()}
+    assert run.files() == folder
+
+
 def test_the_files_of_a_run_are_those_of_fmnist_run(run: Run) -> None:
     """Each of the 11 files has the name and the bytes that it has here; what the UI draws has no file."""
     assert run.files() == FILES
@@ -160,7 +187,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.Tar
         (archive({}, member("device", tarfile.CHRTYPE)), "no file inside"),
         (archive({}, member("pipe", tarfile.FIFOTYPE)), "no file inside"),
         (archive({"true.txt": b"x"}, member("true.txt")), "twice"),
-        (archive({f"{number}": b"" for number in range(1_001)}), "more than 1000 files"),
+        (archive({f"{number}": b"" for number in range(101)}), "more than 100 files"),
         (archive({}, member("bomb", size=5_000_000)), "more than 1 MiB"),
         (archive({"true.txt": bytes(1000)})[:-20], "no whole .tar.gz"),
         (b"no archive", "no whole .tar.gz"),
@@ -174,6 +201,7 @@ def test_a_hostile_archive_is_refused(
 ) -> None:
     """Nothing is taken out of an archive that holds anything but files of the folder, or too much."""
     monkeypatch.setattr(files, "MOST", 2**20)
+    monkeypatch.setattr(files, "MOST_FILES", 100)
     server.store.archive = body or b"\0"
     with pytest.raises(ClusterError, match=message):
         run.files()

@@ -100,3 +100,12 @@ def test_a_folder_without_a_run_cannot_be_compared_with(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(ContractError, match="--compare: expected the folder of a finished run"):
         fetched.check_compared(tmp_path)
+
+
+def test_of_a_study_its_own_list_says_what_must_be_equal(tmp_path: Path) -> None:
+    """The folder of a study keeps its own list of checksums, and its record of how it went is not compared."""
+    listed = f"{'0' * 64}  verdict.json\n".encode()
+    study = {"SHA256SUMS": listed, "verdict.json": b"[]", "record.json": b"1"}
+    fetched.keep(study, tmp_path / "study")
+    assert helpers.contents(tmp_path / "study") == study
+    assert fetched.differing(study | {"record.json": b"2"}, tmp_path / "study") == (["verdict.json"], [])
