@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["Step", "message_of", "node_id", "steps_of", "workflow_of"]
@@ -75,6 +76,8 @@ def node_id(workflow: str, name: str) -> str:
     return f"{workflow}-{_digest(name)}"
 
 
+# One look at a large run takes a second of this, and the next one asks for the same again.
+@lru_cache(2**18)
 def _digest(text: str, start: int = _START) -> int:
     for byte in text.encode():
         start = ((start ^ byte) * _PRIME) & 0xFFFFFFFF
@@ -178,25 +181,23 @@ class _Nodes:
 
     def _bound(self, tasks: Sequence[Json]) -> dict[str, Json]:
         """Return the task of each node: by its name, by its children, or by when it started."""
-        workflow, known = self._workflow, self._known
+        named: dict[str, list[str]] = {}
+        for name in sorted(self._known):
+            named.setdefault(_last(name), []).append(name)
         bound: dict[str, Json] = {}
         left: list[Json] = []
         for task in sorted(tasks, key=_start):
-            named = [name for name in known if _last(name) == task["display_name"]]
-            inside = [self._names.get(id_, "") for id_ in _children([task])]
-            mine = (
-                named
-                if len(named) == 1
-                else [n for n in named if any(c.startswith((f"{n}(", f"{n}.")) for c in inside)]
-            )
+            names = named.get(task["display_name"], [])
+            inside = {_above(self._names[id_]) for id_ in _children([task]) if id_ in self._names}
+            mine = names if len(names) == 1 else sorted(inside.intersection(names))
             if mine:
                 bound[mine[0]] = task
-            elif named:
+            elif names:
                 left.append(task)
             elif not self._names:
-                bound[f"{workflow}.root.{task['display_name']}"] = task
+                bound[f"{self._workflow}.root.{task['display_name']}"] = task
         for task in left:
-            free = [name for name in known if _last(name) == task["display_name"] and name not in bound]
+            free = [name for name in named[task["display_name"]] if name not in bound]
             if free:
                 bound[min(free, key=lambda name: _distance(task, bound.get(_above(name), {})))] = task
         return bound
