@@ -10,8 +10,8 @@ from fmnist.steps.messages import excerpt
 
 __all__ = ["cause_of"]
 
-#: How many steps that failed are told of, each with so many characters at most.
-_MOST, _LONGEST = 3, 2_500
+#: How many steps that failed are told of, with so many characters in all.
+_MOST, _LONGEST = 3, 3_000
 
 #: The exit code of what was killed.
 _KILLED = 137
@@ -29,7 +29,8 @@ def cause_of(client: Client, run: Json, namespace: str | None) -> str:
     causes += [] if causes else [_one_line(text) for text in _of_tasks(run)]
     if message := (run.get("error") or {}).get("message"):
         causes.append(_one_line(str(message)))
-    return "\n".join(excerpt(client.without_secrets(cause), _LONGEST) for cause in causes or [_unknown(run)])
+    share = _LONGEST // max(1, len(causes))
+    return "\n".join(excerpt(client.without_secrets(cause), share) for cause in causes or [_unknown(run)])
 
 
 def _of_step(client: Client, run: Json, step: Step, logs: Logs) -> str:

@@ -44,11 +44,13 @@ def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -
     try:
         return _files(client, found, namespace)
     except ClusterError as error:
+        # The remedy for an address of the API that has something missing is another than for one without files.
+        got = str(error).partition(" Check the address:")[0].rstrip(".")
         uris = sorted(one.uri for _, one in found.artifacts if one.uri)
         there = f" In the store they begin with {uris[0].rpartition('/')[0]}." if uris else ""
         raise ClusterError(
             client.without_secrets(
-                f"files of run {run_id}: expected them through {client.host}, got: {str(error).rstrip('.')}.{there} "
+                f"files of run {run_id}: expected them through {client.host}, got: {got}.{there} "
                 f"Through the address of Kubeflow's UI they can be had: `kubectl -n {namespace or 'kubeflow'} "
                 f"port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal `same program wait {run_id} --host "
                 "http://127.0.0.1:8080 -o FOLDER`."

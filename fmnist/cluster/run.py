@@ -17,6 +17,9 @@ __all__ = ["Run"]
 #: Seconds between two looks at a run, and the shortest and longest back-off while the server is away.
 POLL, BACKOFF, LONGEST_BACKOFF = 5.0, 1.0, 30.0
 
+#: The states that a run ends in.
+_ENDS = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -48,12 +51,13 @@ class Run:
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             else:
                 trouble, pause, backoff = "", POLL, BACKOFF
-                if answer.get("state", state) != state:
-                    state = answer["state"]
-                    on_change(state)
+                before, state = state, str(answer.get("state", state))
                 answer = full(self._client, answer)
-                for line in watch.changes(steps_of(answer)):
-                    on_change(self._client.without_secrets(line))
+                lines = [self._client.without_secrets(line) for line in watch.changes(steps_of(answer))]
+                # The steps begin after the run has, and end before it does.
+                news = [state] if state != before else []
+                for line in [*lines, *news] if state in _ENDS else [*news, *lines]:
+                    on_change(line)
                 if state in {"SUCCEEDED", "SKIPPED"}:
                     return state
                 if state in {"FAILED", "CANCELED"}:

@@ -152,10 +152,10 @@ def test_a_run_is_told_and_its_files_come_here(
     waited = invoke("program", "wait", "default", "--host", server.url, "-o", str(folder), "--compare", str(here))
     assert waited.exit_code == 0, waited.output
     assert waited.stderr.splitlines() == [
-        "SUCCEEDED",
         "train: done in 30 s",
         "test: done in 30 s",
         "confusion-matrix: done in 30 s",
+        "SUCCEEDED",
     ]
     assert "accuracy   0.8428" in waited.stdout.splitlines()
     assert waited.stdout.splitlines()[-1] == f"11 of 11 files equal those of {here}, a run of this machine."

@@ -121,3 +121,19 @@ def test_many_failures_are_counted(server: Server, target: Cluster, compiled: Pa
     message = failure(server, target, compiled, look("FAILED", **steps))
     assert message.count("cannot be had") == 3
     assert "5 more failed: shard-3, shard-4, shard-5, shard-6, shard-7." in message
+
+
+def test_long_errors_leave_room_for_each_other(server: Server, target: Cluster, compiled: Path) -> None:
+    """Several long errors are cut, each for itself, so that the link at the end is always shown."""
+    run = submitted(target, compiled)
+    server.states, server.store.looks = ["FAILED"], [look("FAILED", train="FAILED", test="FAILED")]
+    for step in ("train", "test"):
+        log = f"I1126 11:35:02.832386      16 main.go:67] Setting\n{'long ' * 1000}\n"
+        server.store.logs[kfp_logs.executor(step)] = log.encode()
+    with pytest.raises(ClusterError) as caught:
+        run.wait(timeout=60)
+    message = str(caught.value)
+    assert len(message) < 3_500
+    assert message.endswith(run.link)
+    assert "train failed. At last it said:" in message
+    assert "test failed. At last it said:" in message
