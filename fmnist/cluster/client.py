@@ -8,12 +8,12 @@ through kfp's generated calls.
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import kfp
 import kfp.client
@@ -39,6 +39,9 @@ _NO_HOST = (
     "cluster: expected the address of a Kubeflow Pipelines API, got none. Give a host, set $KF_PIPELINES_ENDPOINT, "
     "or have a kubeconfig; or run the pipeline here, with -t local."
 )
+
+
+T = TypeVar("T")
 
 
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
@@ -88,12 +91,30 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the server's answer: a JSON object that has the key `wanted`."""
+        return self._tried(action, lambda **limits: self._read(call(*args, **kwargs, **limits), wanted), patience)
+
+    def _read(self, response: Any, wanted: str | None) -> dict[str, Any]:
+        self.now = _time(response.headers.get("Date"))
+        return failures.parsed(response.data, wanted)
+
+    def fetch(self, action: str, path: str, take: Callable[[Any], T], **query: str) -> T:
+        """Return what `take` makes of the server's response for a path below the host, its body still to come."""
+
+        def request(**limits: Any) -> T:
+            response = self._get(path, query, **limits)
+            try:
+                return take(response)
+            finally:
+                # What is still to come may be endless.
+                response.close()
+
+        return self._tried(action, request, READ_TIMEOUT)
+
+    def _tried(self, action: str, request: Callable[..., T], patience: float) -> T:
         patience = min(patience, READ_TIMEOUT)
         limits = {"_preload_content": False, "_request_timeout": (min(patience, CONNECT_TIMEOUT), patience)}
         try:
-            response = call(*args, **kwargs, **limits)
-            self.now = _time(response.headers.get("Date"))
-            return failures.parsed(response.data, wanted)
+            return request(**limits)
         except (ApiException, urllib3.exceptions.HTTPError, failures.AnswerError, UnicodeDecodeError) as error:
             kind, got, remedy = failures.explain(error)
             got = excerpt(in_one_line(self.without_secrets(got)), 400)
@@ -105,15 +126,11 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
 
     def read(self, path: str, **query: str) -> dict[str, Any]:
         """Return the server's answer for a path of the API that kfp_server_api does not know."""
-        return self.once(
-            f"read {path}",
-            self.runs.api_client.call_api,
-            f"/apis/v2beta1/{path}",
-            "GET",
-            query_params=list(query.items()),
-            auth_settings=["Bearer"],
-            _return_http_data_only=True,
-        )
+        return self.once(f"read {path}", self._get, f"/apis/v2beta1/{path}", query)
+
+    def _get(self, path: str, query: Mapping[str, str], **limits: Any) -> Any:
+        call, given = self.runs.api_client.call_api, list(query.items())
+        return call(path, "GET", query_params=given, auth_settings=["Bearer"], _return_http_data_only=True, **limits)
 
     def own_namespace(self) -> str | None:
         """Return the namespace in kfp's context file, or this pod's."""

@@ -1,19 +1,18 @@
 """Pipelines, versions, experiments and new runs on a Kubeflow Pipelines cluster."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from time import sleep
 from typing import Any
 
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.client import Client
-from fmnist.cluster.failures import ClusterError
+from fmnist.cluster.found import find, find_run, found_or_made
 from fmnist.cluster.names import check_texts
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.cluster.run import Run
-from fmnist.cluster.start import named, start_run
+from fmnist.cluster.start import start_run
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
@@ -99,8 +98,8 @@ class Cluster:
         label = f"{version}-{digest}" if version else digest
         check_texts(pipeline=name, version=label, pipeline_description=description)
         # kfp's upload of a new pipeline would give its first version the pipeline's name.
-        pipeline = _found_or_made(
-            lambda: self._find("pipeline", name, namespace=self.namespace),
+        pipeline = found_or_made(
+            lambda: find(self._client, "pipeline", name, namespace=self.namespace),
             lambda: self._client.ask(
                 "create pipeline",
                 self._client.pipelines.pipeline_service_create_pipeline,
@@ -109,8 +108,8 @@ class Cluster:
             ),
         )
         pipeline_id = pipeline["pipeline_id"]
-        found = _found_or_made(
-            lambda: self._find("version", label, pipeline_id),
+        found = found_or_made(
+            lambda: find(self._client, "version", label, pipeline_id),
             lambda: self._upload(compiled, name=label, description=description, pipelineid=pipeline_id),
         )
         made = self._as_version(found | {"name": label, "pipeline_id": pipeline_id})
@@ -135,7 +134,7 @@ class Cluster:
             which the server keeps no order.
         """
         check_texts(pipeline=name)
-        pipeline = self._find("pipeline", name, namespace=self.namespace)
+        pipeline = find(self._client, "pipeline", name, namespace=self.namespace)
         newest = self._newest(pipeline["pipeline_id"]) if pipeline else []
         if not newest:
             raise ContractError(f"pipeline: expected one called {name!r} at {self.host}, got none. Create it first.")
@@ -201,12 +200,25 @@ class Cluster:
         else:
             body["pipeline_spec"] = _uncached(self._content(version))
         run_id = start_run(self._client, body)
-        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
+        return self._as_run(run_id)
+
+    def find_run(self, name: str) -> Run:
+        """Return the run of this id or, if there is none, the one of this name.
+
+        Raises
+        ------
+        ContractError
+            If there is none, or several runs have this name; the message lists them.
+        """
+        return self._as_run(find_run(self._client, name, self.namespace))
+
+    def _as_run(self, run_id: str) -> Run:
+        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client, self.namespace)
 
     def _experiment(self, name: str, description: str) -> str:
         """Return the id of the experiment `name`; create it if there is none."""
-        found = _found_or_made(
-            lambda: self._find("experiment", name, namespace=self.namespace),
+        found = found_or_made(
+            lambda: find(self._client, "experiment", name, namespace=self.namespace),
             lambda: self._client.ask(
                 "create experiment",
                 self._client.experiments.experiment_service_create_experiment,
@@ -222,36 +234,6 @@ class Cluster:
         answer = self._client.ask("read version", call, version.pipeline_id, version.id, wanted="pipeline_spec")
         return dict(answer["pipeline_spec"])
 
-    def _find(self, what: str, name: str, *of: str, **where: Any) -> dict[str, Any] | None:
-        """Return the pipeline, version or experiment that is called `name`, or None.
-
-        A pipeline that has another name, but that the UI shows under this one, counts if there is no other.
-        """
-        for key in ("display_name",) if what == "experiment" else ("name", "display_name"):
-            # To the server's database, names that differ in case are equal; servers before 2.5 have one name.
-            pages = self._pages(what, *of, filter=named(name, key), **where)
-            found = [item for item in pages if item.get(key, item.get("display_name")) == name]
-            if len(found) > 1:
-                ids = ", ".join(item[f"{what}_id"] for item in found)
-                raise ContractError(f"{what}: expected one called {name!r} at {self.host}, got several: {ids}.")
-            if found:
-                return found[0]
-        return None
-
-    def _pages(self, what: str, *of: str, **where: Any) -> Iterator[dict[str, Any]]:
-        """Give what the server lists, on all its pages."""
-        kind, call = {
-            "pipeline": ("pipelines", self._client.pipelines.pipeline_service_list_pipelines),
-            "version": ("pipeline_versions", self._client.pipelines.pipeline_service_list_pipeline_versions),
-            "experiment": ("experiments", self._client.experiments.experiment_service_list_experiments),
-        }[what]
-        token = ""
-        while True:
-            page = self._client.ask(f"find {what}", call, *of, page_token=token, **where)
-            yield from map(dict, page.get(kind) or ())
-            if not (token := page.get("next_page_token", "")):
-                return
-
     def _labels(self, name: str, description: str) -> dict[str, str]:
         labels = {"display_name": name, "description": description}
         return labels | ({"namespace": self.namespace} if self.namespace else {})
@@ -260,21 +242,6 @@ class Cluster:
         version_id, pipeline_id = item["pipeline_version_id"], item["pipeline_id"]
         link = self._client.link(f"pipelines/details/{pipeline_id}/version/{version_id}")
         return Version(version_id, pipeline_id, item.get("name") or item["display_name"], link)
-
-
-def _found_or_made(find: Callable[[], dict[str, Any] | None], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `find` finds or `make` makes; another client, or a request whose answer was lost, may be quicker."""
-    if found := find():
-        return found
-    try:
-        return make()
-    except ClusterError as error:
-        if error.status != HTTPStatus.CONFLICT:
-            raise
-        conflict = error
-    if found := find():
-        return found
-    raise conflict
 
 
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:

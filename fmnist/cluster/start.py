@@ -1,30 +1,22 @@
 """Starting a run once: what may have started is looked for, and never started a second time unseen."""
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from time import sleep
 from typing import Any
-from urllib.parse import quote
 
 from fmnist.cluster.client import TRIES, Client
 from fmnist.cluster.failures import ClusterError, TransientError
+from fmnist.cluster.found import named
 
-__all__ = ["named", "start_run"]
+__all__ = ["start_run"]
 
 #: Seconds between looks for a run whose start was not answered: the server may still be at it.
 PAUSES = (0.0, 1.0, 2.0, 4.0)
 
 #: Seconds to wait for each of these looks, and how many runs it shows.
 PATIENCE, SHOWN = 10.0, 10
-
-
-def named(name: str, key: str = "display_name") -> str:
-    """Return the filter for what is called `name`."""
-    wanted = {"operation": "EQUALS", "key": key, "string_value": name}
-    # The server decodes a filter once more than other values: kfp's own way fails with "+" and "%" in a name.
-    return quote(json.dumps({"predicates": [wanted]}))
 
 
 def start_run(client: Client, run: Mapping[str, Any]) -> str:
@@ -78,7 +70,9 @@ def _lost(client: Client, run: Mapping[str, Any], failure: ClusterError, found: 
     there = "; ".join(f"{id_}, {client.link(f'runs/details/{id_}')}" for id_ in ids)
     look = f"look at {client.link('experiments/details/' + run['experiment_id'])} before you start it again."
     if there:
-        told = f"But a run of this name has appeared since: {there}. Look there before you start another."
+        told = (
+            f"But a run of this name has appeared since: {there}. Look there, or wait for it, before you start another."
+        )
     elif found is None:
         told = f"The run may have started even so, and the server does not list its runs now: {look}"
     else:

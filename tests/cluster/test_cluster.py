@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support import kfp_server
-from support.kfp_server import Server, serving
+from support.kfp_server import Server, respond, serving
 from support.submission import STEPS, names, submitted
 
 from fmnist.cluster.client import ClusterError
@@ -296,3 +296,37 @@ def test_the_namespace_is_found(home: Path, file: str, content: str) -> None:
     with serving(multi_user=True) as server:
         assert connect(server.url).namespace == "carol"
     assert [path for path in home.rglob("*") if path.is_file()] == [home / file]
+
+
+# Runs that are there
+
+
+def test_a_run_is_found_by_its_id_or_its_name(server: Server, target: Cluster, compiled: Path) -> None:
+    """Either finds it, also a name with characters that a URL has no place for."""
+    for name in ("try", "50% off+1", 'ünï ☃ "q"', "3fa85f64-5717-4562-b3fc-2c963f66afa6"):
+        run = submitted(target, compiled, run_name=name)
+        assert target.find_run(run.id) == target.find_run(name) == run
+
+
+@pytest.mark.parametrize("name", ["nobody", "TRY", "3fa85f64-5717-4562-b3fc-2c963f66afa6"], ids=["name", "case", "id"])
+def test_a_run_that_is_not_there_is_said_so(server: Server, target: Cluster, compiled: Path, name: str) -> None:
+    """An unknown name or id is bad input."""
+    submitted(target, compiled)
+    with pytest.raises(ContractError, match=f"run: expected the id or the name of one at {server.url}, got '{name}'"):
+        target.find_run(name)
+
+
+def test_a_name_of_several_runs_is_refused_with_their_ids(server: Server, target: Cluster, compiled: Path) -> None:
+    """The message lists each run of the name, with its state and when it was made."""
+    runs = [submitted(target, compiled) for _ in range(2)]
+    with pytest.raises(ContractError, match="expected one of the name 'try' .*, got these. Give an id.") as caught:
+        target.find_run("try")
+    assert sorted(line.split()[0] for line in str(caught.value).splitlines()[1:]) == sorted(run.id for run in runs)
+
+
+def test_a_server_that_fails_finds_no_run(server: Server, target: Cluster, compiled: Path) -> None:
+    """An error of the server is its own, and no run that is not there."""
+    run = submitted(target, compiled)
+    server.fail("GET .*/runs/", respond(403))
+    with pytest.raises(ClusterError, match="find run at .*HTTP 403"):
+        target.find_run(run.id)

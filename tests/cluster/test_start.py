@@ -25,7 +25,7 @@ def test_a_start_whose_answer_is_lost_is_found(
     message = failure(target, compiled)
     [run] = server.runs
     link = f"{server.url}/#/runs/details/{run['run_id']}"
-    assert f"But a run of this name has appeared since: {run['run_id']}, {link}. Look there before" in message
+    assert f"But a run of this name has appeared since: {run['run_id']}, {link}. Look there, or wait for it" in message
     assert len(server.asked(START)) == 1
     assert "ry again later" not in message
 

@@ -51,8 +51,11 @@ def check_parameters(inputs: Json, given: Json) -> None:
 
 
 def list_runs(state: State, request: Request) -> Json:
-    """List the runs of an experiment."""
-    own = [run for run in state.runs if run["experiment_id"] == request.query["experiment_id"]]
+    """List the runs of an experiment, or of the experiments of a namespace, or all."""
+    wanted = request.query.get("experiment_id")
+    experiments = [] if wanted else state.own(state.experiments, request.query.get("namespace", ""))
+    ids = {wanted, *(one["experiment_id"] for one in experiments)}
+    own = [run for run in state.runs if run["experiment_id"] in ids]
     return listed(request, "runs", own, "run_id", state.page_limit)
 
 
@@ -106,16 +109,20 @@ def spec_of(state: State, run: Json) -> Json:
     return dict(content.get("pipeline_spec", content))
 
 
-def get_run(state: State, _: Request, run_id: str) -> Json:
+def get_run(state: State, request: Request, run_id: str) -> Json:
     """Return a run, which has gone on since it was last looked at."""
     message = f"Failed to get a run: Failed to fetch run {run_id}: ResourceNotFoundError: Run {run_id} not found"
     run = one(state.runs, message, run_id=run_id)
+    if "view" in request.query:
+        return {"run_id": run_id, "tasks": state.tasks}
     run["state"] = state.states.pop(0) if len(state.states) > 1 else state.states[0]
     if run["state"] != run["state_history"][-1]["state"]:
         run["state_history"].append({"update_time": state.now(), "state": run["state"]})
     if run["state"] in ENDED:
         run["finished_at"] = state.now()
-    return known(kfp_server_api.V2beta1Run, run | (state.details or nodes_of(state, run)))
+    looks = state.store.looks
+    details = looks.pop(0) if len(looks) > 1 else looks[0] if looks else state.details
+    return known(kfp_server_api.V2beta1Run, run | (details or nodes_of(state, run)))
 
 
 def workflow(state: State, run: Json) -> Workflow:
@@ -136,6 +143,11 @@ def nodes_of(state: State, run: Json) -> Json:
 
 def get_log(state: State, _: Request, run_id: str, node: str) -> Raw:
     """Return what a pod has written; for what is no pod, the answer is the store's error, and 200 all the same."""
+    if state.store.ui:
+        # The UI's address does not have it.
+        return Raw(b"404 page not found\n", 404)
+    if node in state.store.logs:
+        return Raw(state.store.logs[node])
     if node in state.logs:
         return Raw(state.logs[node].encode())
     key = f"/artifacts/{node.rpartition('-')[0]}/{node}/main.log"
@@ -143,6 +155,16 @@ def get_log(state: State, _: Request, run_id: str, node: str) -> Raw:
     lost = f'Failed to get file reader for {key}: blob (key \\"{key}\\") (code=NotFound): operation error S3: GetObject'
     said = "https response error StatusCode: 404, NoSuchKey: The specified key does not exist."
     return Raw(f'{{"error_message":"{run_id}: InternalServerError: {cause}: {lost}, {said}"}}'.encode())
+
+
+def get_pod_log(state: State, request: Request) -> Raw:
+    """Return what a pod has written, at the UI's address."""
+    return state.store.pod_log(request.query) if state.store.ui else Raw(b"404 page not found\n", 404)
+
+
+def get_file(state: State, request: Request) -> Raw:
+    """Return a file of the store, at the UI's address."""
+    return state.store.file(request.query) if state.store.ui else Raw(b"404 page not found\n", 404)
 
 
 # The API of artifacts

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from support import kfp_logs
 from support.kfp_protocol import Json, RefusedError, known
 
 NEVER = "1970-01-01T00:00:00Z"
@@ -34,6 +35,10 @@ class State:
     logs: dict[str, str] = field(default_factory=dict)
     #: What each run leaves; None on a server without the API of artifacts, as up to 2.17.
     artifacts: list[Json] | None = None
+    #: What the full view of a run has on such a server, in the place of details.
+    tasks: list[Json] = field(default_factory=list)
+    #: What the cluster keeps of runs: their nodes at each look, logs, and files.
+    store: kfp_logs.Store = field(default_factory=kfp_logs.Store)
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
     def now(self) -> str:
