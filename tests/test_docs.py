@@ -17,7 +17,9 @@ from support import pages
 from support.pages import PAGES, ROOT, Page
 
 from docs import tables
-from fmnist.cli import console, fmnist
+from fmnist.cli import console, fmnist, waiting
+from fmnist.cluster import logs, watch
+from fmnist.cluster.names import LONGEST
 from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
@@ -228,7 +230,13 @@ def measured() -> dict[tuple[str, str], set[str]]:
         # Versions of Kubeflow Pipelines.
         ("docs/cluster.md", "On a cluster"): {"2"},
         ("docs/cluster.md", "A study"): {"2.5"},
-        ("docs/same.md", "On a cluster"): {"2", "2.17"},
+        ("docs/cluster.md", "Logs and files"): {"2.17", f"{logs.MOST // 2**20}"},
+        ("docs/same.md", "On a cluster"): {"2"},
+        ("docs/same.md", "What is checked"): {
+            *(str(LONGEST[key][0]) for key in ("pipeline", "version", "run")),
+            *("2", "500", "2.17"),  # an exit code, a status, a version
+        },
+        ("docs/same.md", "Waiting for a run"): {f"{watch.PATIENCE / 60:g}", "137", f"{waiting.DIFFERENT}"},
     }
 
 

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "Failure",
     "Group",
     "Text",
+    "added",
     "given",
     "new_folder",
     "output",
@@ -125,6 +127,11 @@ def _failure(error: BaseException) -> Failure:
             return Failure("interrupted; the same command starts afresh.", INTERRUPTED)
         case _:
             return Failure(str(error), FAILED)
+
+
+def added(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that adds these options, as `click.option` gives them."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def params(name: str, text: str) -> Callable[[Any], Any]:

@@ -2,18 +2,17 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmnist.cli import console
+from fmnist.cli import console, waiting
 from fmnist.cluster.arguments import parse_arguments
+from fmnist.cluster.names import check_texts
 from fmnist.cluster.pipeline_file import check_checkout, compile_pipeline_file, is_ours, read_spec
-from fmnist.replication import published, verdict
-from fmnist.replication.conclusions import Conclusion
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,12 +35,14 @@ def main() -> None:
       same program run -f same.yaml -t local    run the pipeline here, on the real data
       same program create -f same.yaml --host https://kubeflow.example/pipeline
       same program run -f same.yaml --experiment-name trials --run-name first --wait
+      same program wait first
 
     Messages go to stderr, results to stdout.
 
     \b
     Exit codes:
       0    done
+      1    a file of the run differs, with --compare
       2    bad usage or bad input
       3    a step or the server failed, or a result could not be printed
       130  interrupted
@@ -50,7 +51,7 @@ def main() -> None:
 
 @main.group()
 def program() -> None:
-    """Create the pipeline of a program file, or run it.
+    """Create the pipeline of a program file, run it, or wait for a run.
 
     \b
     Examples:
@@ -59,51 +60,48 @@ def program() -> None:
     """  # noqa: D301 - click wants the character \b
 
 
-def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that both commands have."""
-    options = [
-        click.option(
-            "-f",
-            "--file",
-            type=FILE,
-            default="same.yaml",
-            show_default=True,
-            help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
-        ),
-        click.option(
-            "-n", "--name", "--program-name", type=TEXT, help="Name of the pipeline.  [default: pipeline.name]"
-        ),
-        click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
-        click.option(
-            "--host",
-            metavar="URL",
-            type=TEXT,
-            help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]",
-        ),
-        click.option("--namespace", type=TEXT, help="Your namespace, where Kubeflow has several users."),
-        click.option("--token-file", type=FILE, help="File that holds a bearer token.  [default: $FMNIST_KFP_TOKEN]"),
-        click.option(
-            "--cookies",
-            metavar="TEXT",
-            type=TEXT,
-            help="Cookies of a login. Others on this machine can see arguments: $FMNIST_KFP_COOKIES is safer.",
-        ),
-        click.option(
-            "--proxy",
-            metavar="URL",
-            type=TEXT,
-            help="Proxy to ask through.  [default: $HTTPS_PROXY or $HTTP_PROXY, but for hosts in $NO_PROXY]",
-        ),
-        click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+_server = console.added(
+    click.option(
+        "--host",
+        metavar="URL",
+        type=TEXT,
+        help="The Pipelines API.  [default: $KF_PIPELINES_ENDPOINT, or kubeconfig]",
+    ),
+    click.option("--namespace", type=TEXT, help="Your namespace, where Kubeflow has several users."),
+    click.option("--token-file", type=FILE, help="File that holds a bearer token.  [default: $FMNIST_KFP_TOKEN]"),
+    click.option(
+        "--cookies",
+        metavar="TEXT",
+        type=TEXT,
+        help="Cookies of a login. Others on this machine can see arguments: $FMNIST_KFP_COOKIES is safer.",
+    ),
+    click.option(
+        "--proxy",
+        metavar="URL",
+        type=TEXT,
+        help="Proxy to ask through.  [default: $HTTPS_PROXY or $HTTP_PROXY, but for hosts in $NO_PROXY]",
+    ),
+    click.option("--ca", type=FILE, help="PEM file of your own certificate authority."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)
+
+_program_file = console.added(
+    click.option(
+        "-f",
+        "--file",
+        type=FILE,
+        default="same.yaml",
+        show_default=True,
+        help="Program file: names the pipeline, its Python or compiled file, and the parameters of the run.",
+    ),
+    click.option("-n", "--name", "--program-name", type=TEXT, help="Name of the pipeline.  [default: pipeline.name]"),
+    click.option("--description", "--program-description", help="Description.  [default: pipeline.description]"),
+)
 
 
 @program.command()
-@_shared
+@_program_file
+@_server
 def create(file: Path, **options: Any) -> None:
     """Create the pipeline of the program file, or a new version of it.
 
@@ -116,6 +114,7 @@ def create(file: Path, **options: Any) -> None:
       same program create -f same.yaml --host https://kubeflow.example/pipeline --token-file token
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
+    check_texts(**_pipeline_texts(loaded, options))
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
         version = _create(_connect(options), loaded, compiled, options)
@@ -144,22 +143,19 @@ def create(file: Path, **options: Any) -> None:
 @click.option("--run-description", default="", help="Description of the run.")
 @click.option("--no-cache", is_flag=True, help="Turn Kubeflow's cache off, so that every step runs.")
 @click.option("--wait/--no-wait", default=False, help="Wait until the run has ended, and print its accuracy.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(1),
-    default=3600,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait at most.",
+@waiting.options
+@console.output(
+    "Folder for the results, with -t local or --wait; an interrupted run here is resumed.  [default: runs/<time> here]"
 )
-@console.output("Folder for the results, with -t local; an interrupted run is resumed.  [default: runs/<time>]")
-@_shared
+@_program_file
+@_server
 def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, **options: Any) -> None:
     """Run the pipeline of the program file.
 
     On a cluster: creates the pipeline or, if its content is new, a version of it, finds or creates the experiment, and
     starts a run. Checks the parameters against the pipeline's inputs before it sends anything. The run does not need
-    this command, which waits for it only with --wait.
+    this command, which waits for it only with --wait: it then tells what the steps do, and at last the accuracy, or the
+    error of the step that failed. -o brings the run's files here.
 
     Here, with -t local: does what `fmnist run` does, byte for byte, and ignores the options for a cluster.
 
@@ -167,17 +163,20 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
     Examples:
       same program run -f same.yaml --experiment-name example-kubeflow-fashionMNIST --run-name default
       same program run -f same.yaml -e trials -r sgd -p compile_optimizer=sgd -p epochs=3 --wait
+      same program run --wait -o runs/cluster --compare runs/short
       same program run -f same.yaml -t local -p epochs=1 -o runs/short
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
     parameters = {**loaded.run.parameters, **console.given(params)}
     console.warn_of_idle(set(options) - {"as_json"} if target == "local" else set(), "with -t local")
     if target == "kubeflow":
-        if output:
-            raise click.UsageError("-o is the folder of a run here: give it with -t local.")
+        if output and not options["wait"]:
+            raise click.UsageError("-o is for the results of a run: give it with --wait, or with -t local.")
         console.warn_of_idle({"description"} if options["run_only"] else set(), "with --run-only")
-        console.warn_of_idle(set() if options["wait"] else {"timeout"}, "without --wait")
-        _run_on_cluster(loaded, parameters, options)
+        console.warn_of_idle(set() if options["wait"] else {"timeout", "compare"}, "without --wait")
+        if options["wait"]:
+            waiting.check(output, options["compare"])
+        _run_on_cluster(loaded, parameters, output, options)
     elif is_ours(loaded.pipeline.package):
         console.run_here(parameters, output, as_json=options["as_json"])
     else:
@@ -188,6 +187,31 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
         )
 
 
+@program.command()
+@click.argument("run", type=TEXT)
+@waiting.options
+@console.output("Folder for the run's files, new or empty.")
+@_server
+def wait(run: str, output: Path | None, **options: Any) -> None:
+    """Wait for a run on a cluster that is there, by its id or its name.
+
+    Tells what the steps do, and at last the accuracy, or the error of the step that failed, as --wait of `same program
+    run` does. A run that has ended is told of at once.
+
+    \b
+    Examples:
+      same program wait first
+      same program wait 5dc877e3-79c7-4d11-b809-98f503588272 -o runs/cluster --compare runs/here
+    """  # noqa: D301 - click wants the character \b
+    waiting.check(output, options["compare"])
+    found = _connect(options).find_run(run)
+    parameters = found.parameters()
+    known = {"run_id": found.id, "link": found.link, "parameters": parameters}
+    _tell(found, as_json=options["as_json"])
+    ours = parameters.keys() == asdict(Settings()).keys()
+    waiting.follow(found, known, options, output, ours=ours)
+
+
 def _load(file: Path) -> "Program":
     from fmnist.cluster.program import load
 
@@ -196,32 +220,38 @@ def _load(file: Path) -> "Program":
     return loaded
 
 
-def _run_on_cluster(loaded: "Program", parameters: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    ours, as_json = is_ours(loaded.pipeline.package), options["as_json"]
+def _run_on_cluster(
+    loaded: "Program", parameters: Mapping[str, Any], output: Path | None, options: Mapping[str, Any]
+) -> None:
+    ours = is_ours(loaded.pipeline.package)
     if ours:
         parameters = asdict(Settings.parse(parameters))
+    experiment, run_name = options["experiment_name"] or loaded.metadata.name, options["run_name"] or loaded.run.name
+    descriptions = {name: options[name] for name in ("experiment_description", "run_description")}
+    check_texts(experiment=experiment, run=run_name, **descriptions, **_pipeline_texts(loaded, options))
     cluster, version, parameters = _prepare(loaded, parameters, options)
     started = cluster.run(
         version,
-        experiment=options["experiment_name"] or loaded.metadata.name,
-        run_name=options["run_name"] or loaded.run.name,
+        experiment=experiment,
+        run_name=run_name,
         parameters=parameters,
-        experiment_description=options["experiment_description"],
-        run_description=options["run_description"],
+        **descriptions,
         caching=not options["no_cache"],
     )
+    _tell(started, as_json=options["as_json"])
+    known = {"run_id": started.id, "link": started.link, "version": asdict(version), "parameters": parameters}
+    if options["wait"]:
+        waiting.follow(started, known, options, output, ours=ours)
+    elif options["as_json"]:
+        click.echo(json.dumps(known | {"published": []}, indent=2))
+
+
+def _tell(run: "Run", *, as_json: bool) -> None:
+    """Print where a run is, at once."""
     if as_json:
-        click.echo(f"run {started.id}: {started.link}", err=True)
+        click.echo(f"run {run.id}: {run.link}", err=True)
     else:
-        console.print_rows([("run", started.id), ("link", started.link)])
-    ended = _wait(started, options["timeout"]) if options["wait"] else {}
-    accuracy = ended.get("accuracy")
-    conclusions = _conclude(parameters, accuracy) if ours and accuracy is not None else []
-    if as_json:
-        result = {"run_id": started.id, "link": started.link, "version": asdict(version), "parameters": parameters}
-        click.echo(json.dumps(result | ended | {"published": [one.as_json() for one in conclusions]}, indent=2))
-    elif ended:
-        _print_ended(**ended, conclusions=conclusions)
+        console.print_rows([("run", run.id), ("link", run.link)])
 
 
 def _prepare(
@@ -251,35 +281,19 @@ def _connect(options: Mapping[str, Any]) -> "Cluster":
 
 
 def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapping[str, Any]) -> "Version":
-    description = options["description"]
+    texts = _pipeline_texts(loaded, options)
     return cluster.create(
         compiled,
-        name=options["name"] or loaded.pipeline.name,
-        description=loaded.pipeline.description if description is None else description,
+        name=texts["pipeline"],
+        description=texts["pipeline_description"],
         version=loaded.metadata.version or None,
     )
 
 
-def _wait(started: "Run", timeout: float) -> dict[str, Any]:
-    """Return the state in which the run ended, and its accuracy or None."""
-    try:
-        state = started.wait(timeout=timeout, on_state=lambda state: click.echo(state, err=True))
-        return {"state": state, "accuracy": started.accuracy()}
-    except KeyboardInterrupt as error:
-        raise console.Failure(
-            f"interrupted; run {started.id} is still running. Look at it, or terminate it, at {started.link}.",
-            console.INTERRUPTED,
-        ) from error
-
-
-def _conclude(parameters: Mapping[str, Any], accuracy: float) -> list[Conclusion]:
-    """Return what one run says of the accuracies published for its parameters: that it cannot tell."""
-    return [Conclusion(one, verdict.judge(one.accuracy, [accuracy]), ()) for one in published.matching(parameters)]
-
-
-def _print_ended(state: str, accuracy: float | None, conclusions: list[Conclusion]) -> None:
-    shown = "see the link: the server does not give it" if accuracy is None else f"{accuracy:.4f}"
-    published = [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name})") for one in conclusions]
-    console.print_rows([("state", state), ("accuracy", shown), *published])
-    for one in conclusions:
-        click.echo(one.sentence)
+def _pipeline_texts(loaded: "Program", options: Mapping[str, Any]) -> dict[str, str]:
+    description, digest = options["description"], "0" * 16
+    return {
+        "pipeline": options["name"] or loaded.pipeline.name,
+        "version": f"{loaded.metadata.version}-{digest}",
+        "pipeline_description": loaded.pipeline.description if description is None else description,
+    }

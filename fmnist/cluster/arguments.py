@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fmnist.steps.errors import ContractError
@@ -16,14 +16,14 @@ LARGEST_WHOLE = 2**53
 
 #: What an input of each type of a compiled pipeline takes, in words and as a check.
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "STRING": ("text", lambda value: isinstance(value, str)),
+    "STRING": ("text", lambda value: isinstance(value, str) and _is_json(value)),
     "NUMBER_INTEGER": (
         "a whole number, at most 2**53 from zero",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE,
     ),
     "NUMBER_DOUBLE": (
         "a finite number",
-        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and _is_json(value),
     ),
     "BOOLEAN": ("true or false", lambda value: isinstance(value, bool)),
     "LIST": ("a list as JSON, with finite numbers", lambda value: isinstance(value, list) and _is_json(value)),
@@ -68,12 +68,21 @@ def _argument(name: str, value: Any, kind: str) -> Any:
 
 
 def _is_json(value: Any) -> bool:
-    """Return whether all numbers are finite: no server takes others, though Python writes and reads them."""
+    """Return whether a server can read it: all numbers are finite doubles, all text is UTF-8, and there is no more."""
     try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        # A larger number has more digits than a double, and no server reads it.
+        return all(math.isfinite(number) for number in _numbers(value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return False
-    return True
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(inner)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def _from_json(text: str) -> Any:

@@ -5,17 +5,15 @@ empty one, and loses the path of a cluster from a kubeconfig. `Client` does none
 through kfp's generated calls.
 """
 
-import html
-import json
 import os
-import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import kfp
 import kfp.client
@@ -23,8 +21,9 @@ import urllib3
 from google.auth.exceptions import GoogleAuthError
 from kfp_server_api import ApiException, Configuration
 
-from fmnist.cluster import login
-from fmnist.steps.errors import ContractError, FmnistError
+from fmnist.cluster import failures, login
+from fmnist.cluster.failures import ClusterError, TransientError, in_one_line
+from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 from fmnist.steps.safe import safe
 
@@ -33,45 +32,16 @@ __all__ = ["Client", "ClusterError", "TransientError", "in_one_line"]
 #: Seconds to wait for a connection, and for the next part of an answer.
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 
-#: How often to ask a busy server, and the longest pause in seconds that it may ask for.
-TRIES, LONGEST_PAUSE = 4, 60.0
+#: How often to ask a busy server.
+TRIES = 4
 
-_LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
-_PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
-_PROXY = (
-    "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
-)
-_REMEDIES = {
-    400: "Check names, namespace and parameters against the server's message.",
-    401: _LOGIN,
-    403: "Check the namespace, and that your account may do this there.",
-    404: f"Check the address: {_PATH}",
-    405: f"Check the address: {_PATH}",
-    407: _PROXY,
-    409: "Something of that name is there or being made: try again, or choose another name.",
-    413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
-    429: "The server is busy: try again later.",
-}
-_SERVER_FAILED = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
-_TRY_AGAIN = (
-    "Check the network, the server, and whether it took the request even so; then try again. "
-    "A proxy may also limit size or time."
-)
 _NO_HOST = (
     "cluster: expected the address of a Kubeflow Pipelines API, got none. Give a host, set $KF_PIPELINES_ENDPOINT, "
     "or have a kubeconfig; or run the pipeline here, with -t local."
 )
 
 
-class ClusterError(FmnistError, RuntimeError):
-    """The cluster refuses a request, cannot be reached, or its run does not succeed."""
-
-
-class TransientError(ClusterError):
-    """A failure that may pass by itself: what came instead of success, and the seconds that the server asks for."""
-
-    got: str
-    pause: float | None = None
+T = TypeVar("T")
 
 
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
@@ -95,6 +65,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             ) from error
         # For messages: that of a kubeconfig may hold a password.
         self.host: str = safe(self._existing_config.host)
+        #: The server's time at its last answer, as the API writes it; empty if it does not say.
+        self.now = ""
         self._cookies = cookies or self._context_setting.get("client_authentication_cookie") or ""
         self._header = self._context_setting.get("client_authentication_header_value") or ""
 
@@ -119,30 +91,46 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the server's answer: a JSON object that has the key `wanted`."""
+        return self._tried(action, lambda **limits: self._read(call(*args, **kwargs, **limits), wanted), patience)
+
+    def _read(self, response: Any, wanted: str | None) -> dict[str, Any]:
+        self.now = _time(response.headers.get("Date"))
+        return failures.parsed(response.data, wanted)
+
+    def fetch(self, action: str, path: str, take: Callable[[Any], T], **query: str) -> T:
+        """Return what `take` makes of the server's response for a path below the host, its body still to come."""
+
+        def request(**limits: Any) -> T:
+            response = self._get(path, query, **limits)
+            try:
+                return take(response)
+            finally:
+                # What is still to come may be endless.
+                response.close()
+
+        return self._tried(action, request, READ_TIMEOUT)
+
+    def _tried(self, action: str, request: Callable[..., T], patience: float) -> T:
         patience = min(patience, READ_TIMEOUT)
         limits = {"_preload_content": False, "_request_timeout": (min(patience, CONNECT_TIMEOUT), patience)}
         try:
-            return _parsed(call(*args, **kwargs, **limits).data, wanted)
-        except (ApiException, urllib3.exceptions.HTTPError, _AnswerError, UnicodeDecodeError) as error:
-            kind, got, remedy = _explain(error)
+            return request(**limits)
+        except (ApiException, urllib3.exceptions.HTTPError, failures.AnswerError, UnicodeDecodeError) as error:
+            kind, got, remedy = failures.explain(error)
             got = excerpt(in_one_line(self.without_secrets(got)), 400)
             failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
-            if isinstance(failure, TransientError):
-                failure.got, failure.pause = got, _retry_after(error)
+            failure.status, failure.got = getattr(error, "status", None), got
+            failure.unsure, failure.pause = failures.may_have_worked(error), failures.retry_after(error)
         # Outside the `except`, so that no other error is attached: the original one may show a token.
         raise failure
 
     def read(self, path: str, **query: str) -> dict[str, Any]:
         """Return the server's answer for a path of the API that kfp_server_api does not know."""
-        return self.once(
-            f"read {path}",
-            self.runs.api_client.call_api,
-            f"/apis/v2beta1/{path}",
-            "GET",
-            query_params=list(query.items()),
-            auth_settings=["Bearer"],
-            _return_http_data_only=True,
-        )
+        return self.once(f"read {path}", self._get, f"/apis/v2beta1/{path}", query)
+
+    def _get(self, path: str, query: Mapping[str, str], **limits: Any) -> Any:
+        call, given = self.runs.api_client.call_api, list(query.items())
+        return call(path, "GET", query_params=given, auth_settings=["Bearer"], _return_http_data_only=True, **limits)
 
     def own_namespace(self) -> str | None:
         """Return the namespace in kfp's context file, or this pod's."""
@@ -204,77 +192,9 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         return self.api_models.V2beta1GetHealthzResponse(multi_user=False)
 
 
-class _AnswerError(FmnistError):
-    """An answer is not what the API promises."""
-
-
-def _parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
-    """Return a JSON object that has the key `wanted`; kfp's client makes an empty answer of anything else."""
+def _time(date: str | None) -> str:
+    """Return the time in the head of an answer as the API writes it, in whole seconds."""
     try:
-        answer = json.loads(data)
+        return f"{parsedate_to_datetime(date or ''):%Y-%m-%dT%H:%M:%SZ}"
     except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise _AnswerError(f"no JSON of the Pipelines API, but: {data.decode(errors='replace') or 'nothing'}")
-    if wanted and not answer.get(wanted):
-        raise _AnswerError(f"an answer without {wanted}")
-    return answer
-
-
-def _explain(error: Exception) -> tuple[type[ClusterError], str, str]:
-    """Return the kind of error to raise, what came instead of success, and what to do."""
-    if isinstance(error, ApiException):
-        return _explain_status(error)
-    if isinstance(error, _AnswerError | UnicodeDecodeError):
-        got = str(error) if isinstance(error, _AnswerError) else "an answer that is not text in UTF-8"
-        return ClusterError, got, f"It may be a login page, or {_PATH} {_LOGIN}"
-    # urllib3 wraps what happened, once or twice.
-    reason = getattr(error, "reason", None) or error
-    if isinstance(reason, urllib3.exceptions.SSLError):
-        certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
-        remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
-        return ClusterError, f"a certificate or connection that is not trusted: {certificate}", remedy
-    if isinstance(reason, urllib3.exceptions.ProxyError):
-        return TransientError, f"no way through the proxy: {reason.original_error}", _PROXY
-    return TransientError, _cut(reason), _TRY_AGAIN
-
-
-def _cut(reason: Any) -> str:
-    """Return what came instead of an answer."""
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return f"no connection: {reason.__cause__ or reason}"
-    if isinstance(reason, urllib3.exceptions.TimeoutError):
-        return "no answer in time (time-out)"
-    return f"a connection that was cut: {reason.args[-1]}"
-
-
-def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
-    status = error.status
-    got = f"HTTP {status} {error.reason}".strip()
-    if said := _said(error.body or "").strip():
-        got += f": {said}"
-    if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
-        target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
-        return ClusterError, f"{got}, to {target}", f"It may be a login page: {_LOGIN} Or {_PATH}"
-    transient = status == 429 or status >= 500  # noqa: PLR2004 - busy, and the statuses of a server's failure
-    return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)
-
-
-def _said(body: str) -> str:
-    """Return what the server says in the body of an error: the API in JSON, a proxy in text or HTML."""
-    try:
-        answer = json.loads(body)
-        return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
-    except (ValueError, StopIteration, AttributeError):
-        return html.unescape(re.sub(r"<[^>]*>", " ", body))
-
-
-def in_one_line(text: str) -> str:
-    """Return `text` in one line, without a stop at its end."""
-    return " ".join(text.split()).rstrip(".")
-
-
-def _retry_after(error: Exception) -> float | None:
-    """Return the seconds after which a busy server wants to be asked again, at most `LONGEST_PAUSE`."""
-    value = (getattr(error, "headers", None) or {}).get("Retry-After", "")
-    return min(float(value), LONGEST_PAUSE) if re.fullmatch(r"\d+", value) else None
+        return ""

@@ -1,14 +1,18 @@
 """Pipelines, versions, experiments and new runs on a Kubeflow Pipelines cluster."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import Any
-from urllib.parse import quote
 
+from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.client import Client
+from fmnist.cluster.found import find, find_run, found_or_made
+from fmnist.cluster.names import check_texts
+from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.cluster.run import Run
+from fmnist.cluster.start import start_run
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
@@ -78,6 +82,7 @@ class Cluster:
     def __init__(self, client: Client, namespace: str | None) -> None:
         self._client = client
         self.host, self.namespace = client.host, namespace
+        self._specs: dict[str, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
         return f"Cluster(host={self.host!r}, namespace={self.namespace!r})"
@@ -88,47 +93,74 @@ class Cluster:
         A new pipeline and a new version get the description. The name of the version is a digest of the content, after
         `version` if that is given: other content is another version.
         """
-        try:
-            digest = sha256(compiled.read_bytes())[:16]
-        except OSError as error:
-            raise ContractError(f"pipeline: expected a compiled one, got {compiled}: {error.strerror}.") from error
+        content, document = read_compiled(compiled)
+        digest = sha256(content)[:16]
         label = f"{version}-{digest}" if version else digest
+        check_texts(pipeline=name, version=label, pipeline_description=description)
         # kfp's upload of a new pipeline would give its first version the pipeline's name.
-        pipeline = self._find("pipeline", name, namespace=self.namespace) or self._client.ask(
-            "create pipeline",
-            self._client.pipelines.pipeline_service_create_pipeline,
-            pipeline={"name": name, **self._labels(name, description)},
-            wanted="pipeline_id",
+        pipeline = found_or_made(
+            lambda: find(self._client, "pipeline", name, namespace=self.namespace),
+            lambda: self._client.ask(
+                "create pipeline",
+                self._client.pipelines.pipeline_service_create_pipeline,
+                pipeline={"name": name, **self._labels(name, description)},
+                wanted="pipeline_id",
+            ),
         )
-        found = self._find("version", label, pipeline["pipeline_id"]) or self._client.ask(
-            "upload version",
-            self._client.pipeline_uploads.upload_pipeline_version,
-            str(compiled),
-            name=label,
-            description=description,
-            pipelineid=pipeline["pipeline_id"],
-            wanted="pipeline_version_id",
+        pipeline_id = pipeline["pipeline_id"]
+        found = found_or_made(
+            lambda: find(self._client, "version", label, pipeline_id),
+            lambda: self._upload(compiled, name=label, description=description, pipelineid=pipeline_id),
         )
-        return self._as_version(found | {"display_name": label, "pipeline_id": pipeline["pipeline_id"]})
+        made = self._as_version(found | {"name": label, "pipeline_id": pipeline_id})
+        self._specs[made.id] = document
+        return made
+
+    def _upload(self, compiled: Path, **query: str) -> dict[str, Any]:
+        """Make a version, in a later second than the newest: the server orders by whole seconds."""
+        newest = self._newest(query["pipelineid"])
+        if newest and newest[0].get("created_at", "") >= self._client.now:
+            sleep(1)
+        call = self._client.pipeline_uploads.upload_pipeline_version
+        return self._client.ask("upload version", call, str(compiled), **query, wanted="pipeline_version_id")
 
     def latest(self, name: str) -> Version:
-        """Return the newest version of the pipeline `name`; if there is none, that is a `ContractError`."""
-        pipeline = self._find("pipeline", name, namespace=self.namespace)
-        page = pipeline and self._client.ask(
-            "find version",
-            self._client.pipelines.pipeline_service_list_pipeline_versions,
-            pipeline["pipeline_id"],
-            sort_by="created_at desc",
-            page_size=1,
-        )
-        if not page or not page.get("pipeline_versions"):
+        """Return the newest version of the pipeline `name`.
+
+        Raises
+        ------
+        ContractError
+            If there is none, or if nothing tells which one is: other clients may make several within one second, in
+            which the server keeps no order.
+        """
+        check_texts(pipeline=name)
+        pipeline = find(self._client, "pipeline", name, namespace=self.namespace)
+        newest = self._newest(pipeline["pipeline_id"]) if pipeline else []
+        if not newest:
             raise ContractError(f"pipeline: expected one called {name!r} at {self.host}, got none. Create it first.")
-        return self._as_version(page["pipeline_versions"][0])
+        if len({one.get("created_at") for one in newest}) < len(newest):
+            both = " and ".join(repr(one.get("name") or one["display_name"]) for one in newest)
+            raise ContractError(
+                f"pipeline {name!r} at {self.host}: expected a newest version, got {both}, made in one second, "
+                f"{newest[0].get('created_at')}. Run the file itself, without --run-only, or upload one again."
+            )
+        version = self._as_version(newest[0])
+        if content := newest[0].get("pipeline_spec"):
+            self._specs[version.id] = content.get("pipeline_spec", content)
+        return version
+
+    def _newest(self, pipeline_id: str) -> list[dict[str, Any]]:
+        """Return the two newest versions, in the server's order."""
+        call = self._client.pipelines.pipeline_service_list_pipeline_versions
+        page = self._client.ask("find version", call, pipeline_id, sort_by="created_at desc", page_size=2)
+        return list(page.get("pipeline_versions") or ())
 
     def spec(self, version: Version) -> dict[str, Any]:
-        """Return the server's document of the compiled pipeline, without the one for Kubernetes."""
-        content = self._content(version)
-        return dict(content.get("pipeline_spec", content))
+        """Return the document of the compiled pipeline, without the one for Kubernetes."""
+        if version.id not in self._specs:
+            content = self._content(version)
+            self._specs[version.id] = content.get("pipeline_spec", content)
+        return self._specs[version.id]
 
     def run(  # noqa: PLR0913 - a run has as many parts
         self,
@@ -145,31 +177,54 @@ class Cluster:
 
         The UI shows the names and descriptions. The pipeline's defaults hold for parameters that are not given. Without
         `caching`, the run carries a copy of the pipeline with the cache off, as the API has no other way, and the UI
-        lists it under no version.
+        lists it under no version. Where the answer to the start is lost, the error names what has appeared since:
+        nothing is started twice.
         """
+        check_texts(
+            experiment=experiment,
+            run=run_name,
+            experiment_description=experiment_description,
+            run_description=run_description,
+        )
+        parameters = parse_arguments(self.spec(version), parameters)
         reference = {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.id}
         body = {
             "experiment_id": self._experiment(experiment, experiment_description),
             "display_name": run_name,
             "description": run_description,
-            "runtime_config": {"parameters": dict(parameters)},
+            "runtime_config": {"parameters": parameters},
         }
         # kfp's own way ignores its caching flag here.
         if caching:
             body["pipeline_version_reference"] = reference
         else:
             body["pipeline_spec"] = _uncached(self._content(version))
-        call = self._client.runs.run_service_create_run
-        run_id = self._client.ask("start run", call, run=body, wanted="run_id")["run_id"]
-        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client)
+        run_id = start_run(self._client, body)
+        return self._as_run(run_id)
+
+    def find_run(self, name: str) -> Run:
+        """Return the run of this id or, if there is none, the one of this name.
+
+        Raises
+        ------
+        ContractError
+            If there is none, or several runs have this name; the message lists them.
+        """
+        return self._as_run(find_run(self._client, name, self.namespace))
+
+    def _as_run(self, run_id: str) -> Run:
+        return Run(run_id, self._client.link(f"runs/details/{run_id}"), self._client, self.namespace)
 
     def _experiment(self, name: str, description: str) -> str:
         """Return the id of the experiment `name`; create it if there is none."""
-        found = self._find("experiment", name, namespace=self.namespace) or self._client.ask(
-            "create experiment",
-            self._client.experiments.experiment_service_create_experiment,
-            experiment=self._labels(name, description),
-            wanted="experiment_id",
+        found = found_or_made(
+            lambda: find(self._client, "experiment", name, namespace=self.namespace),
+            lambda: self._client.ask(
+                "create experiment",
+                self._client.experiments.experiment_service_create_experiment,
+                experiment=self._labels(name, description),
+                wanted="experiment_id",
+            ),
         )
         return str(found["experiment_id"])
 
@@ -179,20 +234,6 @@ class Cluster:
         answer = self._client.ask("read version", call, version.pipeline_id, version.id, wanted="pipeline_spec")
         return dict(answer["pipeline_spec"])
 
-    def _find(self, what: str, name: str, *of: str, **where: Any) -> dict[str, Any] | None:
-        """Return the pipeline, version or experiment that is called `name`, or None."""
-        kind, call = {
-            "pipeline": ("pipelines", self._client.pipelines.pipeline_service_list_pipelines),
-            "version": ("pipeline_versions", self._client.pipelines.pipeline_service_list_pipeline_versions),
-            "experiment": ("experiments", self._client.experiments.experiment_service_list_experiments),
-        }[what]
-        named = {"operation": "EQUALS", "key": "display_name", "string_value": name}
-        # The server decodes a filter once more than other values: kfp's own way fails with "+" and "%" in a name.
-        where["filter"] = quote(json.dumps({"predicates": [named]}))
-        page = self._client.ask(f"find {what}", call, *of, **where)
-        # To the server's database, names that differ in case are equal.
-        return next((dict(item) for item in page.get(kind) or () if item.get("display_name") == name), None)
-
     def _labels(self, name: str, description: str) -> dict[str, str]:
         labels = {"display_name": name, "description": description}
         return labels | ({"namespace": self.namespace} if self.namespace else {})
@@ -200,7 +241,7 @@ class Cluster:
     def _as_version(self, item: dict[str, Any]) -> Version:
         version_id, pipeline_id = item["pipeline_version_id"], item["pipeline_id"]
         link = self._client.link(f"pipelines/details/{pipeline_id}/version/{version_id}")
-        return Version(version_id, pipeline_id, item["display_name"], link)
+        return Version(version_id, pipeline_id, item.get("name") or item["display_name"], link)
 
 
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Pipeline files: whether one is this package's, compiling one that somebody wrote, and reading a compiled one."""
 
 import contextlib
+import re
 import runpy
 import shutil
 import sys
@@ -16,14 +17,18 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 from fmnist.steps.messages import excerpt
 
-__all__ = ["check_checkout", "compile_pipeline_file", "is_ours", "read_spec"]
+__all__ = ["check_checkout", "compile_pipeline_file", "is_ours", "read_compiled", "read_spec"]
+
+#: What a server takes: so many bytes, and such a name of the pipeline.
+LARGEST = 32 << 20
+_NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
 
 
 def compile_pipeline_file(source: Path, output: str | Path) -> Path:
     """Compile the pipeline in the file `source` into the file `output`, and return that path.
 
     This executes a Python file, as ``kfp dsl compile --py`` does, and gives the same bytes; what the file prints goes
-    to stderr. It copies a YAML file, which is compiled already, if kfp can load it.
+    to stderr. It copies a YAML file, which is compiled already, if it is a pipeline.
 
     Raises
     ------
@@ -31,15 +36,15 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
         If a Python file cannot be executed, does not define one pipeline, or that pipeline does not compile; or if a
         YAML file is no pipeline.
     """
-    from kfp import compiler, components
+    if source.suffix == ".yaml":
+        read_compiled(source)
+        shutil.copyfile(source, output)
+        return Path(output)
+    from kfp import compiler
 
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            if source.suffix == ".yaml":
-                components.load_component_from_file(str(source))
-                shutil.copyfile(source, output)
-            else:
-                compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
+            compiler.Compiler().compile(_pipeline(_executed(source), source), str(output))
     except ContractError:
         raise
     except (Exception, SystemExit) as error:  # somebody's file may raise anything
@@ -50,6 +55,46 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
 def read_spec(compiled: str | Path) -> dict[str, Any]:
     """Return the document of a compiled pipeline, without the one for Kubernetes that may follow it."""
     return dict(next(yaml.safe_load_all(Path(compiled).read_text(encoding="utf-8"))))
+
+
+def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the content of a compiled pipeline, and its document without the one for Kubernetes.
+
+    Raises
+    ------
+    ContractError
+        If it is none: a server would fail on many of such files, or never answer.
+    """
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    try:
+        content = read(path, LARGEST)
+        first, *more = (one for one in yaml.safe_load_all(content) if one is not None)
+        spec = json_format.ParseDict(first, pipeline_spec_pb2.PipelineSpec())
+        for one in more:
+            json_format.ParseDict(one, pipeline_spec_pb2.PlatformSpec())
+        good = _NAME.fullmatch(spec.pipeline_info.name) and spec.root.dag.tasks and len(more) <= 1
+        got = f"one called {spec.pipeline_info.name!r}, with {len(spec.root.dag.tasks)} tasks"
+    except OSError as error:
+        good, got = False, f"a file that cannot be read: {error.strerror or error}"
+    except (yaml.YAMLError, ValueError, TypeError, json_format.ParseError, AttributeError, RecursionError) as error:
+        good, got = False, _kind(error, content)
+    if not good:
+        raise ContractError(
+            f"pipeline file {path}: expected a compiled pipeline, as `fmnist compile` or kfp writes one, with tasks "
+            f"and a name of a-z, 0-9 and -; got {excerpt(' '.join(got.split()).rstrip(':.'), 300)}."
+        )
+    return content, dict(first)
+
+
+def _kind(error: Exception, content: bytes) -> str:
+    """Return what a file is that is no compiled pipeline."""
+    if not content.strip():
+        return "an empty file"
+    if content.startswith((b"PK", b"\x1f\x8b")):
+        return "an archive: unpack it"
+    return f"{'no YAML' if isinstance(error, yaml.YAMLError | UnicodeDecodeError) else 'another document'}: {error}"
 
 
 def is_ours(source: Path) -> bool:

@@ -59,7 +59,8 @@ class FakeCluster:
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.compiled: list[bytes] = []
-        self.accuracies: list[float | None] = [0.8765]
+        self.outcome: tuple[float | None, str] = (0.8765, "")
+        self.content: dict[str, bytes] = {"metrics.json": b"{}\n", "labels/true.txt": b"1\n"}
         self.wait_with: Callable[[], str] = lambda: "SUCCEEDED"
 
     def connect(self, host: str | None, **credentials: Any) -> "FakeCluster":
@@ -83,13 +84,25 @@ class FakeCluster:
         self.calls.append(("run", {"version": version.id, **given}))
         return self
 
-    def wait(self, *, timeout: float, on_state: Callable[[str], None]) -> str:
+    def find_run(self, name: str) -> "FakeCluster":
+        self.calls.append(("find_run", name))
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        return vars(Settings())
+
+    def wait(self, *, timeout: float, on_change: Callable[[str], None]) -> str:
         self.calls.append(("wait", timeout))
-        on_state("RUNNING")
+        on_change("RUNNING")
+        on_change("train: started")
         return self.wait_with()
 
-    def accuracy(self) -> float | None:
-        return self.accuracies[0]
+    def accuracy(self) -> tuple[float | None, str]:
+        return self.outcome
+
+    def files(self) -> dict[str, bytes]:
+        self.calls.append(("files", None))
+        return self.content
 
     @property
     def names(self) -> list[str]:
@@ -125,13 +138,15 @@ def invoke(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["program"], ["program", "create"], ["program", "run"]], ids=lambda c: " ".join(c) or "same"
+    "command",
+    [[], ["program"], ["program", "create"], ["program", "run"], ["program", "wait"]],
+    ids=lambda c: " ".join(c) or "same",
 )
 def test_help_teaches(command: list[str]) -> None:
     """Each command explains itself, and shows what to type, line by line."""
     result = invoke(*command, "--help")
     assert result.exit_code == 0
-    assert "\n    same program run" in result.stdout or "\n    same program create" in result.stdout
+    assert re.search(r"\n    same program (run|create|wait)", result.stdout)
     assert "\\b" not in result.stdout
 
 
@@ -264,7 +279,7 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-f", OURS, "-p", "compile_optimizer=adm"], "Did you mean 'adam'?"),
         (["-f", OURS, "-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-f", "missing.yaml"], "expected YAML in missing.yaml"),
-        (["-o", "folder"], "-o is the folder of a run here"),
+        (["-o", "folder"], "-o is for the results of a run: give it with --wait, or with -t local."),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
         (["--timeout", "0"], "0 is not in the range x>=1"),
@@ -336,7 +351,7 @@ def test_what_fails_has_an_exit_code(monkeypatch: pytest.MonkeyPatch, here: Path
 def test_waiting_ends_with_the_accuracy(fake: FakeCluster) -> None:
     """With --wait the states go to stderr; then come the accuracy, the published ones, and that one run cannot tell."""
     result = invoke("program", "run", "-f", OURS, "--wait", "--timeout", "7")
-    assert (result.exit_code, result.stderr, fake.asked("wait")) == (0, "RUNNING\n", 7)
+    assert (result.exit_code, result.stderr, fake.asked("wait")) == (0, "RUNNING\ntrain: started\n", 7)
     lines = result.stdout.splitlines()
     assert [line.split() for line in lines[:6]] == [
         ["run", "r1"],
@@ -350,11 +365,11 @@ def test_waiting_ends_with_the_accuracy(fake: FakeCluster) -> None:
 
 
 def test_an_accuracy_that_is_missing_is_not_judged(fake: FakeCluster) -> None:
-    """Where the server has no accuracy, the output refers to the link, and compares nothing."""
-    fake.accuracies = [None]
+    """Where the server has no accuracy, the output says why, and compares nothing."""
+    fake.outcome = None, "the log of test cannot be had"
     result = invoke("program", "run", "-f", OURS, "--wait")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[3:] == ["accuracy   see the link: the server does not give it"]
+    assert result.stdout.splitlines()[3:] == ["accuracy   not known: the log of test cannot be had"]
 
 
 def test_another_pipeline_is_not_compared(fake: FakeCluster, here: Path) -> None:
@@ -380,7 +395,8 @@ def test_an_interrupted_wait_leaves_the_run(fake: FakeCluster, here: Path) -> No
     result = invoke("program", "run", "--wait")
     assert result.exit_code == 130
     assert result.stderr.endswith(
-        f"Error: interrupted; run r1 is still running. Look at it, or terminate it, at {LINK}.\n"
+        "Error: interrupted; run r1 is still running. To wait for it again: `same program wait r1`. "
+        f"Look at it, or terminate it, at {LINK}.\n"
     )
 
 
@@ -391,6 +407,122 @@ def test_a_run_that_fails_is_exit_code_3(fake: FakeCluster, here: Path) -> None:
     assert result.exit_code == 3
     assert LINK in result.stdout
     assert result.stderr.endswith("Error: run r1: expected SUCCEEDED, got FAILED\n")
+
+
+# A run that is there, and its files
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """The folder of a finished run here, with the files of the run on the cluster."""
+    folder = tmp_path / "here"
+    (folder / "labels").mkdir(parents=True)
+    (folder / "metrics.json").write_bytes(b"{}\n")
+    (folder / "labels/true.txt").write_bytes(b"1\n")
+    digest = "0" * 64
+    (folder / "SHA256SUMS").write_text(f"{digest}  labels/true.txt\n{digest}  metrics.json\n{digest}  pipeline.yaml\n")
+    return folder
+
+
+def test_a_run_is_picked_up_again(fake: FakeCluster) -> None:
+    """A run that is there is waited for by its id or name, and its result is that of --wait."""
+    result = invoke("program", "wait", "first", "--timeout", "7", "--host", "https://k")
+    assert (result.exit_code, result.stderr) == (0, "RUNNING\ntrain: started\n")
+    assert (fake.asked("find_run"), fake.asked("wait")) == ("first", 7)
+    assert [line.split()[0] for line in result.stdout.splitlines()[:6]] == [
+        *("run", "link", "state", "accuracy", "published", "published"),
+    ]  # fmt: skip
+
+
+def test_a_run_of_another_pipeline_is_picked_up_too(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its accuracy is compared with nothing."""
+    monkeypatch.setattr(fake, "parameters", lambda: {"epochs": 10})
+    result = invoke("program", "wait", "first", "--json")
+    record = json.loads(result.stdout)
+    assert (record["accuracy"], record["published"], record["parameters"]) == (0.8765, [], {"epochs": 10})
+
+
+def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster) -> None:
+    """The command that picks the run up again has the address that was given, as a shell takes it."""
+    fake.wait_with = Mock(side_effect=KeyboardInterrupt)
+    result = invoke("program", "wait", "first", "--host", "https://k/a b", "--namespace", "me")
+    assert result.exit_code == 130
+    assert "`same program wait r1 --host 'https://k/a b' --namespace me`" in result.stderr
+
+
+def test_an_interrupted_download_says_that_the_run_has_ended(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the end of the run does not say that it goes on, nor that the same command would do again."""
+    monkeypatch.setattr(fake, "files", Mock(side_effect=KeyboardInterrupt))
+    result = invoke("program", "run", "-f", OURS, "--wait", "-o", str(tmp_path / "new"))
+    assert result.exit_code == 130
+    assert "interrupted; run r1 is SUCCEEDED. To wait for it again: `same program wait r1`" in result.stderr
+
+
+def test_the_files_of_a_run_come_here(fake: FakeCluster, tmp_path: Path) -> None:
+    """With -o the files lie in a folder as here, with their checksums."""
+    folder = tmp_path / "new/cluster"
+    for command in (["wait", "first"], ["run", "-f", OURS, "--wait"]):
+        result = invoke("program", *command, "-o", str(folder))
+        assert result.exit_code == 0
+        assert f"folder     {folder}" in result.stdout.splitlines()
+        assert helpers.contents(folder) == {
+            "SHA256SUMS": (
+                b"4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865  labels/true.txt\n"
+                b"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356  metrics.json\n"
+            ),
+            "labels/true.txt": b"1\n",
+            "metrics.json": b"{}\n",
+        }
+        shutil.rmtree(folder)
+
+
+def test_equal_files_are_told(fake: FakeCluster, finished: Path) -> None:
+    """With --compare each file is compared with that of a run of this machine."""
+    result = invoke("program", "wait", "first", "--compare", str(finished))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"2 of 2 files equal those of {finished}, a run of this machine."
+
+
+def test_a_file_that_differs_is_exit_code_1(fake: FakeCluster, finished: Path) -> None:
+    """A file with other bytes, and one that only one side has, are named."""
+    fake.content = {"metrics.json": b"{ }\n", "model.keras": b"new"}
+    result = invoke("program", "wait", "first", "--compare", str(finished))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-4:] == [
+        "DIFFERS: labels/true.txt",
+        "DIFFERS: metrics.json",
+        "DIFFERS: model.keras",
+        f"0 of 3 files equal those of {finished}, a run of this machine.",
+    ]
+    result = invoke("program", "wait", "first", "--compare", str(finished), "--json")
+    assert result.exit_code == 1
+    record = json.loads(result.stdout)
+    assert record["different"] == ["labels/true.txt", "metrics.json", "model.keras"]
+
+
+@pytest.mark.parametrize("command", [["wait", "first"], ["run", "-f", OURS, "--wait"]], ids=["wait", "run"])
+def test_a_folder_with_other_files_is_refused_at_once(fake: FakeCluster, tmp_path: Path, command: list[str]) -> None:
+    """Nobody waits an hour to learn that the folder was no good."""
+    (tmp_path / "mine").write_text("mine")
+    for option in ("-o", "--compare"):
+        result = invoke("program", *command, option, str(tmp_path))
+        assert result.exit_code == 2
+        assert "expected a new or empty one" in result.stderr or "folder of a finished run" in result.stderr
+    assert fake.calls == []
+
+
+def test_files_that_cannot_be_had_leave_the_result(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The accuracy is printed before the error, which has the exit code of a failure, and no folder is made."""
+    monkeypatch.setattr(fake, "files", Mock(side_effect=ClusterError("files of run r1: expected them")))
+    result = invoke("program", "wait", "first", "-o", str(tmp_path / "new"))
+    assert result.exit_code == 3
+    assert "accuracy   0.8765" in result.stdout
+    assert result.stderr.endswith("Error: files of run r1: expected them\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -464,6 +596,8 @@ def test_a_checkout_with_other_code_is_not_run_with_ours(
         (["-t", "local", "-n", "x"], ["--program-name has no effect with -t local."]),
         (["-t", "local"], []),
         (["--timeout", "5"], ["--timeout has no effect without --wait."]),
+        (["--compare", "x"], ["--compare has no effect without --wait."]),
+        (["-t", "local", "--compare", "x"], ["--compare has no effect with -t local."]),
         (["--timeout", "5", "--wait"], []),
         (["-p", "epochs=2", "-p", "epochs=3"], ["-p epochs=2 has no effect, as it is given again."]),
         (["--namespace", "me"], ["--namespace has no effect: the cluster has one user"]),

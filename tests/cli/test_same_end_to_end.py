@@ -7,15 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support import helpers, kfp_server
+from support import helpers, kfp_logs, kfp_server
 
 from fmnist import pipeline
 from fmnist.cli.same import main
 from fmnist.cluster.pipeline_file import read_spec
+from fmnist.runs.folder import checksums, listing
 from fmnist.steps import dataset
+from fmnist.steps.files import ARTIFACT_FILES, write
 
 ROOT = Path(__file__).parents[2]
 SAME = [sys.executable, "-c", "from fmnist.cli.same import main; main(prog_name='same')"]
@@ -97,6 +100,27 @@ def test_a_run_only_runs_what_is_there(server: kfp_server.Server, invoke: Callab
     assert len(server.asked("POST .*upload")) == uploads == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([*CREATE, "-n", "x" * 129], "pipeline name: expected at most 128 bytes, got 129"),
+        ([*CREATE, "--description", "d" * 300_001], "pipeline description: expected at most 300000 bytes"),
+        ([*RUN, "-r", "x" * 300], "run name: expected at most 255 characters, got 300"),
+        ([*RUN, "-r", " "], "run name: expected a name, got an empty one"),
+        ([*RUN, "-e", "ü" * 65], "experiment name: expected at most 128 bytes, got 130"),
+        ([*RUN, "--run-description", "x" * 256], "run description: expected at most 255 characters, got 256"),
+        ([*RUN, "--experiment-description", "x" * 256], "experiment description: expected at most 255 characters"),
+        ([*RUN, "--run-only", "-n", "a\nb"], "pipeline name: expected one line"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_no_server_keeps_is_not_sent(command: list[str], message: str, invoke: Callable[..., Result]) -> None:
+    """A name or description that is too long is bad input before anything is sent: nobody is at that host."""
+    done = invoke(*command, "--host", "http://127.0.0.1:9")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 def test_a_failed_run_is_exit_code_3(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:
     """A run that fails gives one message, without a traceback, after its link."""
     server.states = ["FAILED"]
@@ -120,8 +144,62 @@ def test_ctrl_c_leaves_the_run(server: kfp_server.Server, tmp_path: Path) -> Non
         messages = process.stderr.read()
     assert process.returncode == 130
     assert f"run {server.runs[0]['run_id']} is still running" in messages
+    assert f"`same program wait {server.runs[0]['run_id']} --host {server.url}`" in messages
     assert "/#/runs/details/" in messages
     assert "Traceback" not in messages
+
+
+STEPS: dict[str, Any] = {"train": "SUCCEEDED", "test": "SUCCEEDED", "confusion_matrix": "SUCCEEDED"}
+
+
+def test_a_run_is_told_and_its_files_come_here(
+    server: kfp_server.Server, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    """At the UI's address: the steps line by line, the accuracy out of the log, and the 11 files of a run."""
+    server.store.ui = True
+    server.store.looks = [kfp_logs.look("RUNNING", train="RUNNING"), kfp_logs.look("SUCCEEDED", **STEPS)]
+    server.states = ["SUCCEEDED"]
+    started = invoke(*RUN, "--host", server.url, "--json")
+    run_id = json.loads(started.stdout)["run_id"]
+    kfp_logs.leave(server.store, run_id)
+    here = tmp_path / "here"
+    for name, content in kfp_logs.CONTENT.items():
+        files = {"": content} if isinstance(content, bytes) else content
+        for file, data in files.items():
+            write(here / ARTIFACT_FILES[name] / file, data)
+    write(here / "SHA256SUMS", listing(checksums(here, ARTIFACT_FILES.values())))
+    folder = tmp_path / "cluster"
+    server.store.looks = server.store.looks[1:]
+    waited = invoke("program", "wait", "default", "--host", server.url, "-o", str(folder), "--compare", str(here))
+    assert waited.exit_code == 0, waited.output
+    assert waited.stderr.splitlines() == [
+        "train: done in 30 s",
+        "test: done in 30 s",
+        "confusion-matrix: done in 30 s",
+        "SUCCEEDED",
+    ]
+    assert "accuracy   0.8428" in waited.stdout.splitlines()
+    assert waited.stdout.splitlines()[-1] == f"11 of 11 files equal those of {here}, a run of this machine."
+    assert helpers.contents(folder) == helpers.contents(here)
+
+
+def test_a_failed_step_is_told_word_for_word(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:
+    """The exit code is that of a failure, and the error is the step's own."""
+    server.states, server.store.looks = ["FAILED"], [kfp_logs.look("FAILED", train="FAILED")]
+    started = invoke(*RUN, "--host", server.url, "--json")
+    run_id = json.loads(started.stdout)["run_id"]
+    server.store.logs[kfp_logs.executor("train")] = kfp_logs.recorded("train-failed", run_id)
+    waited = invoke("program", "wait", run_id, "--host", server.url)
+    assert waited.exit_code == 3
+    assert "got FAILED: train failed, with exit code 1. At last it said:\n  DataError: Fashion-MNIST" in waited.stderr
+    assert "Traceback" not in waited.stderr
+
+
+def test_an_unknown_run_is_bad_input(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:
+    """Exit code 2, and one message."""
+    waited = invoke("program", "wait", "nobody", "--host", server.url)
+    assert (waited.exit_code, waited.stdout) == (2, "")
+    assert "run: expected the id or the name of one at" in waited.stderr
 
 
 def test_without_a_server_the_error_is_one_message(tmp_path: Path) -> None:

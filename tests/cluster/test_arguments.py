@@ -45,6 +45,13 @@ def test_a_value_of_the_type_is_taken(kind: str, value: Any, expected: Any) -> N
     [
         ("STRING", 3, "expected text, got 3"),
         ("STRING", True, "expected text, got True"),
+        ("STRING", "\udcff", "expected text, got '.udcff'"),
+        ("NUMBER_INTEGER", 2**63, "expected a whole number, at most 2\\*\\*53 from zero, got 9223372036854775808"),
+        ("NUMBER_DOUBLE", 10**400, "expected a finite number, got 1000"),
+        ("NUMBER_DOUBLE", "1" + "0" * 400, "expected a finite number, got '1000"),
+        ("LIST", [10**400], "expected a list as JSON, with finite numbers, got .1000"),
+        ("LIST", [{1, 2}], "expected a list as JSON, with finite numbers, got .{1, 2}"),
+        ("STRUCT", {"a": "\udcff"}, "expected a mapping as JSON, with finite numbers, got"),
         ("NUMBER_INTEGER", 3.0, "expected a whole number, at most 2\\*\\*53 from zero, got 3.0"),
         ("NUMBER_INTEGER", True, "expected a whole number, at most 2\\*\\*53 from zero, got True"),
         ("NUMBER_INTEGER", "ten", "expected a whole number, at most 2\\*\\*53 from zero, got 'ten'"),

@@ -1,13 +1,15 @@
 """Submission to a cluster: the real kfp.Client against a strict API server on this machine, over real HTTP."""
 
+import datetime as dt
 import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
-from support.kfp_server import Server, serving
-from support.submission import names, submitted
+from support import kfp_server
+from support.kfp_server import Server, respond, serving
+from support.submission import STEPS, names, submitted
 
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster, connect
@@ -68,24 +70,27 @@ def test_a_name_in_other_letters_is_another_one(server: Server, target: Cluster,
 
 def test_a_file_that_is_not_there_is_bad_input(server: Server, tmp_path: Path) -> None:
     """A missing file is refused before anything is created."""
-    with pytest.raises(ContractError, match=r"expected a compiled one, got .*none\.yaml: No such file"):
+    with pytest.raises(ContractError, match=r"none\.yaml: expected a compiled pipeline, .* got .* No such file"):
         connect(server.url).create(tmp_path / "none.yaml", name="fashion")
     assert server.pipelines == []
 
 
 def test_a_file_that_is_no_pipeline_is_refused(server: Server, tmp_path: Path) -> None:
-    """The error for a bad file has the server's message."""
-    bad = tmp_path / "bad.yaml"
+    """A bad file is refused before anything is sent."""
+    bad, target = tmp_path / "bad.yaml", connect(server.url)
     bad.write_text("- 1\n")
-    with pytest.raises(ClusterError, match=r"^upload version at .*HTTP 400 .*unknown template format.* Check names"):
-        connect(server.url).create(bad, name="fashion")
+    with pytest.raises(ContractError, match=f"^pipeline file {bad}: expected a compiled pipeline, .* got another doc"):
+        target.create(bad, name="fashion")
+    assert len(server.requests) == 1
 
 
-def test_the_latest_version_is_found(target: Cluster, compiled: Path, tmp_path: Path) -> None:
+def test_the_latest_version_is_found(server: Server, target: Cluster, compiled: Path, tmp_path: Path) -> None:
     """The pipeline's name leads to its newest version, and that to the document of the pipeline."""
     other = tmp_path / "other.yaml"
     other.write_text(compiled.read_text() + "---\nplatforms:\n  kubernetes: {}\n")
-    versions = [target.create(path, name="fashion") for path in (compiled, other)]
+    versions = [target.create(compiled, name="fashion")]
+    server.clock = lambda: dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+    versions.append(target.create(other, name="fashion"))
     assert target.latest("fashion") == versions[1]
     assert target.spec(versions[0]) == target.spec(versions[1]) == yaml.safe_load(compiled.read_text())
 
@@ -97,6 +102,89 @@ def test_a_pipeline_that_is_not_there_has_no_latest_version(server: Server, targ
     for name in ("other", "fashion"):
         with pytest.raises(ContractError, match=f"expected one called '{name}' at {server.url}, got none"):
             target.latest(name)
+
+
+def test_the_newest_of_one_second_is_found(
+    server: Server, target: Cluster, compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server orders by whole seconds, and then at random: a version is made in a later one than those before."""
+    now = [dt.datetime(2027, 1, 1, tzinfo=dt.UTC)]
+    server.clock = lambda: now[0]
+    monkeypatch.setattr(
+        "fmnist.cluster.cluster.sleep", lambda seconds: now.insert(0, now[0] + dt.timedelta(0, seconds))
+    )
+    for number in range(6):
+        other = tmp_path / f"{number}.yaml"
+        other.write_text(compiled.read_text() + f"# {number}\n")
+        version = target.create(other, name="fashion")
+        assert target.latest("fashion") == version
+    assert len(now) == 6
+    assert len({one["created_at"] for one in server.versions}) == 6
+
+
+def test_versions_that_nothing_orders_are_not_guessed(server: Server, target: Cluster, compiled: Path) -> None:
+    """Where another client made two versions within one second, none of them is called the newest."""
+    version = target.create(compiled, name="fashion")
+    server.versions.append(server.versions[0] | {"pipeline_version_id": "other", "name": "ui"})
+    with pytest.raises(
+        ContractError, match=f"expected a newest version, got .*'{version.name}'.*, made in one second, 20"
+    ):
+        target.latest("fashion")
+    server.versions.append(server.versions[0] | {"pipeline_version_id": "new", "name": "new", "created_at": "2099"})
+    assert target.latest("fashion").id == "new"
+
+
+def test_a_renamed_pipeline_is_found_by_its_name(server: Server, target: Cluster, compiled: Path) -> None:
+    """The UI changes only what it shows; what it shows counts too, where no pipeline has that name."""
+    version = target.create(compiled, name="fashion")
+    server.pipelines[0]["display_name"] = "Fashion, renamed"
+    assert target.create(compiled, name="fashion") == target.latest("fashion") == version
+    assert target.latest("Fashion, renamed") == version
+    assert len(server.pipelines) == 1
+    server.pipelines.append({**server.pipelines[0], "pipeline_id": "other", "name": "other"})
+    with pytest.raises(ContractError, match="expected one called 'Fashion, renamed' at .*, got several: .*, "):
+        target.latest("Fashion, renamed")
+    server.pipelines[1]["name"] = "Fashion, renamed"
+    assert target.create(compiled, name="Fashion, renamed").pipeline_id == "other"
+
+
+def test_servers_with_one_name_are_known(server: Server, target: Cluster, compiled: Path) -> None:
+    """Servers before 2.5 give pipelines and versions a display name alone."""
+    version = target.create(compiled, name="fashion")
+    for item in (*server.pipelines, *server.versions):
+        del item["name"]
+    assert target.create(compiled, name="fashion") == target.latest("fashion") == version
+
+
+def test_all_pages_are_looked_through(server: Server, target: Cluster, compiled: Path) -> None:
+    """A name behind more than a page of names that are equal to the database is found."""
+    server.page_limit = 2
+    version = target.create(compiled, name="fashion")
+    for number in range(5):
+        other = {"pipeline_id": f"{number}", "name": "FASHION", "display_name": "FASHION", "created_at": "2000"}
+        server.pipelines.append(other)
+        server.experiments.append({"experiment_id": f"{number}", "display_name": "FIRST", "created_at": "2000"})
+    server.experiments.append({"experiment_id": "mine", "display_name": "first", "created_at": "2001"})
+    assert target.create(compiled, name="fashion") == version
+    submitted(target, compiled)
+    assert server.runs[0]["experiment_id"] == "mine"
+
+
+@pytest.mark.parametrize("step", ["create pipeline", "upload version", "create experiment"])
+def test_what_was_made_all_the_same_is_found(server: Server, target: Cluster, compiled: Path, step: str) -> None:
+    """A request that worked, but whose answer says that the server is busy, is repeated and finds what it made."""
+    server.fail(STEPS[step], kfp_server.unheard(server, 503, Retry_After="7"))
+    submitted(target, compiled)
+    assert (len(server.pipelines), len(server.versions), len(server.experiments), len(server.runs)) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_invalid_input_is_bad_input(server: Server, target: Cluster, compiled: Path, status: int) -> None:
+    """A server that calls the input invalid, with whatever status, is not asked to try again later."""
+    said = b'{"code": 13, "message": "InternalServerError: Invalid input error: Pipeline.Name length cannot exceed 9"}'
+    server.fail(STEPS["create pipeline"], kfp_server.respond(status, said))
+    with pytest.raises(ContractError, match=f"HTTP {status} .* cannot exceed 9. Check names, namespace and parameters"):
+        target.create(compiled, name="fashion")
 
 
 # Runs
@@ -160,9 +248,15 @@ def test_a_part_for_kubernetes_is_kept_without_caching(server: Server, compiled:
 
 
 def test_an_unknown_parameter_is_refused(server: Server, compiled: Path) -> None:
-    """The error for a bad parameter has the server's message."""
-    with pytest.raises(ClusterError, match=r"^start run at http.* HTTP 400 .*unknown parameters \['epoch'\]"):
-        submitted(connect(server.url), compiled, parameters={"epoch": 3})
+    """A parameter that the pipeline lacks, or of another type, is refused before a run or experiment is made."""
+    for parameters, message in [
+        ({"epoch": 3}, "^parameter: expected one of .*, got 'epoch'. Did you mean 'epochs'"),
+        ({"epochs": 1.5}, "^parameter epochs: expected a whole number, .*, got 1.5"),
+        ({"share": 10**400}, "^parameter share: expected a finite number, got 1000"),
+    ]:
+        with pytest.raises(ContractError, match=message):
+            submitted(connect(server.url), compiled, parameters=parameters)
+    assert (server.runs, server.experiments) == ([], [])
 
 
 # Namespaces
@@ -202,3 +296,37 @@ def test_the_namespace_is_found(home: Path, file: str, content: str) -> None:
     with serving(multi_user=True) as server:
         assert connect(server.url).namespace == "carol"
     assert [path for path in home.rglob("*") if path.is_file()] == [home / file]
+
+
+# Runs that are there
+
+
+def test_a_run_is_found_by_its_id_or_its_name(server: Server, target: Cluster, compiled: Path) -> None:
+    """Either finds it, also a name with characters that a URL has no place for."""
+    for name in ("try", "50% off+1", 'ünï ☃ "q"', "3fa85f64-5717-4562-b3fc-2c963f66afa6"):
+        run = submitted(target, compiled, run_name=name)
+        assert target.find_run(run.id) == target.find_run(name) == run
+
+
+@pytest.mark.parametrize("name", ["nobody", "TRY", "3fa85f64-5717-4562-b3fc-2c963f66afa6"], ids=["name", "case", "id"])
+def test_a_run_that_is_not_there_is_said_so(server: Server, target: Cluster, compiled: Path, name: str) -> None:
+    """An unknown name or id is bad input."""
+    submitted(target, compiled)
+    with pytest.raises(ContractError, match=f"run: expected the id or the name of one at {server.url}, got '{name}'"):
+        target.find_run(name)
+
+
+def test_a_name_of_several_runs_is_refused_with_their_ids(server: Server, target: Cluster, compiled: Path) -> None:
+    """The message lists each run of the name, with its state and when it was made."""
+    runs = [submitted(target, compiled) for _ in range(2)]
+    with pytest.raises(ContractError, match="expected one of the name 'try' .*, got these. Give an id.") as caught:
+        target.find_run("try")
+    assert sorted(line.split()[0] for line in str(caught.value).splitlines()[1:]) == sorted(run.id for run in runs)
+
+
+def test_a_server_that_fails_finds_no_run(server: Server, target: Cluster, compiled: Path) -> None:
+    """An error of the server is its own, and no run that is not there."""
+    run = submitted(target, compiled)
+    server.fail("GET .*/runs/", respond(403))
+    with pytest.raises(ClusterError, match="find run at .*HTTP 403"):
+        target.find_run(run.id)

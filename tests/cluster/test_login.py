@@ -11,7 +11,7 @@ import kfp
 import kubernetes.config.kube_config
 import pytest
 import yaml
-from support import kfp_server
+from support import certificates
 from support.kfp_server import Server, respond, serving
 from support.submission import STEPS, failure, submitted
 
@@ -27,9 +27,9 @@ TOKEN = "s3cret-t0ken"  # noqa: S105 - not one
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> kfp_server.Authority:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> certificates.Authority:
     """A certificate for localhost, and who signed it."""
-    return kfp_server.authority(tmp_path_factory.mktemp("certificates") / "own")
+    return certificates.authority(tmp_path_factory.mktemp("certificates") / "own")
 
 
 # Hosts
@@ -78,7 +78,7 @@ def test_a_path_is_part_of_the_host(compiled: Path) -> None:
 
 
 def test_a_kubeconfig_is_enough(
-    compiled: Path, home: Path, authority: kfp_server.Authority, monkeypatch: pytest.MonkeyPatch
+    compiled: Path, home: Path, authority: certificates.Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The current context leads to the API with its token, unless another is given; certificates are always checked."""
     prefix = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
@@ -276,16 +276,16 @@ def test_nothing_is_printed_or_written(
 # Certificates
 
 
-def test_an_own_authority_is_accepted(compiled: Path, authority: kfp_server.Authority) -> None:
+def test_an_own_authority_is_accepted(compiled: Path, authority: certificates.Authority) -> None:
     """A server whose certificate is signed by the authority that is given is trusted."""
     with serving(context=authority.context, host="localhost") as server:
         submitted(connect(server.url, ca=authority.ca), compiled)
         assert len(server.runs) == 1
 
 
-def test_an_unknown_authority_is_refused(authority: kfp_server.Authority, tmp_path: Path) -> None:
+def test_an_unknown_authority_is_refused(authority: certificates.Authority, tmp_path: Path) -> None:
     """Without its authority, or with another, a server is not trusted and gets no request."""
-    other = kfp_server.authority(tmp_path / "other")
+    other = certificates.authority(tmp_path / "other")
     with serving(context=authority.context, host="localhost") as server:
         for ca in (None, other.ca):
             with pytest.raises(
@@ -297,7 +297,7 @@ def test_an_unknown_authority_is_refused(authority: kfp_server.Authority, tmp_pa
 
 def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
     """A certificate for another name is not trusted, and the error says which."""
-    other = kfp_server.authority(tmp_path / "other", host="elsewhere.example")
+    other = certificates.authority(tmp_path / "other", host="elsewhere.example")
     with serving(context=other.context, host="localhost") as server:
         with pytest.raises(
             ClusterError, match="Hostname mismatch, certificate is not valid for 'localhost'.* the host by"

@@ -124,16 +124,35 @@ def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["nothing", "a: [", "{compiled}nonsense: 1\n"], ids=["text", "no YAML", "unknown field"]
+    ("change", "got"),
+    [
+        (b"nothing", "another document"),
+        (b"a: [", "no YAML"),
+        (b"COMPILED\nnonsense: 1\n", "another document"),
+        (b"", "an empty file"),
+        (b" \n# nothing\n", "another document"),
+        (b"\x00\x01{{{", "no YAML"),
+        (b"\xff\xfe\xfd", "no YAML"),
+        (b"PK\x03\x04\x00", "an archive: unpack it"),
+        (b"\x1f\x8b\x08\x00", "an archive: unpack it"),
+        (b"name: a\nimplementation: {container: {image: x}}\n", "another document"),
+        (b"apiVersion: v1\nkind: Pod\n", "another document"),
+        (b"COMPILED\n---\na: 1\n", "another document"),
+        (b"COMPILED\n---\nplatforms: {}\n---\nplatforms: {}\n", "one called 'fashion-mnist-study'"),
+        (b"pipelineInfo: {name: Big Name}\nroot: {dag: {tasks: {a: {}}}}\n", "one called 'Big Name'"),
+        (b"pipelineInfo: {name: small}\nroot: {dag: {tasks: {}}}\n", "one called 'small', with 0 tasks"),
+        (b"[" * 100_000, ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, change: str) -> None:
-    """A file that kfp cannot load gives one line of text, and no file."""
+def test_a_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, change: bytes, got: str) -> None:
+    """A file that no server takes gives one line of text, and no file."""
     path = tmp_path / "somebody.yaml"
-    compiled = study_pipeline.compile_pipeline(path, Where("registry.example/fmnist:1")).read_text()
-    path.write_text(change.format(compiled=compiled))
-    with pytest.raises(
-        ContractError, match=f"^pipeline file {path}: expected a pipeline that compiles, got "
-    ) as caught:
+    compiled = b""
+    if b"COMPILED" in change:
+        compiled = study_pipeline.compile_pipeline(path, Where("registry.example/fmnist:1")).read_bytes()
+    path.write_bytes(change.replace(b"COMPILED", compiled))
+    with pytest.raises(ContractError, match=f"^pipeline file {path}: expected a compiled .*; got {got}") as caught:
         compile_pipeline_file(path, tmp_path / "got.yaml")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "got.yaml").exists()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support import kfp_server
+from support import certificates
 from support.kfp_server import Server, serving
 from support.proxy import proxying
 from support.submission import submitted
@@ -42,7 +42,7 @@ def test_http_goes_through_the_proxy(
 
 def test_https_goes_through_a_tunnel(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked of a server with a certificate, the proxy cannot read."""
-    authority = kfp_server.authority(tmp_path / "own")
+    authority = certificates.authority(tmp_path / "own")
     with proxying(HEADER) as proxy, serving(context=authority.context, host="localhost") as server:
         monkeypatch.setenv("HTTPS_PROXY", f"{LOGIN}@{proxy.place}")
         submitted(connect(server.url, ca=authority.ca), compiled)
@@ -73,7 +73,7 @@ def test_a_refusal_of_the_proxy_is_told_without_its_password(
     secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who reads the error knows that the proxy refuses, and what to look at, but not the password."""
-    authority = kfp_server.authority(tmp_path / "own")
+    authority = certificates.authority(tmp_path / "own")
     context = {"context": authority.context, "host": "localhost"} if secure else {}
     with proxying("Basic another") as proxy, serving(**context) as server:
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):

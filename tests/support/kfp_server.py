@@ -1,13 +1,12 @@
 """A strict stand-in for the API server of Kubeflow Pipelines (v2beta1), in memory, on this machine.
 
-It speaks real HTTP or HTTPS with the paths, queries and JSON of kfp_server_api, and notes in `problems` whatever a real
-server would not know: another path, query or field. Faults are put in front of requests with `Server.fail`.
+It speaks real HTTP or HTTPS, and answers as a real server 2.17 does: `kfp_api` has its words, `kfp_nodes` the names of
+Argo. It notes in `problems` whatever no client of the API sends: another path, query or field. Faults are put in front
+of requests with `Server.fail`, and further addresses in `Server.routes`.
 """
 
 import contextlib
-import datetime as dt
-import email
-import email.policy
+import email.utils
 import http.server
 import json
 import re
@@ -15,75 +14,42 @@ import socket
 import ssl
 import struct
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-import kfp_server_api
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from google.protobuf import json_format
-from kfp.pipeline_spec import pipeline_spec_pb2
+from support.kfp_api import ROUTES, Route
+from support.kfp_protocol import JSON, Json, LostError, Raw, RefusedError, Request, UnknownError
+from support.kfp_state import State
 
-Json = dict[str, Any]
 Handler = http.server.BaseHTTPRequestHandler
 Fault = Callable[[Handler], None]
 
-PAGING = {"page_token", "page_size", "sort_by", "filter", "namespace"}
-GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 501: 12}
-
-
-class RefusedError(Exception):
-    """A request that the server answers with an error status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def _refuse_constant(name: str) -> None:
-    raise RefusedError(400, f"Invalid input error: {name} is not JSON")
-
-
-@dataclass
-class Request:
-    """A request as it came."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self, model: type) -> Json:
-        """Return the body, which must be an object with no field that `model` lacks."""
-        return known(model, json.loads(self.body, parse_constant=_refuse_constant))
+__all__ = [
+    "Fault",
+    "Request",
+    "Server",
+    "cut",
+    "hang",
+    "judge",
+    "respond",
+    "serving",
+    "truncate",
+    "unheard",
+]
 
 
 @dataclass
-class Server:
-    """The state of the server, and what came; it outlives a restart."""
+class Server(State):
+    """The server: its state, and what came; it outlives a restart."""
 
     prefix: str = ""
     token: str | None = None
-    multi_user: bool = False
-    page_limit: int = 200
-    #: The states that a run goes through, one each time it is looked at; the last one stays.
-    states: list[str] = field(default_factory=lambda: ["PENDING", "RUNNING", "SUCCEEDED"])
-    details: Json = field(default_factory=dict)
-    pipelines: list[Json] = field(default_factory=list)
-    versions: list[Json] = field(default_factory=list)
-    experiments: list[Json] = field(default_factory=list)
-    runs: list[Json] = field(default_factory=list)
-    #: What each run leaves; None on a server without the API of artifacts, as up to 2.17.
-    artifacts: list[Json] | None = None
     requests: list[Request] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    #: Addresses that are looked at before those of the API.
+    routes: list[Route] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     context: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
@@ -130,21 +96,20 @@ class Server:
         """Return the requests whose "METHOD path" matches `pattern`."""
         return [request for request in self.requests if re.search(pattern, f"{request.method} {request.path}")]
 
-    def answer(self, request: Request) -> Json:
+    def answer(self, request: Request) -> Json | Raw:
         """Return the answer to `request`, or refuse it."""
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             raise RefusedError(401, "Request header error: there is no user identity.")
-        for method, pattern, queries, respond in ROUTES:
+        for method, pattern, queries, respond in [*self.routes, *ROUTES]:
             match = re.fullmatch(self.prefix + pattern, request.path)
             if match and method == request.method:
                 if unknown := request.query.keys() - queries:
-                    raise UnknownError(f"query {sorted(unknown)}")
+                    self.problems.append(f"{request.method} {request.path}: query {sorted(unknown)}")
                 return respond(self, request, *map(unquote, match.groups()))
-        raise UnknownError(f"path {request.method} {request.path} at {self.prefix!r}")
-
-
-class UnknownError(Exception):
-    """A request that no API server knows: a mistake of the client."""
+        self.problems.append(f"{request.method} {request.path}: no such path at {self.prefix!r}")
+        if request.path.startswith(f"{self.prefix}/apis/v2beta1/"):
+            raise RefusedError(404, "Not Found")
+        return Raw(b"404 page not found\n", 404)
 
 
 # Faults
@@ -156,6 +121,19 @@ def respond(status: int, body: bytes = b"", **headers: str) -> Fault:
     def fault(handler: Handler) -> None:
         handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         send(handler, status, body, **headers)
+
+    return fault
+
+
+def unheard(server: "Server", status: int | None = None, **headers: str) -> Fault:
+    """Do what is asked for, and answer with `status`, or cut the connection instead."""
+
+    def fault(handler: Handler) -> None:
+        judge(server, received(handler))
+        if status is None:
+            cut()(handler)
+        else:
+            send(handler, status, b"", **headers)
 
     return fault
 
@@ -201,6 +179,15 @@ def send(handler: Handler, status: int, body: bytes, **headers: str) -> None:
     handler.wfile.write(body)
 
 
+def received(handler: Handler) -> Request:
+    """Return a request, with its body."""
+    url = urlsplit(handler.path)
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    headers = {name.lower(): value for name, value in handler.headers.items()}
+    body = handler.rfile.read(int(headers.get("content-length", 0)))
+    return Request(handler.command, url.path, query, headers, body)
+
+
 def handler(server: Server) -> type[Handler]:
     """Return the class that answers for `server`."""
 
@@ -227,13 +214,12 @@ def handler(server: Server) -> type[Handler]:
                 server.requests.append(Request(self.command, url.path, {}, {}, b""))
                 fault(self)
             else:
-                query = dict(parse_qsl(url.query, keep_blank_values=True))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                body = self.rfile.read(int(headers.get("content-length", 0)))
-                request = Request(self.command, url.path, query, headers, body)
+                request = received(self)
                 server.requests.append(request)
-                status, answer = judge(server, request)
-                send(self, status, json.dumps(answer).encode(), Content_Type="application/json")
+                judged(server, request)(self)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return email.utils.format_datetime(server.clock(), usegmt=True)
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
@@ -241,264 +227,27 @@ def handler(server: Server) -> type[Handler]:
     return Api
 
 
-def judge(server: Server, request: Request) -> tuple[int, Json]:
-    """Return the status and the body of the answer to `request`."""
+def judged(server: Server, request: Request) -> Fault:
+    """Return what answers `request`, if anything does."""
     try:
-        return 200, server.answer(request)
+        answer = judge(server, request)
+    except LostError:
+        return hang(server)
+    return lambda handler: send(handler, answer.status, answer.body, Content_Type=answer.content_type)
+
+
+def judge(server: Server, request: Request) -> Raw:
+    """Return the answer to `request`."""
+    try:
+        answer = server.answer(request)
     except RefusedError as error:
-        status, message = error.status, str(error)
-    except (UnknownError, ValueError, KeyError, TypeError) as error:
-        status, message = 501, f"{type(error).__name__}: {error}"
-        server.problems.append(f"{request.method} {request.path}: {message}")
-    if "upload" in request.path:
-        return status, {"error_message": message, "error_details": message}
-    return status, {"error": message, "code": GRPC_CODES[status], "message": message, "details": []}
-
-
-# The API
-
-
-def known(model: Any, data: Json) -> Json:
-    """Return `data`, which must have no field that `model` of kfp_server_api lacks; the same for what is inside."""
-    if not isinstance(data, dict):
-        raise UnknownError(f"{data!r} for {model.__name__}")
-    if unknown := data.keys() - model.attribute_map.values():
-        raise UnknownError(f"field {sorted(unknown)} of {model.__name__}")
-    for name, key in model.attribute_map.items():
-        inner = getattr(kfp_server_api, model.openapi_types[name], None)
-        if key in data and inner is not None and inner.attribute_map:
-            known(inner, data[key])
-    model(**{name: data[key] for name, key in model.attribute_map.items() if key in data})
-    return data
-
-
-def healthz(server: Server, _: Request) -> Json:
-    """Say whether there are namespaces for users."""
-    return known(
-        kfp_server_api.V2beta1GetHealthzResponse, {"multi_user": server.multi_user, "pipeline_store": "database"}
-    )
-
-
-def listed(server: Server, request: Request, kind: str, items: list[Json]) -> Json:
-    """Return a page of `items`, without what was not asked for."""
-    for predicate in predicates(request.query.get("filter", "")):
-        key, value = predicate["key"], predicate["string_value"].casefold()
-        items = [item for item in items if item[key].casefold() == value]
-    if request.query.get("sort_by") == "created_at desc":
-        items = items[::-1]
-    elif request.query.get("sort_by"):
-        raise UnknownError(f"order {request.query['sort_by']}")
-    start = int(request.query.get("page_token") or 0)
-    end = start + min(int(request.query.get("page_size") or 20), server.page_limit)
-    more = {"next_page_token": str(end)} if end < len(items) else {}
-    page = {kind: items[start:end]} if items[start:end] else {}
-    return page | {"total_size": len(items)} | more if items else {}
-
-
-def predicates(text: str) -> list[Json]:
-    """Return what a filter asks for; it is decoded twice, as by the real server."""
-    if not text:
-        return []
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise RefusedError(400, "failed to decode filter spec: invalid URL escape")
-    wanted: list[Json] = known(kfp_server_api.V2beta1Filter, json.loads(unquote_plus(text)))["predicates"]
-    for predicate in wanted:
-        known(kfp_server_api.V2beta1Predicate, predicate)
-        if predicate["operation"] not in {"EQUALS", 1} or predicate["key"] not in {"display_name", "name"}:
-            raise UnknownError(f"predicate {predicate}")
-    return wanted
-
-
-def in_namespace(server: Server, items: list[Json], request: Request) -> list[Json]:
-    """Return the items of the namespace that is asked for; with several users, there must be one."""
-    namespace = checked(server, request.query.get("namespace", ""))
-    return [item for item in items if item.get("namespace", "") == namespace]
-
-
-def checked(server: Server, namespace: str) -> str:
-    """Return `namespace`, which must be there with several users, and only then."""
-    if bool(namespace) != server.multi_user:
-        wanted = "cannot be empty in multi-user mode" if server.multi_user else "must be empty in single-user mode"
-        raise RefusedError(400, f"Invalid input error: Namespace {wanted}.")
-    return namespace
-
-
-def list_pipelines(server: Server, request: Request) -> Json:
-    """List the pipelines of a namespace."""
-    return listed(server, request, "pipelines", in_namespace(server, server.pipelines, request))
-
-
-def list_experiments(server: Server, request: Request) -> Json:
-    """List the experiments of a namespace."""
-    return listed(server, request, "experiments", in_namespace(server, server.experiments, request))
-
-
-def list_versions(server: Server, request: Request, pipeline_id: str) -> Json:
-    """List the versions of a pipeline."""
-    one(server.pipelines, pipeline_id=pipeline_id)
-    own = [version for version in server.versions if version["pipeline_id"] == pipeline_id]
-    return listed(server, request, "pipeline_versions", own)
-
-
-def one(items: list[Json], **keys: str) -> Json:
-    """Return the item with these values."""
-    for item in items:
-        if keys.items() <= item.items():
-            return item
-    raise RefusedError(404, f"ResourceNotFoundError: {keys} not found.")
-
-
-def add(items: list[Json], model: Any, id_key: str, **data: Any) -> Json:
-    """Add an item with a new id; its display name must be new among `data`'s like."""
-    if not data.get("display_name"):
-        raise RefusedError(400, "Invalid input error: name is required")
-    item = {"created_at": "2026-01-02T03:04:05Z", **data, id_key: str(uuid.uuid4())}
-    items.append(known(model, item))
-    return item
-
-
-def unique(items: list[Json], what: str, **keys: str) -> None:
-    """Refuse a second item with these values, which the database compares without regard to case."""
-    if any(all(item[key].casefold() == value.casefold() for key, value in keys.items()) for item in items):
-        raise RefusedError(409, f"Already exist error: {what} {keys} already exists.")
-
-
-def create_pipeline(server: Server, request: Request) -> Json:
-    """Make a pipeline without versions."""
-    data = request.json(kfp_server_api.V2beta1Pipeline)
-    namespace = checked(server, data.get("namespace", ""))
-    unique(in_namespace_of(server.pipelines, namespace), "pipeline", name=data["name"])
-    return add(server.pipelines, kfp_server_api.V2beta1Pipeline, "pipeline_id", **data)
-
-
-def create_experiment(server: Server, request: Request) -> Json:
-    """Make an experiment."""
-    data = request.json(kfp_server_api.V2beta1Experiment)
-    namespace = checked(server, data.get("namespace", ""))
-    unique(in_namespace_of(server.experiments, namespace), "experiment", display_name=data["display_name"])
-    return add(server.experiments, kfp_server_api.V2beta1Experiment, "experiment_id", **data)
-
-
-def in_namespace_of(items: list[Json], namespace: str) -> list[Json]:
-    """Return the items of `namespace`."""
-    return [item for item in items if item.get("namespace", "") == namespace]
-
-
-def upload_version(server: Server, request: Request) -> Json:
-    """Make a version of a pipeline from an uploaded file."""
-    pipeline_id, name = request.query["pipelineid"], request.query["name"]
-    one(server.pipelines, pipeline_id=pipeline_id)
-    unique(server.versions, "version", pipeline_id=pipeline_id, display_name=name)
-    data = {"pipeline_id": pipeline_id, "name": name, "display_name": name, "pipeline_spec": spec(uploaded(request))}
-    data["description"] = request.query.get("description", "")
-    return add(server.versions, kfp_server_api.V2beta1PipelineVersion, "pipeline_version_id", **data)
-
-
-def uploaded(request: Request) -> bytes:
-    """Return the file in a multipart form."""
-    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-    form = email.message_from_bytes(head + request.body, policy=email.policy.HTTP)
-    parts = [part for part in form.iter_parts() if part.get_param("name", header="content-disposition") == "uploadfile"]
-    (part,) = parts
-    return bytes(part.get_content(), "utf-8") if isinstance(part.get_content(), str) else part.get_content()
-
-
-def spec(content: bytes) -> Json:
-    """Return a compiled pipeline, which must be one."""
-    try:
-        documents = list(yaml.safe_load_all(content))
-        json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
-    except (yaml.YAMLError, json_format.ParseError, IndexError, AttributeError) as error:
-        raise RefusedError(400, f"Invalid input error: unknown template format: {type(error).__name__}") from error
-    first: Json = documents[0]
-    return {"pipeline_spec": first, "platform_spec": documents[1]} if len(documents) > 1 else first
-
-
-def get_version(server: Server, _: Request, pipeline_id: str, version_id: str) -> Json:
-    """Return a version."""
-    return one(server.versions, pipeline_id=pipeline_id, pipeline_version_id=version_id)
-
-
-#: What JSON gives for an input of each type.
-TYPES = {
-    "STRING": str,
-    "NUMBER_INTEGER": int,
-    "NUMBER_DOUBLE": int | float,
-    "BOOLEAN": bool,
-    "LIST": list,
-    "STRUCT": dict,
-}
-
-
-def check_parameters(inputs: Json, given: Json) -> None:
-    """Refuse what the server refuses: unknown inputs, missing ones, and those of another type."""
-    if unknown := given.keys() - inputs:
-        raise RefusedError(400, f"Invalid input error: unknown parameters {sorted(unknown)}")
-    for name, definition in inputs.items():
-        if name not in given and not ("defaultValue" in definition or definition.get("isOptional")):
-            raise RefusedError(400, f"Invalid input error: {name} is not optional, yet has no value")
-        if name in given and not isinstance(given[name], TYPES[definition["parameterType"]]):
-            raise RefusedError(400, f"Invalid input error: {name} is not of its type")
-
-
-def create_run(server: Server, request: Request) -> Json:
-    """Start a run of a version, or of a pipeline that is part of the request: of one of them."""
-    data = request.json(kfp_server_api.V2beta1Run)
-    one(server.experiments, experiment_id=data["experiment_id"])
-    if ("pipeline_spec" in data) == ("pipeline_version_reference" in data):
-        raise UnknownError("oneof pipeline_source")
-    content = data.get("pipeline_spec") or one(server.versions, **data["pipeline_version_reference"])["pipeline_spec"]
-    content = content.get("pipeline_spec", content)
-    json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
-    inputs = content["root"].get("inputDefinitions", {}).get("parameters", {})
-    check_parameters(inputs, data["runtime_config"].get("parameters", {}))
-    return add(server.runs, kfp_server_api.V2beta1Run, "run_id", **data, state="PENDING")
-
-
-def get_run(server: Server, _: Request, run_id: str) -> Json:
-    """Return a run, which has gone on since it was last looked at."""
-    run = one(server.runs, run_id=run_id)
-    run["state"] = server.states.pop(0) if len(server.states) > 1 else server.states[0]
-    return known(kfp_server_api.V2beta1Run, run | server.details)
-
-
-def list_artifact_tasks(server: Server, request: Request) -> Json:
-    """List which task of a run has which artifact, as https://github.com/kubeflow/pipelines/pull/13986 has it."""
-    run_id = one(server.runs, run_id=request.query["run_ids"])["run_id"]
-    if request.query["type"] != "OUTPUT":
-        raise UnknownError(f"type {request.query['type']}")
-    ids = [artifact["artifact_id"] for artifact in left_behind(server)]
-    tasks = [{"id": f"link-{id_}", "artifact_id": id_, "run_id": run_id, "type": "OUTPUT"} for id_ in ids]
-    return listed(server, request, "artifact_tasks", tasks)
-
-
-def get_artifact(server: Server, _: Request, artifact_id: str) -> Json:
-    """Return an artifact."""
-    return one(left_behind(server), artifact_id=artifact_id)
-
-
-def left_behind(server: Server) -> list[Json]:
-    """Return the artifacts; a server without them has no such path."""
-    if server.artifacts is None:
-        raise RefusedError(404, "Not Found")
-    return server.artifacts
-
-
-#: Method, path, the queries that are allowed, and what answers.
-ROUTES: list[tuple[str, str, set[str], Callable[..., Json]]] = [
-    ("GET", "/apis/v2beta1/healthz", set(), healthz),
-    ("GET", "/apis/v2beta1/pipelines", PAGING, list_pipelines),
-    ("POST", "/apis/v2beta1/pipelines", set(), create_pipeline),
-    ("POST", "/apis/v2beta1/pipelines/upload_version", {"name", "description", "pipelineid"}, upload_version),
-    ("GET", "/apis/v2beta1/pipelines/([^/:]+)/versions", PAGING - {"namespace"}, list_versions),
-    ("GET", "/apis/v2beta1/pipelines/([^/:]+)/versions/([^/:]+)", set(), get_version),
-    ("GET", "/apis/v2beta1/experiments", PAGING, list_experiments),
-    ("POST", "/apis/v2beta1/experiments", set(), create_experiment),
-    ("POST", "/apis/v2beta1/runs", {"experiment_id"}, create_run),
-    ("GET", "/apis/v2beta1/runs/([^/:]+)", {"experiment_id"}, get_run),
-    ("GET", "/apis/v2beta1/artifact_tasks", PAGING | {"run_ids", "type"}, list_artifact_tasks),
-    ("GET", "/apis/v2beta1/artifacts/([^/:]+)", set(), get_artifact),
-]
+        answer = error.answer()
+        if isinstance(error, UnknownError):
+            server.problems.append(f"{request.method} {request.path}: {error}")
+    except (ValueError, KeyError, TypeError) as error:
+        server.problems.append(f"{request.method} {request.path}: {type(error).__name__}: {error}")
+        answer = RefusedError(500, f"{type(error).__name__}: {error}").answer()
+    return answer if isinstance(answer, Raw) else Raw(json.dumps(answer).encode(), 200, JSON)
 
 
 @contextlib.contextmanager
@@ -511,53 +260,3 @@ def serving(**settings: Any) -> Iterator[Server]:
     finally:
         server.stop()
     assert server.problems == []
-
-
-# Certificates
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority of the tests' own: its certificate, and that of a server for `host`."""
-
-    ca: Path
-    context: ssl.SSLContext
-
-
-def authority(folder: Path, host: str = "localhost") -> Authority:
-    """Make an authority, and the certificate of a server that is called `host`, in a new folder."""
-    folder.mkdir()
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = certificate(
-        "tests' CA", ca_key.public_key(), "tests' CA", ca_key, x509.BasicConstraints(ca=True, path_length=0)
-    )
-    own = certificate(host, key.public_key(), "tests' CA", ca_key, x509.SubjectAlternativeName([x509.DNSName(host)]))
-    (folder / "ca.pem").write_bytes(ca)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.pem").write_bytes(private + own)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return Authority(folder / "ca.pem", context)
-
-
-def certificate(
-    subject: str,
-    key: ec.EllipticCurvePublicKey,
-    issuer: str,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    extension: x509.ExtensionType,
-) -> bytes:
-    """Return a certificate in PEM format, valid from yesterday to tomorrow."""
-    now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
-    builder = x509.CertificateBuilder(
-        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]),
-        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]),
-        key,
-        x509.random_serial_number(),
-        now - day,
-        now + day,
-    )
-    signed = builder.add_extension(extension, critical=True).sign(issuer_key, hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.PEM)

@@ -114,12 +114,13 @@ def environments() -> set[str]:
 
 
 def _click(program: str, arguments: list[str], _: str) -> str | None:
-    command, context = tables.PROGRAMS[program], click.Context(tables.PROGRAMS[program])
+    command: click.Command = tables.PROGRAMS[program]
     while isinstance(command, click.Group) and arguments:
         name, *arguments = arguments
         if name not in command.commands:
             return f"{command.name} has no command {name}"
         command = command.commands[name]
+    context = click.Context(command)
     try:
         values, rest, _order = command.make_parser(context).parse_args(list(arguments))
         for param in command.params:

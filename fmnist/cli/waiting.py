@@ -1,0 +1,124 @@
+"""What the commands of `same` that wait for a run on a cluster share: their options, and what they print."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fmnist.cli import console
+from fmnist.replication import published, verdict
+from fmnist.replication.conclusions import Conclusion
+
+if TYPE_CHECKING:
+    from fmnist.cluster.run import Run
+
+__all__ = ["DIFFERENT", "check", "follow", "options"]
+
+#: The exit code where a file differs.
+DIFFERENT = 1
+
+#: How long to wait, and what to compare.
+options = console.added(
+    click.option(
+        "--timeout",
+        type=click.IntRange(1),
+        default=3600,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait at most.",
+    ),
+    click.option(
+        "--compare",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Compare the run's files with those of a finished run here.",
+    ),
+)
+
+
+def check(output: Path | None, compare: Path | None) -> None:
+    """Refuse folders that cannot be what is asked of them, before anybody waits."""
+    from fmnist.runs import fetched
+
+    if output:
+        fetched.check_new(output)
+    if compare:
+        fetched.check_compared(compare)
+
+
+def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool) -> None:
+    """Wait for the end of a run, and print its result: with what is `known` of it, if that is JSON."""
+    state = "still running"
+    try:
+        state = run.wait(timeout=given["timeout"], on_change=lambda line: click.echo(line, err=True))
+        _tell(run, state, known, given, output, ours=ours)
+    except KeyboardInterrupt as error:
+        again = ["same", "program", "wait", run.id]
+        again += [text for name in ("host", "namespace") if given[name] for text in (f"--{name}", given[name])]
+        raise console.Failure(
+            f"interrupted; run {run.id} is {state}. To wait for it again: `{shlex.join(again)}`. "
+            f"Look at it, or terminate it, at {run.link}.",
+            console.INTERRUPTED,
+        ) from error
+
+
+def _tell(  # noqa: PLR0913 - as `follow`
+    run: "Run", state: str, known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool
+) -> None:
+    """Print the result of a run that has ended, and bring its files here."""
+    accuracy, why = run.accuracy()
+    conclusions = _conclude(known["parameters"], accuracy) if ours and accuracy is not None else []
+    trouble, found = None, {}
+    if output or given["compare"]:
+        try:
+            found = _brought(run, output, given["compare"])
+        except Exception as error:  # noqa: BLE001 - it is raised again after the result
+            trouble = error
+    if given["as_json"]:
+        result = {"state": state, "accuracy": accuracy, "published": [one.as_json() for one in conclusions]}
+        click.echo(json.dumps({**known, **result, **found}, indent=2))
+    else:
+        _print(state, accuracy, why, conclusions, found)
+    if trouble:
+        raise trouble
+    if found.get("different"):
+        click.get_current_context().exit(DIFFERENT)
+
+
+def _brought(run: "Run", output: Path | None, compare: Path | None) -> dict[str, Any]:
+    """Bring the run's files here, and compare them."""
+    from fmnist.runs import fetched
+
+    files = run.files()
+    found: dict[str, Any] = {"files": sorted(files)}
+    if output:
+        fetched.keep(files, output)
+        found["folder"] = str(output)
+    if compare:
+        compared, different = fetched.differing(files, compare)
+        found |= {"compared": len(compared), "different": different, "with": str(compare)}
+    return found
+
+
+def _conclude(parameters: Mapping[str, Any], accuracy: float) -> list[Conclusion]:
+    """Return what one run says of the accuracies published for its parameters: that it cannot tell."""
+    return [Conclusion(one, verdict.judge(one.accuracy, [accuracy]), ()) for one in published.matching(parameters)]
+
+
+def _print(
+    state: str, accuracy: float | None, why: str, conclusions: list[Conclusion], found: Mapping[str, Any]
+) -> None:
+    shown = f"not known: {why}" if accuracy is None else f"{accuracy:.4f}"
+    rows = [("published", f"{one.figure.accuracy:.4f}  ({one.figure.name})") for one in conclusions]
+    rows += [("folder", found["folder"])] if "folder" in found else []
+    console.print_rows([("state", state), ("accuracy", shown), *rows])
+    for one in conclusions:
+        click.echo(one.sentence)
+    if "compared" in found:
+        for name in found["different"]:
+            click.echo(f"DIFFERS: {name}")
+        equal = found["compared"] - len(found["different"])
+        click.echo(f"{equal} of {found['compared']} files equal those of {found['with']}, a run of this machine.")

@@ -1,0 +1,125 @@
+"""The artifacts that the steps of a run have left: from the API of artifacts or, up to 2.17, from the steps' logs."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fmnist.cluster.client import Client, ClusterError
+from fmnist.cluster.logs import Artifact, Log, LogError, Logs, number
+from fmnist.cluster.steps import Step, steps_of
+
+__all__ = ["Found", "artifacts_of", "metric"]
+
+_METRICS = "system.Metrics"
+_RUN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@dataclass
+class Found:
+    """The artifacts of a run, and for each step that has none here, why."""
+
+    artifacts: list[tuple[str, Artifact]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+
+def artifacts_of(client: Client, run: Mapping[str, Any], namespace: str | None) -> Found:
+    """Return the artifacts of the steps of a run that ended well, as an answer of the API has it.
+
+    Steps in loops are left out: they are many, and of none of them the run has one result.
+    """
+    try:
+        return Found(list(_from_api(client, run["run_id"])))
+    except ClusterError as error:
+        # A server without this API answers 404, and a proxy before it whatever it likes.
+        trouble = [] if error.status == HTTPStatus.NOT_FOUND else [str(error)]
+    found = _from_logs(client, run, namespace)
+    found.troubles += [] if found.artifacts else trouble
+    return found
+
+
+def metric(found: Found, name: str) -> tuple[float | None, str]:
+    """Return the one metric of this name or, if there is none, None and why."""
+    values = [one.metadata[name] for _, one in found.artifacts if one.kind == _METRICS and name in one.metadata]
+    if len(values) == 1 and (value := number(values[0])) is not None:
+        return value, ""
+    several = [f"the run has {len(values)} metrics of the name {name}"] if len(values) > 1 else []
+    return None, "; ".join(several or found.troubles) or f"no step tells a metric of the name {name}"
+
+
+def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
+    """Give the artifacts as https://github.com/kubeflow/pipelines/pull/13986 has them."""
+    made: dict[str, tuple[str, str]] = {}
+    page: dict[str, Any] = {}
+    while True:
+        where = {"run_ids": run_id, "type": "OUTPUT", "page_token": page.get("next_page_token", "")}
+        page = client.read("artifact_tasks", **where)
+        for task in page.get("artifact_tasks") or ():
+            step = str((task.get("producer") or {}).get("task_name") or "")
+            made.setdefault(str(task["artifact_id"]), (step, str(task.get("key") or "")))
+        if not page.get("next_page_token"):
+            break
+    for id_, (step, key) in made.items():
+        one = client.read(f"artifacts/{id_}")
+        name, kind = str(one.get("name") or ""), str(one.get("type") or "")
+        if kind == "Metric":
+            # Each number is an artifact of its own there.
+            yield step, Artifact(key or "metrics", _METRICS, "", {name: one.get("number_value")})
+        else:
+            yield step, Artifact(key or name, f"system.{kind}", str(one.get("uri") or ""), one.get("metadata") or {})
+
+
+def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) -> Found:
+    """Return the artifacts that the logs of a run's steps name; of a step from the cache, the run's that made them."""
+    found, inputs, cached = Found(), list[str](), list[Step]()
+    steps = [step for step in steps_of(run) if step.state in {"SUCCEEDED", "CACHED"} and " " not in step.name]
+    if not steps:
+        found.troubles.append("the server tells no step of the run")
+    for step in steps:
+        try:
+            log = _log(client, run, namespace, step)
+        except LogError as error:
+            found.troubles.append(str(error))
+            continue
+        finally:
+            if step.state == "CACHED":
+                cached.append(step)
+        inputs += [one.uri for one in log.inputs.values()]
+        if step.state != "CACHED":
+            found.artifacts += [(step.name, one) for one in log.outputs.values()]
+    for step in cached:
+        _add_cached(client, namespace, step, inputs, found)
+    return found
+
+
+def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[str], found: Found) -> None:
+    """Add what a step from the cache made in an earlier run, which the inputs of the steps after it name."""
+    runs = {match[1] for uri in inputs if (match := re.search(rf"/({_RUN})/{re.escape(step.name)}/", uri))}
+    trouble = f"{step.name} came from the cache, and the server does not tell which run made its results"
+    for id_ in sorted(runs):
+        try:
+            earlier = full(client, client.read(f"runs/{id_}"))
+            made = [one for one in steps_of(earlier) if (one.name, one.state) == (step.name, "SUCCEEDED")]
+            logs = [_log(client, earlier, namespace, one) for one in made]
+            found.artifacts += [(step.name, one) for log in logs for one in log.outputs.values()]
+        except ClusterError as error:
+            trouble = f"{step.name} came from the cache, of run {id_}: {error}"
+        else:
+            if made:
+                return
+    found.troubles.append(trouble)
+
+
+def _log(client: Client, run: Mapping[str, Any], namespace: str | None, step: Step) -> Log:
+    return Logs(client, run["run_id"], namespace, str(run.get("created_at", ""))).of(step)
+
+
+def full(client: Client, run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run with its tasks, which servers since kubeflow/pipelines#13986 give only in their full view."""
+    if run.get("tasks") or run.get("run_details") or run.get("state") in {None, "PENDING"}:
+        return run
+    try:
+        return run | {"tasks": client.read(f"runs/{run['run_id']}", view="FULL").get("tasks")}
+    except ClusterError:
+        return run

@@ -1,0 +1,167 @@
+"""What goes wrong between here and a cluster: what came instead of success, of which kind that is, and what to do."""
+
+import html
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+from kfp_server_api import ApiException
+
+from fmnist.cluster import login
+from fmnist.steps.errors import ContractError, FmnistError
+
+__all__ = [
+    "AnswerError",
+    "ClusterError",
+    "InvalidInputError",
+    "TransientError",
+    "explain",
+    "in_one_line",
+    "may_have_worked",
+    "parsed",
+    "retry_after",
+]
+
+#: The longest pause in seconds that a busy server may ask for.
+LONGEST_PAUSE = 60.0
+
+_LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
+_PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+_PROXY = (
+    "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
+)
+_REMEDIES = {
+    400: "Check names, namespace and parameters against the server's message.",
+    401: _LOGIN,
+    403: "Check the namespace, and that your account may do this there.",
+    404: f"Check the address: {_PATH}",
+    405: f"Check the address: {_PATH}",
+    407: _PROXY,
+    409: "Something of that name is there or being made: try again, or choose another name.",
+    413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
+    429: "The server is busy: try again later.",
+}
+_GONE = "It is not there, or was deleted in the meantime: do the same again, which makes what is missing."
+#: What the server says of input that is not valid, also with the status 500 of its own failures.
+_INVALID = "Invalid input|unknown template format"
+_SERVER_FAILED = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
+_TRY_AGAIN = (
+    "Check the network, the server, and whether it took the request even so; then try again. "
+    "A proxy may also limit size or time."
+)
+
+
+class ClusterError(FmnistError, RuntimeError):
+    """The cluster refuses a request, with this HTTP status, cannot be reached, or its run does not succeed."""
+
+    status: int | None = None
+    #: What came instead of success.
+    got: str = ""
+    #: Whether the server may have done, even so, what it was asked for.
+    unsure: bool = False
+    #: The seconds after which a busy server wants to be asked again.
+    pause: float | None = None
+
+
+class TransientError(ClusterError):
+    """A failure that may pass by itself."""
+
+
+class InvalidInputError(ContractError, ClusterError):
+    """The server says that what it got is not valid, with whatever status."""
+
+
+class AnswerError(FmnistError):
+    """An answer is not what the API promises."""
+
+
+def parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
+    """Return a JSON object that has the key `wanted`; kfp's client makes an empty answer of anything else."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise AnswerError(f"no JSON of the Pipelines API, but: {data.decode(errors='replace') or 'nothing'}")
+    if wanted and not answer.get(wanted):
+        raise AnswerError(f"an answer without {wanted}")
+    return answer
+
+
+def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
+    """Return the kind of error to raise, what came instead of success, and what to do."""
+    if isinstance(error, ApiException):
+        return _explain_status(error)
+    if isinstance(error, AnswerError | UnicodeDecodeError):
+        got = str(error) if isinstance(error, AnswerError) else "an answer that is not text in UTF-8"
+        return ClusterError, got, f"It may be a login page, or {_PATH} {_LOGIN}"
+    # urllib3 wraps what happened, once or twice.
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
+        remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+        return ClusterError, f"a certificate or connection that is not trusted: {certificate}", remedy
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        return TransientError, f"no way through the proxy: {reason.original_error}", _PROXY
+    return TransientError, _cut(reason), _TRY_AGAIN
+
+
+def _cut(reason: Any) -> str:
+    """Return what came instead of an answer."""
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return f"no connection: {reason.__cause__ or reason}"
+    if isinstance(reason, urllib3.exceptions.TimeoutError):
+        return "no answer in time (time-out)"
+    return f"a connection that was cut: {reason.args[-1]}"
+
+
+def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
+    status = error.status
+    got = f"HTTP {status} {error.reason}".strip()
+    if said := _said(error.body or "").strip():
+        got += f": {said}"
+    if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
+        target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
+        return ClusterError, f"{got}, to {target}", f"It may be a login page: {_LOGIN} Or {_PATH}"
+    if said and re.search(_INVALID, said):
+        return InvalidInputError, got, _REMEDIES[400]
+    if said and "ResourceNotFoundError" in said:
+        return ClusterError, got, _GONE
+    transient = status == 429 or status >= 500  # noqa: PLR2004 - busy, and the statuses of a server's failure
+    return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)
+
+
+def _said(body: str) -> str:
+    """Return what the server says in the body of an error: the API in JSON, a proxy in text or HTML."""
+    try:
+        answer = json.loads(body)
+        return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
+    except (ValueError, StopIteration, AttributeError):
+        return html.unescape(re.sub(r"<[^>]*>", " ", body))
+
+
+def in_one_line(text: str) -> str:
+    """Return `text` in one line, without a stop at its end."""
+    return " ".join(text.split()).rstrip(".")
+
+
+def retry_after(error: Exception) -> float | None:
+    """Return the seconds after which a busy server wants to be asked again, at most `LONGEST_PAUSE`."""
+    value = (getattr(error, "headers", None) or {}).get("Retry-After", "")
+    return min(float(value), LONGEST_PAUSE) if re.fullmatch(r"\d+", value) else None
+
+
+def may_have_worked(error: Exception) -> bool:
+    """Return whether the server may have done what it was asked for, though `error` came instead of its answer."""
+    if isinstance(error, ApiException):
+        failed = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and explain(error)[0] is TransientError
+        return bool(failed or error.status == HTTPStatus.REQUEST_TIMEOUT)
+    before = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,
+        urllib3.exceptions.SSLError,
+    )
+    return not isinstance(getattr(error, "reason", None) or error, before)

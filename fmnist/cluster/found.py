@@ -1,0 +1,90 @@
+"""What is called so on a cluster: pipelines, versions, experiments and runs, found by name."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fmnist.cluster.client import Client
+from fmnist.cluster.failures import ClusterError
+from fmnist.steps.errors import ContractError
+
+__all__ = ["find", "find_run", "found_or_made", "named"]
+
+
+def named(name: str, key: str = "display_name") -> str:
+    """Return the filter for what is called `name`."""
+    wanted = {"operation": "EQUALS", "key": key, "string_value": name}
+    # The server decodes a filter once more than other values: kfp's own way fails with "+" and "%" in a name.
+    return quote(json.dumps({"predicates": [wanted]}))
+
+
+def find(client: Client, what: str, name: str, *of: str, **where: Any) -> dict[str, Any] | None:
+    """Return the pipeline, version or experiment that is called `name`, or None.
+
+    A pipeline that has another name, but that the UI shows under this one, counts if there is no other.
+    """
+    for key in ("display_name",) if what == "experiment" else ("name", "display_name"):
+        # To the server's database, names that differ in case are equal; servers before 2.5 have one name.
+        pages = _pages(client, what, *of, filter=named(name, key), **where)
+        found = [item for item in pages if item.get(key, item.get("display_name")) == name]
+        if len(found) > 1:
+            ids = ", ".join(item[f"{what}_id"] for item in found)
+            raise ContractError(f"{what}: expected one called {name!r} at {client.host}, got several: {ids}.")
+        if found:
+            return found[0]
+    return None
+
+
+def _pages(client: Client, what: str, *of: str, **where: Any) -> Iterator[dict[str, Any]]:
+    """Give what the server lists, on all its pages."""
+    kind, call = {
+        "pipeline": ("pipelines", client.pipelines.pipeline_service_list_pipelines),
+        "version": ("pipeline_versions", client.pipelines.pipeline_service_list_pipeline_versions),
+        "experiment": ("experiments", client.experiments.experiment_service_list_experiments),
+    }[what]
+    token = ""
+    while True:
+        page = client.ask(f"find {what}", call, *of, page_token=token, **where)
+        yield from map(dict, page.get(kind) or ())
+        if not (token := page.get("next_page_token", "")):
+            return
+
+
+def found_or_made(find: Callable[[], dict[str, Any] | None], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `find` finds or `make` makes; another client, or a request whose answer was lost, may be quicker."""
+    if found := find():
+        return found
+    try:
+        return make()
+    except ClusterError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        conflict = error
+    if found := find():
+        return found
+    raise conflict
+
+
+def find_run(client: Client, name: str, namespace: str | None) -> str:
+    """Return the id of the run that has this id or, if there is none, this name."""
+    if re.fullmatch(r"[0-9A-Fa-f-]{36}", name):
+        try:
+            look = client.runs.run_service_get_run
+            return str(client.ask("find run", look, name, wanted="run_id")["run_id"])
+        except ClusterError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+    where = {"filter": named(name), "namespace": namespace, "sort_by": "created_at desc"}
+    page = client.ask("find run", client.runs.run_service_list_runs, **where)
+    found = [one for one in page.get("runs") or () if one.get("display_name") == name]
+    if len(found) == 1:
+        return str(found[0]["run_id"])
+    if not found:
+        raise ContractError(f"run: expected the id or the name of one at {client.host}, got {name!r}.")
+    more = ["and others"] if page.get("next_page_token") else []
+    lines = [f"{one['run_id']}  {one.get('created_at', '')}  {one.get('state', '')}" for one in found]
+    message = f"run: expected one of the name {name!r} at {client.host}, got these. Give an id."
+    raise ContractError("\n  ".join([message, *lines, *more]))

@@ -1,0 +1,218 @@
+"""The logs of a run's steps, and what can be believed of them: the step's own inputs, outputs and error.
+
+A log is what a container printed, between the lines of kfp's executor and launcher. Whatever the step printed can look
+like one of those, so that of each only one place counts: the inputs come before the step has begun, its outputs after
+it has ended.
+"""
+
+import json
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fmnist.cluster.client import Client, ClusterError
+from fmnist.cluster.steps import Step
+from fmnist.steps.messages import excerpt
+
+__all__ = ["Artifact", "Log", "LogError", "Logs"]
+
+#: A log may be of any length: so many bytes of its start and of its end are kept; nobody waits for more, or for longer.
+KEPT, MOST, LONGEST = 2**19, 2**28, 60.0
+
+#: Of a step without an error of its own, how many lines are shown; and how many characters of an error.
+_LAST_LINES, _LONGEST_ERROR = 5, 2_000
+
+#: An exit code above says which signal it was.
+_SIGNALS = 128
+
+_CUT = "\n(cut)\n"
+_GO = r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+"
+_LAUNCHED = re.compile(rf"^{_GO} (?:launcher_v2|main)\.go:\d+\] ", re.MULTILINE)
+_INPUT = re.compile(r"^\[KFP Executor [^]\n]*\]: Got executor_input:\n(?=\{)", re.MULTILINE)
+_DRIVEN = re.compile(rf"^{_GO} \w+\.go:\d+\] output ExecutorInput:(?=\{{)", re.MULTILINE)
+_OUTPUT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] ExecutorOutput: (?=\{{)", re.MULTILINE)
+_BLOB = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\(.*blobFilePath=\"([^\"\n]+)/", re.MULTILINE)
+_STATUS = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] .*failed to execute successfully: exit status (\d+)$")
+_GO_LINE = re.compile(rf"^{_GO} \w+\.go:\d+\] ")
+_TRACEBACK = "Traceback (most recent call last):"
+
+
+class LogError(ClusterError):
+    """No log can be had: the message says why, without a stop."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact of a step: its name, type, address in the store, metadata, and whether it is known to be a folder."""
+
+    name: str
+    kind: str
+    uri: str
+    metadata: Mapping[str, Any]
+    folder: bool = False
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of an attempt of a step, or its start and its end."""
+
+    text: str
+
+    @property
+    def outputs(self) -> dict[str, Artifact]:
+        """The artifacts of the step by name; without metadata where it has not ended well."""
+        # Printed before the step begins, so that the first one is the executor's.
+        given = _artifacts(_json_after(_INPUT.search(self.text), self.text), "outputs")
+        # Printed after the step has ended, so that the last one is the launcher's.
+        *_, last = [None, *_OUTPUT.finditer(self.text)]
+        made = _artifacts({"outputs": _json_after(last, self.text)}, "outputs")
+        blobs = set(_BLOB.findall(self.text))
+        return {
+            name: replace(
+                one,
+                metadata=made[name].metadata if name in made and made[name].uri == one.uri else {},
+                folder=any(one.uri.endswith(f"/{folder}") for folder in blobs),
+            )
+            for name, one in given.items()
+        }
+
+    @property
+    def inputs(self) -> dict[str, Artifact]:
+        """The artifacts that the step takes, which the log of its driver has too."""
+        match = _INPUT.search(self.text) or _DRIVEN.search(self.text)
+        return _artifacts(_json_after(match, self.text), "inputs")
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of a step that failed, if its launcher lived to tell."""
+        return next(
+            (int(found[1]) for line in reversed(self.text.splitlines()) if (found := _STATUS.match(line))), None
+        )
+
+    @property
+    def error(self) -> str:
+        """What the step said at last: its error, word for word, or its last lines."""
+        lines = self.text.splitlines()
+        end = next((i for i in reversed(range(len(lines))) if _STATUS.match(lines[i])), len(lines))
+        own = [line for line in lines[:end] if line.strip()]
+        last = next((i for i in reversed(range(len(own))) if own[i].strip() == _TRACEBACK), None)
+        # What a signal killed has told no error any more.
+        if last is None or (self.exit_code or 0) > _SIGNALS:
+            # Of a driver, or of a pod that did not come so far, those of the launcher are all.
+            said = [line for line in own if not _GO_LINE.match(line)] or [_GO_LINE.sub("", line) for line in own]
+            return excerpt("\n".join(line[-_LONGEST_ERROR:] for line in said[-_LAST_LINES:]), _LONGEST_ERROR)
+        error = next((i for i in range(last + 1, len(own)) if not own[i][0].isspace()), len(own))
+        # Python names the class with its module.
+        return excerpt(re.sub(r"^(?:\w+\.)+(?=\w+(:|$))", "", "\n".join(own[error:])), _LONGEST_ERROR)
+
+
+class Logs:
+    """Fetches the logs of a run's steps, at the API's address or at that of the UI."""
+
+    def __init__(self, client: Client, run_id: str, namespace: str | None, created: str) -> None:
+        self._client, self._run_id, self._namespace, self._created = client, run_id, namespace, created
+        self._at_ui = False
+
+    def of(self, step: Step) -> Log:
+        """Return the log of the last attempt of a step that has one.
+
+        Raises
+        ------
+        LogError
+            If there is none.
+        """
+        trouble = "the server has none for it"
+        for node in step.nodes:
+            try:
+                text = self._read(node)
+            except ClusterError as error:
+                trouble = str(error).rstrip(".")
+                if error.status in {401, 403}:
+                    break
+                continue
+            if self._is_of(text, step):
+                return Log(text)
+            if re.match(r"\s*<", text):
+                trouble = "the server answered with a page, perhaps of a login"
+        raise LogError(f"the log of {step.name} cannot be had: {trouble}")
+
+    def _read(self, node: str) -> str:
+        if not self._at_ui:
+            path = f"/apis/v1alpha1/runs/{quote(self._run_id, safe='')}/nodes/{quote(node, safe='')}/log"
+            try:
+                return self._client.fetch("read a log", path, _text, follow="false")
+            except ClusterError as error:
+                # As the UI's address answers.
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+        workflow, _, number = node.rpartition("-")
+        where = {"runid": self._run_id, "podnamespace": self._namespace or "kubeflow", "createdat": self._created[:10]}
+        pod = f"{workflow}-system-container-impl-{number}"
+        text = self._client.fetch("read a log", "/k8s/pod/logs", _text, podname=pod, **where)
+        self._at_ui = True
+        return text
+
+    def _is_of(self, text: str, step: Step) -> bool:
+        """Return whether this is a log of the step: the server gives others, and errors, with the same status."""
+        if not _LAUNCHED.search(text):
+            return False
+        uris = [one.uri for one in Log(text).outputs.values()]
+        name = step.name.partition(" ")[0]
+        return all(f"/{self._run_id}/{name}/" in uri for uri in uris)
+
+
+def _text(response: Any) -> str:
+    """Return the start and the end of a response's body."""
+    start, end, total, deadline = bytearray(), bytearray(), 0, time.monotonic() + LONGEST
+    while chunk := response.read1(2**16):
+        total += len(chunk)
+        room = KEPT - len(start)
+        start += chunk[:room]
+        end += chunk[room:]
+        if len(end) > 2 * KEPT:
+            del end[:-KEPT]
+        if total > MOST or time.monotonic() > deadline:
+            # Without its end, nobody could tell the launcher's lines from the step's.
+            raise LogError(f"it is longer than {MOST // 2**20} MiB, or took longer than {LONGEST:g} s")
+    cut = _CUT if total > len(start) + len(end) else ""
+    return start.decode("utf-8", "replace") + cut + end.decode("utf-8", "replace")
+
+
+def _json_after(match: re.Match[str] | None, text: str) -> Any:
+    """Return the JSON that follows a match, or None."""
+    if match is None:
+        return None
+    try:
+        return json.JSONDecoder().raw_decode(text, match.end())[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _artifacts(document: Any, side: str) -> dict[str, Artifact]:
+    """Return the artifacts on a side of an executor's input or output, of which each list has one."""
+    try:
+        lists = document[side]["artifacts"]
+        return {name: found for name, one in lists.items() for found in _first(name, one)}
+    except (AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _first(name: str, one: Any) -> Iterator[Artifact]:
+    for made in one["artifacts"][:1]:
+        kind = (made.get("type") or {}).get("schemaTitle") or ""
+        metadata = made.get("metadata")
+        yield Artifact(name, str(kind), str(made["uri"]), metadata if isinstance(metadata, dict) else {})
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, or None for anything else."""
+    try:
+        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if real else None
+    except OverflowError:
+        return None

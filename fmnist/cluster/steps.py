@@ -1,0 +1,280 @@
+"""The steps of a run on a cluster, found among the nodes of Argo Workflows that the API lists.
+
+Up to 2.17 the API gives no step, but every node that Argo makes for one, under the same few names: of five nodes called
+``executor`` none says whose it is. Its children's ids are digests of their whole names, which tells. The list of a
+large run is incomplete, so that whatever is missing here must be no error.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["Step", "message_of", "node_id", "steps_of", "workflow_of"]
+
+#: Argo's own prime and start of a 32-bit FNV-1a digest.
+_PRIME, _START = 0x01000193, 0x811C9DC5
+
+#: How often Argo may try a node again, as far as this looks.
+_ATTEMPTS = 10
+
+_ATTEMPT = re.compile(r"\((\d+)\)$")
+_ITERATION = re.compile(r"\((\d+):")
+_IMPLEMENTATION = re.compile(r"-(?:retry-)?system-container-impl(?=-\d+$)")
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a run, as far as the API tells.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the pipeline, with the number of the iteration in a loop.
+    state : str
+        ``WAITING`` for its pod, ``RUNNING``, ``SUCCEEDED``, ``CACHED``, ``FAILED``, ``SKIPPED``, ``CANCELED``, or
+        nothing while it is unknown.
+    seconds : float or None
+        From its start to its end, or None if it has none.
+    nodes : tuple of str
+        The ids of the nodes that may have its log, the last attempt first, then those of its driver.
+    attempt : int
+        The number of the attempt, from 1.
+    message : str
+        What the API says of its failure.
+    """
+
+    name: str
+    state: str
+    seconds: float | None = None
+    nodes: tuple[str, ...] = ()
+    attempt: int = 1
+    message: str = ""
+
+
+def steps_of(run: Json) -> list[Step]:
+    """Return the steps of a run, as an answer of the API has it, in the order of their starts."""
+    if tasks := run.get("tasks"):
+        return [_step_of_task(task) for task in sorted(tasks, key=_start) if task.get("type") in {None, "RUNTIME"}]
+    tasks = (run.get("run_details") or {}).get("task_details") or []
+    nodes = _Nodes([task for task in tasks if isinstance(task.get("display_name"), str)])
+    return [nodes.step(name) for name in nodes.steps()]
+
+
+def node_id(workflow: str, name: str) -> str:
+    """Return the id that Argo gives to the node of this whole name.
+
+    Examples
+    --------
+    >>> node_id("fashion-mnist-f96gm", "fashion-mnist-f96gm(0).root(0).train(0).executor(0)")
+    'fashion-mnist-f96gm-1183275024'
+    """
+    return f"{workflow}-{_digest(name)}"
+
+
+# One look at a large run takes a second of this, and the next one asks for the same again.
+@lru_cache(2**18)
+def _digest(text: str, start: int = _START) -> int:
+    for byte in text.encode():
+        start = ((start ^ byte) * _PRIME) & 0xFFFFFFFF
+    return start
+
+
+def workflow_of(run: Json) -> str:
+    """Return the name of a run's workflow, or nothing if no node tells."""
+    details = (run.get("run_details") or {}).get("task_details") or []
+    pods = [pod.get("name", "") for task in run.get("tasks") or () for pod in task.get("pods") or ()]
+    for id_ in (*_children(details), *(_IMPLEMENTATION.sub("", pod) for pod in pods)):
+        if match := re.fullmatch(r"(.+)-\d+", id_):
+            return match[1]
+    others = (str(task.get("display_name")) for task in details)
+    return next((name for name in others if re.fullmatch(r".+-[a-z0-9]{5}", name)), "")
+
+
+def _children(tasks: Iterable[Json]) -> Iterator[str]:
+    for task in tasks:
+        yield from (child["pod_name"] for child in task.get("child_tasks") or () if child.get("pod_name"))
+
+
+def _start(task: Json) -> str:
+    return str(task.get("start_time") or task.get("create_time") or "")
+
+
+class _Nodes:
+    """The nodes of a workflow by their whole names, as in ``w(0).root(0).train(0).executor(0)``."""
+
+    def __init__(self, tasks: Sequence[Json]) -> None:
+        self._workflow = workflow_of({"run_details": {"task_details": tasks}})
+        self._shown = {_ATTEMPT.sub("", task["display_name"]) for task in tasks}
+        self._drivers = {name.removesuffix("-driver") for name in self._shown if name.endswith("-driver")}
+        digests = {int(digest) for id_ in _children(tasks) if (digest := id_.rpartition("-")[2]).isdecimal()}
+        self._names = dict(self._walk(digests))
+        self._known = {around for name in self._names.values() for around in _around(name)}
+        self._tasks = self._bound(tasks)
+
+    def steps(self) -> list[str]:
+        """Return the whole name of each step."""
+        parents = {_ATTEMPT.sub("", parent) for name in self._names.values() if (parent := _parent_of_executor(name))}
+        if not self._names:
+            # No ids: only the names are left.
+            parents = {f"{self._workflow}.root.{name}" for name in self._drivers & self._shown}
+        others = {name for name in self._tasks if _last(name) in self._drivers and _last(name) in self._shown}
+        groups = {name for name in others if any(_ATTEMPT.sub("", _above(one)) == name for one in parents | others)}
+        found = (parents | others) - groups - {name for name in parents | others if _last(name) == "root"}
+        return sorted(found, key=lambda name: (_start(self._tasks.get(name, {})), name))
+
+    def step(self, name: str) -> Step:
+        """Return the step of this whole name."""
+        around = (*(f"{name}({k})" for k in reversed(range(_ATTEMPTS))), name)
+        # Where its own node is missing, an attempt of it may be there.
+        own = self._tasks.get(name) or next((self._tasks[one] for one in around if one in self._tasks), {})
+        outer = next((f"{one}.executor" for one in around if f"{one}.executor" in self._known), "")
+        tries = [k for k in range(_ATTEMPTS) if node_id(self._workflow, f"{outer}({k})") in self._names]
+        executor = self._tasks.get(outer) or {}
+        last = self._tasks.get(f"{outer}({tries[-1]})", executor) if tries else executor
+        driver = self._tasks.get(f"{name}-driver(0)") or self._tasks.get(f"{name}-driver") or {}
+        iterations = "".join(f" {number}" for number in _ITERATION.findall(name))
+        return Step(
+            _last(name) + iterations,
+            _state(own, executor, last, driver),
+            _seconds(last if last.get("end_time") and executor.get("state") != "SKIPPED" else own),
+            self._logs(name, outer, tries),
+            tries[-1] + 1 if tries else 1,
+            next((text for one in (last, executor, driver, own) if (text := message_of(one))), ""),
+        )
+
+    def _logs(self, name: str, outer: str, tries: Sequence[int]) -> tuple[str, ...]:
+        """Return the ids of the nodes that may have the log of a step: its attempts, known or not, and its driver."""
+        names = [f"{outer}({k})" for k in reversed(tries)]
+        names += [f"{name}.executor", f"{name}(0).executor(0)", f"{name}-driver(0)", f"{name}-driver"]
+        if not self._names and name.startswith(f"{self._workflow}.root."):
+            names += [one.replace(f"{self._workflow}.root.", f"{self._workflow}(0).root(0).", 1) for one in names]
+        return tuple(dict.fromkeys(node_id(self._workflow, one) for one in names))
+
+    def _walk(self, digests: set[int]) -> Iterator[tuple[str, str]]:
+        """Give the id and the whole name of each node whose digest is known, from the root down."""
+        workflow = self._workflow
+        below = [f".{name}" for name in self._shown | self._drivers | {"executor"}]
+        # Of a step right below the root its children may be known, and not itself.
+        roots = (f"{workflow}.root", f"{workflow}(0).root(0)")
+        seen = {
+            workflow,
+            f"{workflow}(0)",
+            *roots,
+            *(f"{root}{name}{end}" for root in roots for name in below for end in ("", "(0)")),
+        }
+        todo = list(seen)
+        below += [f"({number})" for number in range(_ATTEMPTS)]
+        while todo:
+            name = todo.pop()
+            start = _digest(name)
+            if start in digests:
+                yield f"{workflow}-{start}", name
+            for end in below:
+                if _digest(end, start) in digests and (child := name + end) not in seen:
+                    seen.add(child)
+                    todo.append(child)
+
+    def _bound(self, tasks: Sequence[Json]) -> dict[str, Json]:
+        """Return the task of each node: by its name, by its children, or by when it started."""
+        named: dict[str, list[str]] = {}
+        for name in sorted(self._known):
+            named.setdefault(_last(name), []).append(name)
+        bound: dict[str, Json] = {}
+        left: list[Json] = []
+        for task in sorted(tasks, key=_start):
+            names = named.get(task["display_name"], [])
+            inside = {_above(self._names[id_]) for id_ in _children([task]) if id_ in self._names}
+            mine = names if len(names) == 1 else sorted(inside.intersection(names))
+            if mine:
+                bound[mine[0]] = task
+            elif names:
+                left.append(task)
+            elif not self._names:
+                bound[f"{self._workflow}.root.{task['display_name']}"] = task
+        for task in left:
+            free = [name for name in named[task["display_name"]] if name not in bound]
+            if free:
+                bound[min(free, key=lambda name: _distance(task, bound.get(_above(name), {})))] = task
+        return bound
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _above(name: str) -> str:
+    """Return the name of the node around one: without its attempt, or without its last part."""
+    return _ATTEMPT.sub("", name) if _ATTEMPT.search(name) else name.rpartition(".")[0]
+
+
+def _around(name: str) -> Iterator[str]:
+    """Give the name of a node, and of each node around it."""
+    while name:
+        yield name
+        name = _above(name)
+
+
+def _parent_of_executor(name: str) -> str:
+    """Return the name of the step whose executor this is, or nothing."""
+    outer = _ATTEMPT.sub("", name)
+    return outer.removesuffix(".executor") if outer.endswith(".executor") else ""
+
+
+def _distance(task: Json, around: Json) -> float:
+    """Return how far apart two starts are; what began before the node around it is farthest."""
+    one, other = _time(task.get("start_time")), _time(around.get("start_time"))
+    if one is None or other is None:
+        return float("inf")
+    seconds = (one - other).total_seconds()
+    return seconds if seconds >= 0 else 1e9 - seconds
+
+
+def _state(own: Json, executor: Json, last: Json, driver: Json) -> str:
+    """Return the state of a step from that of its node, its executor, the last attempt of that, and its driver."""
+    state = own.get("state") or ""
+    if state == "SUCCEEDED":
+        return "CACHED" if executor.get("state") == "SKIPPED" else "SUCCEEDED"
+    if state in {"FAILED", "SKIPPED", "CANCELED"}:
+        return str(state)
+    if "FAILED" in {executor.get("state"), driver.get("state")}:
+        return "FAILED"
+    pods = [last.get("state"), driver.get("state")]
+    if "PENDING" in pods:
+        return "WAITING"
+    return {"RUNNING": "RUNNING", "SUCCEEDED": "RUNNING"}.get(str(last.get("state")), "")
+
+
+def _step_of_task(task: Json) -> Step:
+    """Return the step that a task is, on servers that have steps for tasks."""
+    pods = [_IMPLEMENTATION.sub("", pod["name"]) for pod in task.get("pods") or () if pod.get("type") == "EXECUTOR"]
+    state = str(task.get("state") or task.get("status") or "")
+    if state == "RUNNING" and not pods:
+        state = "WAITING"
+    name = str(task.get("name") or task.get("display_name") or "unnamed")
+    index = (task.get("type_attributes") or {}).get("iteration_index")
+    name += "" if index is None else f" {index}"
+    message = message_of(task) or str((task.get("status_metadata") or {}).get("message") or "")
+    return Step(name, state, _seconds(task), tuple(reversed(pods)), max(1, len(pods)), message)
+
+
+def message_of(task: Json) -> str:
+    """Return the last error of a task, in its API's own words."""
+    errors = [status.get("error") for status in (*(task.get("state_history") or ()), task)]
+    return next((str(error["message"]) for error in reversed(errors) if error and error.get("message")), "")
+
+
+def _seconds(task: Json) -> float | None:
+    start, end = _time(task.get("start_time")), _time(task.get("end_time"))
+    return (end - start).total_seconds() if start and end and end >= start else None
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

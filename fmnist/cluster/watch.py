@@ -1,0 +1,79 @@
+"""What happens to a run's steps between two looks at it, each as a line of text."""
+
+from collections.abc import Iterable, Iterator
+from time import monotonic
+
+from fmnist.cluster.steps import Step
+
+__all__ = ["Watch", "duration"]
+
+#: Seconds after which a step that waits is told, and told again when it has waited twice as long.
+PATIENCE = 300.0
+
+_ENDS = {
+    "SUCCEEDED": "done",
+    "FAILED": "failed",
+    "CACHED": "from the cache",
+    "SKIPPED": "skipped",
+    "CANCELED": "canceled",
+}
+
+
+class Watch:
+    """Compares each look at a run with the one before."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, tuple[str, int]] = {}
+        self._waiting: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+
+    def changes(self, steps: Iterable[Step]) -> Iterator[str]:
+        """Give a line for each step that waits for its pod, starts, starts again, ends, or has waited long."""
+        for step in steps:
+            before, attempt = self._states.get(step.name, ("", 1))
+            # What has ended does not begin again, whatever an incomplete list says.
+            if not step.state or before in _ENDS:
+                continue
+            self._states[step.name] = step.state, max(step.attempt, attempt)
+            if step.attempt > attempt:
+                yield f"{step.name}: attempt {step.attempt}"
+            if step.state != before or step.attempt > attempt:
+                yield from self._change(step, before)
+            if step.state == "WAITING":
+                yield from self._patience(step)
+
+    def _change(self, step: Step, before: str) -> Iterator[str]:
+        waited = monotonic() - self._waiting.pop(step.name, monotonic())
+        self._told.pop(step.name, None)
+        if step.state == "WAITING":
+            self._waiting[step.name] = monotonic()
+            yield f"{step.name}: waits for its pod"
+        elif step.state == "RUNNING":
+            yield f"{step.name}: started" + (f", after {duration(waited)}" if before == "WAITING" else "")
+        elif step.state in _ENDS:
+            took = step.state in {"SUCCEEDED", "FAILED"} and step.seconds is not None
+            how = f" {'in' if step.state == 'SUCCEEDED' else 'after'} {duration(step.seconds or 0)}" if took else ""
+            yield f"{step.name}: {_ENDS[step.state]}{how}"
+
+    def _patience(self, step: Step) -> Iterator[str]:
+        waited = monotonic() - self._waiting[step.name]
+        if waited >= self._told.get(step.name, PATIENCE):
+            self._told[step.name] = 2 * waited
+            yield (
+                f"{step.name} has waited {duration(waited)} for its pod: the image may not be there, or not allowed, "
+                "or no node has room for it; `kubectl get events` says which"
+            )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> duration(9.6), duration(74), duration(300), duration(4000)
+    ('10 s', '1 min 14 s', '5 min', '1 h 6 min')
+    """
+    whole = round(seconds)
+    parts = [(whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    shown = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(shown[:2]) or "0 s"

@@ -1,0 +1,101 @@
+"""The files of a run on a cluster in a folder here, and whether they equal those of a run of this machine."""
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from fmnist.runs.folder import CHECKSUMS, listing
+from fmnist.steps.errors import ContractError
+from fmnist.steps.files import read, sha256, write
+
+__all__ = ["check_compared", "check_new", "differing", "keep"]
+
+#: What a run here writes, and no cluster: the pipeline with the code of its steps.
+_HERE = "pipeline.yaml"
+
+#: No file of results has so many bytes.
+_LARGEST = 2**28
+
+
+def check_new(folder: Path) -> None:
+    """Make sure that `folder` is new or empty, before anybody waits for what goes there.
+
+    Raises
+    ------
+    ContractError
+        If it is not.
+    """
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() or folder.is_symlink():
+        raise ContractError(
+            f"folder: expected a new or empty one, got {folder}. Nothing was changed. Choose another folder with -o."
+        )
+
+
+def check_compared(folder: Path) -> None:
+    """Make sure that `folder` holds a finished run, with its checksums.
+
+    Raises
+    ------
+    ContractError
+        If it does not.
+    """
+    if not (folder / CHECKSUMS).is_file():
+        raise ContractError(
+            f"--compare: expected the folder of a finished run, with {CHECKSUMS}, got {folder}. `fmnist run` makes one."
+        )
+
+
+def keep(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write `files` and their checksums into `folder`, which is there with all of them or not at all.
+
+    Raises
+    ------
+    ContractError
+        If `folder` is neither new nor empty.
+    OSError
+        If it cannot be written.
+    """
+    folder = folder.absolute()
+    check_new(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        for name, content in files.items():
+            write(work / name, content)
+        if CHECKSUMS not in files:
+            write(work / CHECKSUMS, listing({name: sha256(content) for name, content in files.items()}))
+        # An empty folder makes room by itself, another one does not.
+        work.replace(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def differing(files: Mapping[str, bytes], folder: Path) -> tuple[list[str], list[str]]:
+    """Compare `files` with those of a run in `folder`.
+
+    Returns
+    -------
+    compared : list of str
+        The names of `files`, and of what must be the same each time in `folder`.
+    different : list of str
+        Those that are not there on both sides with the same content.
+    """
+    # Of a study, as of a run here, only some files must be the same each time.
+    fetched = _listed(files[CHECKSUMS]) if CHECKSUMS in files else set(files)
+    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, _LARGEST)) - {_HERE})
+    return compared, [name for name in compared if name not in files or _there(folder / name) != files[name]]
+
+
+def _listed(checksums: bytes) -> set[str]:
+    """Return the names in a list of checksums."""
+    return {line[66:] for line in checksums.decode("utf-8", "replace").splitlines()}
+
+
+def _there(path: Path) -> bytes | None:
+    try:
+        return read(path, _LARGEST)
+    except OSError:
+        return None

@@ -1,0 +1,286 @@
+"""What a run has left: its accuracy and its files, from a store as a real cluster has it."""
+
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import kfp_logs
+from support.kfp_logs import CONTENT, archive, artifact, key, leave, look, printed, uri
+from support.kfp_server import Server, cut, respond, serving
+from support.submission import submitted
+
+from fmnist.cluster import files
+from fmnist.cluster.client import ClusterError
+from fmnist.cluster.cluster import Cluster, connect
+from fmnist.cluster.run import Run
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+#: The files of a run, as `fmnist run` names them.
+FILES = {
+    "model.keras": CONTENT["model"],
+    "history.json": CONTENT["history"],
+    "loss_plot.png": CONTENT["loss_plot"],
+    "loss_plot.html": CONTENT["loss_page"],
+    "results.csv": CONTENT["results"],
+    "labels/class_names.txt": b"T-shirt/top\n",
+    "labels/predicted.txt": b"0\n",
+    "labels/true.txt": b"1\n",
+    "metrics.json": CONTENT["metrics"],
+    "confusion_matrix.csv": CONTENT["matrix"],
+    "confusion_matrix.png": CONTENT["matrix_plot"],
+}
+
+STEPS: dict[str, Any] = {"train": "SUCCEEDED", "test": "SUCCEEDED", "confusion_matrix": "SUCCEEDED"}
+
+
+@pytest.fixture
+def run(server: Server, target: Cluster, compiled: Path) -> Run:
+    """A run of fmnist's pipeline that has ended well, with all that it leaves, at the UI's address."""
+    run = submitted(target, compiled)
+    server.states, server.store.looks, server.store.ui = ["SUCCEEDED"], [look("SUCCEEDED", **STEPS)], True
+    leave(server.store, run.id)
+    return run
+
+
+# Accuracy
+
+
+@pytest.mark.parametrize("ui", [False, True], ids=["API", "UI"])
+@pytest.mark.parametrize("retry", [True, False], ids=["retry nodes", "no retry nodes"])
+def test_the_accuracy_is_in_the_log(server: Server, run: Run, ui: bool, retry: bool) -> None:
+    """Up to 2.17 the accuracy is what the launcher of the step test told."""
+    server.store.ui, server.store.looks = ui, [look("SUCCEEDED", retry=retry, **STEPS)]
+    leave(server.store, run.id, retry=retry)
+    assert run.accuracy() == (0.8428, "")
+
+
+def test_of_two_accuracies_none_is_the_runs(server: Server, run: Run) -> None:
+    """Where two steps tell an accuracy, neither is taken."""
+    more = printed(run.id, "train", {"metrics": "Metrics"}, metrics={"accuracy": 0.5})
+    server.store.logs[kfp_logs.executor("train")] = more
+    assert run.accuracy() == (None, "the run has 2 metrics of the name accuracy")
+
+
+def test_an_accuracy_that_is_no_metric_is_none(server: Server, run: Run) -> None:
+    """A model with an accuracy in its metadata does not tell the run's."""
+    log = printed(run.id, "test", {"model": "Model"}, model={"accuracy": 0.5})
+    server.store.logs[kfp_logs.executor("test")] = log
+    assert run.accuracy() == (None, "no step tells a metric of the name accuracy")
+
+
+def test_without_logs_the_accuracy_is_said_to_be_unknown(server: Server, run: Run) -> None:
+    """Where the server has no logs, that is why."""
+    server.store.logs.clear()
+    value, why = run.accuracy()
+    assert value is None
+    assert "the log of test cannot be had" in why
+
+
+def test_a_step_from_the_cache_tells_its_accuracy_through_the_step_after_it(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """The inputs of the confusion matrix name the run that made the labels, and its log has the accuracy."""
+    later = submitted(target, compiled)
+    inputs = {"labels": artifact(run.id, "test", "labels")}
+    leave(server.store, later.id, workflow="later-abcde")
+    server.store.logs = {name: log for name, log in server.store.logs.items() if "later" not in name}
+    leave(server.store, run.id)
+    cached = look("SUCCEEDED", workflow="later-abcde", train="CACHED", test="CACHED", confusion_matrix="SUCCEEDED")
+    server.store.logs[kfp_logs.executor("confusion-matrix", workflow="later-abcde")] = printed(
+        later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs
+    )
+    server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
+    assert later.accuracy() == (0.8428, "")
+
+
+def test_a_run_all_from_the_cache_says_so(server: Server, run: Run) -> None:
+    """Where no step ran, nobody tells which run made the results."""
+    server.store.logs.clear()
+    server.store.looks = [look("SUCCEEDED", train="CACHED", test="CACHED", confusion_matrix="CACHED")]
+    value, why = run.accuracy()
+    assert value is None
+    assert "test came from the cache, and the server does not tell which run made its results" in why
+
+
+# Files
+
+
+def test_a_folder_is_known_by_what_was_uploaded(server: Server, run: Run) -> None:
+    """Of another pipeline the log tells which artifact is a folder; its files lie below its step and its name."""
+    log = printed(run.id, "train", {"lists": "Dataset", "one": "Dataset"}).decode()
+    blob = key(run.id, "train", "lists").partition("/fashion-mnist/")[2].partition("/")[2]
+    uploaded = f'uploadFile(localFilePath="/x", blobFilePath="{blob}/a.txt")'
+    log += f"I1126 11:36:17.007382      16 object_store.go:231] {uploaded}\n"
+    server.store.looks = [look("SUCCEEDED", train="SUCCEEDED")]
+    server.store.logs[kfp_logs.executor("train")] = log.encode()
+    server.store.files[key(run.id, "train", "lists")] = {"lists/a.txt": b"a", "lists/deep/b.txt": b"b"}
+    server.store.files[key(run.id, "train", "one")] = b"\x1f\x8b one file"
+    assert run.files() == {
+        "train/lists/a.txt": b"a",
+        "train/lists/deep/b.txt": b"b",
+        "train/one": b"\x1f\x8b one file",
+    }
+
+
+def test_the_folder_of_a_study_is_the_folder(server: Server, run: Run) -> None:
+    """A study leaves its whole folder, which comes as it is; the shards, in their loop, are not asked."""
+    kinds = {"study": "Dataset", "report": "HTML", "metrics": "Metrics"}
+    server.store.looks = [look("SUCCEEDED", verdict="SUCCEEDED")]
+    server.store.logs[kfp_logs.executor("verdict")] = printed(run.id, "verdict", kinds)
+    folder = {"SHA256SUMS": b"00  verdict.json\n", "seeds/7.json": b"{}", "verdict.json": b"[]"}
+    server.store.files[key(run.id, "verdict", "study")] = {f"study/{name}": content for name, content in folder.items()}
+    assert run.files() == folder
+
+
+def test_the_files_of_a_run_are_those_of_fmnist_run(run: Run) -> None:
+    """Each of the 11 files has the name and the bytes that it has here; what the UI draws has no file."""
+    assert run.files() == FILES
+
+
+def test_servers_with_artifacts_name_the_files(server: Server, run: Run) -> None:
+    """Since https://github.com/kubeflow/pipelines/pull/13986 the API names them, and metrics are numbers."""
+    server.artifacts = [
+        {"artifact_id": name, "name": name, "type": kind, "uri": uri(run.id, step, name)}
+        for step, kinds in kfp_logs.OUTPUTS.items()
+        for name, kind in kinds.items()
+        if name != "metrics"
+    ]
+    server.artifacts += [
+        {"artifact_id": name, "name": name, "type": "Metric", "number_value": value}
+        for name, value in {"accuracy": 0.8428, "loss": 0.4295376613456726}.items()
+    ]
+    server.store.logs.clear()
+    assert run.files() == FILES
+
+
+@pytest.mark.parametrize("prefix", ["", "labels/", "v2/artifacts/KEY/labels/"], ids=["flat", "folder", "whole key"])
+def test_a_folder_is_unpacked_however_it_is_packed(server: Server, run: Run, prefix: str) -> None:
+    """The files of a folder are found whatever stands before their names."""
+    whole = key(run.id, "test", "labels")
+    prefix = f"{whole}/" if "KEY" in prefix else prefix
+    folder = CONTENT["labels"]
+    assert isinstance(folder, dict)
+    server.store.archive = archive({f"{prefix}{name}": content for name, content in folder.items()})
+    assert run.files() == FILES
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.TarInfo:
+    """Return a member of an archive."""
+    made = tarfile.TarInfo(name)
+    made.type = kind
+    for attribute, value in more.items():
+        setattr(made, attribute, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (archive({"../../outside": b"x"}), "no file inside"),
+        (archive({"labels/../../outside": b"x"}), "no file inside"),
+        (archive({"/etc/passwd": b"x"}), "no file inside"),
+        (archive({}, member("link", tarfile.SYMTYPE, linkname="/etc/passwd")), "no file inside"),
+        (archive({}, member("link", tarfile.LNKTYPE, linkname="true.txt")), "no file inside"),
+        (archive({}, member("device", tarfile.CHRTYPE)), "no file inside"),
+        (archive({}, member("pipe", tarfile.FIFOTYPE)), "no file inside"),
+        (archive({"true.txt": b"x"}, member("true.txt")), "twice"),
+        (archive({f"{number}": b"" for number in range(101)}), "more than 100 files"),
+        (archive({}, member("bomb", size=5_000_000)), "more than 1 MiB"),
+        (archive({"true.txt": bytes(1000)})[:-20], "no whole .tar.gz"),
+        (b"no archive", "no whole .tar.gz"),
+        (b"", "no whole .tar.gz|no file"),
+        (b"\x1f\x8b", "no whole .tar.gz"),
+    ],
+    ids=lambda value: None,
+)
+def test_a_hostile_archive_is_refused(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch, body: bytes, message: str
+) -> None:
+    """Nothing is taken out of an archive that holds anything but files of the folder, or too much."""
+    monkeypatch.setattr(files, "MOST", 2**20)
+    monkeypatch.setattr(files, "MOST_FILES", 100)
+    server.store.archive = body or b"\0"
+    with pytest.raises(ClusterError, match=message):
+        run.files()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (respond(403), "HTTP 403 Forbidden"),
+        (respond(500, b"The specified key does not exist"), "HTTP 500 .*does not exist"),
+        (respond(200, b"<!doctype html><title>Log in</title>"), "a page in the place of"),
+        (respond(302, Location="https://login.example/"), "login.example"),
+        (cut(), "connection"),
+    ],
+    ids=["403", "500", "login page", "redirection", "cut"],
+)
+def test_files_that_cannot_be_had_are_said_so(server: Server, run: Run, fault: Any, message: str) -> None:
+    """The error says why, where the files are, and the commands that bring them."""
+    server.fail("GET /artifacts/get", fault)
+    with pytest.raises(ClusterError, match=message) as caught:
+        run.files()
+    text = str(caught.value)
+    assert text.startswith(f"files of run {run.id}: expected them through {server.url}, got: ")
+    assert "minio://mlpipeline/v2/artifacts/fashion-mnist/" in text
+    assert "`kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`" in text
+    assert f"`same program wait {run.id} --host http://127.0.0.1:8080 -o FOLDER`" in text
+
+
+def test_the_apis_address_has_no_files(server: Server, run: Run) -> None:
+    """At the API's address the logs are there and the files are not: the error gives the way to the UI."""
+    server.store.ui = False
+    with pytest.raises(ClusterError, match="HTTP 404 .*kubectl -n kubeflow port-forward svc/ml-pipeline-ui"):
+        run.files()
+
+
+def test_a_step_without_a_log_leaves_no_half_of_the_files(server: Server, run: Run) -> None:
+    """Where the files of one step cannot be found, none are brought."""
+    del server.store.logs[kfp_logs.executor("train")]
+    with pytest.raises(ClusterError, match="the log of train cannot be had"):
+        run.files()
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc", "a/b", "", ".hidden", "a\x1b[31m"])
+def test_a_name_from_a_log_leads_nowhere_else(server: Server, run: Run, name: str) -> None:
+    """What a log calls an artifact is no path."""
+    log = printed(run.id, "train", {name: "Model"})
+    server.store.logs[kfp_logs.executor("train")] = log
+    with pytest.raises(ClusterError, match=re.escape("an artifact of the name")):
+        run.files()
+
+
+def test_the_store_is_asked_in_the_users_namespace(server: Server, run: Run) -> None:
+    """With several users the UI looks into the namespace of the user."""
+    other = Run(run.id, run.link, run._client, "alice")
+    assert other.files() == FILES
+    assert {request.query["namespace"] for request in server.asked("/artifacts/get")} == {"alice"}
+
+
+def test_the_ui_of_a_whole_kubeflow_gets_login_and_path(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a login and below a path, with several users: each request has token, cookies and namespace."""
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", "s3cret-token")
+    with serving(prefix="/pipeline", token="s3cret-token", multi_user=True) as server:  # noqa: S106
+        target = connect(server.url, namespace="al-ice", cookies="session=abcdef")
+        run = submitted(target, compiled)
+        server.states, server.store.looks, server.store.ui = ["SUCCEEDED"], [look("SUCCEEDED", **STEPS)], True
+        leave(server.store, run.id)
+        assert target.find_run("try").files() == FILES
+        assert run.accuracy() == (0.8428, "")
+        asked = server.asked("/pipeline/(k8s|artifacts)/")
+        assert {request.query.get("namespace", request.query.get("podnamespace")) for request in asked} == {"al-ice"}
+        assert {request.headers["cookie"] for request in asked} == {"session=abcdef"}
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"run_details": {"task_details": []}}, look("SUCCEEDED")], ids=["none", "empty", "root"]
+)
+def test_a_run_without_steps_says_so(server: Server, run: Run, found: dict[str, Any]) -> None:
+    """Where the API tells no step, there is neither accuracy nor file, and a reason for it."""
+    server.store.looks = [{"state": "SUCCEEDED", "run_details": {"task_details": []}} | found]
+    assert run.accuracy() == (None, "the server tells no step of the run")
+    with pytest.raises(ClusterError, match="the server tells no step of the run"):
+        run.files()

@@ -1,0 +1,139 @@
+"""Why a run failed: what a person is told, from recorded logs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import kfp_logs
+from support.kfp_logs import look, recorded
+from support.kfp_server import Server, respond
+from support.submission import submitted
+
+from fmnist.cluster.client import ClusterError
+from fmnist.cluster.cluster import Cluster
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+LAYOUTS = pytest.mark.parametrize("retry", [True, False], ids=["retry nodes", "no retry nodes"])
+
+
+def failure(
+    server: Server, target: Cluster, compiled: Path, found: dict[str, Any], log: bytes = b"", **where: Any
+) -> str:
+    """Return the error for a run that failed as `found`, whose step train has printed `log`."""
+    run = submitted(target, compiled)
+    server.states, server.store.looks = ["FAILED"], [found]
+    if log:
+        server.store.logs[kfp_logs.executor("train", **where)] = log.replace(b"RUN", run.id.encode())
+    with pytest.raises(ClusterError) as caught:
+        run.wait(timeout=60)
+    message = str(caught.value)
+    assert message.startswith(f"run {run.id} at {server.url}: expected SUCCEEDED, got FAILED: ")
+    assert message.endswith(f"Its page has the logs: {run.link}")
+    assert "executor" not in message
+    assert "root" not in message.replace("/root/.cache", "")
+    return message.removeprefix(f"run {run.id} at {server.url}: expected SUCCEEDED, got FAILED: ")
+
+
+def ours(which: str) -> bytes:
+    """Return a recorded log with a mark for the id of the run."""
+    return recorded(which, "RUN")
+
+
+@LAYOUTS
+@pytest.mark.parametrize("ui", [False, True], ids=["API", "UI"])
+def test_the_error_of_the_step_is_told(server: Server, target: Cluster, compiled: Path, retry: bool, ui: bool) -> None:
+    """Our DataError stands there word for word, in its lines, and Argo's names do not."""
+    server.store.ui = ui
+    message = failure(
+        server, target, compiled, look("FAILED", retry=retry, train="FAILED"), ours("train-failed"), retry=retry
+    )
+    lines = message.splitlines()
+    assert lines[0] == "train failed, with exit code 1. At last it said:"
+    assert lines[1].startswith("  DataError: Fashion-MNIST: expected train-images-idx3-ubyte")
+    assert lines[2] == "    - /root/.cache/fmnist: there is no such folder"
+    assert lines[-2].endswith("or connect to a network and try again.")
+
+
+def test_a_step_that_ran_out_of_memory_is_told_with_its_limit(server: Server, target: Cluster, tmp_path: Path) -> None:
+    """Exit code 137 is explained, with the limit that the pipeline gives the step."""
+    from fmnist import pipeline
+
+    compiled = pipeline.compile_pipeline(tmp_path / "ours.yaml")
+    version = target.create(compiled, name="ours")
+    run = target.run(version, experiment="e", run_name="r", parameters={})
+    server.states, server.store.looks = ["FAILED"], [look("FAILED", train="FAILED")]
+    server.store.logs[kfp_logs.executor("train")] = recorded("train-out-of-memory", run.id)
+    with pytest.raises(
+        ClusterError,
+        match="train failed, with exit code 137: killed, most likely for its memory, of which it may have 2Gi",
+    ):
+        run.wait(timeout=60)
+
+
+def test_the_last_attempt_is_told(server: Server, target: Cluster, compiled: Path) -> None:
+    """Of a step that was tried twice, the log of the second attempt counts."""
+    server.store.logs[kfp_logs.executor("train", 0)] = b"not this"
+    message = failure(server, target, compiled, look("FAILED", train=("FAILED", 1)), ours("train-failed"), attempt=1)
+    assert message.startswith("train failed at attempt 2, with exit code 1. At last it said:\n  DataError: ")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (None, "the server has none for it"),
+        (respond(403), "HTTP 403 Forbidden"),
+        (respond(500, b"away"), "HTTP 500 Internal Server Error: away"),
+        (respond(200, b"<html>Log in"), "the server answered with a page, perhaps of a login"),
+    ],
+    ids=["none", "403", "500", "login"],
+)
+def test_without_a_log_the_step_is_named(server: Server, target: Cluster, compiled: Path, fault: Any, why: str) -> None:
+    """Where there are no logs, the error says so plainly, and which step it was."""
+    if fault:
+        server.fail("GET .*log", fault, times=9)
+    message = failure(server, target, compiled, look("FAILED", train="SUCCEEDED", test="FAILED"))
+    assert message.startswith("test failed; the log of test cannot be had: ")
+    assert why in message
+
+
+def test_a_log_shows_no_secret_and_steers_no_terminal(server: Server, target: Cluster, compiled: Path) -> None:
+    """What a step printed is shown as every other text from elsewhere."""
+    log = ours("train-failed").replace(b"or connect to a network", b"https://me:s3cret@host/ \x1b[31m\xe2\x80\xae")
+    message = failure(server, target, compiled, look("FAILED", train="FAILED"), log)
+    assert "s3cret" not in message
+    assert "\x1b" not in message
+    assert "\u202e" not in message
+    assert "https://***@host/ \\x1b[31m\\u202e" in message
+
+
+def test_a_run_too_large_for_argo_is_explained(server: Server, target: Cluster, compiled: Path) -> None:
+    """Where no step failed, the run is Argo's to explain, and the command that asks it is given."""
+    found = look("FAILED", train="RUNNING")
+    message = failure(server, target, compiled, found)
+    assert message.startswith("no step failed: Argo Workflows ended the run")
+    assert "kubectl get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}" in message
+
+
+def test_many_failures_are_counted(server: Server, target: Cluster, compiled: Path) -> None:
+    """Of many steps that failed, three are told of, and the others named."""
+    steps: dict[str, Any] = {f"shard_{number}": "FAILED" for number in range(8)}
+    message = failure(server, target, compiled, look("FAILED", **steps))
+    assert message.count("cannot be had") == 3
+    assert "5 more failed: shard-3, shard-4, shard-5, shard-6, shard-7." in message
+
+
+def test_long_errors_leave_room_for_each_other(server: Server, target: Cluster, compiled: Path) -> None:
+    """Several long errors are cut, each for itself, so that the link at the end is always shown."""
+    run = submitted(target, compiled)
+    server.states, server.store.looks = ["FAILED"], [look("FAILED", train="FAILED", test="FAILED")]
+    for step in ("train", "test"):
+        log = f"I1126 11:35:02.832386      16 main.go:67] Setting\n{'long ' * 1000}\n"
+        server.store.logs[kfp_logs.executor(step)] = log.encode()
+    with pytest.raises(ClusterError) as caught:
+        run.wait(timeout=60)
+    message = str(caught.value)
+    assert len(message) < 3_500
+    assert message.endswith(run.link)
+    assert "train failed. At last it said:" in message
+    assert "test failed. At last it said:" in message

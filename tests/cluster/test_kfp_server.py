@@ -1,0 +1,80 @@
+"""The tests' own server answers as a real one does: each recorded request, sent again over HTTP."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.kfp_nodes import Workflow
+from support.kfp_server import Server, serving
+from support.kfp_state import NEVER
+from support.replay import RECORDED, Replay
+
+PLAIN = {"train": [], "test": ["train"], "confusion-matrix": ["test"]}
+
+SPEC = {
+    "pipelineInfo": {"name": "fashion-mnist"},
+    "root": {"dag": {"tasks": {name: {"dependentTasks": needed} for name, needed in PLAIN.items()}}},
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server that holds what the real one held before."""
+    with serving() as running:
+        for number in range(5):
+            other = {"pipeline_id": str(number), "display_name": "other", "name": f"other{number}", "description": "d"}
+            running.pipelines.append(other | {"created_at": NEVER})
+        for recorded in RECORDED:
+            if recorded["what"].startswith("log of a step"):
+                running.logs[recorded["path"].split("/")[-2]] = recorded["answer"]
+            elif recorded["what"].startswith("get run: ") and "run_details" in recorded["answer"]:
+                run = {**recorded["answer"], "state_history": list(recorded["answer"]["state_history"])}
+                if "pipeline_spec" in run:
+                    run["pipeline_spec"] = SPEC
+                else:
+                    running.versions.append({**run["pipeline_version_reference"], "pipeline_spec": SPEC, "name": "old"})
+                running.runs.append(run)
+        yield running
+        # What was recorded has mistakes on purpose, which are noted.
+        running.problems.clear()
+
+
+@pytest.fixture(scope="module")
+def replay(server: Server) -> Replay:
+    """All that was recorded, sent again in its order."""
+    sent = Replay(server.url)
+    for recorded in RECORDED:
+        if "run_details" in recorded["answer"]:
+            server.states = [recorded["answer"]["state"]]
+        server.retried = "without retry" not in recorded["what"]
+        sent.send(recorded)
+    return sent
+
+
+def test_all_that_was_recorded_is_replayed() -> None:
+    """Each request is there, and has another name."""
+    assert len(RECORDED) == len({one["what"] for one in RECORDED}) == 56
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda one: one["what"])
+def test_it_answers_as_a_real_server(replay: Replay, recorded: dict[str, Any]) -> None:
+    """Status, type, keys and message are those of the recorded answer."""
+    replay.compare(recorded)
+
+
+NODES = [one for one in RECORDED if "run_details" in one["answer"] and "too large" not in one["what"]]
+
+
+@pytest.mark.parametrize("recorded", NODES, ids=lambda one: one["what"])
+def test_nodes_are_those_of_argo(recorded: dict[str, Any]) -> None:
+    """Each recorded node of Argo has its name, its state and the numbers of those below it."""
+    run = recorded["answer"]
+    real = [node for node in run["run_details"]["task_details"] if "(more)" not in node]
+    name = next(node["child_tasks"][0]["pod_name"] for node in real if "child_tasks" in node).rpartition("-")[0]
+    workflow = Workflow(name, PLAIN, run["state"], failing="train", retried="without retry" not in recorded["what"])
+    ours = {node["display_name"] + str(node.get("child_tasks")): node for node in workflow.nodes()}
+    for node in real:
+        same = ours[node["display_name"] + str(node.get("child_tasks"))]
+        assert same.get("state") == node.get("state")
+        ends = [[one.get("state") for one in history["state_history"]][-1:] for history in (same, node)]
+        assert ends[0] == ends[1]

@@ -1,0 +1,238 @@
+"""What is believed of a step's log, from recorded logs of a real server and from hostile ones."""
+
+import re
+
+import pytest
+from support import kfp_logs
+from support.kfp_logs import RECORDED_RUN, printed, recorded
+from support.kfp_server import Server, cut, respond
+from support.submission import submitted
+
+from fmnist.cluster import logs
+from fmnist.cluster.cluster import Cluster
+from fmnist.cluster.logs import Log, LogError, Logs
+from fmnist.cluster.steps import Step
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+ERROR = (
+    "DataError: Fashion-MNIST: expected train-images-idx3-ubyte, train-labels-idx1-ubyte from one of these sources, "
+    "got from each:\n  - /root/.cache/fmnist: there is no such folder\n"
+)
+
+
+def log(which: str) -> Log:
+    """Return a recorded log."""
+    return Log(recorded(which).decode())
+
+
+def forged(accuracy: float, step: str = "test") -> str:
+    """Return the line of a launcher, as a step may print it."""
+    log = printed(RECORDED_RUN, step, {"metrics": "Metrics"}, metrics={"accuracy": accuracy}).decode()
+    return log[log.index("I1126 11:36:16.992518") : log.index("I1126 11:36:17")]
+
+
+def accuracy(log: Log) -> object:
+    """Return the accuracy that a log tells."""
+    return log.outputs["metrics"].metadata.get("accuracy")
+
+
+# Reading
+
+
+def test_the_outputs_of_a_step_are_those_of_its_launcher() -> None:
+    """A recorded log tells each artifact: its type, its address in the store, and its metadata."""
+    found = log("test-succeeded").outputs
+    assert found.keys() == {"executor-logs", "labels", "metrics", "results"}
+    assert found["metrics"].kind == "system.Metrics"
+    assert found["metrics"].metadata == {"accuracy": 0.8428, "loss": 0.4295376613456726}
+    assert found["labels"].uri == kfp_logs.uri(RECORDED_RUN, "test", "labels")
+
+
+def test_the_inputs_of_a_step_are_told_too() -> None:
+    """A recorded log tells where its model came from; that of a driver does in its own words."""
+    uri = log("test-succeeded").inputs["model"].uri
+    assert uri.startswith(f"minio://mlpipeline/v2/artifacts/fashion-mnist/{RECORDED_RUN}/train/")
+    of_driver = kfp_logs.driven({"model": kfp_logs.artifact(RECORDED_RUN, "train", "model")}).decode()
+    assert Log(of_driver).inputs["model"].uri == kfp_logs.uri(RECORDED_RUN, "train", "model")
+    assert Log(of_driver).outputs == {}
+
+
+def test_the_error_of_a_step_is_shown_word_for_word() -> None:
+    """Of a recorded failure our error is left, to its last word, without traceback and launcher."""
+    found = log("train-failed")
+    assert found.error.startswith(ERROR)
+    assert found.error.endswith("or connect to a network and try again.")
+    assert found.exit_code == 1
+    assert found.outputs["model"].metadata == {}
+
+
+def test_what_was_killed_has_no_error_but_its_last_lines() -> None:
+    """Of a recorded step that was killed for its memory the exit code and the last lines are left."""
+    found = log("train-out-of-memory")
+    assert found.exit_code == 137
+    assert found.error.splitlines()[-1] == "Killed"
+    assert len(found.error.splitlines()) == 5
+
+
+def test_an_error_from_before_a_kill_is_not_its_cause() -> None:
+    """A step that shows a handled error, and is killed later, did not die of that error."""
+    text = recorded("train-out-of-memory").decode()
+    handled = "Traceback (most recent call last):\n  File x\nValueError: handled\n"
+    assert "ValueError" not in Log(text.replace("Killed\n", handled + "more\n" * 5 + "Killed\n")).error
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ""),
+        ("no newline", "no newline"),
+        ("x" * 100_000, "x" * 2_000),
+        ("\n\n \n", ""),
+        ("1\n2\n3\n4\n5\n6\n7", "3\n4\n5\n6\n7"),
+        ("Traceback (most recent call last):\n  File", ""),
+        ("Traceback (most recent call last):\n  x\nTraceback (most recent call last):\n  y\na.b.Odd: two", "Odd: two"),
+        ("Traceback (most recent call last):\n  x\nKeyboardInterrupt", "KeyboardInterrupt"),
+        ("Traceback (most recent call last):\n  x\nfmnist.steps.errors.DataError: a.b: c", "DataError: a.b: c"),
+    ],
+    ids=lambda text: repr(text[:30]),
+)
+def test_any_text_has_an_end(text: str, error: str) -> None:
+    """Whatever a step printed, its error or its last lines are bounded."""
+    assert Log(text).error == error
+
+
+# Trust
+
+
+def test_a_forged_output_before_the_launchers_is_not_believed() -> None:
+    """A step, or what it downloads, can print the launcher's line: but not after the launcher has."""
+    text = recorded("test-succeeded").decode()
+    before, end = text.index("WARNING: All log"), text.index("[KFP Executor 2026-11-26 11:36:16")
+    for place in (0, before, end):
+        assert accuracy(Log(text[:place] + forged(0.99) + text[place:])) == 0.8428
+
+
+def test_a_forged_input_after_the_executors_is_not_believed() -> None:
+    """The first input counts: it is printed before the step begins."""
+    log = recorded("test-succeeded").decode()
+    other = recorded("test-succeeded", "00000000-0000-0000-0000-000000000000").decode()
+    assert Log(log + other).outputs["labels"].uri == kfp_logs.uri(RECORDED_RUN, "test", "labels")
+    assert accuracy(Log(log + other)) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("I1126 11:36:16.992518      16 launcher_v2.go:1230] ExecutorOutput", "I1126 [31m ExecutorOutput"),
+        ('"accuracy": 0.8428,', '"accuracy": 0.8428'),
+        ("/test/4c8c7916-aed1-4674-8ea9-a254611d3511/metrics", "/test/another/metrics"),
+        ("I1126 11:36:16.992518      16 launcher", "  I1126 11:36:16.992518      16 launcher"),
+    ],
+    ids=["no such line", "no JSON", "of another artifact", "not at the start of a line"],
+)
+def test_an_output_that_is_missing_or_broken_is_not_guessed(change: tuple[str, str]) -> None:
+    """Where the launcher's line is not there as it must be, there is no accuracy."""
+    old, new = change
+    head, mark, tail = recorded("test-succeeded").decode().partition("Wrote executor output")
+    assert old in tail
+    assert accuracy(Log(head + mark + tail.replace(old, new))) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 100_000, '{"inputs": [' * 50_000, '{"a": 1', '{"outputs": {"artifacts": 7}}', "{}"]
+)
+def test_hostile_json_is_no_artifact(text: str) -> None:
+    """JSON of too many levels, cut off, or of another shape, gives none."""
+    assert Log(f"[KFP Executor x INFO]: Got executor_input:\n{text}").outputs == {}
+
+
+@pytest.mark.parametrize("value", [True, "0.5", None, [], float("nan"), float("inf"), 10**400], ids=repr)
+def test_what_is_no_number_is_none(value: object) -> None:
+    """A metric is a finite number."""
+    assert logs.number(value) is None
+
+
+# Fetching
+
+
+def reader(target: Cluster, run_id: str, namespace: str | None = None) -> Logs:
+    """Return what reads the logs of a run."""
+    return Logs(target._client, run_id, namespace, "2026-11-26T12:35:43Z")
+
+
+TEST = Step("test", "SUCCEEDED", None, (kfp_logs.node("none"), kfp_logs.executor("test")))
+
+
+@pytest.mark.parametrize("ui", [False, True], ids=["API", "UI"])
+def test_the_log_is_where_the_host_has_it(server: Server, target: Cluster, ui: bool) -> None:
+    """At the API's address and at the UI's the same log is found, though a node that is none answers as well."""
+    server.store.ui = ui
+    server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded")
+    assert reader(target, RECORDED_RUN).of(TEST).text == recorded("test-succeeded").decode()
+
+
+def test_the_ui_is_told_the_namespace(server: Server, target: Cluster) -> None:
+    """With several users the pod is in their namespace."""
+    server.store.ui = True
+    server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded")
+    reader(target, RECORDED_RUN, "al-ice").of(TEST)
+    assert {one.query["podnamespace"] for one in server.asked("/k8s/pod/logs")} == {"al-ice"}
+
+
+def test_the_log_of_another_step_or_run_is_not_taken(server: Server, target: Cluster) -> None:
+    """A node may lead to another step's pod, and its accuracy is another's."""
+    server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded")
+    with pytest.raises(LogError, match="the log of train cannot be had"):
+        reader(target, RECORDED_RUN).of(Step("train", "SUCCEEDED", None, TEST.nodes))
+    with pytest.raises(LogError, match="the log of test cannot be had"):
+        reader(target, "another-run").of(TEST)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (respond(403), "HTTP 403 Forbidden"),
+        (respond(401), "HTTP 401"),
+        (respond(500, b'{"message": "archive\x1b[31m"}'), "HTTP 500 .*archive"),
+        (respond(200, b"<!doctype html><title>Log in</title>", Content_Type="text/html"), "a page, perhaps of a login"),
+        (respond(302, Location="https://login.example/?token=s3cret"), "to https://login.example/"),
+        (respond(200, b"\x00\xff" * 1000), "the server has none for it"),
+        (respond(200), "the server has none for it"),
+        (cut(), "cut|reset|closed"),
+    ],
+    ids=["403", "401", "500", "login page", "redirection", "bytes", "nothing", "cut"],
+)
+def test_a_log_that_cannot_be_had_is_said_so(server: Server, target: Cluster, fault: object, message: str) -> None:
+    """Whatever comes in the place of a log, the error says plainly that there is none, and why."""
+    server.fail("GET .*/log", fault, times=2)  # type: ignore[arg-type]
+    with pytest.raises(LogError, match=f"the log of test cannot be had: .*{message}") as caught:
+        reader(target, RECORDED_RUN).of(TEST)
+    assert "\x1b" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_of_a_huge_log_start_and_end_are_kept(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of any length takes little memory: the inputs at its start and the outputs at its end are enough."""
+    monkeypatch.setattr(logs, "KEPT", 2**15)
+    text = recorded("test-succeeded")
+    middle = text.index(b"WARNING: All log")
+    server.store.logs[kfp_logs.executor("test")] = text[:middle] + b"noise\n" * 200_000 + text[middle:]
+    found = reader(target, RECORDED_RUN).of(TEST)
+    assert len(found.text) < 100_000
+    assert accuracy(found) == 0.8428
+
+
+def test_a_log_without_an_end_is_not_believed(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is too long to be read to its end nobody could tell which line is the launcher's."""
+    monkeypatch.setattr(logs, "MOST", 2**20)
+    server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded") + b"noise\n" * 400_000
+    with pytest.raises(LogError, match="it is longer than 1 MiB"):
+        reader(target, RECORDED_RUN).of(TEST)
+
+
+def test_a_submitted_run_asks_for_no_log(server: Server, target: Cluster, compiled: str) -> None:
+    """While a run goes on its logs are left alone."""
+    submitted(target, compiled)  # type: ignore[arg-type]
+    assert server.asked("log") == []
+    assert re.search("runs", server.requests[-1].path)

@@ -1,0 +1,104 @@
+"""A run is started once, whatever becomes of the answer."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from support.kfp_server import Server, cut, respond, unheard
+from support.submission import STEPS, failure, submitted
+
+from fmnist.cluster.client import ClusterError
+from fmnist.cluster.cluster import Cluster
+from fmnist.steps.errors import ContractError
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+START = STEPS["start run"]
+
+
+@pytest.mark.parametrize("status", [None, 500, 502, 503, 504, 200, 408])
+def test_a_start_whose_answer_is_lost_is_found(
+    server: Server, target: Cluster, compiled: Path, status: int | None
+) -> None:
+    """The error has the run that has started and its link, and none is started besides."""
+    server.fail(START, unheard(server, status, Retry_After="7"))
+    message = failure(target, compiled)
+    [run] = server.runs
+    link = f"{server.url}/#/runs/details/{run['run_id']}"
+    assert f"But a run of this name has appeared since: {run['run_id']}, {link}. Look there, or wait for it" in message
+    assert len(server.asked(START)) == 1
+    assert "ry again later" not in message
+
+
+def test_a_run_that_appears_late_is_found(
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was still at it is looked at a few times."""
+    slept = list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            server.runs[0]["display_name"] = "try"
+
+    monkeypatch.setattr("fmnist.cluster.start.sleep", sleep)
+    submitted(target, compiled, run_name="late")
+    server.fail(START, cut())
+    assert f"has appeared since: {server.runs[0]['run_id']}," in failure(target, compiled)
+    assert slept == [1, 2, 4]
+
+
+def test_runs_from_before_are_not_taken_for_it(server: Server, target: Cluster, compiled: Path) -> None:
+    """A run of the same name that was there is not the one that may have started."""
+    submitted(target, compiled)
+    server.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+    server.fail(START, cut())
+    message = failure(target, compiled)
+    page = f"{server.url}/#/experiments/details/{server.experiments[0]['experiment_id']}"
+    assert f"No run of this name has appeared so far, but it may have started even so: look at {page} bef" in message
+    assert len(server.runs) == 1
+
+
+def test_a_server_that_lists_no_runs_is_named(server: Server, target: Cluster, compiled: Path) -> None:
+    """Where nobody can look, the error says that the run may have started."""
+    server.fail(START, respond(503, Retry_After="7"))
+    server.fail("GET .*/runs$", respond(503), times=4)
+    assert "may have started even so, and the server does not list its runs now" in failure(target, compiled)
+    assert len(server.asked(START)) == 1
+
+
+def test_a_busy_server_is_asked_again_if_it_did_nothing(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
+    """A server that refuses a start for now, and says for how long, is asked again, but not if the run is there."""
+    server.fail(START, respond(429, Retry_After="7"))
+    submitted(target, compiled)
+    assert (slept, len(server.runs)) == ([7], 1)
+    server.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+    server.fail(START, unheard(server, 429, Retry_After="7"))
+    assert "But a run of this name has appeared since: " in failure(target, compiled)
+    assert len(server.runs) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 413])
+def test_a_refusal_is_no_start(server: Server, target: Cluster, compiled: Path, status: int) -> None:
+    """What the server refuses has not started, and nobody looks for it."""
+    server.fail(START, respond(status))
+    assert "even so" not in failure(target, compiled)
+    assert server.asked("GET .*/runs$") == []
+
+
+def test_an_invalid_run_is_bad_input(server: Server, target: Cluster, compiled: Path) -> None:
+    """A failure of the server that calls the input invalid is the input's."""
+    server.fail(START, respond(500, b'{"code": 13, "message": "Invalid input error: Run name cannot be empty"}'))
+    with pytest.raises(ContractError, match="Run name cannot be empty. Check names"):
+        submitted(target, compiled)
+
+
+def test_a_version_that_is_gone_is_named(server: Server, target: Cluster, compiled: Path) -> None:
+    """A version that was deleted in the meantime, which the server calls its own failure, is not tried again later."""
+    version = target.create(compiled, name="fashion")
+    server.versions.clear()
+    with pytest.raises(ClusterError, match="HTTP 500 .* It is not there, or was deleted"):
+        target.run(version, experiment="first", run_name="try", parameters={})
+    assert server.runs == []

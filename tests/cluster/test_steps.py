@@ -1,0 +1,186 @@
+"""The steps of a run among Argo's nodes, from recorded answers of a real server and from lists with holes."""
+
+import json
+from typing import Any
+
+import pytest
+from support import kfp_logs
+from support.kfp_logs import look
+
+from fmnist.cluster.steps import Step, steps_of, workflow_of
+
+LAYOUTS = pytest.mark.parametrize("retry", [True, False], ids=["retry nodes", "no retry nodes"])
+
+
+def states(run: dict[str, Any]) -> dict[str, str]:
+    """Return the state of each step, in their order."""
+    return {step.name: step.state for step in steps_of(run)}
+
+
+def recorded(what: str) -> dict[str, Any]:
+    """Return a recorded answer, without the notes on what was cut."""
+    answers = json.loads((kfp_logs.RECORDED / "runs.json").read_text())
+    run: dict[str, Any] = answers[what]
+    return run
+
+
+def test_a_step_that_failed_is_found_in_a_recorded_answer() -> None:
+    """With Argo's retry nodes the log is that of the executor's attempt, though nothing names it so."""
+    assert steps_of(recorded("get run: failed")) == [
+        Step(
+            "train",
+            "FAILED",
+            64.0,
+            (
+                "fashion-mnist-f96gm-1183275024",
+                "fashion-mnist-f96gm-3735601342",
+                "fashion-mnist-f96gm-1522340443",
+                "fashion-mnist-f96gm-1363100488",
+            ),
+        )
+    ]
+
+
+def test_a_step_that_failed_is_found_without_retry_nodes() -> None:
+    """Before 2.17 the executor is the pod; steps after one that failed have no state."""
+    run = recorded("get run: failed, Argo without retry nodes (as servers before 2.17 set it up)")
+    train, *others = steps_of(run)
+    assert (train.name, train.state, train.seconds) == ("train", "FAILED", 100.0)
+    assert train.nodes[0] == "fashion-mnist-f8n7r-2921172310"
+    assert {(step.name, step.state) for step in others} == {("test", ""), ("confusion-matrix", "")}
+
+
+def test_a_list_with_holes_is_no_error() -> None:
+    """Of a run whose list was cut, what is there is found, and where the log of a step must be."""
+    run = recorded("get run: succeeded")
+    [test] = [step for step in steps_of(run) if step.name == "test"]
+    assert (test.state, kfp_logs.executor("test") in test.nodes) == ("SUCCEEDED", True)
+
+
+@LAYOUTS
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"train": "DRIVEN"}, {}),
+        ({"train": "PENDING"}, {"train": "WAITING"}),
+        ({"train": "RUNNING"}, {"train": "RUNNING"}),
+        ({"train": "SUCCEEDED", "test": "PENDING"}, {"train": "SUCCEEDED", "test": "WAITING"}),
+        ({"train": "CACHED", "test": "RUNNING"}, {"train": "CACHED", "test": "RUNNING"}),
+        ({"train": "SUCCEEDED", "test": "CACHED"}, {"train": "SUCCEEDED", "test": "CACHED"}),
+        ({"train": "SUCCEEDED", "test": "FAILED"}, {"train": "SUCCEEDED", "test": "FAILED"}),
+        (
+            {"train": "CACHED", "test": "CACHED", "confusion_matrix": "CACHED"},
+            {"train": "CACHED", "test": "CACHED", "confusion-matrix": "CACHED"},
+        ),
+        ({}, {}),
+    ],
+    ids=str,
+)
+def test_each_state_is_that_of_the_step(retry: bool, given: dict[str, str], expected: dict[str, str]) -> None:
+    """Five nodes are called executor: each counts for its own step, and Argo's other nodes are no steps."""
+    assert states(look("RUNNING", retry=retry, **given)) == expected
+
+
+def test_the_last_attempt_comes_first() -> None:
+    """After an attempt that failed the step waits again; the log of the new attempt is looked for first."""
+    [train] = steps_of(look("RUNNING", train=("PENDING", 2)))
+    assert (train.state, train.attempt) == ("WAITING", 3)
+    assert train.nodes[:3] == tuple(kfp_logs.executor("train", k) for k in (2, 1, 0))
+
+
+@LAYOUTS
+def test_names_are_enough_where_there_are_no_children(retry: bool) -> None:
+    """Without any child the names tell the steps, and where their logs must be."""
+    run = look("FAILED", retry=retry, train="SUCCEEDED", test="FAILED")
+    for task in run["run_details"]["task_details"]:
+        task["child_tasks"] = []
+    found = {step.name: step for step in steps_of(run)}
+    assert {name: step.state for name, step in found.items()} == {"train": "SUCCEEDED", "test": "FAILED"}
+    assert kfp_logs.executor("test", retry=retry) in found["test"].nodes
+
+
+def test_a_node_that_is_there_twice_is_one_step() -> None:
+    """A list that has a node twice has its step once, in its later state."""
+    run = look("RUNNING", train="PENDING")
+    again = look("RUNNING", train="RUNNING")["run_details"]["task_details"]
+    run["run_details"]["task_details"] += again
+    assert list(states(run)) == ["train"]
+
+
+@pytest.mark.parametrize("missing", range(11))
+def test_any_node_may_be_missing(missing: int) -> None:
+    """Whichever node is missing, no other step is told, and none ends that has not."""
+    run = look("RUNNING", train="SUCCEEDED", test="RUNNING")
+    del run["run_details"]["task_details"][missing]
+    found = states(run)
+    assert found.keys() <= {"train", "test"}
+    assert found.get("test", "") in {"RUNNING", ""}
+    assert found.get("train", "") in {"SUCCEEDED", ""}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {},
+        {"run_details": None},
+        {"run_details": {"task_details": None}},
+        {"run_details": {"task_details": [{}]}},
+        {"run_details": {"task_details": [{"display_name": 7, "child_tasks": [{}]}]}},
+        {"run_details": {"task_details": [{"display_name": "ünï☃.(0)", "child_tasks": [{"pod_name": "ü-x"}]}]}},
+        {"tasks": []},
+    ],
+    ids=str,
+)
+def test_what_has_no_step_has_none(run: dict[str, Any]) -> None:
+    """A run without tasks, or with such as no server of Argo gives, has no step."""
+    assert (steps_of(run), workflow_of(run)) == ([], "")
+
+
+def test_servers_with_tasks_for_steps_are_believed() -> None:
+    """Since https://github.com/kubeflow/pipelines/pull/13986 a task is a step, and says that it came from the cache."""
+    pods = [{"name": "w-system-container-driver-1", "type": "DRIVER"}]
+    pod = [{"name": "w-system-container-impl-2", "type": "EXECUTOR"}]
+    tasks = [
+        {"name": "root", "type": "DAG", "state": "RUNNING"},
+        {"name": "train", "type": "RUNTIME", "state": "CACHED", "pods": pods, "start_time": "2026-11-26T11:00:00Z"},
+        {"name": "test", "type": "RUNTIME", "state": "RUNNING", "pods": pods, "start_time": "2026-11-26T11:00:01Z"},
+        {
+            "name": "matrix",
+            "type": "RUNTIME",
+            "state": "RUNNING",
+            "pods": pods + pod,
+            "start_time": "2026-11-26T11:00:02Z",
+        },
+        {
+            "name": "shard",
+            "type": "RUNTIME",
+            "state": "FAILED",
+            "type_attributes": {"iteration_index": 7},
+            "status_metadata": {"message": "no"},
+            "start_time": "2026-11-26T11:00:03Z",
+        },
+    ]
+    found = steps_of({"tasks": tasks})
+    assert [(step.name, step.state) for step in found] == [
+        ("train", "CACHED"),
+        ("test", "WAITING"),
+        ("matrix", "RUNNING"),
+        ("shard 7", "FAILED"),
+    ]
+    assert (found[2].nodes, found[3].message) == (("w-2",), "no")
+
+
+def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
+    """Steps of one name in a loop are told apart."""
+    workflow, root = "w", "(0).root(0).loop(0).iterator(0:0)(0)"
+    tasks = [
+        kfp_logs._task(f"{root}.shard", "RUNNING", 0, [f"{root}.shard(0)"], workflow),
+        kfp_logs._task("(0).root(0).loop(0)", "RUNNING", 0, ["(0).root(0).loop(0).iterator(0:0)"], workflow),
+        kfp_logs._task("(0).root(0).loop", "RUNNING", 0, ["(0).root(0).loop(0)"], workflow),
+        kfp_logs._task("(0).root(0).loop(0).iterator(0:0)", "RUNNING", 0, [root], workflow),
+        kfp_logs._task(root, "RUNNING", 0, [f"{root}.shard"], workflow),
+        kfp_logs._task(f"{root}.shard(0)", "RUNNING", 0, [f"{root}.shard(0).executor"], workflow),
+        kfp_logs._task(f"{root}.shard(0).executor", "RUNNING", 0, [f"{root}.shard(0).executor(0)"], workflow),
+        kfp_logs._task(f"{root}.shard(0).executor(0)", "RUNNING", 0, [], workflow),
+    ]
+    assert states({"run_details": {"task_details": tasks}}) == {"shard 0": "RUNNING"}

@@ -1,0 +1,111 @@
+"""The files of a run on a cluster in a folder here."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support import helpers
+
+from fmnist.runs import fetched
+from fmnist.steps.errors import ContractError
+
+FILES = {"model.keras": b"weights", "labels/true.txt": b"1\n"}
+
+
+def test_a_folder_has_all_files_and_their_checksums(tmp_path: Path) -> None:
+    """The checksums are those that `sha256sum -c` checks, also in an empty folder that is there."""
+    (tmp_path / "run").mkdir()
+    fetched.keep(FILES, tmp_path / "run")
+    assert helpers.contents(tmp_path) == {
+        "run/model.keras": b"weights",
+        "run/labels/true.txt": b"1\n",
+        "run/SHA256SUMS": (
+            b"4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865  labels/true.txt\n"
+            b"9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c  model.keras\n"
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["file", "folder with a file", "link", "dangling link"])
+def test_what_is_there_stays(tmp_path: Path, kind: str) -> None:
+    """Nothing but a new or an empty folder is written to."""
+    folder = tmp_path / "run"
+    if kind == "file":
+        folder.write_text("mine")
+    elif kind == "folder with a file":
+        folder.mkdir()
+        (folder / "mine").write_text("mine")
+    else:
+        other = tmp_path / "other"
+        if kind == "link":
+            other.write_text("mine")
+        folder.symlink_to(other)
+    before = sorted(tmp_path.rglob("*"))
+    for action in (fetched.check_new, lambda path: fetched.keep(FILES, path)):
+        with pytest.raises(ContractError, match="expected a new or empty one"):
+            action(folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, or Ctrl-C, in the middle of the files leaves no folder."""
+    calls = list[object]()
+
+    def interrupted(path: Path, content: bytes) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+
+    monkeypatch.setattr(fetched, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetched.keep(FILES, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_fills_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who puts a file there while the others are written keeps it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr(fetched, "check_new", lambda _: (folder / "mine").write_text("mine"))
+    with pytest.raises(OSError, match="not empty"):
+        fetched.keep(FILES, folder)
+    assert helpers.contents(tmp_path) == {"run/mine": b"mine"}
+
+
+def test_the_working_folder_can_be_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path without a name of its own is a folder as well."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    fetched.keep(FILES, Path())
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == ["SHA256SUMS", "labels", "model.keras"]
+
+
+def test_each_side_may_lack_a_file(tmp_path: Path) -> None:
+    """Every file of either side is compared; those of the run here that no cluster has are not."""
+    fetched.keep({**FILES, "history.json": b"{}", "pipeline.yaml": b"p"}, tmp_path / "run")
+    files = {**FILES, "results.csv": b"r", "model.keras": b"other"}
+    assert fetched.differing(files, tmp_path / "run") == (
+        ["history.json", "labels/true.txt", "model.keras", "results.csv"],
+        ["history.json", "model.keras", "results.csv"],
+    )
+    assert fetched.differing({**FILES, "history.json": b"{}"}, tmp_path / "run")[1] == []
+
+
+def test_a_folder_without_a_run_cannot_be_compared_with(tmp_path: Path) -> None:
+    """Who names the wrong folder learns it at once."""
+    with pytest.raises(ContractError, match="--compare: expected the folder of a finished run, with SHA256SUMS"):
+        fetched.check_compared(tmp_path)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(ContractError, match="--compare: expected the folder of a finished run"):
+        fetched.check_compared(tmp_path)
+
+
+def test_of_a_study_its_own_list_says_what_must_be_equal(tmp_path: Path) -> None:
+    """The folder of a study keeps its own list of checksums, and its record of how it went is not compared."""
+    listed = f"{'0' * 64}  verdict.json\n".encode()
+    study = {"SHA256SUMS": listed, "verdict.json": b"[]", "record.json": b"1"}
+    fetched.keep(study, tmp_path / "study")
+    assert helpers.contents(tmp_path / "study") == study
+    assert fetched.differing(study | {"record.json": b"2"}, tmp_path / "study") == (["verdict.json"], [])

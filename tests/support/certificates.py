@@ -1,0 +1,57 @@
+"""Certificates of the tests' own: an authority, and servers that it vouches for."""
+
+import datetime as dt
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of the tests' own: its certificate, and that of a server for `host`."""
+
+    ca: Path
+    context: ssl.SSLContext
+
+
+def authority(folder: Path, host: str = "localhost") -> Authority:
+    """Make an authority, and the certificate of a server that is called `host`, in a new folder."""
+    folder.mkdir()
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = certificate(
+        "tests' CA", ca_key.public_key(), "tests' CA", ca_key, x509.BasicConstraints(ca=True, path_length=0)
+    )
+    own = certificate(host, key.public_key(), "tests' CA", ca_key, x509.SubjectAlternativeName([x509.DNSName(host)]))
+    (folder / "ca.pem").write_bytes(ca)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "server.pem").write_bytes(private + own)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return Authority(folder / "ca.pem", context)
+
+
+def certificate(
+    subject: str,
+    key: ec.EllipticCurvePublicKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    extension: x509.ExtensionType,
+) -> bytes:
+    """Return a certificate in PEM format, valid from yesterday to tomorrow."""
+    now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
+    builder = x509.CertificateBuilder(
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]),
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]),
+        key,
+        x509.random_serial_number(),
+        now - day,
+        now + day,
+    )
+    signed = builder.add_extension(extension, critical=True).sign(issuer_key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM)
