@@ -52,9 +52,10 @@ def test_a_result_that_is_lost_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_name_that_the_encoding_lacks_is_escaped(tmp_path: Path) -> None:
     """With a narrow encoding, and for names that are no text, a command prints what it can."""
-    done = shell('"$fmnist" compile --image registry.example/fmnist:1 -o é.yaml', tmp_path, PYTHONIOENCODING="ascii")
+    compiled = '"$fmnist" compile --image registry.example/fmnist:1'
+    done = shell(f"{compiled} -o é.yaml", tmp_path, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\xe9.yaml\n", "")
-    done = shell("\"$fmnist\" compile -o $'\\xff.yaml'", tmp_path)
+    done = shell(f"{compiled} -o $'\\xff.yaml'", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\udcff.yaml\n", "")
 
 
