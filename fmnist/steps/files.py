@@ -174,6 +174,8 @@ def sweep(path: str | Path) -> None:
 def write_artifacts(result: Artifacts, **paths: str) -> None:
     """Write each artifact of `result` to the path given for its name.
 
+    The path of metrics may be empty: servers after Kubeflow Pipelines 2.17 keep their values, and no file.
+
     Raises
     ------
     ContractError
@@ -183,6 +185,8 @@ def write_artifacts(result: Artifacts, **paths: str) -> None:
     if paths.keys() != artifacts.keys():
         raise ContractError(f"paths: expected one for each of {sorted(artifacts)}, got {sorted(paths)}")
     for name, content in artifacts.items():
+        if name == "metrics" and not paths[name]:
+            continue
         files = {"": content} if isinstance(content, bytes) else content
         for file, data in files.items():
             write(Path(paths[name], file), data)

@@ -74,6 +74,12 @@ def test_test_gives_what_the_function_gives(
     assert metrics.metadata == {"accuracy": expected.accuracy, "loss": expected.loss}
     assert json.loads((tmp_path / "metrics").read_bytes()) == metrics.metadata
     assert_the_cpu_is_told(results.metadata)
+    # As servers after 2.17 have them.
+    without_file = dsl.Metrics(name="metrics", uri="")
+    components.test(
+        artifact(dsl.Model, tmp_path / "model"), results, artifact(dsl.Dataset, tmp_path / "labels"), without_file
+    )
+    assert without_file.metadata == metrics.metadata
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
