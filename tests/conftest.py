@@ -50,6 +50,9 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield program
 
 
+#: Above so many characters a value is no name of a test's case.
+LONG = 60
+
 #: The files that take longest, longest first.
 LONGEST = (
     "test_run_end_to_end.py",
@@ -62,6 +65,11 @@ LONGEST = (
     "test_pictures.py",
     "test_determinism.py",
 )
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case by its argument where its value is too long to read, or has the time in it, as an archive has."""
+    return f"long {argname}" if isinstance(val, str | bytes) and len(val) > LONG else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
