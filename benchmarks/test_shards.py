@@ -41,20 +41,11 @@ def test_a_shard_costs_what_a_study_costs(settings: Settings, measured: dict[str
     assert measured["ratio"] <= 1.15
 
 
-@pytest.fixture(scope="module", params=[1, 20, 60])
-def studied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
-    """A study of one epoch: how many seeds, and its folder."""
-    folder = tmp_path_factory.mktemp("studied") / "study"
-    process.study(Settings(epochs=1, seed=1000), request.param, 2, folder)
-    return request.param, folder
-
-
-@pytest.mark.parametrize("number", [1, 3, 7])
-def test_shards_give_the_same_bytes(
-    studied: tuple[int, Path], number: int, measured: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("count", "number"), [(1, 1), (20, 3), (60, 7)])
+def test_shards_give_the_same_bytes(count: int, number: int, measured: dict[str, Any], tmp_path: Path) -> None:
     """1, 20 and 60 seeds in 1, 3 and 7 shards: each file that must be the same is the same, report aside."""
-    count, folder = studied
+    folder = tmp_path / "here"
+    process.study(Settings(epochs=1, seed=1000), count, 2, folder)
     divided, settings = shards.divide(count, 1000, number), Settings(epochs=1, seed=1000)
     (tmp_path / "tmp").mkdir()
     with local.confined(tmp_path / "tmp"):
