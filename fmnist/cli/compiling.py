@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from fmnist.cli import console
+
 __all__ = ["compile_command"]
 
 
@@ -20,16 +22,16 @@ __all__ = ["compile_command"]
 @click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, even one whose results are in its cache.")
 @click.option("--mirror", metavar="URL", help="Web folder that holds the dataset; the steps then use no public one.")
 @click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
-@click.option("--seeds", type=click.IntRange(1), help="With --study: how many seeds to train.  [default: 60]")
-@click.option("--first-seed", type=click.IntRange(0), help="With --study: the first of them.  [default: 1000]")
+@click.option("--seeds", type=console.Whole(1), help="With --study: how many seeds to train.  [default: 60]")
+@click.option("--first-seed", type=console.Whole(0), help="With --study: the first of them.  [default: 1000]")
 @click.option(
     "--shards",
-    type=click.IntRange(1, 100),
+    type=console.Whole(1, 100),
     help="With --study: how many pods share the seeds.  [default: one for each 20 seeds, 100 at most]",
 )
 @click.option(
     "--parallel",
-    type=click.IntRange(1, 100),
+    type=console.Whole(1, 100),
     help="With --study: how many of these pods run at once, each with a core and 1.5 GiB.  [default: 20]",
 )
 @click.option(

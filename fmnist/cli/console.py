@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -150,6 +151,16 @@ class Text(click.types.StringParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value` if it is one."""
         return value or self.fail("expected a text, got an empty one. Is a variable empty?", param, ctx)
+
+
+class Whole(click.IntRange):
+    """A whole number in a range, as JSON has it: Python's `int` also takes 010, 1_000 and digits of any script."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as a number if it is one."""
+        if isinstance(value, str) and not re.fullmatch("-?(0|[1-9][0-9]*)", value):
+            self.fail(f"{excerpt(repr(value), 100)} is not a valid {self.name}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def warn(message: str) -> None:

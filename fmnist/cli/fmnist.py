@@ -94,11 +94,11 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
 @main.command()
 @_program
 @_params
-@click.option("--seeds", type=click.IntRange(1), default=60, show_default=True, help="How many seeds to train.")
-@click.option("--first-seed", type=click.IntRange(0), help="The first of them.  [default: the parameter seed]")
+@click.option("--seeds", type=console.Whole(1), default=60, show_default=True, help="How many seeds to train.")
+@click.option("--first-seed", type=console.Whole(0), help="The first of them.  [default: the parameter seed]")
 @click.option(
     "--jobs",
-    type=click.IntRange(1),
+    type=console.Whole(1),
     default=lambda: len(os.sched_getaffinity(0)),
     help="How many to train at once, each on a core and in 1 GiB.  [default: one per core]",
 )
@@ -187,7 +187,7 @@ def report(folder: Path) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
 @click.option(
     "--sample",
-    type=click.IntRange(1),
+    type=console.Whole(1),
     default=2,
     show_default=True,
     help="How many seeds of a study to train again; its checksums choose them.",

@@ -24,7 +24,7 @@ DIFFERENT = 1
 options = console.added(
     click.option(
         "--timeout",
-        type=click.IntRange(1),
+        type=console.Whole(1),
         default=3600,
         show_default=True,
         metavar="SECONDS",

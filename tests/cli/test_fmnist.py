@@ -366,6 +366,7 @@ def test_a_study_without_an_image_is_told_of(here: Path) -> None:
         (["--study", "--shards", "0"], "Invalid value for '--shards': 0 is not in the range 1<=x<=100."),
         (["--study", "--shards", "101"], "Invalid value for '--shards': 101 is not in the range 1<=x<=100."),
         (["--study", "--parallel", "0"], "Invalid value for '--parallel': 0 is not in the range 1<=x<=100."),
+        (["--study", "--seeds", "1_000"], "Invalid value for '--seeds': '1_000' is not a valid integer range."),
         (["--study", "--seeds", "many"], "Invalid value for '--seeds': 'many' is not a valid integer range."),
         (["--seeds", "5", "--first-seed", "1"], "expected --study with --seeds, --first-seed, got none."),
         (["--component", "train", "--parallel", "2"], "expected --study with --parallel, got none."),

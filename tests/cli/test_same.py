@@ -173,12 +173,12 @@ def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:
 def test_a_compiled_pipeline_is_run_as_it_is(fake: FakeCluster, here: Path) -> None:
     """What `fmnist compile` wrote, here a study for an image, goes to the cluster with its own parameters."""
     path = study_pipeline.compile_pipeline(here / "study.yaml", Where("registry.example/fmnist:1"))
-    program = PROGRAM.replace("somebody.py", "study.yaml").replace("{name: you}", "{count: 40}")
+    program = PROGRAM.replace("somebody.py", "study.yaml").replace("{name: you}", "{seeds: 40}")
     (here / "same.yaml").write_text(program)
     result = invoke("program", "run", "-p", "epochs=100")
     assert (result.exit_code, result.stderr) == (0, "")
     assert fake.compiled == [path.read_bytes()]
-    assert fake.asked("run")["parameters"] == {"count": 40, "epochs": 100}
+    assert fake.asked("run")["parameters"] == {"seeds": 40, "epochs": 100}
 
 
 def test_our_own_pipeline_is_created_as_it_compiles(fake: FakeCluster, tmp_path: Path) -> None:

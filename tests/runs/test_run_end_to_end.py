@@ -165,18 +165,19 @@ def test_nothing_else_is_written(finished: object, places: dict[str, Path]) -> N
     assert not any(helpers.contents(path) for path in places.values())
 
 
-def test_the_image_runs_for_any_user_where_only_tmp_can_be_written(run_files: dict[str, bytes]) -> None:
+def test_the_image_runs_for_any_user_where_only_tmp_can_be_written(run_files: dict[str, bytes], tmp_path: Path) -> None:
     """As the Dockerfile sets it up, a user without name or rights gives the same files on a read-only disk."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert {"ENV HOME=/tmp", "USER 1000", "WORKDIR /tmp"} <= set(lines)
-    mount = "mount -t tmpfs tmpfs /tmp; mount -o remount,ro,bind /"
+    # What the image's /tmp is, a folder of its own is here, as the checkout may be below /tmp.
+    mount = f"mount -t tmpfs tmpfs {tmp_path}; mount -o remount,ro,bind /"
     drop = "exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all"
     user = ("unshare", "--user", "--map-user=1000000", "--map-group=0", "--mount", "--keep-caps")
-    guarded = (*user, "sh", "-ec", f'{mount}; cd /tmp; {drop} "$@"', "sh")
+    guarded = (*user, "sh", "-ec", f'{mount}; cd {tmp_path}; {drop} "$@"', "sh")
     if subprocess.run([*guarded, "true"], check=False, capture_output=True).returncode:
         helpers.missing("unshare and setpriv, to be another user on a read-only file system")
     program = f"! touch {sys.prefix}/x 2>/dev/null; id -u; {' '.join(RUN)} -o run >&2; ls -A; cat run/SHA256SUMS"
-    done = run(*guarded, "sh", "-ec", program, HOME="/tmp", TMPDIR="/tmp")  # noqa: S108 - one of its own
+    done = run(*guarded, "sh", "-ec", program, HOME=str(tmp_path), TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"1000000\nrun\n{run_files['SHA256SUMS'].decode()}"
 
