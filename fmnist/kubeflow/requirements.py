@@ -30,7 +30,7 @@ def pins(function: Callable[..., Any]) -> list[str]:
     while found:
         needed |= found
         found = {name for name, (_, wanted_by) in lock.items() if wanted_by & found} - needed
-    return [lock[name][0] for name in sorted(needed)]
+    return [lock[name][0] for name in sorted(needed & lock.keys())]
 
 
 def _lock() -> dict[str, tuple[str, set[str]]]:

@@ -118,6 +118,8 @@ async def pytest(python: str, copy: Path, *arguments: str) -> tuple[int, str, st
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            # asyncio lets go of it only then.
+            await process.wait()
     return code, failed.read_text() if failed.exists() else "", log.read_text(errors="replace")
 
 

@@ -2,13 +2,14 @@
 
 import importlib.metadata
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support import helpers
 
-from fmnist.kubeflow import components
+from fmnist.kubeflow import bundle, components
 from fmnist.kubeflow.requirements import pins
 from fmnist.runs import study_pipeline
 
@@ -39,6 +40,17 @@ def test_a_step_installs_what_it_needs(step: str) -> None:
     """A step installs what its modules import, and what that requires; the confusion matrix no TensorFlow."""
     function, names = STEPS[step]
     assert {pin.partition("==")[0] for pin in pins(function)} == set(names.split())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_module_of_a_step_has_its_pin(step: str) -> None:
+    """Whatever a step's modules import is Python's own, the package's, or pinned; kfp is what runs the step."""
+    function, names = STEPS[step]
+    sources = [text.decode() for name, text in bundle.imported_by(function).items() if name.endswith(".py")]
+    found = {name.partition(".")[0] for source in sources for name in bundle.imports(source)}
+    packages = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    pinned = {*names.split(), "fmnist", "kfp", *sys.stdlib_module_names}
+    assert {packages.get(name, name) for name in found} <= pinned
 
 
 @pytest.mark.parametrize("step", STEPS)
