@@ -373,6 +373,12 @@ def test_the_curves_of_many_seeds_are_an_area(epochs: int) -> None:
         assert len(axes.collections) == 2
 
 
+def test_a_thousand_seeds_still_have_a_line_each() -> None:
+    """Up to a thousand seeds each has its curve, and there is no area."""
+    figure = drawn(lambda **look: pictures.loss_curves([{name: [0.5] for name in HISTORY}] * 1000, **look))
+    assert [(len(axes.lines), len(axes.collections)) for axes in figure.axes] == [(2 * 1001, 0)] * 2
+
+
 def test_the_curves_of_one_run_are_strong() -> None:
     """A run has one line for training and one for validation, each with its name."""
     figure = drawn(lambda **look: pictures.loss_curves([HISTORY], **look))
