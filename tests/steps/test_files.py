@@ -249,6 +249,23 @@ def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
     assert helpers.contents(tmp_path) == {"a": b"content"}
 
 
+@pytest.mark.parametrize("name", ["a[bc].json", "a*.json", "a?.json", "a b.json", "ü.json", "-a", ".a"])
+def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None:
+    """A sweep removes what was left of a file of any name, and nothing that only looks like it."""
+    left = tmp_path / f".{name}.0123abcd.tmp"
+    others = [
+        ".ab.json.0123abcd.tmp",
+        ".gitignore",
+        f".{name}.0123abc.tmp",
+        f".{name}.0123abcd",
+        f"{name}.0123abcd.tmp",
+    ]
+    for other in (left, *(tmp_path / other for other in others)):
+        other.touch()
+    files.sweep(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
 def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     """What a link points to may be anybody's: a write takes the link's place."""
     (tmp_path / "target").write_bytes(b"theirs")
