@@ -200,7 +200,7 @@ def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> No
 
 def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path) -> None:
     """The next write of that file removes it, and no other hidden file."""
-    for name in (".a.original", ".a.json.original", ".b.json.x2_abcde.tmp"):
+    for name in (".a.original", ".a.json.original", ".b.json.0123abcd.tmp"):
         (tmp_path / name).touch()
     killed_while_writing(tmp_path / "a.json")
     assert len(list(tmp_path.iterdir())) == 4
@@ -208,7 +208,7 @@ def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".a.json.original",
         ".a.original",
-        ".b.json.x2_abcde.tmp",
+        ".b.json.0123abcd.tmp",
         "a.json",
     ]
 
