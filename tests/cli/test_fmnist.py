@@ -114,6 +114,8 @@ def test_a_program_reads_json(executed: list[tuple[Settings, Path]]) -> None:
         (["-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-p", "epochs"], "expected NAME=VALUE, got 'epochs'"),
         (["--seed", "-1"], "seed: expected a whole number from 0 to 2147483647, got -1"),
+        (["--seed", ""], "seed: expected a whole number from 0 to 2147483647, got ''"),
+        (["--seed", "0x10"], "seed: expected a whole number from 0 to 2147483647, got '0x10'"),
         (["-f", "missing.yaml"], "program file: expected YAML in missing.yaml"),
         (["--nothing"], "No such option"),
     ],
