@@ -25,7 +25,7 @@ from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
 from fmnist.report import pictures
 from fmnist.runs import shards, study_pipeline
-from fmnist.steps import evaluation, plots, training
+from fmnist.steps import evaluation, model, plots, training
 from fmnist.steps.dataset import CLASS_NAMES, TRAINING_IMAGES, Split
 from fmnist.steps.files import ARTIFACT_FILES, sha256
 from fmnist.steps.settings import Settings
@@ -267,6 +267,17 @@ def measured() -> dict[tuple[str, str], set[str]]:
             *(f"{LEVEL * 100:.0f}", str(SEEDS_FOR_RANKS), str(MARGIN)),
             "6",  # with seeds as skewed as ours, by a simulation
         },
+        ("docs/walkthrough.ipynb", "The data"): {
+            *(f"{TRAINING_IMAGES + 10_000:,}", f"{TRAINING_IMAGES:,}", "10,000", "28", str(28 * 28), "0", "255", "1"),
+        },
+        ("docs/walkthrough.ipynb", "Train in the notebook"): {
+            str(28 * 28),
+            str(model.HIDDEN_UNITS),
+            str(model.CLASSES),
+        },
+        ("docs/walkthrough.ipynb", "Test it"): {"10,000", "1"},
+        ("docs/walkthrough.ipynb", "The conversion"): {"1", "2", "3"},
+        ("docs/walkthrough.ipynb", "Does 0.8693 replicate?"): {figure, str(len(values))},
         # Versions of Kubeflow Pipelines.
         ("docs/cluster.md", "On a cluster"): {"2"},
         ("docs/cluster.md", "A study"): {"2.5"},
@@ -335,7 +346,8 @@ def test_links_lead_somewhere(page: Page) -> None:
 
 def test_every_page_is_linked() -> None:
     """The README links each page of docs/."""
-    assert {f"docs/{path.name}" for path in DOCS.glob("*.md")} <= {link.partition("#")[0] for link in README.links()}
+    shown = [*DOCS.glob("*.md"), *DOCS.glob("*.ipynb")]
+    assert {f"docs/{path.name}" for path in shown} <= {link.partition("#")[0] for link in README.links()}
 
 
 @pytest.fixture(scope="module")
