@@ -14,6 +14,7 @@ from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
+from fmnist.steps.messages import check_kind
 from fmnist.steps.model import scale
 from fmnist.steps.safe import cell
 
@@ -44,12 +45,17 @@ class Evaluation:
     loss: float
 
     def __post_init__(self) -> None:
+        check_kind("labels", self.labels, Labels, "Labels")
+        check_kind("confidence", self.confidence, np.ndarray, "an array")
         bad = self.confidence[~((self.confidence > 0) & (self.confidence <= 1))]
         if bad.size:
             raise ContractError(
                 f"model: expected confidences in (0, 1], got {bad.size} others, the first of them {bad[0]}: "
                 "do its weights hold NaN?"
             )
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {len(self.labels.true):,} images: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}>"
 
     @property
     def accuracy(self) -> float:
@@ -86,7 +92,17 @@ def test(network: Any, data: Split) -> Evaluation:
         Takes 28×28 images in [0, 1] and gives 10 logits.
     data : Split
         Images, uint8 of shape (n, 28, 28), and labels.
+
+    Raises
+    ------
+    ContractError
+        If an argument is of another kind.
     """
+    tensorflow()
+    import keras
+
+    check_kind("network", network, keras.Model, "a network of Keras, as the model of a Training")
+    check_kind("data", data, Split, "a Split, as load() returns it")
     return Evaluator(network, data).test(network)
 
 
