@@ -34,7 +34,7 @@ class Display:
     def __init__(self, epochs: int = 0) -> None:
         self._stream = sys.stderr  # this one: that of kfp is redirected
         self._live = _is_live(self._stream)
-        self._epochs = epochs
+        self._epochs, self._step = epochs, ""
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -73,13 +73,14 @@ class Display:
         """Show what happened."""
         match event:
             case StepStarted(step):
+                self._step = step
                 self._start(step, (self._epochs or None) if step == "train" else 1)
             case Epoch(number, of, metrics):
-                self._advance("train", number, f"epoch {number}/{of}  {metrics}")
-                self._line(f"train: epoch {number}/{of}: {metrics}")
+                self._advance(self._step, number, f"epoch {number}/{of}  {metrics}")
+                self._line(f"{self._step}: epoch {number}/{of}: {metrics}")
             case Resumed(number, of):
-                self._advance("train", number, f"resumed after epoch {number}/{of}")
-                self._line(f"train: resumed after epoch {number}/{of}")
+                self._advance(self._step, number, f"resumed after epoch {number}/{of}")
+                self._line(f"{self._step}: resumed after epoch {number}/{of}")
             case RunFinished():
                 print("The run was finished before: these are its results.", file=self._stream, flush=True)
             case StepFinished(step):
@@ -125,7 +126,9 @@ class Display:
 
     def _line(self, text: str) -> None:
         if not self._live:
-            print(safe(text), file=self._stream, flush=True)
+            # While a step runs, kfp's `print` also writes an indent to stdout, which goes to the log.
+            self._stream.write(f"{safe(text)}\n")
+            self._stream.flush()
 
 
 def _is_live(stream: TextIO) -> bool:

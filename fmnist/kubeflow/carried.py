@@ -13,7 +13,7 @@ from fmnist.kubeflow import bundle, requirements
 from fmnist.kubeflow.code import Code
 from fmnist.steps.errors import ContractError
 
-__all__ = ["LONGEST", "carried_by", "check_length", "installed_by"]
+__all__ = ["LONGEST", "carried_by", "check_length", "installed_by", "needed"]
 
 #: Linux refuses a longer argument of a program (MAX_ARG_STRLEN), and a step's program is one.
 LONGEST = 128 * 1024 - 1
@@ -39,7 +39,7 @@ def carried_by(function: Callable[..., Any], code: Sequence[Code]) -> dict[str, 
     sources |= {name: content for name, content in found.items() if name.endswith(".py")}
     installed = _installed(code)
     for where, source in sources.items():
-        for name, certain in _needed(where, source):
+        for name, certain in needed(where, source):
             _check(where, name, found, code, installed, certain=certain)
     if any(one.package == "fmnist" for one in code):
         found |= bundle.imported_by(function, [content for name, content in found.items() if name.endswith(".py")])
@@ -105,7 +105,7 @@ def _named(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip(), maxsplit=1)[0]).lower()
 
 
-def _needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
+def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
     """Give the dotted name of all that a source imports, and whether it certainly is a module."""
     try:
         tree = ast.parse(source)
