@@ -217,8 +217,8 @@ def rooms() -> str:
     """Return the rooms of the package as a picture: layer by layer, with what their docstrings say of them."""
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
     layers = [re.findall(r"\w+", layer) for layer in contract["layers"] if not layer.startswith("__")]
-    pictures = ["".join(f"{name:<14}{role(name)}\n" for name in layer) for layer in layers]
-    return "```text\n" + "      ↓\n".join(pictures) + "```"
+    rows = [("↓ " if layer != layers[0] and name == layer[0] else "  ", name) for layer in layers for name in layer]
+    return "```text\n" + "".join(f"{arrow}{name:<14}{role(name)}\n" for arrow, name in rows) + "```"
 
 
 def role(name: str) -> str:

@@ -344,15 +344,24 @@ def test_a_wrong_link_is_seen(target: str) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.python()], ids=lambda page: page.path.name)
-def test_python_code_runs(page: Page, few: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block of Python does what it shows, on few images; the names that it takes for granted are a model's."""
+def test_python_code_runs(
+    page: Page, few: Split, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block of Python does what it shows, on few images or where a run and a study are finished.
+
+    The names that it takes for granted are a model's.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fmnist.load", lambda _: few)
+    for name, folder in (("run", "runs"), ("study", "studies")):
+        shutil.copytree(honest / name, tmp_path / folder / "python")
     for code in page.python():
         names = granted(few)
         exec(compile(code, page.path.name, "exec"), names)  # noqa: S102 - the code is ours
         if "save(" in code:
             assert {path.name for path in (tmp_path / "results").iterdir()} >= {"model.keras", "metrics.json"}
+        elif "fmnist.run(" in code:
+            assert (names["run"].accuracy, names["study"].mean) == (0.8773, pytest.approx(0.8800, abs=1e-4))
         else:
             assert len(names["model"].history.epoch) == 10
 

@@ -231,7 +231,7 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
     settings = parse(parameters)
     folder = output or new_folder("runs")
     try:
-        with Display(settings.epochs) as display:
+        with Display() as display:
             record = run_pipeline(settings, folder, display.on_event, display.on_progress)
     except KeyboardInterrupt as error:
         raise Failure(

@@ -29,12 +29,12 @@ _PLAIN = {"", "dumb", "unknown", "emacs", "xterm-color"}
 
 
 class Display:
-    """Shows downloads, steps, the `epochs` of a run, if known, and seeds; has the callbacks of a run and a study."""
+    """Shows downloads, steps, epochs and seeds; has the callbacks of a run and a study."""
 
-    def __init__(self, epochs: int = 0) -> None:
+    def __init__(self) -> None:
         self._stream = sys.stderr  # this one: that of kfp is redirected
         self._live = _is_live(self._stream)
-        self._epochs, self._step = epochs, ""
+        self._step = ""
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -74,12 +74,12 @@ class Display:
         match event:
             case StepStarted(step):
                 self._step = step
-                self._start(step, (self._epochs or None) if step == "train" else 1)
+                self._start(step, None if step == "train" else 1)
             case Epoch(number, of, metrics):
-                self._advance(self._step, number, f"epoch {number}/{of}  {metrics}")
+                self._advance(self._step, number, f"epoch {number}/{of}  {metrics}", of)
                 self._line(f"{self._step}: epoch {number}/{of}: {metrics}")
             case Resumed(number, of):
-                self._advance(self._step, number, f"resumed after epoch {number}/{of}")
+                self._advance(self._step, number, f"resumed after epoch {number}/{of}", of)
                 self._line(f"{self._step}: resumed after epoch {number}/{of}")
             case RunFinished():
                 print("The run was finished before: these are its results.", file=self._stream, flush=True)
@@ -87,9 +87,12 @@ class Display:
                 self._end(step)
 
     def on_seeds(self, seeds: Sequence[int]) -> None:
-        """Show that `seeds` are to be trained."""
+        """Show that `seeds` are to be trained, if there are any."""
         self._seeds = len(seeds)
-        self._start("seeds", self._seeds)
+        if seeds:
+            self._start("seeds", self._seeds)
+        else:
+            print("Each seed was trained before: these are their results.", file=self._stream, flush=True)
 
     def on_result(self, result: Result) -> None:
         """Show what a seed gave."""
@@ -115,8 +118,8 @@ class Display:
         self._tasks[name] = self._progress.add_task(safe(name), total=total, note="")
         self._line(f"{name}: started")
 
-    def _advance(self, name: str, completed: int, note: str) -> None:
-        self._progress.update(self._tasks[name], completed=completed, note=safe(note))
+    def _advance(self, name: str, completed: int, note: str, total: int | None = None) -> None:
+        self._progress.update(self._tasks[name], completed=completed, note=safe(note), total=total)
 
     def _end(self, name: str) -> None:
         task = self._progress.tasks[self._tasks[name]]

@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OutOfMemory", "explained", "run"]
+__all__ = ["OutOfMemory", "explained", "guarded", "run"]
 
 #: By the name of a cgroup's controller, in version 2 and 1: the root, the limit in bytes, and the count of kills.
 _CGROUPS = {
@@ -99,7 +99,7 @@ def run(
         subprocess.Popen(
             command, **pipes, errors="backslashreplace", env=environment, start_new_session=True
         ) as process,
-        _guarded(process.pid),
+        guarded(process.pid),
     ):
         try:
             for line in process.stdout or ():
@@ -113,7 +113,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _guarded(session: int) -> Iterator[None]:
+def guarded(session: int) -> Iterator[None]:
     """Have a session's processes killed when this process ends, in whatever way: the guard's input ends then."""
     kill = f"read _; kill -s KILL -- -{session}"
     with subprocess.Popen(["sh", "-c", kill], stdin=subprocess.PIPE, start_new_session=True) as guard:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from support.helpers import fewer_examples, python
 from support.samples import COUNTS, HISTORY, PARAMETERS, result, sample, spread
 
@@ -29,6 +29,7 @@ from fmnist.report.pictures import classes, curves, dot_plot
 from fmnist.steps.dataset import CLASS_NAMES
 
 BOTH = published.matching(PARAMETERS)
+GOLDEN = Path(__file__).parents[1] / "golden"
 RECALLS = np.full((3, 10), [[0.7], [0.8], [0.9]])
 PUBLISHED = [0.75] * 10
 
@@ -39,6 +40,8 @@ DRAW: dict[str, Callable[..., bytes]] = {
     "confusion matrix": lambda **look: pictures.confusion_matrix(COUNTS / 1, **look),
     "recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, **look),
     "narrow recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, narrow=True, **look),
+    "graph": lambda **look: pictures.graph(GOLDEN / "pipeline_image.yml", **look),
+    "graph of a study": lambda **look: pictures.graph(GOLDEN / "study_image.yml", **look),
 }
 each_picture = pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW.keys())
 
@@ -511,3 +514,77 @@ def test_a_study_gets_its_pictures(tmp_path: Path, parameters: dict[str, Any], n
     mean = np.mean([result.counts for result in results], axis=0)
     assert (tmp_path / "confusion_matrix.svg").read_bytes() == pictures.confusion_matrix(mean)
     assert (tmp_path / "loss_curves.png").read_bytes() == pictures.loss_curves([HISTORY] * 3, kind="png")
+
+
+def test_the_graph_has_a_card_for_each_step() -> None:
+    """There are the parameters with their defaults, then each step with its outputs and what these are."""
+    figure = drawn(DRAW["graph"])
+    assert said(figure) == [
+        *("Parameters", "compile_optimizer", "adam", "epochs", "10", "seed", "0", "validation_split", "0.05"),
+        *("train", "history", "Artifact", "loss_page", "HTML", "loss_plot", "Artifact", "model", "Model"),
+        *("test", "labels", "Dataset", "metrics", "Metrics", "results", "Dataset"),
+        *(
+            "confusion-matrix",
+            "classification",
+            "ClassificationMetrics",
+            "matrix",
+            "Dataset",
+            "matrix_plot",
+            "Artifact",
+        ),
+    ]
+    assert len(figure.axes[0].patches) == 4
+    assert_apart(figure=figure)
+
+
+def arrows(figure: Figure) -> list[tuple[str, str]]:
+    """Return for each arrow of a graph the text that it starts at, and the one that it leads to."""
+    [axes] = figure.axes
+    texts = [text for text in axes.texts if text.get_text()]
+    cards = [card.get_bbox() for card in axes.patches]  # type: ignore[attr-defined]
+
+    def at(point: Any, edge: str) -> str:
+        [card] = [card for card in cards if getattr(card, edge) == point[0] and card.y0 < point[1] < card.y1]
+        inside = [text for text in texts if card.x0 < text.get_position()[0] < card.x0 + 20]
+        return min(inside, key=lambda text: abs(text.get_position()[1] - point[1])).get_text()
+
+    found = [text for text in axes.texts if isinstance(text, Annotation)]
+    return [(at(arrow.xyann, "x1"), at(arrow.xy, "x0")) for arrow in found]
+
+
+def test_arrows_lead_from_outputs_to_steps() -> None:
+    """An arrow starts at the output that a step takes, or at the parameters, and ends at the step's name."""
+    assert arrows(drawn(DRAW["graph"])) == [("Parameters", "train"), ("model", "test"), ("labels", "confusion-matrix")]
+
+
+DIAMOND = """
+components:
+  comp-make: {outputDefinitions: {parameters: {Output: {parameterType: LIST}}}}
+  comp-use: {outputDefinitions: {artifacts: {of_any_name_as_long_as_it_is: {artifactType: {schemaTitle: system.HTML}}}}}
+  comp-end: {}
+root:
+  dag:
+    tasks:
+      end:
+        componentRef: {name: comp-end}
+        dependentTasks: [use, use-2]
+        inputs:
+          artifacts:
+            a: {taskOutputArtifact: {outputArtifactKey: of_any_name_as_long_as_it_is, producerTask: use}}
+          parameters:
+            given: {runtimeValue: {constant: 5}}
+      make: {componentRef: {name: comp-make}}
+      use: {componentRef: {name: comp-use}, dependentTasks: [make], inputs: {parameters: {a: &made
+        {taskOutputParameter: {outputParameterKey: Output, producerTask: make}}}}}
+      use-2: {componentRef: {name: comp-use}, dependentTasks: [make], inputs: {parameters: {a: *made}}}
+"""
+
+
+def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
+    """Steps beside each other, values that are no files, long names, and a pipeline without parameters are drawn."""
+    compiled = tmp_path / "diamond.yaml"
+    compiled.write_text(DIAMOND)
+    figure = drawn(lambda **look: pictures.graph(compiled, **look))
+    assert said(figure)[:3] == ["make", "Output", "LIST"]
+    assert arrows(figure) == [("Output", "use"), ("Output", "use-2"), ("of_any_name_as_long_as_it_is", "end")]
+    assert_apart(figure=figure)

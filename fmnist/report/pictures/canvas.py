@@ -7,7 +7,7 @@ from typing import Any
 from fmnist.steps import canvas
 from fmnist.steps.canvas import Kind
 
-__all__ = ["DARK", "LIGHT", "MANY_SEEDS", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes"]
+__all__ = ["DARK", "LIGHT", "MANY_SEEDS", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes", "text_width"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,12 @@ def render(size: tuple[int, int], theme: Theme, kind: Kind, draw: Callable[[Any]
     # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
     paper, dpi = (theme.paper, 216) if kind == "png" else ("none", 144)
     return canvas.render(draw, kind, style=style, facecolor=paper, figsize=(size[0] / 96, size[1] / 96), dpi=dpi)
+
+
+def text_width(text: str, size: float = TEXT, **font: Any) -> float:
+    """Return the width of a text of `size` in points, in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    # Drawn as pixels, letters stand a little further apart.
+    return 1.05 * float(TextPath((0, 0), text, prop=FontProperties(size=size, **font)).get_extents().width)
