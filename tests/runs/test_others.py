@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support import helpers
 
+from fmnist import testing
 from fmnist.cli import same
 
 PROGRAM = """
@@ -76,7 +76,7 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
     """The folder has each artifact by task and name, metadata, log and the compiled file; the user's data stay."""
     result = run("--run-their-code", "-o", "out", "--json")
     assert result.exit_code == 0, result.output
-    files = helpers.contents(theirs / "out")
+    files = testing.contents(theirs / "out")
     results = {f"{task}/{name}" for task in ("say", "say-2") for name in ("metadata.json", "said")}
     assert files.keys() == {"log.txt", "pipeline.yaml", *results}
     assert (files["say/said"], files["say-2/said"]) == (b"hello", b"world")

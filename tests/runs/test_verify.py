@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from kfp.dsl import Artifact
-from support import folders, helpers
+from support import folders
 from support.folders import SEEDS, SETTINGS, edit, sign_again
 
+from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import local
 from fmnist.replication.results import Sample
@@ -57,9 +58,9 @@ def again(honest: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def verify(*arguments: object) -> Result:
     """Call `fmnist verify`; nothing in the folder changes."""
     folder = Path(str(arguments[0]))
-    before = helpers.contents(folder)
+    before = testing.contents(folder)
     result = CliRunner().invoke(cli.main, ["verify", *map(str, arguments)])
-    assert helpers.contents(folder) == before
+    assert testing.contents(folder) == before
     return result
 
 
