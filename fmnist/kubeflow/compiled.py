@@ -14,14 +14,14 @@ from typing import Any
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["Task", "carried", "separated", "tasks", "without_installation"]
+__all__ = ["ARCHIVE", "Task", "carried", "separated", "tasks", "without_installation"]
 
 #: More tasks than a server takes, and more bytes than a step carries: a file that has them was made to be refused.
 MOST_TASKS, LARGEST = 10_000, 64 << 20
 
 _NAME = re.compile(r"\w[\w-]*")
 
-_ARCHIVE = re.compile(r"^__KFP_EMBEDDED_ARCHIVE_B64 = '([A-Za-z0-9+/=]*)'", re.MULTILINE)
+ARCHIVE = re.compile(r"^__KFP_EMBEDDED_ARCHIVE_B64 = '([A-Za-z0-9+/=]*)'", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,15 @@ class Task:
         return carried(self.program)
 
     @property
-    def requirements(self) -> list[str]:
-        """What the task installs before it runs, without kfp itself."""
+    def installation(self) -> list[str]:
+        """What the task has pip install before it runs."""
         installs = self._command if without_installation(self._command) != self._command else ["", "", ""]
-        found = re.findall(r"'([^'\s-][^']*)'", installs[2])
-        return [one for one in found if not re.match(r"kfp\b(?!-)", one) and ";" not in one]
+        return re.findall(r"'([^'\s-][^']*)'", installs[2])
+
+    @property
+    def requirements(self) -> list[str]:
+        """As `installation`, without kfp itself and what only some releases of Python need."""
+        return [one for one in self.installation if not re.match(r"kfp\b(?!-)", one) and ";" not in one]
 
 
 def tasks(spec: Mapping[str, Any]) -> Iterator[Task]:
@@ -144,7 +148,7 @@ def carried(program: str) -> dict[str, bytes]:
         If they hold more than any step can.
     """
     files: dict[str, bytes] = {}
-    for text in _ARCHIVE.findall(program):
+    for text in ARCHIVE.findall(program):
         try:
             unpacker = zlib.decompressobj(31)
             content = unpacker.decompress(base64.b64decode(text), LARGEST + 1)
