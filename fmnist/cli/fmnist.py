@@ -38,8 +38,7 @@ def main() -> None:
     \b
     Exit codes:
       0  done; a study shows that its mean is equivalent to each published accuracy, if there is one
-      1  a study does not show that, for example because it has fewer than 20 seeds; a folder is not verified; or a
-         task would not hit the cache
+      1  a study does not show that, as with fewer than 20 seeds; a folder is not verified; or a task misses the cache
       2  bad usage or bad input
       3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
