@@ -16,6 +16,7 @@ from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metri
 
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
+from fmnist.kubeflow.installing import not_here
 from fmnist.kubeflow.requirements import pins
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
@@ -145,7 +146,7 @@ def confusion_matrix(
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
     """Return `function` as a component that needs Python alone."""
     with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
-        return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
+        return not_here(dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None))
 
 
 def as_component(
@@ -187,7 +188,7 @@ def as_component(
         container.command[-1] = bundle.embed(source, bundle.imported_by(function))
     else:
         container.command[-1] = bundle.refer(source, code)
-    return component
+    return not_here(component)
 
 
 def compile_to(compilable: Any, path: str | Path) -> Path:
