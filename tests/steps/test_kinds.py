@@ -12,7 +12,7 @@ import fmnist
 from fmnist.pipeline import Where
 from fmnist.runs.verify import Verification
 from fmnist.steps.dataset import Split
-from fmnist.steps.errors import ContractError
+from fmnist.steps.errors import ContractError, SettingsError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.labels import Labels
 from fmnist.steps.training import Training
@@ -119,6 +119,14 @@ def test_an_argument_of_another_kind_is_refused(
         call()
     assert str(caught.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("values", [None, ["epochs"], "epochs=1"], ids=str)
+def test_parameters_are_a_mapping(values: Any) -> None:
+    """Nothing else has names and values."""
+    with pytest.raises(SettingsError) as caught:
+        fmnist.Settings.parse(values)
+    assert str(caught.value) == f"parameters: expected a mapping of names to values, got {values!r}."
 
 
 @pytest.mark.parametrize(
