@@ -190,6 +190,35 @@ def test_two_images_that_change_places_are_seen(values: Any) -> None:
     assert fingerprints[4:] == fingerprints[:4]
 
 
+@pytest.mark.parametrize("rows", [2, 31, 32, 33, 64, 256, 1_000])
+@pytest.mark.parametrize("shape", [(1,), (785,), (28, 28), (3, 5, 7, 2), ()], ids=str)
+def test_every_row_of_a_batch_counts_and_each_value(rows: int, shape: tuple[int, ...]) -> None:
+    """In batches of any size and shape no two rows can change places, and no value can change, unseen."""
+    from fmnist import orders
+
+    chance = np.random.default_rng(rows)
+    batch = chance.normal(size=(rows, *shape)).astype(np.float32)
+    digest = int(orders._digest(batch))
+    assert int(orders._digest(batch.copy())) == digest
+    pairs = [(0, rows - 1), (rows // 2, rows - 1), *chance.integers(0, rows, (3, 2)).tolist()]
+    for i, j in pairs:
+        assert i == j or int(orders._digest(swapped(batch, i, j))) != digest, (i, j)
+    for place in (0, batch.size // 2, batch.size - 1):
+        changed = batch.copy()
+        changed.flat[place] += 1
+        assert int(orders._digest(changed)) != digest, place
+
+
+@pytest.mark.parametrize("size", [1, 7, 33, 64, N, 100])
+def test_batches_of_any_size_are_read(size: int) -> None:
+    """Whatever the size of a batch, also above that of the data: a swap of the last two images is another order."""
+    one, same, other = (
+        recorded(values, LABELS, batch_size=size, how={"run_eagerly": False})
+        for values in (IMAGES, IMAGES, swapped(IMAGES, N - 2, N - 1))
+    )
+    assert one == same != other
+
+
 def test_labels_that_change_places_are_seen() -> None:
     """The labels count as the images do."""
     assert recorded(IMAGES, swapped(LABELS, 0, 1)) != recorded()

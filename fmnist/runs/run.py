@@ -121,7 +121,7 @@ def _prepare(folder: Path) -> None:
     """Make sure that `folder` is empty, or remove what an unfinished run left, but for its checkpoint."""
     ours = {CHECKSUMS, DIGESTS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
     found = {path.name for path in folder.iterdir()}
-    others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}
+    others = {name for name in found - ours if not ((half := TEMPORARY.fullmatch(name)) and half[1] in ours)}
     if found and (others or UNFINISHED not in found):
         raise ContractError(
             f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "

@@ -89,8 +89,9 @@ def default(library: Any, name: str, value: Any) -> Iterator[None]:
         setattr(library, name, before)
 
 
-#: The name of a file that `write` has not finished; only a killed process leaves one, which `sweep` removes.
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.tmp)?")
+#: The name of a file that `write` has not finished, with that of the file that it was to be; only a killed process
+#: leaves one, which `sweep` removes.
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 def opened(path: str | Path) -> BinaryIO:
@@ -166,7 +167,7 @@ def _temporary(path: Path) -> tuple[int, Path]:
 def sweep(path: str | Path) -> None:
     """Remove the temporary files that killed processes left when they wrote `path`; those being written stay."""
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[a-z0-9_]' * 8}.tmp"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"):
         # Another process may hold it or have removed it, or the folder may be for reading only.
         with contextlib.suppress(OSError), opened(left) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -106,6 +106,13 @@ def by_context(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> list[st
     return ["--host", url]
 
 
+def by_header(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A header in kfp's own file, of a scheme and a token."""
+    header = {"client_authentication_header_name": "x-login", "client_authentication_header_value": f"Key {TOKEN}"}
+    (home / "context.json").write_text(json.dumps(header))
+    return ["--host", url]
+
+
 def test_a_kubeconfig_with_secrets(here: Path) -> None:
     """A token in a kubeconfig, and a password in the address of its server, are not shown."""
     prefix = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
@@ -159,6 +166,7 @@ Source = Callable[[str, Path, pytest.MonkeyPatch], list[str]]
         (by_token_file, 3, TOLD),
         (by_cookies, 3, TOLD),
         (by_context, 3, TOLD),
+        (by_header, 3, TOKEN.encode()),
         (by_proxy, 3, b""),
         (by_page, 3, LOGIN_TOLD),
     ],

@@ -13,8 +13,8 @@ import pytest
 from support import helpers
 
 EPOCHS, KILLS = 20, 20
-#: The files of a run that hold times.
-DIFFER = {"log.txt", "report.html", "run.json"}
+#: The files of a run that hold times, and their checksums.
+DIFFER = {"RECORD.sha256", "log.txt", "report.html", "run.json"}
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
 
 
@@ -46,6 +46,8 @@ def test_a_run_survives_kills_at_random_moments(tmp_path: Path) -> None:
             epochs += reported
         runs += 1
         assert epochs == sorted(set(epochs)), f"run {runs}: expected each epoch once, got {epochs}"
+        for checksums in ("RECORD.sha256", "SHA256SUMS"):
+            subprocess.run(["sha256sum", "--check", "--strict", "--quiet", checksums], cwd=folder, check=True)
         found = helpers.contents(folder)
         assert found.keys() == expected.keys()
         helpers.assert_same_files(

@@ -18,8 +18,14 @@ from fmnist.steps.settings import Settings
 
 @pytest.mark.parametrize(
     "names",
-    [["thesis.txt", ".unfinished/x"], ["labels/true.txt", "log.txt"], ["SHA256SUMS", "model.keras"]],
-    ids=["strange file", "same names", "finished run"],
+    [
+        ["thesis.txt", ".unfinished/x"],
+        [".notes.template", ".unfinished/x"],
+        [".notes.0123abcd.tmp", ".unfinished/x"],
+        ["labels/true.txt", "log.txt"],
+        ["SHA256SUMS", "model.keras"],
+    ],
+    ids=["strange file", "hidden file", "temporary file", "same names", "finished run"],
 )
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[str]) -> None:
     """A folder that may hold anything but an unfinished run is refused, with its content named, and stays as it is."""
@@ -43,8 +49,8 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_data")
 def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
     """The next run first removes what an unfinished run left, results among it, but for the checkpoint."""
-    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.x2_abcde")
-    inside = (".unfinished/tmp/half", ".unfinished/.checkpoint.x2_abcde", ".unfinished/checkpoint")
+    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.0123abcd.tmp")
+    inside = (".unfinished/tmp/half", ".unfinished/.checkpoint.0123abcd.tmp", ".unfinished/checkpoint")
     for name in (*left, *inside):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")

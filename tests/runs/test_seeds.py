@@ -3,6 +3,7 @@
 `test_study_end_to_end.py` trains.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,23 @@ def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
     seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert made_up.tried == [8]
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["7.json", "8.json", "9.json"]
+
+
+#: Files of a user's, which look more or less like what a killed process leaves.
+THEIRS = [".gitignore", ".notes.template", ".me.settings", ".x.0123abcd.tmp", ".7.json.0123abc", ".7.json.zzzzzzzz.tmp"]
+
+
+@pytest.mark.parametrize("place", ["", "seeds"])
+def test_files_of_the_user_stay(made_up: MadeUp, tmp_path: Path, place: str) -> None:
+    """A sweep removes only what is certainly left of a file of ours; a user's file is refused by name, or stays."""
+    seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+    for name in THEIRS:
+        (tmp_path / place / name).write_text("mine")
+        with contextlib.suppress(ContractError):
+            seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+        assert (tmp_path / place / name).read_text() == "mine"
+        (tmp_path / place / name).unlink()
+    assert made_up.tried == [7, 8, 9]
 
 
 def test_a_shard_tries_a_failed_seed_again(made_up: MadeUp, tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ def test_a_report_written_again_is_the_same(undisturbed: Path) -> None:
 def test_a_finished_study_stays_as_it_is(undisturbed: Path) -> None:
     """The same command trains and changes nothing, prints the result again, and sweeps away half-written files."""
     before = helpers.contents(undisturbed)
-    for name in ("seeds/.4.json.x2_abcde", ".verdict.json.abcdefgh"):
+    for name in ("seeds/.4.json.0123abcd.tmp", ".verdict.json.0123abcd.tmp"):
         (undisturbed / name).write_text('{"seed": 4, "acc')
     again = CliRunner().invoke(cli.main, [*STUDY, "-o", str(undisturbed)])
     assert again.exit_code == 0

@@ -200,7 +200,7 @@ def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> No
 
 def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path) -> None:
     """The next write of that file removes it, and no other hidden file."""
-    for name in (".a.original", ".a.json.original", ".b.json.x2_abcde.tmp"):
+    for name in (".a.original", ".a.json.original", ".b.json.0123abcd.tmp"):
         (tmp_path / name).touch()
     killed_while_writing(tmp_path / "a.json")
     assert len(list(tmp_path.iterdir())) == 4
@@ -208,7 +208,7 @@ def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".a.json.original",
         ".a.original",
-        ".b.json.x2_abcde.tmp",
+        ".b.json.0123abcd.tmp",
         "a.json",
     ]
 
@@ -247,6 +247,23 @@ def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
     monkeypatch.setattr(fcntl, "flock", late)
     files.write(tmp_path / "a", b"content")
     assert helpers.contents(tmp_path) == {"a": b"content"}
+
+
+@pytest.mark.parametrize("name", ["a[bc].json", "a*.json", "a?.json", "a b.json", "ü.json", "-a", ".a"])
+def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None:
+    """A sweep removes what was left of a file of any name, and nothing that only looks like it."""
+    left = tmp_path / f".{name}.0123abcd.tmp"
+    others = [
+        ".ab.json.0123abcd.tmp",
+        ".gitignore",
+        f".{name}.0123abc.tmp",
+        f".{name}.0123abcd",
+        f"{name}.0123abcd.tmp",
+    ]
+    for other in (left, *(tmp_path / other for other in others)):
+        other.touch()
+    files.sweep(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
 
 
 def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
