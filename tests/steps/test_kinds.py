@@ -105,6 +105,10 @@ train, load, save, confusion_matrix, split, labels, evaluation, where = PUBLIC
         (lambda: labels(np.array([0]), np.array([0]), ("a", 2)), "class names: expected texts, got an int."),
         (lambda: evaluation(np.array([0]), np.array([0.5]), 1.0), "labels: expected Labels, got a ndarray."),
         (lambda: evaluation(LABELS, [0.5], 1.0), "confidence: expected an array, got a list."),
+        (
+            lambda: evaluation(LABELS, np.array([0.5, 1], np.float32), 1.0),
+            "confidence: expected one for each label, of (3,), got (2,).",
+        ),
         (lambda: where(image=3), "image: expected a text, got an int."),
         (lambda: where(mirror=b"https://m.example"), "mirror: expected a text, got a bytes."),
     ],
