@@ -1,6 +1,7 @@
 """The pages as people read them: links, commands, Python code and numbers, and what is wrong with each."""
 
 import itertools
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Page:
-    """A page in Markdown.
+    """A page in Markdown, or the texts of a notebook.
 
     Attributes
     ----------
@@ -48,7 +49,12 @@ class Page:
     @property
     def text(self) -> str:
         """The whole page."""
-        return self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8")
+        if self.path.suffix != ".ipynb":
+            return text
+        return "\n\n".join(
+            "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+        )
 
     def tokens(self) -> Iterator[Token]:
         """Give all parts of the page, and those within them."""
@@ -92,7 +98,7 @@ class Page:
         return words | set(re.findall(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w-])", prose))
 
 
-PAGES = tuple(Page(ROOT / name) for name in (*tables.PAGES, "SECURITY.md"))
+PAGES = tuple(Page(ROOT / name) for name in (*tables.PAGES, "SECURITY.md", "docs/walkthrough.ipynb"))
 
 
 def wrong_with_link(page: Page, target: str) -> str | None:
