@@ -12,17 +12,18 @@ The steps are ordinary functions:
 their own, whatever this one has done before. A notebook shows what they return.
 """
 
+from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-
-from fmnist.steps.confusion import confusion_matrix
-from fmnist.steps.dataset import CLASS_NAMES, load
-from fmnist.steps.evaluation import test
-from fmnist.steps.files import save
-from fmnist.steps.settings import Settings
-from fmnist.steps.training import train
 
 if TYPE_CHECKING:
     from fmnist.calls.process import run, study
+    from fmnist.steps.confusion import confusion_matrix
+    from fmnist.steps.dataset import CLASS_NAMES, load
+    from fmnist.steps.evaluation import test
+    from fmnist.steps.files import save
+    from fmnist.steps.settings import Settings
+    from fmnist.steps.training import train
 
     __version__: str
 
@@ -39,18 +40,27 @@ __all__ = [
     "train",
 ]
 
+#: The module of each name but the version.
+_HOMES = {
+    "CLASS_NAMES": "steps.dataset",
+    "Settings": "steps.settings",
+    "confusion_matrix": "steps.confusion",
+    "load": "steps.dataset",
+    "run": "calls.process",
+    "save": "steps.files",
+    "study": "calls.process",
+    "test": "steps.evaluation",
+    "train": "steps.training",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: the steps must not carry it."""
+    """Import what is asked for, and no more: a part of fmnist needs neither the other parts nor what they need."""
     if name == "__version__":
-        from importlib.metadata import version
-
         return version("fmnist")
-    if name not in {"run", "study"}:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fmnist.calls import process
-
-    return getattr(process, name)
+    return getattr(import_module(f"fmnist.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

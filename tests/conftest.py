@@ -14,6 +14,8 @@ from fmnist.steps import dataset, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.settings import Settings
 
+pytest_plugins = ["fmnist.testing"]
+
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
 hypothesis.settings.register_profile("nightly", hypothesis.settings.get_profile("default"), max_examples=2_000)

@@ -39,6 +39,7 @@ class Display:
         file: Any = self._stream.unchanged
         #: Where a notebook shows the bars.
         self._output: Any = None
+        self._step = ""
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -81,13 +82,14 @@ class Display:
         """Show what happened."""
         match event:
             case StepStarted(step):
+                self._step = step
                 self._start(step, None if step == "train" else 1)
             case Epoch(number, of, metrics):
-                self._advance("train", number, f"epoch {number}/{of}  {metrics}", of)
-                self._line(f"train: epoch {number}/{of}: {metrics}")
+                self._advance(self._step, number, f"epoch {number}/{of}  {metrics}", of)
+                self._line(f"{self._step}: epoch {number}/{of}: {metrics}")
             case Resumed(number, of):
-                self._advance("train", number, f"resumed after epoch {number}/{of}", of)
-                self._line(f"train: resumed after epoch {number}/{of}")
+                self._advance(self._step, number, f"resumed after epoch {number}/{of}", of)
+                self._line(f"{self._step}: resumed after epoch {number}/{of}")
             case RunFinished():
                 self._say("The run was finished before: these are its results.")
             case StepFinished(step):
@@ -148,7 +150,10 @@ class Display:
 
     def _say(self, text: str) -> None:
         """Print a line; what is on stderr, a notebook shows like an error."""
-        print(safe(text), file=sys.stdout if self._output else self._stream, flush=True)
+        # While a step runs, kfp's `print` also writes an indent to stdout, which goes to the log.
+        stream = sys.stdout if self._output else self._stream
+        stream.write(f"{safe(text)}\n")
+        stream.flush()
 
 
 def _is_live(stream: Stream) -> bool:

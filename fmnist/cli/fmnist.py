@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fmnist.cli import console
-from fmnist.cli.compiling import compile_command
+from fmnist.cli.compiling import compile_command, diff
 from fmnist.cli.display import Display
 from fmnist.replication.results import Sample
 from fmnist.report import page
@@ -38,7 +38,7 @@ def main() -> None:
     \b
     Exit codes:
       0  done; a study shows that its mean is equivalent to each published accuracy, if there is one
-      1  a study does not show that, for example because it has fewer than 20 seeds; or a folder is not verified
+      1  a study does not show that, as with fewer than 20 seeds; a folder is not verified; or a task misses the cache
       2  bad usage or bad input
       3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
@@ -58,6 +58,7 @@ _params = console.params(
 
 
 main.add_command(compile_command)
+main.add_command(diff)
 
 
 @main.command()

@@ -13,6 +13,7 @@ from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read, sha256, write
+from fmnist.steps.model import to_bytes
 from fmnist.steps.settings import Settings
 
 __all__ = ["Checkpoint"]
@@ -36,21 +37,22 @@ class Checkpoint:
     path : Path
         The file.
     training : dict
-        Settings, and digests of data and code, with the versions of the libraries.
+        Settings, and digests of data, untrained network and code, with the versions of the libraries.
     """
 
     path: Path
     training: Mapping[str, Any]
 
     @classmethod
-    def of(cls, path: str | Path, settings: Settings, data: Split) -> "Checkpoint":
-        """Return the checkpoint at `path` of a training with `settings` on `data`."""
+    def of(cls, path: str | Path, settings: Settings, data: Split, network: Any) -> "Checkpoint":
+        """Return the checkpoint at `path` of a training with `settings` on `data`, which starts from `network`."""
         tf = tensorflow()
         import keras
 
         code = sorted(Path(__file__).parent.glob("*.py"))
         training = asdict(settings) | {
             "data": sha256(data.images.tobytes() + data.labels.tobytes()),
+            "network": sha256(to_bytes(network)),
             "code": sha256(b"".join(file.read_bytes() for file in code)),
             "tensorflow": tf.__version__,
             "keras": keras.__version__,

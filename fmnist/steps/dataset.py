@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +77,12 @@ class Split:
     Attributes
     ----------
     images : uint8 ndarray of shape (n, 28, 28)
-        Grey values from 0, the background, to 255; n is 1 or more.
+        Grey values from 0, the background, to 255; n is 1 or more. With classes of one's own also float32, and of any
+        shape (n, ...).
     labels : uint8 ndarray of shape (n,)
-        Class numbers, 0 to 9.
+        Class numbers, 0 to k - 1.
+    class_names : tuple of k str
+        The names of the classes, in the order of their numbers; by default Fashion-MNIST's.
 
     Raises
     ------
@@ -87,8 +90,9 @@ class Split:
         If the arrays are of another form, or hold another class.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.uint8]
+    class_names: tuple[str, ...] = CLASS_NAMES
 
     def __post_init__(self) -> None:
         for name in ("images", "labels"):
@@ -96,11 +100,15 @@ class Split:
         n = len(self.images) if self.images.ndim else 0
         if n == 0:
             raise ContractError("images: expected at least one, got none. Give a split that holds images.")
-        _check_form("images", self.images, (n, 28, 28))
-        _check_form("labels", self.labels, (n,))
-        if (highest := self.labels.max()) >= len(CLASS_NAMES):
+        own = self.class_names != CLASS_NAMES
+        kinds = (np.uint8, np.float32) if own else (np.uint8,)
+        _check_form("images", self.images, kinds, (n, *self.images.shape[1:]) if own else (n, 28, 28))
+        _check_form("labels", self.labels, (np.uint8,), (n,))
+        if not np.isfinite(self.images.sum()):
+            raise ContractError("images: expected finite numbers, got NaN or an infinity. Look at what made them.")
+        if (highest := self.labels.max()) >= len(self.class_names):
             raise ContractError(
-                f"labels: expected 0 to {len(CLASS_NAMES) - 1}, got {highest}. Give the number of a class."
+                f"labels: expected 0 to {len(self.class_names) - 1}, got {highest}. Give the number of a class."
             )
 
     def __len__(self) -> int:
@@ -110,10 +118,11 @@ class Split:
         return f"<Split of {len(self):,} images>"
 
 
-def _check_form(name: str, array: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
-    if array.dtype != np.uint8 or array.shape != shape:
+def _check_form(name: str, array: NDArray[Any], kinds: tuple[type, ...], shape: tuple[int, ...]) -> None:
+    if array.dtype not in kinds or array.shape != shape:
+        expected = " or ".join(kind.__name__ for kind in kinds)
         raise ContractError(
-            f"{name}: expected uint8 of shape {shape}, got {array.dtype} of shape {array.shape}. "
+            f"{name}: expected {expected} of shape {shape}, got {array.dtype} of shape {array.shape}. "
             "Convert it, or use what load() gives."
         )
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps import files
-from fmnist.steps.dataset import CLASS_NAMES, Split
+from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
 from fmnist.steps.messages import check_kind
-from fmnist.steps.model import scale
+from fmnist.steps.model import check_fits, scale
 from fmnist.steps.safe import cell
 
 __all__ = ["Evaluation", "Evaluator", "test"]
@@ -89,14 +89,14 @@ def test(network: Any, data: Split) -> Evaluation:
     Parameters
     ----------
     network : keras.Model
-        Takes 28×28 images in [0, 1] and gives 10 logits.
+        Takes a batch of images, uint8 ones as float32 in [0, 1], and gives a logit for each class.
     data : Split
-        Images, uint8 of shape (n, 28, 28), and labels.
+        Images and labels.
 
     Raises
     ------
     ContractError
-        If an argument is of another kind.
+        If an argument is of another kind, or the images or the classes of `data` are not those of `network`.
     """
     tensorflow()
     import keras
@@ -114,16 +114,17 @@ class Evaluator:
 
     def __init__(self, network: Any, data: Split) -> None:
         tf = tensorflow()
+        check_fits(network, data)
 
         # Weights and images are arguments: as constants of the graph XLA would copy them into the program.
         @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
         def predict(weights: Any, images: Any, labels: Any) -> tuple[Any, Any, Any]:
-            logits, _ = network.stateless_call(*weights, scale(images))
+            logits, _ = network.stateless_call(*weights, scale(images), training=False)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(tf.cast(losses, tf.float64))
             return tf.argmax(logits, -1), tf.reduce_max(tf.nn.softmax(logits), -1), loss
 
-        self._predict, self._true = predict, data.labels.astype(np.int64)
+        self._predict, self._true, self._names = predict, data.labels.astype(np.int64), data.class_names
         self._data = tf.constant(data.images), tf.constant(data.labels, tf.int32)
 
     def test(self, network: Any) -> Evaluation:
@@ -133,7 +134,7 @@ class Evaluator:
             for variables in (network.trainable_variables, network.non_trainable_variables)
         ]
         predicted, confidence, loss = self._predict(weights, *self._data)
-        return Evaluation(Labels(self._true, predicted.numpy(), CLASS_NAMES), confidence.numpy(), float(loss))
+        return Evaluation(Labels(self._true, predicted.numpy(), self._names), confidence.numpy(), float(loss))
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # a step, which pytest would take for a test where it is imported

@@ -1,19 +1,24 @@
 """The tutorial's network, and its file in a form that has the same bytes each time."""
 
+import contextlib
 import io
 import json
+import re
 import tempfile
 import warnings
 import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fmnist.steps import files, model_file
+from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import ContractError
-from fmnist.steps.messages import excerpt
+from fmnist.steps.messages import excerpt, shown
 
-__all__ = ["create", "from_bytes", "read", "scale", "to_bytes"]
+__all__ = ["check_fits", "create", "from_bytes", "read", "scale", "to_bytes"]
 
 INPUT_SHAPE = (28, 28)
 HIDDEN_UNITS = 128
@@ -58,10 +63,23 @@ def create(seed: int) -> Any:
 
 
 def scale(images: Any) -> Any:
-    """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``."""
+    """Return uint8 `images` as float32 in [0, 1]: bit for bit the tutorial's ``float32(images / 255.0)``.
+
+    Images that are float32 stay as they are.
+    """
     tf = started()
+    if images.dtype == "float32":
+        return images
     # In float32 XLA would multiply by the reciprocal, which gives other numbers for half of the grey values.
     return tf.cast(tf.cast(images, tf.float64) / 255.0, tf.float32)
+
+
+def check_fits(network: Any, data: Split) -> None:
+    """Refuse data whose images or classes are not those of `network`."""
+    expected = ((None, *data.images.shape[1:]), (None, len(data.class_names)))
+    got = (getattr(network, "input_shape", None), getattr(network, "output_shape", None))
+    if got != expected:
+        raise ContractError(f"network: expected the data's shapes of input and output, {expected}, got {shown(got)}.")
 
 
 def to_bytes(model: Any) -> bytes:
@@ -69,13 +87,45 @@ def to_bytes(model: Any) -> bytes:
     tensorflow()
     import h5py
 
-    with tempfile.TemporaryDirectory() as folder, files.default(h5py.get_config(), "track_order", value=False):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        files.default(h5py.get_config(), "track_order", value=False),
+        _counted_anew(model),
+    ):
         path = Path(folder, "model.keras")
         with warnings.catch_warnings():
             # Keras 3.15 converts tensors without NumPy 2's `copy`, which must not end a process that forbids warnings.
             warnings.simplefilter("ignore", DeprecationWarning)
             model.save(path)
         return _normalised(path.read_bytes())
+
+
+@contextlib.contextmanager
+def _counted_anew(model: Any) -> Iterator[None]:
+    """Let layers have names that do not depend on what Keras made before: the first of ``conv2d_7``, ``conv2d_9`` is 0.
+
+    Keras numbers the names that it gives. Whoever gives such names keeps their order.
+    """
+    from keras.src.utils.naming import to_snake_case
+
+    layers = model._flatten_layers()  # noqa: SLF001 - the public `layers` has no nested ones
+    parts = {id(part): part for layer in layers for part in (layer, *getattr(layer, "operations", ()))}.values()
+    numbers: defaultdict[str, set[int]] = defaultdict(set)
+    found = []
+    for part in parts:
+        kind = re.escape(to_snake_case(type(part).__name__))
+        if match := re.fullmatch(rf"((?:forward_|backward_)?{kind})(?:_(\d+))?", part.name):
+            base, number = match[1], int(match[2] or 0)
+            numbers[base].add(number)
+            found.append((part, part.name, base, number))
+    try:
+        for part, _, base, number in found:
+            rank = sorted(numbers[base]).index(number)
+            part.name = f"{base}_{rank}" if rank else base
+        yield
+    finally:
+        for part, name, *_ in found:
+            part.name = name
 
 
 def _normalised(archive: bytes) -> bytes:
@@ -99,8 +149,17 @@ def _normalised_json(content: bytes) -> bytes:
     return files.canonical_json(json.loads(content, object_hook=normalise))
 
 
-def read(path: str | Path) -> Any:
+def read(path: str | Path, shape: tuple[int, ...] = INPUT_SHAPE, classes: int = CLASSES) -> Any:
     """Load a trained network from the ``.keras`` file at `path`, whatever its name ends in.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    shape : tuple of int
+        The shape of an image, as the network takes it.
+    classes : int
+        How many logits it gives.
 
     Raises
     ------
@@ -112,16 +171,16 @@ def read(path: str | Path) -> Any:
         content = files.read(path, model_file.LARGEST)
     except OSError as error:
         raise ContractError(f"model: expected a .keras file at {path}, got {error.strerror}.") from error
-    return from_bytes(content)
+    return from_bytes(content, shape, classes)
 
 
-def from_bytes(content: bytes) -> Any:
-    """Load a trained network from the content of a ``.keras`` file; raise a ContractError as `read` does."""
+def from_bytes(content: bytes, shape: tuple[int, ...] = INPUT_SHAPE, classes: int = CLASSES) -> Any:
+    """Load a trained network from the content of a ``.keras`` file as `read` does, with its errors."""
     tensorflow()
     import keras
 
     try:
-        model_file.check(content, ((None, *INPUT_SHAPE), (None, CLASSES)))
+        model_file.check(content, ((None, *shape), (None, classes)))
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "model.keras")
             copy.write_bytes(content)

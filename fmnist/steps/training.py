@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmnist.steps import files, model, optimizers, plots
+from fmnist.steps import files, model, network, optimizers, plots
 from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
@@ -34,7 +34,7 @@ class Training:
 
     Attributes
     ----------
-    model : keras.Sequential
+    model : keras.Model
         The trained network.
     history : dict of str to list of float
         For each of `METRICS`, one finite value an epoch.
@@ -50,7 +50,8 @@ class Training:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process gets: the network as its file, as Keras would start there without the gate."""
-        return {"file": self._file(), "history": self.history}
+        shape = vars(self).get("shape") or (self.model.input_shape[1:], self.model.output_shape[1])
+        return {"file": self._file(), "shape": shape, "history": self.history}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -59,7 +60,7 @@ class Training:
         """Load the network that came from another process when it is asked for."""
         if name != "model" or "file" not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        vars(self)["model"] = model.from_bytes(vars(self)["file"])
+        vars(self)["model"] = model.from_bytes(vars(self)["file"], *vars(self)["shape"])
         del vars(self)["file"]
         return self.model
 
@@ -95,24 +96,30 @@ def train(
     data: Split,
     on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch,
     checkpoint: str | Path | None = None,
+    create: Callable[[int], Any] = model.create,
 ) -> Training:
-    """Train the network of the tutorial on the first part of `data`, validating on the rest.
+    """Train the network of the tutorial, or another one, on the first part of `data`, validating on the rest.
 
     Parameters
     ----------
     settings : Settings
         Equal settings and data give equal bytes.
     data : Split
-        Images, uint8 of shape (n, 28, 28), and labels.
+        Images and labels. The network gets uint8 images as float32 in [0, 1], and float32 ones as they are.
     on_epoch : callable
         Called after each epoch with its number from 1, the number of epochs, and its metrics.
     checkpoint : path, optional
         A file that keeps the state after each epoch. Where it exists, the training resumes from it, to the same bytes.
+    create : callable
+        Returns the untrained network for a seed, the same each time: an uncompiled `keras.Sequential` or functional
+        `keras.Model` from a batch of images to a logit for each class. What draws numbers in it, as an initializer or
+        Dropout, and has no seed of its own, gets one that depends on this seed alone.
 
     Raises
     ------
     ContractError
-        If an argument is of another kind, or `checkpoint` is damaged, or belongs to another training.
+        If an argument is of another kind; if `checkpoint` is damaged, or belongs to another training; or if the network
+        would not be trained as Keras' own `fit` does it, or gives another file each time: the layer is named.
     SettingsError
         If the validation split leaves a part of `data` empty.
     TrainingError
@@ -122,20 +129,28 @@ def train(
     check_kind("data", data, Split, "a Split, as load() returns it")
     check_kind("on_epoch", on_epoch, Callable, "a function")
     check_kind("checkpoint", checkpoint or "", (str, os.PathLike), "a path")
-    kept = Checkpoint.of(checkpoint, settings, data) if checkpoint else None
-    return Trainer(settings, data).train(settings.seed, on_epoch, kept)
+    trainer = Trainer(settings, data, create)
+    return trainer.train(settings.seed, on_epoch, trainer.checkpoint(checkpoint) if checkpoint else None)
 
 
 class Trainer:
     """Trains the network from one seed after another; compiles the program once.
 
-    Parameters and errors are those of `train`; the seed in `settings` does not matter.
+    Parameters and errors are those of `train`; the seed in `settings` does not matter, as long as it decides nothing
+    but the values of the network's variables.
     """
 
-    def __init__(self, settings: Settings, data: Split) -> None:
-        self._settings, self._at = settings, settings.split_at(len(data))
+    def __init__(self, settings: Settings, data: Split, create: Callable[[int], Any] = model.create) -> None:
+        self._settings, self._data, self._create = settings, data, create
+        self._at = settings.split_at(len(data))
         self._network, self._optimizer = self._fresh(settings.seed)
+        if create is not model.create:
+            network.check(self._network, self._fresh(settings.seed)[0], data)
         self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at)
+
+    def checkpoint(self, path: str | Path) -> Checkpoint:
+        """Return the checkpoint at `path` of a training with the seed in the settings."""
+        return Checkpoint.of(path, self._settings, self._data, self._network)
 
     def train(
         self,
@@ -144,8 +159,8 @@ class Trainer:
         checkpoint: Checkpoint | None = None,
     ) -> Training:
         """Do what `train` does for `seed`, bit for bit."""
-        network, optimizer = self._fresh(seed)
-        _copy(network, self._network)
+        fresh, optimizer = self._fresh(seed)
+        _copy(fresh, self._network)
         _copy(optimizer, self._optimizer)
         epochs = self._settings.epochs
         variables = (*self._network.variables, *self._optimizer.variables)
@@ -162,14 +177,15 @@ class Trainer:
                 checkpoint.save(variables, history)
             on_epoch(epoch + 1, epochs, metrics)
         self._optimizer.finalize_variable_values(self._network.trainable_variables)
-        _copy(self._network, network)
-        return Training(network, history)
+        _copy(self._network, fresh)
+        return Training(fresh, history)
 
     def _fresh(self, seed: int) -> tuple[Any, Any]:
         """Return an untrained network and its optimizer, whose state may start from the network's weights."""
-        network, optimizer = model.create(seed), optimizers.create(self._settings.compile_optimizer)
-        optimizer.build(network.trainable_variables)
-        return network, optimizer
+        fresh = network.created(self._create, seed, self._data)
+        optimizer = optimizers.create(self._settings.compile_optimizer)
+        optimizer.build(fresh.trainable_variables)
+        return fresh, optimizer
 
 
 def _copy(source: Any, target: Any) -> None:
@@ -197,45 +213,84 @@ def epoch_order(seed: int, epoch: int, n: int) -> Any:
     return tf.random.experimental.stateless_shuffle(tf.range(n), seed=(seed, epoch), alg="philox")
 
 
-def compile_epoch(network: Any, optimizer: Any, data: Split, at: int) -> Callable[[Any], dict[str, float]]:
-    """Return a function from an epoch's order to its metrics, which trains `network` by one epoch.
+def compile_epoch(trained: Any, optimizer: Any, data: Split, at: int) -> Callable[[Any], dict[str, float]]:
+    """Return a function from an epoch's order to its metrics, which trains a network by one epoch.
 
     The first `at` images of `data` are the training part, in batches of `BATCH_SIZE`, the last of which may be smaller;
-    the rest is the validation part. `optimizer` must be built for the variables of `network`.
+    the rest is the validation part. `optimizer` must be built for the variables of `trained`.
     """
     tf = tensorflow()
-    variables = network.trainable_variables
+    variables, filled = trained.trainable_variables, network.is_by_image(trained)
     images, labels = tf.constant(data.images), tf.constant(data.labels, tf.int32)
-    batches = math.ceil(at / BATCH_SIZE)
 
     # The images are arguments: as constants of the graph XLA would copy them into the program.
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def run_epoch(images: Any, labels: Any, order: Any) -> tuple[Any, ...]:
-        def learn(i: Any, loss: Any, correct: Any) -> tuple[Any, Any, Any]:
-            # The last batch is filled up with an image that does not count: one program fits all batches.
-            places = i * BATCH_SIZE + tf.range(BATCH_SIZE)
-            counts = places < at
-            batch = tf.gather(order, tf.minimum(places, at - 1))
+        def measure(batch: Any, counts: Any, *, training: bool) -> tuple[Any, Any, Any]:
+            """Return the sum of losses, of the images that count, how many these are, and which are right."""
+            chosen = tf.gather(images, batch), tf.gather(labels, batch)
+            losses, right = losses_and_correct(trained, *chosen, training=training)
+            total, n = tf.reduce_sum(losses * tf.cast(counts, tf.float32)), tf.reduce_sum(tf.cast(counts, tf.float32))
+            others = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in trained.losses]
+            return total + n * tf.add_n(others) if others else total, n, right & counts
+
+        def learn(places: Any, counts: Any) -> tuple[Any, Any]:
             with tf.GradientTape() as tape:
-                losses, right = losses_and_correct(network, tf.gather(images, batch), tf.gather(labels, batch))
-                total = tf.reduce_sum(losses * tf.cast(counts, tf.float32))
-                mean = optimizer.scale_loss(total / tf.reduce_sum(tf.cast(counts, tf.float32)))
+                total, n, right = measure(tf.gather(order, places), counts, training=True)
+                mean = optimizer.scale_loss(total / n)
             optimizer.apply(tape.gradient(mean, variables), variables)
-            return i + 1, loss + tf.cast(total, tf.float64), correct + tf.math.count_nonzero(right & counts)
+            return total, right
 
-        start = (0, tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
-        _, loss, correct = tf.while_loop(lambda i, *_: i < batches, learn, start)
-        val_losses, val_right = losses_and_correct(network, images[at:], labels[at:])
+        def validate(places: Any, counts: Any) -> tuple[Any, Any]:
+            total, _, right = measure(places + at, counts, training=False)
+            return total, right
+
+        loss, correct = _means(learn, at, filled=filled)
+        if not filled:
+            return loss, correct, *_means(validate, len(data) - at, filled=False)
+        val_losses, val_right = losses_and_correct(trained, images[at:], labels[at:], training=False)
         val_loss = tf.reduce_mean(tf.cast(val_losses, tf.float64))
-        return loss / at, correct / at, val_loss, tf.reduce_mean(tf.cast(val_right, tf.float64))
+        return loss, correct, val_loss, tf.reduce_mean(tf.cast(val_right, tf.float64))
 
-    return lambda order: dict(zip(METRICS, map(float, run_epoch(images, labels, order)), strict=True))
+    if not filled:
+        program = run_epoch.get_concrete_function(images, labels, tf.TensorSpec(at, tf.int32))
+        network.check_program(program, (*trained.variables, *optimizer.variables))
+
+    def metrics(order: Any) -> dict[str, float]:
+        try:
+            return dict(zip(METRICS, map(float, run_epoch(images, labels, order)), strict=True))
+        except tf.errors.InvalidArgumentError as error:
+            raise network.uncompiled(error) from error
+
+    return metrics
 
 
-def losses_and_correct(network: Any, images: Any, labels: Any) -> tuple[Any, Any]:
-    """Return for each of n uint8 images its cross-entropy, float32, and whether it is classified right, bool."""
+def _means(step: Callable[[Any, Any], tuple[Any, Any]], n: int, *, filled: bool) -> tuple[Any, Any]:
+    """Return the means over n places of the losses and right answers that `step` sums up in each batch of them.
+
+    The last batch may be smaller. If it is `filled` up, with a place that does not count, one program fits all batches.
+    """
+    tf = started()
+    whole = math.ceil(n / BATCH_SIZE) if filled else n // BATCH_SIZE
+
+    def add(i: Any, places: Any, sums: Any) -> tuple[Any, Any, Any]:
+        total, right = step(tf.minimum(places, n - 1), places < n)
+        return i + 1, sums[0] + tf.cast(total, tf.float64), sums[1] + tf.math.count_nonzero(right)
+
+    sums = (0, tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
+    if whole:
+        sums = tf.while_loop(
+            lambda i, *_: i < whole, lambda i, *sums: add(i, i * BATCH_SIZE + tf.range(BATCH_SIZE), sums), sums
+        )
+    if whole * BATCH_SIZE < n:
+        sums = add(whole, tf.range(whole * BATCH_SIZE, n), sums[1:])
+    return sums[1] / n, sums[2] / n
+
+
+def losses_and_correct(trained: Any, images: Any, labels: Any, *, training: bool) -> tuple[Any, Any]:
+    """Return for each of n images its cross-entropy, float32, and whether it is classified right, bool."""
     tf = started()
 
-    logits = network(model.scale(images))
+    logits = trained(model.scale(images), training=training)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return losses, tf.equal(tf.argmax(logits, -1, output_type=tf.int32), labels)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import helpers
 
+from fmnist import testing
 from fmnist.steps import files
 from fmnist.steps.errors import ContractError
 
@@ -130,7 +130,7 @@ def test_a_temporary_file_of_another_process_stays(tmp_path: Path, monkeypatch: 
         fcntl.flock(written, fcntl.LOCK_SH)
         with pytest.raises(FileExistsError):
             files.write(tmp_path / "a", b"content")
-    assert helpers.contents(tmp_path) == {taken.name: b"of another"}
+    assert testing.contents(tmp_path) == {taken.name: b"of another"}
 
 
 def test_a_setting_of_a_library_is_as_it_was_afterwards() -> None:
@@ -227,7 +227,7 @@ def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", meanwhile)
     files.write(tmp_path / "a", b"mine")
     assert sorted(told) == [4, 10]
-    assert helpers.contents(tmp_path) == {"a": b"mine"}
+    assert testing.contents(tmp_path) == {"a": b"mine"}
 
 
 def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
@@ -246,7 +246,7 @@ def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
 
     monkeypatch.setattr(fcntl, "flock", late)
     files.write(tmp_path / "a", b"content")
-    assert helpers.contents(tmp_path) == {"a": b"content"}
+    assert testing.contents(tmp_path) == {"a": b"content"}
 
 
 @pytest.mark.parametrize("name", ["a[bc].json", "a*.json", "a?.json", "a b.json", "ü.json", "-a", ".a"])
@@ -272,7 +272,7 @@ def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("target")
     files.write(tmp_path / "a", b"mine")
     assert not (tmp_path / "a").is_symlink()
-    assert helpers.contents(tmp_path) == {"a": b"mine", "target": b"theirs"}
+    assert testing.contents(tmp_path) == {"a": b"mine", "target": b"theirs"}
 
 
 @pytest.mark.parametrize(

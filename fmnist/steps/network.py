@@ -1,0 +1,134 @@
+"""Another network than the tutorial's: created the same each time, and refused where its training would be another."""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fmnist.steps import model
+from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import excerpt
+
+__all__ = ["check", "check_program", "created", "is_by_image", "uncompiled"]
+
+#: What makes probabilities of logits, of which the loss would take the softmax again.
+_PROBABILITIES = ("softmax", "sigmoid", "Softmax", "Sigmoid")
+
+#: Operations that draw numbers from a state that nobody can set, so that each run draws others.
+_RANDOM = re.compile(r"Random|(Parameterized)?TruncatedNormal|Multinomial|Stateful(?!Partitioned)|Rng")
+
+
+def created(create: Callable[[int], Any], seed: int, data: Split) -> Any:
+    """Return the network that `create` makes for `seed`, built for the images of `data`.
+
+    Keras gives a layer without a seed one from Python's generator, which starts from `seed` here.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        network = create(seed)
+        kind = type(network)
+        if kind.__name__ not in {"Sequential", "Functional"} or not kind.__module__.startswith("keras."):
+            raise _refused("a keras.Sequential or a functional keras.Model", f"a {kind.__name__}")
+        if not network.built:
+            network.build((None, *data.images.shape[1:]))
+    finally:
+        random.setstate(state)
+    return network
+
+
+def is_by_image(network: Any) -> bool:
+    """Return whether each image is by itself in a batch, so that a batch may be filled up with one that does not count.
+
+    Of other networks a batch has its own size, because Keras may give a batch another one in ways that nobody can list.
+    """
+    tensorflow()
+    from keras import layers
+
+    return all(
+        type(layer) in {layers.InputLayer, layers.Flatten, layers.Dense}
+        and layer.activity_regularizer is None
+        and getattr(layer, "activation", is_by_image).__module__.startswith(("keras.", __name__))
+        for layer in network.layers
+    )
+
+
+def check(network: Any, again: Any, data: Split) -> None:
+    """Refuse a network that would not be trained as Keras' own `fit` does it, or that is another one each time.
+
+    Parameters
+    ----------
+    network, again : keras.Model
+        Two of one seed.
+    data : Split
+        What it shall be trained on.
+
+    Raises
+    ------
+    ContractError
+        If it is such a network: what of it was expected, and got, and what to do.
+    """
+    if network.compiled:
+        raise _refused("an uncompiled one", "a loss and an optimizer, which would be ignored. Do not compile it")
+    model.check_fits(network, data)
+    for sentence in _odd(network):
+        raise _refused(*sentence)
+    pairs = zip(network.variables, again.variables, strict=True)
+    for variable in (one for one, other in pairs if not np.array_equal(one, other)):
+        raise _refused("equal weights each time", f"others in {variable.path}. Derive them from the seed alone")
+    _check_file(network, again, model.scale(data.images[:2]))
+
+
+def _odd(network: Any) -> Iterator[tuple[str, str]]:
+    """Give for each part that would be trained otherwise, or silently left out, what was expected and got."""
+    last = network
+    while getattr(last, "outputs", None):
+        last = last.outputs[0]._keras_history.operation  # noqa: SLF001 - there is no other way to know
+    if getattr(getattr(last, "activation", last), "__name__", type(last).__name__) in _PROBABILITIES:
+        yield "logits", f"probabilities from layer {last.name!r}. Leave its activation out"
+    if (dtype := network.inputs[0].dtype) != "float32":
+        yield "an input of float32", f"{dtype}"
+    if not network.trainable_variables:
+        yield "something to train", "no trainable variable"
+    for layer in network._flatten_layers():  # noqa: SLF001 - the public `layers` has no nested ones
+        if layer.dtype_policy.name != "float32":
+            yield "float32 in each layer", f"{layer.dtype_policy.name} in {layer.name!r}"
+    for metric in network.metrics:
+        yield "no metric of its own, which would be left out", f"{metric.name!r}"
+
+
+def _check_file(network: Any, again: Any, images: Any) -> None:
+    """Refuse a network that is not in its file as it is, before hours are spent on it."""
+    content = model.to_bytes(network)
+    if model.to_bytes(again) != content:
+        raise _refused("the same file each time", "another. Derive all of it from the seed alone")
+    loaded = model.from_bytes(content, network.input_shape[1:], network.output_shape[1])
+    if not np.array_equal(loaded(images, training=False), network(images, training=False)):
+        raise _refused(
+            "a file that answers as it does", "other logits. Let get_config of its layers return all they are"
+        )
+
+
+def check_program(program: Any, variables: Iterable[Any]) -> None:
+    """Refuse a traced program that depends on more than its arguments and `variables`."""
+    own = {id(variable.value) for variable in variables}
+    for variable in program.graph.variables:
+        if id(variable) not in own:
+            raise _refused("no state but that of its layers", f"the variable {variable.name!r}")
+    graph = program.graph.as_graph_def()
+    for node in (*graph.node, *(node for function in graph.library.function for node in function.node_def)):
+        if _RANDOM.match(node.op):
+            raise _refused("random numbers from a keras.random.SeedGenerator of a layer", f"others in {node.name!r}")
+
+
+def uncompiled(error: Exception) -> ContractError:
+    """Return what XLA says of an operation that it does not compile, with the place, which has the layer's name."""
+    return _refused("operations that XLA compiles", excerpt(str(error).partition("The op is created at")[0], 500))
+
+
+def _refused(expected: str, got: str) -> ContractError:
+    return ContractError(f"network: expected {expected}, got {got}.")

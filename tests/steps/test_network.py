@@ -1,0 +1,313 @@
+"""Tests of networks that are not the tutorial's: trained as Keras does it, or refused."""
+
+import itertools
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from support import helpers
+
+from fmnist.steps import evaluation, model, network, optimizers, training
+from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
+from fmnist.steps.errors import ContractError
+from fmnist.steps.settings import Settings
+
+tf = tensorflow()
+import keras  # noqa: E402 - through the gate
+from keras import layers  # noqa: E402 - as above
+
+CLASSES = ("cat", "dog", "emu")
+SETTINGS = Settings("sgd", epochs=2, seed=1, validation_split=0.05)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Counter(layers.Layer):  # type: ignore[misc]
+    """A layer with a state of its own, a loss, and a look at its whole batch."""
+
+    def build(self, shape: Any) -> None:
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x: Any, *, training: bool = False) -> Any:
+        if training:
+            self.calls.assign(self.calls + 1)
+        self.add_loss(keras.ops.mean(x) ** 2)
+        return (x - keras.ops.mean(x, axis=0)) * (1 + self.calls / 10)
+
+
+@pytest.fixture(scope="module")
+def data() -> Split:
+    """36 images of 8×8: 34 for training, which is a batch and two images, and two for validation."""
+    rng = np.random.default_rng(0)
+    return Split(rng.integers(0, 256, (36, 8, 8, 1), np.uint8), rng.integers(0, 3, 36, np.uint8), CLASSES)
+
+
+def sequential(*parts: Any, shape: tuple[int, ...] = (8, 8, 1)) -> Any:
+    """Return a network of these layers, and three logits."""
+    return keras.Sequential([keras.Input(shape), *parts, layers.Flatten(), layers.Dense(3)])
+
+
+def frozen(layer: Any) -> Any:
+    """Return a layer that is not trained."""
+    layer.trainable = False
+    return layer
+
+
+def eventful(_: int) -> Any:
+    """Return a network of all that a forward pass alone leaves out: none has a name or a seed."""
+    return sequential(
+        layers.RandomFlip(),
+        layers.GaussianNoise(0.1),
+        keras.Sequential([layers.Conv2D(4, 3, kernel_regularizer="l2"), layers.BatchNormalization()]),
+        layers.SpatialDropout2D(0.3),
+        layers.ReLU(),
+        Counter(),
+        frozen(layers.BatchNormalization()),
+        layers.SpectralNormalization(layers.Conv2D(3, 2, activity_regularizer="l1")),
+        layers.BatchNormalization(renorm=True),
+        frozen(layers.Dense(5)),
+        layers.Dropout(0.5, seed=7),
+    )
+
+
+def forked(_: int) -> Any:
+    """Return a network with branches, operations that are no layers, a shared layer, and layers within another."""
+    image = keras.Input((8, 8, 1))
+    rows = layers.Reshape((8, 8))(image)
+    shared = layers.Dense(8, activation="relu")
+    summed = keras.ops.relu(layers.Dropout(0.2)(shared(rows))) + shared(rows)
+    return keras.Model(image, layers.Dense(3)(layers.Bidirectional(layers.GRU(4, dropout=0.2))(summed)))
+
+
+def train(create: Callable[[int], Any], data: Split, **options: Any) -> training.Training:
+    """Train without a word."""
+    return training.train(SETTINGS, data, on_epoch=lambda *_: None, create=create, **options)
+
+
+def keras_training(create: Callable[[int], Any], data: Split) -> tuple[Any, dict[str, list[float]]]:
+    """Train as the engine does, but by Keras' own `train_on_batch` and `evaluate`, compiled by XLA as well."""
+    random.seed(SETTINGS.seed)
+    trained = create(SETTINGS.seed)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = optimizers.create(SETTINGS.compile_optimizer)
+    trained.compile(optimizer, loss, metrics=["accuracy"], jit_compile=True)
+    images, at = (data.images / 255.0).astype(np.float32), SETTINGS.split_at(len(data))
+    history: dict[str, list[float]] = {name: [] for name in training.METRICS}
+    for epoch in range(SETTINGS.epochs):
+        order = training.epoch_order(SETTINGS.seed, epoch, at).numpy()
+        sums = dict.fromkeys(("loss", "accuracy"), 0.0)
+        for start in range(0, at, 32):
+            batch = order[start : start + 32]
+            trained.reset_metrics()
+            logs = trained.train_on_batch(images[batch], data.labels[batch], return_dict=True)
+            sums = {name: value + logs[name] * len(batch) for name, value in sums.items()}
+        validation = trained.evaluate(images[at:], data.labels[at:], 32, verbose=0, return_dict=True)
+        for name in sums:
+            history[name].append(sums[name] / at)
+            history[f"val_{name}"].append(validation[name])
+    return trained, history
+
+
+@pytest.fixture(scope="module")
+def trained(data: Split) -> training.Training:
+    """What the engine makes of the eventful network."""
+    return train(eventful, data)
+
+
+def test_the_engine_does_all_that_keras_does(data: Split, trained: training.Training) -> None:
+    """Weights, moving averages, states of random layers and the history are those of `train_on_batch`."""
+    expected_network, history = keras_training(eventful, data)
+    assert len(trained.model.variables) == len(expected_network.variables)
+    for got, expected in zip(trained.model.variables, expected_network.variables, strict=True):
+        wanted = expected.numpy().astype(float)
+        np.testing.assert_allclose(got.numpy().astype(float), wanted, atol=1e-6, rtol=0, err_msg=got.path)
+    for metric in training.METRICS:
+        np.testing.assert_allclose(trained.history[metric], history[metric], atol=1e-6, rtol=0, err_msg=metric)
+
+
+@pytest.mark.parametrize("create", [eventful, forked])
+def test_an_unnamed_network_is_the_same_whatever_was_made_before(create: Callable[[int], Any], data: Split) -> None:
+    """Neither the names that Keras counts nor the seeds that it draws show in the file, or in any variable."""
+    first = network.created(create, 1, data)
+    random.seed(99)
+    forked(0)
+    again = network.created(create, 1, data)
+    assert model.to_bytes(again) == model.to_bytes(first)
+    assert all(map(np.array_equal, again.variables, first.variables))
+    other = network.created(create, 2, data)
+    assert not np.array_equal(other.variables[-2], first.variables[-2])
+
+
+def test_pythons_generator_goes_on_as_it_was(data: Split) -> None:
+    """Nobody else's random numbers start again because a network was created."""
+    random.seed(5)
+    expected = random.random()  # noqa: S311 - no secret
+    random.seed(5)
+    network.created(eventful, 1, data)
+    assert random.random() == expected  # noqa: S311 - as above
+
+
+def test_a_network_of_ones_own_is_tested_and_read(data: Split, trained: training.Training) -> None:
+    """The test step takes its data, without noise or dropout; its classes travel along, and its file is read again."""
+    tested = evaluation.test(trained.model, data)
+    assert tested.labels.class_names == CLASSES
+    logits = trained.model((data.images / 255.0).astype(np.float32), training=False).numpy()
+    assert np.array_equal(tested.labels.predicted, logits.argmax(-1))
+    again = pickle.loads(pickle.dumps(trained))  # noqa: S301 - our own
+    assert helpers.digest(again.model) == helpers.digest(trained.model)
+
+
+def test_the_names_that_somebody_gave_stay() -> None:
+    """Only the names that Keras counts are counted anew, and only in the file."""
+    own = sequential(layers.Conv2D(2, 3, name="first"), layers.Conv2D(2, 3), layers.Dense(2, name="dense_b"))
+    before = [layer.name for layer in own.layers]
+    again = model.from_bytes(model.to_bytes(own), (8, 8, 1), 3)
+    assert [layer.name for layer in again.layers] == ["first", "conv2d", "dense_b", "flatten", "dense"]
+    assert [layer.name for layer in own.layers] == before
+
+
+@keras.saving.register_keras_serializable("tests")
+class Noisy(layers.Layer):  # type: ignore[misc]
+    """A layer that draws numbers from a state that is not its own."""
+
+    def __init__(self, draw: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.draw = draw
+
+    def call(self, x: Any, *, training: bool = False) -> Any:
+        if not training:
+            return x
+        return x + {"tf": tf.random.normal, "keras": keras.random.normal}[self.draw](keras.ops.shape(x))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Averaging(layers.Layer):  # type: ignore[misc]
+    """A layer with a metric."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.metric = keras.metrics.Mean("brightness")
+
+    def call(self, x: Any) -> Any:
+        self.metric.update_state(x)
+        return x
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgetful(layers.Layer):  # type: ignore[misc]
+    """A layer whose config lacks a part."""
+
+    factor = 1.0
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+class Subclassed(keras.Model):  # type: ignore[misc]
+    """A model that is code, of which Keras knows neither input nor output."""
+
+
+def ending(*parts: Any, dtype: str = "float32") -> Any:
+    """Return a network that ends with these layers."""
+    return keras.Sequential([keras.Input((8, 8, 1), dtype=dtype), layers.Flatten(), *parts])
+
+
+def compiled() -> Any:
+    """Return a network with a loss and an optimizer of its own."""
+    own = sequential()
+    own.compile("sgd", "mse")
+    return own
+
+
+def operation() -> Any:
+    """Return a network that ends with an operation that is no layer."""
+    image = keras.Input((8, 8, 1))
+    return keras.Model(image, keras.ops.softmax(layers.Dense(3)(layers.Flatten()(image))))
+
+
+def unseeded() -> Any:
+    """Return a network whose weights nobody can have again."""
+    own = sequential()
+    own.set_weights([np.random.default_rng().normal(size=weight.shape) for weight in own.get_weights()])
+    return own
+
+
+def forgetful(factor: float) -> Any:
+    """Return a network with a factor that its file does not have."""
+    layer = Forgetful()
+    layer.factor = factor
+    return sequential(layer)
+
+
+def growing(sizes: Iterator[int] = itertools.count(1)) -> Any:  # noqa: B008 - one for all calls
+    """Return a larger kernel each time."""
+    return sequential(layers.Conv2D(2, 3, name=f"convolution_{next(sizes)}"))
+
+
+def two_inputs() -> Any:
+    """Return a network of two images."""
+    images = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+    return keras.Model(images, layers.Dense(3)(layers.Flatten()(images[0] + images[1])))
+
+
+def two_outputs() -> Any:
+    """Return a network with two answers."""
+    image = keras.Input((8, 8, 1))
+    flat = layers.Flatten()(image)
+    return keras.Model(image, [layers.Dense(3)(flat), layers.Dense(3)(flat)])
+
+
+SHAPES = r"expected the data's shapes of input and output, \(\(None, 8, 8, 1\), \(None, 3\)\), got "
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "nothing": (lambda: None, r"expected a keras.Sequential or a functional keras.Model, got a NoneType\."),
+    "a subclass": (Subclassed, r"got a Subclassed\."),
+    "compiled": (compiled, "expected an uncompiled one, got a loss and an optimizer, which would be ignored"),
+    "softmax": (lambda: ending(layers.Dense(3, activation="softmax", name="last")), "logits, .* from layer 'last'"),
+    "softmax layer": (lambda: ending(layers.Dense(3), layers.Softmax(name="last")), "logits, .* from layer 'last'"),
+    "sigmoid": (lambda: ending(layers.Dense(3), layers.Activation("sigmoid", name="s")), "logits, .* from layer 's'"),
+    "nested softmax": (lambda: keras.Sequential([keras.Input((8, 8, 1)), operation()]), "logits, got probabilities"),
+    "softmax operation": (operation, "expected logits, got probabilities from layer 'softmax"),
+    "half precision": (
+        lambda: sequential(layers.Conv2D(2, 3, dtype="mixed_bfloat16", name="half")),
+        "expected float32 in each layer, got mixed_bfloat16 in 'half'",
+    ),
+    "nested half precision": (
+        lambda: sequential(keras.Sequential([layers.Conv2D(2, 3, dtype="float64", name="double")])),
+        "expected float32 in each layer, got float64 in 'double'",
+    ),
+    "whole numbers": (lambda: ending(layers.Dense(3), dtype="int32"), "expected an input of float32, got int32"),
+    "frozen": (lambda: frozen(sequential()), "expected something to train, got no trainable variable"),
+    "a metric": (lambda: sequential(Averaging()), "expected no metric of its own, .* got 'brightness'"),
+    "a class too many": (lambda: ending(layers.Dense(4)), SHAPES + r"\(\(None, 8, 8, 1\), \(None, 4\)\)"),
+    "other images": (lambda: sequential(shape=(9, 9, 1)), SHAPES + r"\(\(None, 9, 9, 1\), \(None, 3\)\)"),
+    "two inputs": (two_inputs, SHAPES),
+    "two outputs": (two_outputs, SHAPES),
+    "a stateful layer": (
+        lambda: keras.Sequential(
+            [keras.Input((8, 8, 1), 32), layers.Reshape((8, 8)), layers.LSTM(2, stateful=True), layers.Dense(3)]
+        ),
+        SHAPES + r"\(\(32, 8, 8, 1\), \(32, 3\)\)",
+    ),
+    "other weights each time": (unseeded, "expected equal weights each time, got others in sequential.*kernel"),
+    "another network each time": (growing, "expected the same file each time, got another"),
+    "a file that lacks a part": (lambda: forgetful(2.0), "expected a file that answers as it does, got other logits"),
+    "code": (lambda: sequential(layers.Lambda(lambda x: x)), "expected a .keras file that Keras loads safely"),
+    "TensorFlow's generator": (lambda: sequential(Noisy(draw="tf", name="n")), "SeedGenerator of a layer, got .*/n"),
+    "Keras' generator": (lambda: sequential(Noisy(draw="keras")), "state but that of its layers, got .*seed_generator"),
+    "not for XLA": (
+        lambda: sequential(layers.RandomRotation(0.2, name="turned")),
+        "expected operations that XLA compiles, got .*ImageProjectiveTransformV3.*/turned",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a `build")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_be_trained_otherwise_is_refused(name: str, data: Split) -> None:
+    """A network that the engine would train in another way than Keras is refused, and its layer is named."""
+    create, message = REFUSED[name]
+    with pytest.raises(ContractError, match="(?s)" + message):
+        train(lambda _: create(), data)
