@@ -8,28 +8,61 @@ The steps are ordinary functions:
     evaluation = test(training.model, load("test"))
     save("results", training, evaluation, confusion_matrix(evaluation.labels))
 
-`run("results", seed=0)` runs the whole pipeline in processes of its own, whatever this one has done before.
+`run("results", seed=0)` runs the whole pipeline, and `study("study", seeds=60)` trains many seeds, in processes of
+their own, whatever this one has done before. A notebook shows what they return.
 """
 
+from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from fmnist.steps.confusion import confusion_matrix
-from fmnist.steps.dataset import load
-from fmnist.steps.evaluation import test
-from fmnist.steps.files import save
-from fmnist.steps.settings import Settings
-from fmnist.steps.training import train
-
 if TYPE_CHECKING:
-    from fmnist.runs.process import run
+    from fmnist.calls.process import run, study
+    from fmnist.steps.confusion import confusion_matrix
+    from fmnist.steps.dataset import CLASS_NAMES, load
+    from fmnist.steps.evaluation import test
+    from fmnist.steps.files import save
+    from fmnist.steps.settings import Settings
+    from fmnist.steps.training import train
 
-__all__ = ["Settings", "confusion_matrix", "load", "run", "save", "test", "train"]
+    __version__: str
+
+__all__ = [
+    "CLASS_NAMES",
+    "Settings",
+    "__version__",
+    "confusion_matrix",
+    "load",
+    "run",
+    "save",
+    "study",
+    "test",
+    "train",
+]
+
+#: The module of each name but the version.
+_HOMES = {
+    "CLASS_NAMES": "steps.dataset",
+    "Settings": "steps.settings",
+    "confusion_matrix": "steps.confusion",
+    "load": "steps.dataset",
+    "run": "calls.process",
+    "save": "steps.files",
+    "study": "calls.process",
+    "test": "steps.evaluation",
+    "train": "steps.training",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `run` when it is asked for: the steps must not carry it."""
-    if name != "run":
+    """Import what is asked for, and no more: a part of fmnist needs neither the other parts nor what they need."""
+    if name == "__version__":
+        return version("fmnist")
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fmnist.runs.process import run
+    return getattr(import_module(f"fmnist.{_HOMES[name]}"), name)
 
-    return run
+
+def __dir__() -> list[str]:
+    """Return all names, for those who complete them."""
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,9 @@
 
 import gc
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -11,6 +13,8 @@ from support import warm
 from fmnist.steps import dataset, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.settings import Settings
+
+pytest_plugins = ["fmnist.testing"]
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
@@ -48,6 +52,24 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {**warm.started(), "_KFP_RUNTIME": "true"}
     with warm.python(tmp_path_factory.mktemp("warm"), environment) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, a finished study, and one that was broken off."""
+    from support import folders
+
+    root = tmp_path_factory.mktemp("honest")
+    folders.write_run(root / "run")
+    folders.write_study(root / "study")
+    folders.begin_study(root / "begun")
+    return root
+
+
+@pytest.fixture
+def copy(honest: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Copies a folder of `honest`."""
+    return lambda kind: shutil.copytree(honest / kind, tmp_path / kind)
 
 
 #: Above so many characters a value is no name of a test's case.

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from faults import edits, plant
 from support import helpers
 
+from fmnist import testing
+
 ROOT = Path(__file__).parents[1]
 FAULTS = edits.read(plant.CATALOGUE)
 
@@ -120,12 +122,12 @@ def test_every_fault_applies(fault: edits.Fault) -> None:
 
 def test_a_caught_fault_names_the_test(project: Path) -> None:
     """Where the test fails the table names it, the score is full, and the code is as it was."""
-    before = helpers.contents(project)
+    before = testing.contents(project)
     result = invoke(*arguments(project))
     assert result.exit_code == 0
     assert TEST in result.stdout
     assert result.stdout.splitlines()[-1] == "1 of 1 faults caught"
-    assert helpers.contents(project) == before
+    assert testing.contents(project) == before
 
 
 def test_a_missed_fault_fails(project: Path) -> None:

@@ -1,12 +1,13 @@
-"""The command ``fmnist compile``."""
+"""The commands ``fmnist compile`` and ``fmnist diff``."""
 
+import json
 from pathlib import Path
 
 import click
 
 from fmnist.cli import console
 
-__all__ = ["compile_command"]
+__all__ = ["compile_command", "diff"]
 
 
 @click.command("compile")
@@ -92,3 +93,35 @@ def compile_command(  # noqa: PLR0913 - one for each option
         click.echo("Its steps install packages, as root. Where pods may not, compile with --image.", err=True)
     if study and image is None:
         click.echo("Argo keeps less of a run than the code of a study takes: it needs --image there.", err=True)
+
+
+@click.command()
+@click.argument("before", type=click.Path(dir_okay=False, path_type=Path), metavar="A.yaml")
+@click.argument("after", type=click.Path(dir_okay=False, path_type=Path), metavar="B.yaml")
+@click.option("--json", "as_json", is_flag=True, help="Print the tasks, what changed, and the forecast as JSON.")
+def diff(before: Path, after: Path, *, as_json: bool) -> None:
+    """Say what Kubeflow's cache would do with one compiled pipeline after a run of another.
+
+    Prints for each task which parts of its cache key changed, and whether it would hit or run. Takes anybody's compiled
+    files. Both runs are taken to be in one namespace, with the defaults of their pipelines, and with equal values for
+    parameters that have none.
+
+    \b
+    Examples:
+      fmnist diff before.yaml after.yaml
+
+    \b
+    Exit codes:
+      0  each task would hit
+      1  a task would run, or may
+    """  # noqa: D301 - click wants the character \b
+    from fmnist.cluster.cache import forecast
+
+    found = forecast(before, after)
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in found], indent=2))
+    else:
+        for one in found:
+            click.echo(one.sentence)
+    if any(one.cache in {"run", "unknown", "new"} for one in found):
+        click.get_current_context().exit(1)

@@ -49,6 +49,7 @@ __all__ = [
     "print_sample",
     "print_verification",
     "run_here",
+    "run_theirs",
     "warn",
     "warn_of_idle",
 ]
@@ -249,7 +250,7 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
     settings = parse(parameters)
     folder = output or new_folder("runs")
     try:
-        with Display(settings.epochs) as display:
+        with Display() as display:
             record = run_pipeline(settings, folder, display.on_event, display.on_progress)
     except KeyboardInterrupt as error:
         raise Failure(
@@ -259,6 +260,26 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
         click.echo(json.dumps(record, indent=2, sort_keys=True))
     else:
         _print_summary(record, folder)
+
+
+def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None, *, asked: bool, as_json: bool) -> None:
+    """Run the pipeline of the file `source` in this environment, if `asked`, and print where each artifact is."""
+    from fmnist.runs.others import run_other
+
+    if not asked:
+        raise click.UsageError(
+            f"-t local: expected fmnist's own pipeline, got {source}. Run that one on a cluster, with -t kubeflow, or, "
+            "if you trust whoever wrote it and its packages are in this environment, give --run-their-code."
+        )
+    folder = output or new_folder("runs")
+    with Display() as display:
+        artifacts = run_other(source, parameters, folder, display.on_event)
+    if as_json:
+        paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}
+        click.echo(json.dumps({"folder": str(folder), "artifacts": paths}, indent=2, sort_keys=True))
+    else:
+        rows = [(f"{task}: {name}", str(path)) for task, found in artifacts.items() for name, path in found.items()]
+        print_rows([("folder", str(folder)), *rows])
 
 
 def _print_summary(record: Mapping[str, Any], folder: Path) -> None:

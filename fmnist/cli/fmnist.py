@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fmnist.cli import console
-from fmnist.cli.compiling import compile_command
+from fmnist.cli.compiling import compile_command, diff
 from fmnist.cli.display import Display
 from fmnist.cli.judging import NOT_SHOWN, judge_command
 from fmnist.steps import dataset
@@ -37,7 +37,7 @@ def main() -> None:
     \b
     Exit codes:
       0  done; a study, or accuracies that are judged, show that their mean is equivalent to each published accuracy
-      1  they do not show that, for example because they are of fewer than 20 seeds; or a folder is not verified
+      1  they do not show that, as with fewer than 20 seeds; a folder is not verified; or a task misses the cache
       2  bad usage or bad input
       3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
@@ -57,6 +57,7 @@ _params = console.params(
 
 
 main.add_command(compile_command)
+main.add_command(diff)
 main.add_command(judge_command)
 
 

@@ -138,6 +138,9 @@ def create(file: Path, **options: Any) -> None:
     show_default=True,
     help="Where to run: on a cluster, or here, as `fmnist run` does.",
 )
+@click.option(
+    "--run-their-code", is_flag=True, help="With -t local: run any pipeline, with the packages that are here."
+)
 @click.option("--run-only", is_flag=True, help="Run the pipeline's newest version; compile and upload nothing.")
 @click.option("--experiment-description", default="", help="Description of a new experiment.")
 @click.option("--run-description", default="", help="Description of the run.")
@@ -157,7 +160,8 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
     this command, which waits for it only with --wait: it then tells what the steps do, and at last the accuracy, or the
     error of the step that failed. -o brings the run's files here.
 
-    Here, with -t local: does what `fmnist run` does, byte for byte, and ignores the options for a cluster.
+    Here, with -t local: does what `fmnist run` does, byte for byte, and ignores the options for a cluster. With
+    --run-their-code it runs anybody's pipeline. Its steps can do here whatever you can, and must find what they need.
 
     \b
     Examples:
@@ -165,10 +169,12 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
       same program run -f same.yaml -e trials -r sgd -p compile_optimizer=sgd -p epochs=3 --wait
       same program run --wait -o runs/cluster --compare runs/short
       same program run -f same.yaml -t local -p epochs=1 -o runs/short
+      same program run -f theirs/same.yaml -t local --run-their-code -o runs/theirs
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
     parameters = {**loaded.run.parameters, **console.given(params)}
-    console.warn_of_idle(set(options) - {"as_json"} if target == "local" else set(), "with -t local")
+    idle = set(options) - {"as_json", "run_their_code"} if target == "local" else {"run_their_code"}
+    console.warn_of_idle(idle, f"with -t {target}")
     if target == "kubeflow":
         if output and not options["wait"]:
             raise click.UsageError("-o is for the results of a run: give it with --wait, or with -t local.")
@@ -180,11 +186,8 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
     elif is_ours(loaded.pipeline.package):
         console.run_here(parameters, output, as_json=options["as_json"])
     else:
-        # It would have to install what that pipeline requires into this environment, or to find it there.
-        raise click.UsageError(
-            f"-t local: expected fmnist's own pipeline in {file}, got {loaded.pipeline.package}. This environment "
-            "lacks what another pipeline requires: run that one on a cluster, with -t kubeflow."
-        )
+        asked = options["run_their_code"]
+        console.run_theirs(loaded.pipeline.package, parameters, output, asked=asked, as_json=options["as_json"])
 
 
 @program.command()
@@ -205,11 +208,9 @@ def wait(run: str, output: Path | None, **options: Any) -> None:
     """  # noqa: D301 - click wants the character \b
     waiting.check(output, options["compare"])
     found = _connect(options).find_run(run)
-    parameters = found.parameters()
-    known = {"run_id": found.id, "link": found.link, "parameters": parameters}
+    known = {"run_id": found.id, "link": found.link, "parameters": (parameters := found.parameters())}
     _tell(found, as_json=options["as_json"])
-    ours = parameters.keys() == asdict(Settings()).keys()
-    waiting.follow(found, known, options, output, ours=ours)
+    waiting.follow(found, known, options, output, ours=parameters.keys() == asdict(Settings()).keys())
 
 
 def _load(file: Path) -> "Program":

@@ -1,6 +1,7 @@
 """Pipeline files: whether one is this package's, compiling one that somebody wrote, and reading a compiled one."""
 
 import contextlib
+import math
 import re
 import runpy
 import shutil
@@ -71,6 +72,8 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
     try:
         content = read(path, LARGEST)
         first, *more = (one for one in yaml.safe_load_all(content) if one is not None)
+        if _size([first, more], {}) > LARGEST:
+            raise ValueError("its aliases stand for too much")  # noqa: TRY301 - one of many errors of such a file
         spec = json_format.ParseDict(first, pipeline_spec_pb2.PipelineSpec())
         for one in more:
             json_format.ParseDict(one, pipeline_spec_pb2.PlatformSpec())
@@ -86,6 +89,17 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
             f"and a name of a-z, 0-9 and -; got {excerpt(' '.join(got.split()).rstrip(':.'), 300)}."
         )
     return content, dict(first)
+
+
+def _size(value: Any, known: dict[int, float]) -> float:
+    """Return how many values and characters there are where each alias is written out; for one in itself, no end."""
+    if not isinstance(value, dict | list):
+        return len(value) if isinstance(value, str | bytes) else 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(one, known) for one in inner)
+    return known[id(value)]
 
 
 def _kind(error: Exception, content: bytes) -> str:

@@ -15,7 +15,7 @@ import re
 import tarfile
 import textwrap
 import tokenize
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,17 @@ _EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')
 
 
 def source_files(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
-    """Return the content of each source file of the package that matches a pattern, by its path, sorted."""
-    paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    """Return the content of each source file of the package that matches a pattern, by its path, sorted.
+
+    Raises
+    ------
+    ContractError
+        If there is none for a pattern.
+    """
+    matched = {pattern: set(PACKAGE.glob(pattern)) for pattern in patterns}
+    if unused := [pattern for pattern, found in matched.items() if not found]:
+        raise ContractError(f"code 'fmnist': expected a file for each pattern, got none for {', '.join(unused)}.")
+    paths = set[Path]().union(*matched.values())
     return {path.relative_to(PACKAGE.parent).as_posix(): read(path) for path in sorted(paths)}
 
 
@@ -84,15 +93,17 @@ def read(path: Path) -> bytes:
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 
-def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
+def imported_by(function: Callable[..., Any], others: Iterable[bytes] = ()) -> dict[str, bytes]:
     """Return the content of each source file that a component's `function` needs, by its path, sorted.
+
+    The step carries the code of `others` too, which may need more.
 
     That is each module that it imports, directly or through others, and the data files of their rooms. A step carries
     no more. The package's own `__init__` would import all steps: it is empty here. A step that asks for the `digest` of
     the code, of which it has only a part, gets the one of now.
     """
     found = {"fmnist/__init__.py": b""}
-    sources = [textwrap.dedent(inspect.getsource(function))]
+    sources = [textwrap.dedent(inspect.getsource(function)).encode(), *others]
     while sources:
         for name in (one for one in imports(sources.pop()) if one.startswith("fmnist.")):
             module = PACKAGE.parent / name.replace(".", "/")
@@ -100,7 +111,7 @@ def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
                 key = file.relative_to(PACKAGE.parent).as_posix()
                 if file.is_file() and key not in found:
                     found[key] = read(file)
-                    sources.append(found[key].decode())
+                    sources.append(found[key])
     rooms = {Path(name).parts[1] for name in found}
     found |= {name: content for name, content in source_files(_DATA).items() if Path(name).parts[1] in rooms}
     if "fmnist/kubeflow/bundle.py" in found:
@@ -110,7 +121,7 @@ def imported_by(function: Callable[..., Any]) -> dict[str, bytes]:
 
 
 @functools.cache
-def imports(source: str) -> frozenset[str]:
+def imports(source: str | bytes) -> frozenset[str]:
     r"""Return the dotted name of each module that `source` imports, and of each name that it imports from a module.
 
     Examples
@@ -170,14 +181,16 @@ def digest(patterns: Sequence[str] = STEPS) -> str:
 def embed(source: str, files: Mapping[str, bytes]) -> str:
     """Return a component's `source` with the archive of `files` in the place of the one that kfp embedded.
 
-    Code is `compact` there, as a cluster keeps about eight copies of it in one object of 1 MiB at most.
+    The package's code is `compact` there, as a cluster keeps about eight copies of it in one object of 1 MiB at most.
+    Other code is carried as it is: it may read its own docstrings.
 
     Raises
     ------
     ContractError
         If kfp embedded no archive in `source`, or more than one.
     """
-    carried = {name: compact(content) if name.endswith(".py") else content for name, content in files.items()}
+    ours = re.compile(r"fmnist/.*\.py")
+    carried = {name: compact(content) if ours.fullmatch(name) else content for name, content in files.items()}
     source, count = _EMBEDDED.subn(base64.b64encode(archive(carried)).decode(), source)
     if count != 1:
         raise ContractError(f"component source: expected one archive embedded by kfp, got {count}.")

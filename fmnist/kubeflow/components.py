@@ -15,8 +15,9 @@ from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle
+from fmnist.kubeflow.carried import carried_by, check_length, installed_by
+from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
-from fmnist.kubeflow.requirements import pins
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -151,7 +152,7 @@ def as_plain_component(function: Callable[..., Any], image: str | None = None) -
 def as_component(
     function: Callable[..., Any],
     image: str | None = None,
-    code: Sequence[str] = bundle.STEPS,
+    code: Sequence[Code] = (FMNIST,),
     *,
     carried: bool = False,
 ) -> Any:
@@ -165,29 +166,44 @@ def as_component(
     function : callable
         Its parameters and docstring describe the component.
     image : str, optional
-        An image with this code and all pinned requirements. By default `BASE_IMAGE`, where each step installs its
-        `pins`.
-    code : sequence of str
-        The source files that its image must hold as they are here: `bundle.STEPS` or `bundle.REPLICATION`.
+        An image with this code, fmnist and all requirements. By default `BASE_IMAGE`, where each step installs what
+        its code needs.
+    code : sequence of Code
+        What the step carries, or its image must hold as it is here: `FMNIST`, and code of one's own.
     carried : bool
         Whether it carries its code though it has an image.
+
+    Raises
+    ------
+    ContractError
+        If a step on a cluster would miss a module or a package, or its program is too long.
     """
     carried = carried or image is None
+    files = carried_by(function, code) if carried else {}
     with clean_environment():  # as in `as_plain_component`
         component = dsl.component(
             function,
             base_image=image or BASE_IMAGE,
-            packages_to_install=[] if image else pins(function),
+            packages_to_install=[] if image else installed_by(function, code),
             install_kfp_package=image is None,
             embedded_artifact_path=str(bundle.PACKAGE / "steps") if carried else None,
         )
     container = component.component_spec.implementation.container
-    source = container.command[-1]
     if carried:
-        container.command[-1] = bundle.embed(source, bundle.imported_by(function))
+        container.command[-1] = bundle.embed(container.command[-1], files)
+        check_length(component.name, container.command[-1], files)
     else:
-        container.command[-1] = bundle.refer(source, code)
+        for one in reversed(code):
+            container.command[-1] = _refer(container.command[-1], one)
     return component
+
+
+def _refer(source: str, code: Code) -> str:
+    """Return a component's `source` with a first statement that requires `code` of its image."""
+    if code.package == "fmnist":
+        return bundle.refer(source, code.patterns)
+    needed = f"Code({code.package!r}, {code.patterns!r}).require({code.digest()!r})"
+    return f"from fmnist.kubeflow.code import Code\n\n{needed}\n\n{source}"
 
 
 def compile_to(compilable: Any, path: str | Path) -> Path:

@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OutOfMemory", "explained", "run"]
+__all__ = ["OutOfMemory", "explained", "guarded", "run"]
 
 #: By the name of a cgroup's controller, in version 2 and 1: the root, the limit in bytes, and the count of kills.
 _CGROUPS = {
@@ -94,14 +94,22 @@ def run(
     tuple of int and resource.struct_rusage
         Its exit code, negative for a signal, and what it used with the processes that it waited for.
     """
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with (
+        # It waits for a line, which it never gets if this process ends before there is a guard.
         subprocess.Popen(
-            command, **pipes, errors="backslashreplace", env=environment, start_new_session=True
+            ["sh", "-c", 'read _ && exec "$@" </dev/null', "sh", *command],
+            **pipes,
+            text=True,
+            errors="backslashreplace",
+            env=environment,
+            start_new_session=True,
         ) as process,
-        _guarded(process.pid),
+        guarded(process.pid),
     ):
         try:
+            process.stdin.write("\n")  # type: ignore[union-attr]  # a pipe
+            process.stdin.close()  # type: ignore[union-attr]
             for line in process.stdout or ():
                 on_line(line)
         except BaseException:
@@ -113,7 +121,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _guarded(session: int) -> Iterator[None]:
+def guarded(session: int) -> Iterator[None]:
     """Have a session's processes killed when this process ends, in whatever way: the guard's input ends then."""
     kill = f"read _; kill -s KILL -- -{session}"
     with subprocess.Popen(["sh", "-c", kill], stdin=subprocess.PIPE, start_new_session=True) as guard:

@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmnist.kubeflow import ending
+import yaml
+
+from fmnist.kubeflow import ending, runnable
 from fmnist.kubeflow.ending import OutOfMemory, explained
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import ContractError, StepError
-from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.safe import safe
 
 __all__ = ["Epoch", "Event", "Resumed", "RunFinished", "StepFinished", "StepStarted", "confined", "run_compiled"]
@@ -84,13 +85,13 @@ def run_compiled(
     log: TextIO,
     on_event: Callable[[Event], None] = lambda _: None,
     **variables: str,
-) -> dict[str, Path]:
-    """Execute the compiled file `pipeline` and return where each artifact is.
+) -> dict[str, dict[str, Any]]:
+    """Execute the compiled file `pipeline` and return its artifacts, by task and by name.
 
     Parameters
     ----------
     pipeline : path
-        Compiled for an image, so that its steps install nothing.
+        Its steps install nothing here: this environment has what they need, as `runnable.missing` says.
     arguments : mapping
         The pipeline's parameters.
     folder : path
@@ -104,8 +105,9 @@ def run_compiled(
 
     Returns
     -------
-    dict of str to Path
-        File or folder of each artifact, by its name in `ARTIFACT_FILES`.
+    dict of str to dict of str to Artifact
+        Artifacts of kfp, each with its ``path`` and ``metadata``, by name for each task. A task in a part of the
+        pipeline has a path for a name, as in ``for-loop-1-iteration-0/shard``.
 
     Raises
     ------
@@ -128,16 +130,18 @@ def run_compiled(
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
     ):
+        spec, *others = yaml.safe_load_all(Path(pipeline).read_text(encoding="utf-8"))
+        loaded = components.load_component_from_text(yaml.safe_dump_all([runnable.made(spec), *others]))
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root / "outputs"),
             workspace_root=str(root / "workspace"),
         )
         try:
-            components.load_component_from_file(str(pipeline))(**arguments)
+            loaded(**arguments)
         except RuntimeError as error:
             raise StepError(out.failure(str(error))) from error
-    return {path.name: path for path in root.glob("outputs/*/*/*") if path.name in ARTIFACT_FILES}
+    return runnable.outputs(spec, root / "outputs")
 
 
 @contextlib.contextmanager

@@ -1,21 +1,25 @@
 """What a step installs on a cluster: the pinned requirements of what it imports, and no others."""
 
+import inspect
 import re
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from importlib.resources import files as resources
 from typing import Any
 
 from fmnist.kubeflow import bundle
 
-__all__ = ["pins"]
+__all__ = ["package_of", "pinned", "pins"]
 
 #: The packages whose modules have another name.
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 
-def pins(function: Callable[..., Any]) -> list[str]:
+def pins(function: Callable[..., Any], others: Iterable[bytes] = ()) -> list[str]:
     """Return the pinned requirements of a component's `function`, each as ``name==version``, sorted.
+
+    The step carries the code of `others` too. What nothing here pins is left out.
 
     Examples
     --------
@@ -23,14 +27,25 @@ def pins(function: Callable[..., Any]) -> list[str]:
     >>> [pin.partition("==")[0] for pin in pins(confusion_matrix)][:4]
     ['cloudpickle', 'contourpy', 'cycler', 'fonttools']
     """
-    lock, needed = _lock(), set()
-    sources = (text.decode() for name, text in bundle.imported_by(function).items() if name.endswith(".py"))
+    lock, needed, others = _lock(), set(), list(others)
+    ours = (content for name, content in bundle.imported_by(function, others).items() if name.endswith(".py"))
+    sources = [textwrap.dedent(inspect.getsource(function)).encode(), *ours, *others]
     modules = {name.partition(".")[0] for source in sources for name in bundle.imports(source)}
-    found = {_PACKAGES.get(name, name) for name in modules - {*sys.stdlib_module_names, "fmnist"}}
+    found = {package_of(name) for name in modules - {*sys.stdlib_module_names, "fmnist"}}
     while found:
         needed |= found
         found = {name for name, (_, wanted_by) in lock.items() if wanted_by & found} - needed
     return [lock[name][0] for name in sorted(needed & lock.keys())]
+
+
+def pinned() -> set[str]:
+    """Return the names of all packages that are pinned here."""
+    return {*_lock()}
+
+
+def package_of(module: str) -> str:
+    """Return the name of the package that has a module, if it is one that is pinned here."""
+    return _PACKAGES.get(module, module)
 
 
 def _lock() -> dict[str, tuple[str, set[str]]]:

@@ -56,7 +56,7 @@ class Mistakes(Sequence[Mistake]):
         return hash(self._bytes)
 
     def __repr__(self) -> str:
-        return repr(list(self))
+        return f"<{len(self):,} mistakes>"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,9 @@ class Result:
     counts: Sequence[Sequence[int]]
     mistakes: Sequence[Mistake]
     class_names: tuple[str, ...] = CLASS_NAMES
+
+    def __repr__(self) -> str:
+        return f"<Result of seed {self.seed}: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}>"
 
     @classmethod
     def of(cls, seed: int, training: Training, evaluation: Evaluation) -> "Result":
@@ -194,6 +197,10 @@ class Sample(_Accuracies):
     results: Sequence[Result]
     record: Mapping[str, Any]
     is_study: bool
+
+    def __repr__(self) -> str:
+        seeds = f"seeds {self.results[0].seed} to {self.results[-1].seed}"
+        return f"<Sample of {'a study' if self.is_study else 'a run'}: {seeds}, mean accuracy {self.mean:.4f}>"
 
     @classmethod
     def of_run(cls, record: Mapping[str, Any], result: Result) -> "Sample":

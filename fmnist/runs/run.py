@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["HERE", "PIPELINE", "run_pipeline"]
+__all__ = ["HERE", "PIPELINE", "artifact_paths", "run_pipeline"]
 
 LOG, PIPELINE = "log.txt", "pipeline.yaml"
 
@@ -89,7 +89,7 @@ def run_pipeline(
             outputs = local.run_compiled(
                 folder / PIPELINE, asdict(settings), work, log, on_event, FMNIST_CHECKPOINT=checkpoint
             )
-            for name, path in outputs.items():
+            for name, path in artifact_paths(outputs).items():
                 path.replace(folder / ARTIFACT_FILES[name])
             result = read_result(settings.seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})
             metrics = {"accuracy": result.accuracy, "loss": result.loss}
@@ -100,6 +100,12 @@ def run_pipeline(
         sign(folder, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())), (RUN, page.FILE_NAME))
         shutil.rmtree(folder / UNFINISHED)
         return record
+
+
+def artifact_paths(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+    """Return where each artifact of `ARTIFACT_FILES` is, of those that `run_compiled` returns."""
+    found = {name: one for artifacts in outputs.values() for name, one in artifacts.items()}
+    return {name: Path(found[name].path) for name in ARTIFACT_FILES if name in found}
 
 
 def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
@@ -121,7 +127,7 @@ def _prepare(folder: Path) -> None:
     """Make sure that `folder` is empty, or remove what an unfinished run left, but for its checkpoint."""
     ours = {CHECKSUMS, DIGESTS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
     found = {path.name for path in folder.iterdir()}
-    others = {name for name in found - ours if not TEMPORARY.fullmatch(name)}
+    others = {name for name in found - ours if not ((half := TEMPORARY.fullmatch(name)) and half[1] in ours)}
     if found and (others or UNFINISHED not in found):
         raise ContractError(
             f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "

@@ -121,8 +121,9 @@ class Seeds:
     def close(self) -> None:
         """Make sure that every file is as it was written, as training may take days, and sweep what was left."""
         recorded.check_files(self.folder, self.digests)
+        ours = {self.folder / name for name in (DIGESTS, *self.digests)}
         for path in (*self.folder.glob(".*"), *self.folder.glob(f"{SEEDS}/.*")):
-            if TEMPORARY.fullmatch(path.name):
+            if (left := TEMPORARY.fullmatch(path.name)) and path.with_name(left[1]) in ours:
                 path.unlink()
 
 

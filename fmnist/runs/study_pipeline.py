@@ -11,6 +11,7 @@ from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 
 from fmnist.kubeflow import bundle, components
+from fmnist.kubeflow.code import Code
 from fmnist.pipeline import ANYWHERE, Where
 from fmnist.runs import shards
 from fmnist.steps.numbers import check_whole
@@ -151,8 +152,9 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
 
 def make_pipeline(where: Where = ANYWHERE, study: Study = Study()) -> Any:
     """Return the pipeline of a study."""
+    code = Code("fmnist", bundle.REPLICATION)
     divided, trained, judged = (
-        components.as_component(function, where.image, bundle.REPLICATION) for function in (divide, shard, verdict)
+        components.as_component(function, where.image, [code]) for function in (divide, shard, verdict)
     )
 
     @dsl.pipeline(name="fashion-mnist-study")  # type: ignore[untyped-decorator]

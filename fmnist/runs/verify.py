@@ -16,7 +16,7 @@ from fmnist.report import page
 from fmnist.runs import checked, findings, recorded, study, workers
 from fmnist.runs.folder import CHECKSUMS, DIGESTS, PLAN, RUN, claimed, seed_path
 from fmnist.runs.provenance import differences, provenance, stopwatch
-from fmnist.runs.run import HERE, PIPELINE
+from fmnist.runs.run import HERE, PIPELINE, artifact_paths
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError, StepError
 from fmnist.steps.files import ARTIFACT_FILES, sha256
@@ -90,6 +90,9 @@ class Verification:
     environment: Sequence[Difference] = ()
     files: Sequence[File] = ()
     seeds: Sequence[int] = ()
+
+    def __repr__(self) -> str:
+        return f"<Verification: {self.outcome}>"
 
     @property
     def outcome(self) -> Outcome:
@@ -231,7 +234,7 @@ def _run_again(  # noqa: PLR0913 - as `verify`
             raise StepError(f"{PIPELINE}: expected a pipeline, got {type(error).__name__}: {error}") from error
     now = {
         "/".join([ARTIFACT_FILES[name], *path.relative_to(output).parts]): sha256(path.read_bytes())
-        for name, output in outputs.items()
+        for name, output in artifact_paths(outputs).items()
         for path in [output, *output.rglob("*")]
         if path.is_file()
     }

@@ -12,9 +12,10 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import check_kind
 
 __all__ = [
     "ARTIFACT_FILES",
@@ -48,6 +49,7 @@ ARTIFACT_FILES: Mapping[str, str] = {
 Content = bytes | Mapping[str, bytes]
 
 
+@runtime_checkable
 class Artifacts(Protocol):
     """The result of a step: it gives its artifacts as bytes, by name."""
 
@@ -87,8 +89,9 @@ def default(library: Any, name: str, value: Any) -> Iterator[None]:
         setattr(library, name, before)
 
 
-#: The name of a file that `write` has not finished; only a killed process leaves one, which `sweep` removes.
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.tmp)?")
+#: The name of a file that `write` has not finished, with that of the file that it was to be; only a killed process
+#: leaves one, which `sweep` removes.
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 def opened(path: str | Path) -> BinaryIO:
@@ -164,7 +167,7 @@ def _temporary(path: Path) -> tuple[int, Path]:
 def sweep(path: str | Path) -> None:
     """Remove the temporary files that killed processes left when they wrote `path`; those being written stay."""
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[a-z0-9_]' * 8}.tmp"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"):
         # Another process may hold it or have removed it, or the folder may be for reading only.
         with contextlib.suppress(OSError), opened(left) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -193,7 +196,16 @@ def write_artifacts(result: Artifacts, **paths: str) -> None:
 
 
 def save(folder: str | Path, *results: Artifacts) -> None:
-    """Write all artifacts of `results` into `folder`, named as in `ARTIFACT_FILES`."""
+    """Write all artifacts of `results` into `folder`, named as in `ARTIFACT_FILES`.
+
+    Raises
+    ------
+    ContractError
+        If `folder` is no path, or one of `results` is not what a step returns; nothing is written then.
+    """
+    check_kind("folder", folder, (str, os.PathLike), "a path, before the results")
+    for result in results:
+        check_kind("results", result, Artifacts, "what train(), test() or confusion_matrix() returns")
     for result in results:
         names = result.artifacts()
         write_artifacts(result, **{name: str(Path(folder, ARTIFACT_FILES[name])) for name in names})

@@ -105,7 +105,7 @@ def assert_plain(stream: io.StringIO, environment: dict[str, str], monkeypatch: 
     monkeypatch.setattr(sys, "stderr", stream)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with Display(epochs=2) as display:
+    with Display() as display:
         for number, event in enumerate(EVENTS, 1):
             display.on_event(event)
             assert stream.getvalue().count("\n") == number
@@ -131,7 +131,7 @@ def shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    with Display(epochs=2) as display:
+    with Display() as display:
         for done in (0, 500_000, 1_000_000):
             display.on_progress("images", done, 1_000_000)
         for event in EVENTS:

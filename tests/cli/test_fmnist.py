@@ -114,6 +114,8 @@ def test_a_program_reads_json(executed: list[tuple[Settings, Path]]) -> None:
         (["-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-p", "epochs"], "expected NAME=VALUE, got 'epochs'"),
         (["--seed", "-1"], "seed: expected a whole number from 0 to 2147483647, got -1"),
+        (["--seed", ""], "seed: expected a whole number from 0 to 2147483647, got ''"),
+        (["--seed", "0x10"], "seed: expected a whole number from 0 to 2147483647, got '0x10'"),
         (["-f", "missing.yaml"], "program file: expected YAML in missing.yaml"),
         (["--nothing"], "No such option"),
     ],
@@ -205,9 +207,27 @@ def test_a_study_prints_its_result(studied: Studied) -> None:
         "published 0.8822 (same-example-10-epochs): equivalent, but the published run is unusual",
     ]
     assert lines[6:8] == ["report x/report.html", "picture x/distribution.png"]
-    assert [line.split(":")[0] for line in lines[8:]] == [
-        "The tutorial's published accuracy of 0.8693 replicates",
-        "The SAME example's published accuracy of 0.8822 is near the average, but would be an unusual single run",
+    assert lines[8:] == [
+        "The tutorial's published accuracy of 0.8693 replicates: it is a plausible single run, and "
+        "the mean of 60 seeds, 0.8730, is within 0.015 of it.",
+        "The SAME example's published accuracy of 0.8822 is near the average, but would be an unusual single run: "
+        "the mean of 60 seeds, 0.8730, is within 0.015 of it.",
+    ]
+
+
+def test_a_study_without_a_published_figure_says_so(studied: Studied) -> None:
+    """Where nothing was published for the parameters, nothing is compared, and that is no failure."""
+    studied[0][0] = sample(0.868, 0.870, epochs=11)
+    result = invoke("study", "-o", "x")
+    assert result.exit_code == 0
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "seeds 2, from 5 on",
+        "mean 0.8690",
+        "deviation 0.0014",
+        "range 0.8680 to 0.8700",
+        "published nothing for these parameters, so nothing is compared",
+        "report x/report.html",
+        "picture x/distribution.png",
     ]
 
 

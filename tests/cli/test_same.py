@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support import helpers
 
-from fmnist import pipeline
+from fmnist import pipeline, testing
 from fmnist.cli import same
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Version
@@ -467,7 +467,7 @@ def test_the_files_of_a_run_come_here(fake: FakeCluster, tmp_path: Path) -> None
         result = invoke("program", *command, "-o", str(folder))
         assert result.exit_code == 0
         assert f"folder     {folder}" in result.stdout.splitlines()
-        assert helpers.contents(folder) == {
+        assert testing.contents(folder) == {
             "SHA256SUMS": (
                 b"4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865  labels/true.txt\n"
                 b"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356  metrics.json\n"

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support import helpers, kfp_logs, kfp_server
 
-from fmnist import pipeline
+from fmnist import pipeline, testing
 from fmnist.cli.same import main
 from fmnist.cluster.pipeline_file import read_spec
 from fmnist.runs.folder import checksums, listing
@@ -180,7 +180,7 @@ def test_a_run_is_told_and_its_files_come_here(
     ]
     assert "accuracy   0.8428" in waited.stdout.splitlines()
     assert waited.stdout.splitlines()[-1] == f"11 of 11 files equal those of {here}, a run of this machine."
-    assert helpers.contents(folder) == helpers.contents(here)
+    assert testing.contents(folder) == testing.contents(here)
 
 
 def test_a_failed_step_is_told_word_for_word(server: kfp_server.Server, invoke: Callable[..., Result]) -> None:

@@ -8,10 +8,11 @@ from urllib.parse import quote
 import pytest
 import yaml
 from click.testing import CliRunner
-from support import helpers, kfp_server
+from support import kfp_server
 from support.kfp_server import respond
 from support.proxy import proxying
 
+from fmnist import testing
 from fmnist.cli import fmnist, same
 from fmnist.steps import dataset, sources, web
 
@@ -62,11 +63,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def assert_kept_secret(here: Path, code: int, *command: str) -> None:
     """Assert that a command ends with `code` and that no form of the secret is in what it shows or leaves."""
     __tracebackhide__ = True
-    before = helpers.contents(here)
+    before = testing.contents(here)
     main = fmnist.main if command[0] == "fmnist" else same.main
     result = CliRunner().invoke(main, command[1:])
     assert result.exit_code == code, result.output
-    left = {name: content for name, content in helpers.contents(here).items() if content != before.get(name)}
+    left = {name: content for name, content in testing.contents(here).items() if content != before.get(name)}
     for where, content in {"stdout": result.stdout_bytes, "stderr": result.stderr_bytes, **left}.items():
         for form in (b"w0rd", b"s3cr", b"bWU6", b"czNjc", b"\x1b"):
             assert form not in content, f"{form!r} in {where}: {content!r}"
@@ -103,6 +104,13 @@ def by_cookies(url: str, _: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def by_context(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Cookies in kfp's own file."""
     (home / "context.json").write_text(json.dumps({"client_authentication_cookie": f"session={TOKEN}; a={QUOTED}"}))
+    return ["--host", url]
+
+
+def by_header(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A header in kfp's own file, of a scheme and a token."""
+    header = {"client_authentication_header_name": "x-login", "client_authentication_header_value": f"Key {TOKEN}"}
+    (home / "context.json").write_text(json.dumps(header))
     return ["--host", url]
 
 
@@ -159,6 +167,7 @@ Source = Callable[[str, Path, pytest.MonkeyPatch], list[str]]
         (by_token_file, 3, TOLD),
         (by_cookies, 3, TOLD),
         (by_context, 3, TOLD),
+        (by_header, 3, TOKEN.encode()),
         (by_proxy, 3, b""),
         (by_page, 3, LOGIN_TOLD),
     ],

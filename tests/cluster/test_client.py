@@ -160,7 +160,9 @@ def test_a_server_that_stays_busy_is_left_alone(
     assert len(server.asked(STEPS["start run"])) == len(slept) + 1 == 4
 
 
-@pytest.mark.parametrize("value", ["-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
+@pytest.mark.parametrize(
+    "value", ["-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "", "7 s", "7, 8", "1e3", "0x7", "7.5"]
+)
 def test_an_odd_retry_after_is_no_reason_to_wait(
     server: Server, target: Cluster, compiled: Path, slept: list[float], value: str
 ) -> None:

@@ -100,6 +100,30 @@ def test_a_restart_in_between_is_survived(
     assert slept == [5, 1, 2, 4, 8, 16, 30]
 
 
+@pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504, 507, 520])
+def test_a_server_that_fails_for_a_while_is_waited_for(
+    server: Server, target: Cluster, compiled: Path, slept: list[float], status: int
+) -> None:
+    """Whatever status says that the server, or a proxy before it, fails or is busy: the waiting goes on."""
+    server.states = ["SUCCEEDED"]
+    run = submitted(target, compiled)
+    server.fail("GET .*/runs/", respond(status), times=2)
+    assert run.wait(timeout=600) == "SUCCEEDED"
+    assert slept == [1, 2]
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 404, 405, 409, 413, 451])
+def test_a_server_that_refuses_ends_the_waiting(
+    server: Server, target: Cluster, compiled: Path, slept: list[float], status: int
+) -> None:
+    """Whatever status says that the question is wrong: asking it again would not help."""
+    run = submitted(target, compiled)
+    server.fail("GET .*/runs/", respond(status))
+    with pytest.raises(ClusterError, match=f"^look at run .* HTTP {status} "):
+        run.wait(timeout=600)
+    assert slept == []
+
+
 def test_a_server_that_stays_away_is_named(server: Server, target: Cluster, compiled: Path) -> None:
     """A time-out says what the server did at last."""
     run = submitted(target, compiled)

@@ -2,11 +2,15 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
+from kfp_server_api import ApiException
 from support.kfp_server import Server, cut, respond, unheard
 from support.submission import STEPS, failure, submitted
 
+from fmnist.cluster import failures
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster
 from fmnist.steps.errors import ContractError
@@ -78,6 +82,31 @@ def test_a_busy_server_is_asked_again_if_it_did_nothing(
     server.fail(START, unheard(server, 429, Retry_After="7"))
     assert "But a run of this name has appeared since: " in failure(target, compiled)
     assert len(server.runs) == 2
+
+
+POOL, CONNECTION = urllib3.HTTPConnectionPool("h"), urllib3.connection.HTTPConnection("h")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (urllib3.exceptions.NewConnectionError(CONNECTION, "refused"), False),
+        (urllib3.exceptions.ConnectTimeoutError(POOL, "late"), False),
+        (urllib3.exceptions.ProxyError("no way", OSError()), False),
+        (urllib3.exceptions.SSLError("not trusted"), False),
+        (urllib3.exceptions.ReadTimeoutError(POOL, "/runs", "late"), True),
+        (urllib3.exceptions.ProtocolError("cut", OSError()), True),
+        *((ApiException(status=status, reason=""), True) for status in (408, 500, 501, 502, 503, 504, 520)),
+        *((ApiException(status=status, reason=""), False) for status in (302, 400, 401, 403, 404, 407, 409, 413, 429)),
+    ],
+    ids=lambda one: one.__class__.__name__ if isinstance(one, Exception) else "",
+)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["as it is", "wrapped"])
+def test_only_what_was_sent_may_have_worked(error: Any, wrapped: bool, expected: bool) -> None:
+    """Before a connection stands nothing is sent; afterwards a server that fails may have done it all the same."""
+    if wrapped and not isinstance(error, ApiException):
+        error = urllib3.exceptions.MaxRetryError(POOL, "/runs", error)
+    assert failures.may_have_worked(error) == expected
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 413])

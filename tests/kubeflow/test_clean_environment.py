@@ -63,12 +63,11 @@ def compiled(function: Callable[..., None], folder: Path) -> Path:
     return folder / "small.yaml"
 
 
-def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def shown(folder: Path) -> dict[str, str]:
     """Run a step that shows its environment with its outputs in `folder`, and return what it shows."""
-    monkeypatch.setattr(local, "ARTIFACT_FILES", {"environment": "environment.json"})
     folder.mkdir(parents=True)
     outputs = local.run_compiled(compiled(show, folder), {}, folder, io.StringIO())
-    return dict(json.loads(outputs["environment"].read_text()))
+    return dict(json.loads(Path(outputs["show"]["environment"].path).read_text()))
 
 
 def test_only_what_is_allowed_reaches_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +75,7 @@ def test_only_what_is_allowed_reaches_a_step(tmp_path: Path, monkeypatch: pytest
     for name, value in {**HOSTILE, **KEPT}.items():
         monkeypatch.setenv(name, value)
     before = dict(os.environ)
-    found = shown(tmp_path / "work", monkeypatch)
+    found = shown(tmp_path / "work")
     assert HOSTILE.keys() & found.keys() == set()
     assert {name: found.get(name) for name in KEPT} == KEPT
     assert found["optimize"] == "0"
@@ -86,7 +85,7 @@ def test_only_what_is_allowed_reaches_a_step(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["python3-course", "a b", "it's; $(touch gone)"])
 def test_a_step_runs_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A folder's name is no text that a program replaces, and no shell reads it."""
-    assert shown(tmp_path / name, monkeypatch)["prefix"] == sys.prefix
+    assert shown(tmp_path / name)["prefix"] == sys.prefix
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 
@@ -95,7 +94,7 @@ def test_a_folder_whose_name_kubeflow_replaces_is_refused(tmp_path: Path, monkey
     with pytest.raises(
         ContractError, match=r"expected a path without '{{\$', which Kubeflow replaces, got .*/{{\$.inputs}}"
     ):
-        shown(tmp_path / "{{$.inputs}}", monkeypatch)
+        shown(tmp_path / "{{$.inputs}}")
 
 
 @pytest.mark.parametrize("name", ["my env", "python3 env"])
@@ -109,7 +108,7 @@ def test_a_step_runs_in_an_environment_under_any_path(tmp_path: Path, name: str)
         "import sys, io, json, pytest; from pathlib import Path\n"
         f"sys.path[:0] = {[path for path in sys.path if path]!r}\n"
         "from kubeflow.test_clean_environment import shown\n"
-        f"print(shown(Path({str(tmp_path / 'work')!r}), pytest.MonkeyPatch())['prefix'])"
+        f"print(shown(Path({str(tmp_path / 'work')!r}))['prefix'])"
     )
     program = tmp_path / "program.py"
     program.write_text(code)

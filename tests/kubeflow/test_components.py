@@ -1,6 +1,7 @@
 """Contracts of the components: what each declares, it takes and gives, as kfp calls it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from kfp import dsl
 
+from fmnist import testing
 from fmnist.kubeflow import components
 from fmnist.steps import confusion, dataset, determinism, evaluation, fonts, training
 from fmnist.steps.dataset import Split
@@ -16,10 +18,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
 
-
-def artifact(kind: type[Any], path: Path) -> Any:
-    """Return an artifact as kfp hands it to a component."""
-    return kind(name=path.name, uri=str(path))
+Run = Callable[..., testing.Ran]
 
 
 @pytest.fixture
@@ -47,65 +46,48 @@ def assert_the_cpu_is_told(metadata: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("old_cpu")
-def test_train_gives_what_the_function_gives(tmp_path: Path, few_data: dict[str, Split]) -> None:
+def test_train_gives_what_the_function_gives(run_component: Run, few_data: dict[str, Split]) -> None:
     """The component writes model, history and both loss plots, byte for byte those of the train function."""
-    outputs = {"model": dsl.Model, "history": dsl.Artifact, "loss_plot": dsl.Artifact, "loss_page": dsl.HTML}
-    artifacts = {name: artifact(kind, tmp_path / name) for name, kind in outputs.items()}
-    components.train("adam", 1, 0.1, 3, **artifacts)
-    expected = training.train(Settings("adam", 1, 0.1, 3), few_data["train"]).artifacts()
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
-    assert_the_cpu_is_told(artifacts["model"].metadata)
+    ran = run_component(components.train, compile_optimizer="adam", epochs=1, validation_split=0.1, seed=3)
+    assert ran.files == training.train(Settings("adam", 1, 0.1, 3), few_data["train"]).artifacts()
+    assert_the_cpu_is_told(ran["model"].metadata)
 
 
 @pytest.mark.usefixtures("old_cpu")
 def test_test_gives_what_the_function_gives(
-    tmp_path: Path, few_data: dict[str, Split], trained: training.Training
+    run_component: Run, few_data: dict[str, Split], trained: training.Training, tmp_path: Path
 ) -> None:
     """The component writes results, labels and metrics, and logs accuracy and loss."""
     expected = evaluation.test(trained.model, few_data["test"])
-    (tmp_path / "model").write_bytes(trained.artifacts()["model"])  # type: ignore[arg-type]
-    metrics = artifact(dsl.Metrics, tmp_path / "metrics")
-    results = artifact(dsl.Dataset, tmp_path / "results")
-    components.test(
-        artifact(dsl.Model, tmp_path / "model"), results, artifact(dsl.Dataset, tmp_path / "labels"), metrics
-    )
-    assert (tmp_path / "results").read_bytes() == expected.artifacts()["results"]
-    assert {path.name: path.read_bytes() for path in (tmp_path / "labels").iterdir()} == expected.labels.files()
-    assert metrics.metadata == {"accuracy": expected.accuracy, "loss": expected.loss}
-    assert json.loads((tmp_path / "metrics").read_bytes()) == metrics.metadata
-    assert_the_cpu_is_told(results.metadata)
+    model = trained.artifacts()["model"]
+    ran = run_component(components.test, model=model)
+    labels = {f"labels/{name}": content for name, content in expected.labels.files().items()}
+    metrics = ran["metrics"].metadata
+    assert ran.files == {"results": expected.artifacts()["results"], **labels, "metrics": ran.files["metrics"]}
+    assert metrics == {"accuracy": expected.accuracy, "loss": expected.loss}
+    assert json.loads(ran.files["metrics"]) == metrics
+    assert_the_cpu_is_told(ran["results"].metadata)
     # As servers after 2.17 have them.
     without_file = dsl.Metrics(name="metrics", uri="")
-    components.test(
-        artifact(dsl.Model, tmp_path / "model"), results, artifact(dsl.Dataset, tmp_path / "labels"), without_file
-    )
-    assert without_file.metadata == metrics.metadata
+    given = testing.artifact(dsl.Model, tmp_path / "model", model)
+    written = {name: testing.artifact(dsl.Dataset, tmp_path / name) for name in ("results", "labels")}
+    components.test(model=given, **written, metrics=without_file)
+    assert without_file.metadata == metrics
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
 @pytest.mark.parametrize("classes", [2, 11])
-def test_confusion_matrix_gives_what_the_function_gives(tmp_path: Path, classes: int) -> None:
+def test_confusion_matrix_gives_what_the_function_gives(run_component: Run, classes: int) -> None:
     """For labels of any pipeline the component writes the matrix and its picture, and logs true labels as rows."""
     rng = np.random.default_rng(0)
     names = tuple(f"класс {i}, 類" for i in range(classes))
     labels = Labels(rng.integers(0, classes, 100), rng.integers(0, classes, 100), names)
-    (tmp_path / "labels").mkdir()
-    for name, content in labels.files().items():
-        (tmp_path / "labels" / name).write_bytes(content)
-    classification = artifact(dsl.ClassificationMetrics, tmp_path / "classification")
-    matrix_plot = artifact(dsl.Artifact, tmp_path / "matrix_plot")
-    components.confusion_matrix(
-        artifact(dsl.Dataset, tmp_path / "labels"),
-        classification,
-        artifact(dsl.Dataset, tmp_path / "matrix"),
-        matrix_plot,
-    )
+    ran = run_component(components.confusion_matrix, labels=labels.files())
     _, missing = fonts.families("類")
-    assert ("Glyph 類 missing" in matrix_plot.metadata.get("caveat", "")) is bool(missing)
+    assert ("Glyph 類 missing" in ran["matrix_plot"].metadata.get("caveat", "")) is bool(missing)
     expected = confusion.confusion_matrix(labels)
-    artifacts = expected.artifacts()
-    assert {name: (tmp_path / name).read_bytes() for name in artifacts} == artifacts
-    assert classification.metadata["confusionMatrix"] == {
+    assert ran.files == expected.artifacts()
+    assert ran["classification"].metadata["confusionMatrix"] == {
         "annotationSpecs": [{"displayName": name} for name in names],
         "rows": [{"row": row} for row in expected.counts.tolist()],
     }
@@ -113,9 +95,9 @@ def test_confusion_matrix_gives_what_the_function_gives(tmp_path: Path, classes:
 
 def test_a_missing_model_writes_nothing(tmp_path: Path) -> None:
     """Without a model the test component fails before it writes anything."""
-    outputs = [artifact(kind, tmp_path / "out") for kind in (dsl.Dataset, dsl.Dataset, dsl.Metrics)]
+    outputs = [testing.artifact(kind, tmp_path / "out") for kind in (dsl.Dataset, dsl.Dataset, dsl.Metrics)]
     with pytest.raises(ContractError, match="model: expected a .keras file at"):
-        components.test(artifact(dsl.Model, tmp_path / "model"), *outputs)
+        components.test(testing.artifact(dsl.Model, tmp_path / "model"), *outputs)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -84,8 +84,8 @@ def test_a_step_runs_and_its_artifacts_are_found(tmp_path: Path, capfd: pytest.C
     """The artifact is returned by name; what kfp and the step print goes to the log and nowhere else."""
     log = io.StringIO()
     outputs = local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
-    assert outputs.keys() == {"history"}
-    assert outputs["history"].read_text().startswith("hello\n")
+    assert {task: [*artifacts] for task, artifacts in outputs.items()} == {"train": ["history"]}
+    assert Path(outputs["train"]["history"].path).read_text().startswith("hello\n")
     assert "epoch 2/2: loss 0.2" in log.getvalue()
     assert "\x1b" not in log.getvalue()
     assert capfd.readouterr() == ("", "")
@@ -107,7 +107,7 @@ def test_all_files_stay_in_the_folder(tmp_path: Path) -> None:
     """Temporary files and caches of a step are in the run's folder, pip is offline, and the environment is restored."""
     before = dict(os.environ)
     outputs = local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
-    _, temporary, cache, pip = outputs["history"].read_text().split("\n")
+    _, temporary, cache, pip = Path(outputs["train"]["history"].path).read_text().split("\n")
     assert Path(temporary).is_relative_to(tmp_path / "work")
     assert Path(cache).is_relative_to(tmp_path / "work")
     assert pip == "1"

@@ -1,5 +1,8 @@
 """Tests of the published figures."""
 
+import hashlib
+from importlib.resources import files
+
 import pytest
 
 from fmnist.replication import published
@@ -12,6 +15,23 @@ def test_the_figures_are_those_published() -> None:
         ("tensorflow-tutorial", 0.8693),
         ("same-example-10-epochs", 0.8822),
         ("same-example-100-epochs", 0.8819),
+    ]
+
+
+def test_no_digit_of_a_figure_changes() -> None:
+    """The file is the one whose figures were read from their sources."""
+    content = (files("fmnist.replication") / "published.json").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == "8e81461460b3e0e3a257a217ded85d58697d60203b9cbb4f8f88330e962de01d"
+
+
+def test_a_published_matrix_adds_up() -> None:
+    """Each class has its 1,000 test images, and those on the diagonal are the published accuracy."""
+    [figure] = [figure for figure in published.figures() if figure.counts]
+    assert figure.name == "same-example-10-epochs"
+    assert [sum(row) for row in figure.counts or ()] == [1_000] * 10
+    assert sum((figure.counts or ())[i][i] for i in range(10)) == 8_822 == round(figure.accuracy * 10_000)
+    assert [sum(column) for column in zip(*(figure.counts or ()), strict=True)] == [
+        *(1_055, 992, 981, 977, 996, 1_010, 982, 903, 1_015, 1_089),
     ]
 
 

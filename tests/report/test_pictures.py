@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
+from pytest_regressions.data_regression import DataRegressionFixture
 from support.helpers import fewer_examples, python
-from support.samples import COUNTS, HISTORY, PARAMETERS, result, sample, spread
+from support.samples import COUNTS, HISTORIES, HISTORY, PARAMETERS, UNLIKE, result, sample, spread
 
 from fmnist.replication import published
 from fmnist.replication.results import Sample
@@ -29,16 +30,20 @@ from fmnist.report.pictures import classes, curves, dot_plot
 from fmnist.steps.dataset import CLASS_NAMES
 
 BOTH = published.matching(PARAMETERS)
-RECALLS = np.full((3, 10), [[0.7], [0.8], [0.9]])
-PUBLISHED = [0.75] * 10
+GOLDEN = Path(__file__).parents[1] / "golden"
+RECALLS = np.full((3, 10), [[0.7], [0.8], [0.95]])
+PUBLISHED = [0.75 - 0.03 * i for i in range(10)]
 
 DRAW: dict[str, Callable[..., bytes]] = {
     "distribution": lambda **look: pictures.distribution(spread(60), BOTH, **look),
     "narrow distribution": lambda **look: pictures.distribution(spread(60), BOTH, narrow=True, **look),
-    "loss curves": lambda **look: pictures.loss_curves([HISTORY] * 2, **look),
-    "confusion matrix": lambda **look: pictures.confusion_matrix(COUNTS / 1, **look),
-    "recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, **look),
+    "loss curves": lambda **look: pictures.loss_curves(HISTORIES, **look),
+    "confusion matrix": lambda **look: pictures.confusion_matrix(UNLIKE / 1, **look),
+    "mean matrix": lambda **look: pictures.confusion_matrix(UNLIKE / 3, **look),
+    "recalls": lambda **look: pictures.recalls(RECALLS - np.arange(10) / 50, PUBLISHED, **look),
     "narrow recalls": lambda **look: pictures.recalls(RECALLS, PUBLISHED, narrow=True, **look),
+    "graph": lambda **look: pictures.graph(GOLDEN / "pipeline_image.yml", **look),
+    "graph of a study": lambda **look: pictures.graph(GOLDEN / "study_image.yml", **look),
 }
 each_picture = pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW.keys())
 
@@ -112,12 +117,28 @@ from support.samples import *
 both = published.matching(PARAMETERS)
 for kind in ("png", "svg"):
     print(hashlib.sha256(pictures.distribution(spread(60), both, kind=kind)).hexdigest())
-    print(hashlib.sha256(pictures.loss_curves([HISTORY] * 2, kind=kind)).hexdigest())
+    print(hashlib.sha256(pictures.loss_curves(HISTORIES, kind=kind)).hexdigest())
 """
     path = str(Path(__file__).parents[1])
     here = [made(DRAW[name], kind) for kind in ("png", "svg") for name in ("distribution", "loss curves")]
     expected = [hashlib.sha256(content).hexdigest() for content in here]
     assert python(code, PYTHONHASHSEED="7", PYTHONPATH=path).split() == expected
+
+
+@pytest.fixture
+def original_datadir() -> Path:
+    """Where the golden documents are."""
+    return Path(__file__).parents[1] / "golden"
+
+
+def test_the_pictures_are_the_golden_ones(data_regression: DataRegressionFixture) -> None:
+    """Every picture has the bytes that somebody looked at; `pytest --force-regen` takes a wanted change over."""
+    looks = {"light": ("svg", pictures.LIGHT), "dark": ("svg", pictures.DARK), "PNG": ("png", pictures.LIGHT)}
+    found = {
+        name: {look: hashlib.sha256(made(draw, *how)).hexdigest() for look, how in looks.items()}
+        for name, draw in DRAW.items()
+    }
+    data_regression.check(found, "pictures")
 
 
 @each_picture
@@ -340,7 +361,7 @@ def test_a_name_that_is_too_long_is_shortened() -> None:
 def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
     """In each half there are faint lines for the seeds and a strong one for their mean; blue is the training."""
     histories = [
-        {name: [at + 0.1 * i] * epochs for name, at in zip(HISTORY, (1, 2, 3, 4), strict=True)} for i in range(3)
+        {name: [at + more] * epochs for name, at in zip(HISTORY, (1, 2, 3, 4), strict=True)} for more in (0, 0.1, 0.5)
     ]
     figure = drawn(lambda **look: pictures.loss_curves(histories, **look))
     for axes, metric, expected in zip(figure.axes, ("loss", "accuracy"), ((1, 3), (2, 4)), strict=True):
@@ -351,22 +372,22 @@ def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
         for lines, at, (dashes, colour) in zip((axes.lines[:4], axes.lines[4:]), expected, looks, strict=True):
             *faint, mean = lines
             assert {line.get_color() for line in lines} == {colour}
-            assert [line.get_ydata()[0] for line in faint] == pytest.approx([at, at + 0.1, at + 0.2])  # type: ignore[index]
+            assert [line.get_ydata()[0] for line in faint] == pytest.approx([at, at + 0.1, at + 0.5])  # type: ignore[index]
             assert all(line.get_alpha() < 0.5 for line in faint)  # type: ignore[operator]
             assert mean.get_alpha() is None
             assert mean.get_linestyle() == dashes
             assert np.asarray(mean.get_xdata()).tolist() == list(range(1, epochs + 1))
-            assert np.asarray(mean.get_ydata()) == pytest.approx([at + 0.1] * epochs)
+            assert np.asarray(mean.get_ydata()) == pytest.approx([at + 0.2] * epochs)
     assert_apart(figure=figure)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_curves_of_many_seeds_are_an_area(epochs: int) -> None:
     """Above a thousand seeds an area is drawn from the lowest to the highest, and their mean."""
-    histories = [{name: [i / 1000] * epochs for name in HISTORY} for i in range(1001)]
+    histories = [{name: [(i / 1000) ** 2] * epochs for name in HISTORY} for i in range(1001)]
     figure = drawn(lambda **look: pictures.loss_curves(histories, **look))
     for axes in figure.axes:
-        assert [np.asarray(line.get_ydata()) for line in axes.lines] == [pytest.approx([0.5] * epochs)] * 2
+        assert [np.asarray(line.get_ydata()) for line in axes.lines] == [pytest.approx([0.3335] * epochs)] * 2
         for area in axes.collections:
             heights = np.asarray(area.get_paths()[0].vertices)[:, 1]
             assert (heights.min(), heights.max()) == (0, 1)
@@ -414,12 +435,14 @@ def test_many_curves_stay_small() -> None:
 
 def test_the_matrix_has_counts_and_recalls() -> None:
     """Rows go down and columns right; what is at the right of a row is its recall."""
-    figure = drawn(lambda **look: pictures.confusion_matrix(COUNTS / 1, **look))
+    figure = drawn(lambda **look: pictures.confusion_matrix(UNLIKE / 1, **look))
     (axes,) = figure.axes
     fields = {text.get_position(): text.get_text() for text in axes.texts}
-    for (row, column), expected in np.ndenumerate(COUNTS):
+    for (row, column), expected in np.ndenumerate(UNLIKE):
         assert fields[column + 0.5, row + 0.5] == str(expected)
-    assert [fields[10.25, row + 0.5] for row in range(10)] == ["0.880"] * 10
+    assert [fields[10.25, row + 0.5] for row in range(10)] == [
+        *("0.950", "0.955", "0.948", "0.952", "0.944", "0.949", "0.939", "0.929", "0.934", "0.922"),
+    ]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == list(CLASS_NAMES)
     assert fields[0, 10.3] == "rows: the true class; columns: the predicted one"
@@ -547,3 +570,77 @@ def test_a_study_gets_its_pictures(tmp_path: Path, parameters: dict[str, Any], n
     mean = np.mean([result.counts for result in results], axis=0)
     assert (tmp_path / "confusion_matrix.svg").read_bytes() == pictures.confusion_matrix(mean)
     assert (tmp_path / "loss_curves.png").read_bytes() == pictures.loss_curves([HISTORY] * 3, kind="png")
+
+
+def test_the_graph_has_a_card_for_each_step() -> None:
+    """There are the parameters with their defaults, then each step with its outputs and what these are."""
+    figure = drawn(DRAW["graph"])
+    assert said(figure) == [
+        *("Parameters", "compile_optimizer", "adam", "epochs", "10", "seed", "0", "validation_split", "0.05"),
+        *("train", "history", "Artifact", "loss_page", "HTML", "loss_plot", "Artifact", "model", "Model"),
+        *("test", "labels", "Dataset", "metrics", "Metrics", "results", "Dataset"),
+        *(
+            "confusion-matrix",
+            "classification",
+            "ClassificationMetrics",
+            "matrix",
+            "Dataset",
+            "matrix_plot",
+            "Artifact",
+        ),
+    ]
+    assert len(figure.axes[0].patches) == 4
+    assert_apart(figure=figure)
+
+
+def arrows(figure: Figure) -> list[tuple[str, str]]:
+    """Return for each arrow of a graph the text that it starts at, and the one that it leads to."""
+    [axes] = figure.axes
+    texts = [text for text in axes.texts if text.get_text()]
+    cards = [card.get_bbox() for card in axes.patches]  # type: ignore[attr-defined]
+
+    def at(point: Any, edge: str) -> str:
+        [card] = [card for card in cards if getattr(card, edge) == point[0] and card.y0 < point[1] < card.y1]
+        inside = [text for text in texts if card.x0 < text.get_position()[0] < card.x0 + 20]
+        return min(inside, key=lambda text: abs(text.get_position()[1] - point[1])).get_text()
+
+    found = [text for text in axes.texts if isinstance(text, Annotation)]
+    return [(at(arrow.xyann, "x1"), at(arrow.xy, "x0")) for arrow in found]
+
+
+def test_arrows_lead_from_outputs_to_steps() -> None:
+    """An arrow starts at the output that a step takes, or at the parameters, and ends at the step's name."""
+    assert arrows(drawn(DRAW["graph"])) == [("Parameters", "train"), ("model", "test"), ("labels", "confusion-matrix")]
+
+
+DIAMOND = """
+components:
+  comp-make: {outputDefinitions: {parameters: {Output: {parameterType: LIST}}}}
+  comp-use: {outputDefinitions: {artifacts: {of_any_name_as_long_as_it_is: {artifactType: {schemaTitle: system.HTML}}}}}
+  comp-end: {}
+root:
+  dag:
+    tasks:
+      end:
+        componentRef: {name: comp-end}
+        dependentTasks: [use, use-2]
+        inputs:
+          artifacts:
+            a: {taskOutputArtifact: {outputArtifactKey: of_any_name_as_long_as_it_is, producerTask: use}}
+          parameters:
+            given: {runtimeValue: {constant: 5}}
+      make: {componentRef: {name: comp-make}}
+      use: {componentRef: {name: comp-use}, dependentTasks: [make], inputs: {parameters: {a: &made
+        {taskOutputParameter: {outputParameterKey: Output, producerTask: make}}}}}
+      use-2: {componentRef: {name: comp-use}, dependentTasks: [make], inputs: {parameters: {a: *made}}}
+"""
+
+
+def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
+    """Steps beside each other, values that are no files, long names, and a pipeline without parameters are drawn."""
+    compiled = tmp_path / "diamond.yaml"
+    compiled.write_text(DIAMOND)
+    figure = drawn(lambda **look: pictures.graph(compiled, **look))
+    assert said(figure)[:3] == ["make", "Output", "LIST"]
+    assert arrows(figure) == [("Output", "use"), ("Output", "use-2"), ("of_any_name_as_long_as_it_is", "end")]
+    assert_apart(figure=figure)

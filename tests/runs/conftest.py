@@ -1,11 +1,6 @@
 """What tests of runs and of studies share."""
 
-import shutil
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-from support import folders
 
 from fmnist.steps import dataset
 from fmnist.steps.errors import DataError
@@ -19,19 +14,3 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
         raise DataError("nowhere")
 
     monkeypatch.setattr(dataset, "fetch", fetch)
-
-
-@pytest.fixture(scope="session")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, a finished study, and one that was broken off."""
-    root = tmp_path_factory.mktemp("honest")
-    folders.write_run(root / "run")
-    folders.write_study(root / "study")
-    folders.begin_study(root / "begun")
-    return root
-
-
-@pytest.fixture
-def copy(honest: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Copies a folder of `honest`."""
-    return lambda kind: shutil.copytree(honest / kind, tmp_path / kind)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support import folders, helpers
+from support import folders
 from support.folders import SEEDS, SETTINGS, edit, sign_again
 
+from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.runs import recorded, study, workers
 from fmnist.runs.checked import read_sample
@@ -349,7 +350,7 @@ def test_what_is_missing_is_made_again(honest: Path, copy: Callable[[str], Path]
     for name in ("verdict.json", "distribution.png", "SHA256SUMS"):
         (folder / name).unlink(missing_ok=True)
     studied(folder)
-    expected = helpers.contents(honest / "study")
+    expected = testing.contents(honest / "study")
     assert (folder / "SHA256SUMS").read_bytes() == expected["SHA256SUMS"]
     assert (folder / "verdict.json").read_bytes() == expected["verdict.json"]
     assert read_sample(folder).results == read_sample(honest / "study").results

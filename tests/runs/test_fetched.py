@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import helpers
 
+from fmnist import testing
 from fmnist.runs import fetched
 from fmnist.steps.errors import ContractError
 
@@ -16,7 +16,7 @@ def test_a_folder_has_all_files_and_their_checksums(tmp_path: Path) -> None:
     """The checksums are those that `sha256sum -c` checks, also in an empty folder that is there."""
     (tmp_path / "run").mkdir()
     fetched.keep(FILES, tmp_path / "run")
-    assert helpers.contents(tmp_path) == {
+    assert testing.contents(tmp_path) == {
         "run/model.keras": b"weights",
         "run/labels/true.txt": b"1\n",
         "run/SHA256SUMS": (
@@ -71,7 +71,7 @@ def test_a_folder_that_fills_meanwhile_stays(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(fetched, "check_new", lambda _: (folder / "mine").write_text("mine"))
     with pytest.raises(OSError, match="not empty"):
         fetched.keep(FILES, folder)
-    assert helpers.contents(tmp_path) == {"run/mine": b"mine"}
+    assert testing.contents(tmp_path) == {"run/mine": b"mine"}
 
 
 def test_the_working_folder_can_be_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,5 +107,5 @@ def test_of_a_study_its_own_list_says_what_must_be_equal(tmp_path: Path) -> None
     listed = f"{'0' * 64}  verdict.json\n".encode()
     study = {"SHA256SUMS": listed, "verdict.json": b"[]", "record.json": b"1"}
     fetched.keep(study, tmp_path / "study")
-    assert helpers.contents(tmp_path / "study") == study
+    assert testing.contents(tmp_path / "study") == study
     assert fetched.differing(study | {"record.json": b"2"}, tmp_path / "study") == (["verdict.json"], [])

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from support import helpers
+
+from fmnist import testing
 
 EPOCHS, KILLS = 20, 20
-#: The files of a run that hold times.
-DIFFER = {"log.txt", "report.html", "run.json"}
+#: The files of a run that hold times, and their checksums.
+DIFFER = {"RECORD.sha256", "log.txt", "report.html", "run.json"}
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
 
 
@@ -35,7 +36,7 @@ def test_a_run_survives_kills_at_random_moments(tmp_path: Path) -> None:
     """After each of 20 kills the same command goes on: no epoch twice, no leftovers, and equal bytes at the end."""
     started = time.monotonic()
     assert attempt(tmp_path / "whole") == (0, list(range(1, EPOCHS + 1)))
-    whole, expected = time.monotonic() - started, helpers.contents(tmp_path / "whole")
+    whole, expected = time.monotonic() - started, testing.contents(tmp_path / "whole")
     moments, kills, runs = random.Random(0), 0, 0  # noqa: S311 - no secret
     while kills < KILLS:
         folder, epochs, code = tmp_path / str(runs), [], None
@@ -46,9 +47,11 @@ def test_a_run_survives_kills_at_random_moments(tmp_path: Path) -> None:
             epochs += reported
         runs += 1
         assert epochs == sorted(set(epochs)), f"run {runs}: expected each epoch once, got {epochs}"
-        found = helpers.contents(folder)
+        for checksums in ("RECORD.sha256", "SHA256SUMS"):
+            subprocess.run(["sha256sum", "--check", "--strict", "--quiet", checksums], cwd=folder, check=True)
+        found = testing.contents(folder)
         assert found.keys() == expected.keys()
-        helpers.assert_same_files(
+        testing.assert_same_files(
             got={name: content for name, content in found.items() if name not in DIFFER},
             expected={name: content for name, content in expected.items() if name not in DIFFER},
         )

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import folders, helpers
+from support import folders
 
+from fmnist import testing
 from fmnist.kubeflow import local
 from fmnist.runs import run
 from fmnist.runs.folder import claimed
@@ -18,18 +19,24 @@ from fmnist.steps.settings import Settings
 
 @pytest.mark.parametrize(
     "names",
-    [["thesis.txt", ".unfinished/x"], ["labels/true.txt", "log.txt"], ["SHA256SUMS", "model.keras"]],
-    ids=["strange file", "same names", "finished run"],
+    [
+        ["thesis.txt", ".unfinished/x"],
+        [".notes.template", ".unfinished/x"],
+        [".notes.0123abcd.tmp", ".unfinished/x"],
+        ["labels/true.txt", "log.txt"],
+        ["SHA256SUMS", "model.keras"],
+    ],
+    ids=["strange file", "hidden file", "temporary file", "same names", "finished run"],
 )
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[str]) -> None:
     """A folder that may hold anything but an unfinished run is refused, with its content named, and stays as it is."""
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("years of work")
-    before = helpers.contents(tmp_path)
+    before = testing.contents(tmp_path)
     with pytest.raises(ContractError, match="expected a new or empty folder, got .* with .*\\. Nothing was changed"):
         run.run_pipeline(Settings(), tmp_path)
-    assert helpers.contents(tmp_path) == before
+    assert testing.contents(tmp_path) == before
 
 
 def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
@@ -43,14 +50,14 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_data")
 def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
     """The next run first removes what an unfinished run left, results among it, but for the checkpoint."""
-    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.x2_abcde")
-    inside = (".unfinished/tmp/half", ".unfinished/.checkpoint.x2_abcde", ".unfinished/checkpoint")
+    left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.0123abcd.tmp")
+    inside = (".unfinished/tmp/half", ".unfinished/.checkpoint.0123abcd.tmp", ".unfinished/checkpoint")
     for name in (*left, *inside):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     with pytest.raises(DataError, match="nowhere"):
         run.run_pipeline(Settings(), tmp_path)
-    assert helpers.contents(tmp_path) == {".unfinished/checkpoint": b"old"}
+    assert testing.contents(tmp_path) == {".unfinished/checkpoint": b"old"}
 
 
 @pytest.mark.usefixtures("no_data")
@@ -61,7 +68,7 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
         (tmp_path / "log.txt").write_text("of the first")
         with pytest.raises(ContractError, match="run folder: expected one in which no other process works"):
             run.run_pipeline(Settings(), tmp_path)
-    assert helpers.contents(tmp_path) == {"log.txt": b"of the first"}
+    assert testing.contents(tmp_path) == {"log.txt": b"of the first"}
 
 
 @pytest.mark.usefixtures("no_data")
@@ -76,12 +83,12 @@ def test_a_finished_run_is_returned(copy: Callable[[str], Path]) -> None:
     """The record of a finished run of the same settings is returned, and the folder stays but for leftovers."""
     folder = copy("run")
     events: list[local.Event] = []
-    before = helpers.contents(folder)
+    before = testing.contents(folder)
     files.write(folder / ".unfinished" / "checkpoint", b"left by a kill at the very end")
     record = run.run_pipeline(folders.SETTINGS, folder, events.append)
     assert events == [local.RunFinished()]
     assert record == json.loads(before["run.json"])
-    assert helpers.contents(folder) == before
+    assert testing.contents(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -107,16 +114,16 @@ def test_a_finished_run_of_something_else_is_refused(
     change(folder)
     if named != "metrics.json":
         folders.sign_again(folder)
-    before = helpers.contents(folder)
+    before = testing.contents(folder)
     with pytest.raises(ContractError, match=named):
         run.run_pipeline(folders.SETTINGS, folder)
-    assert helpers.contents(folder) == before
+    assert testing.contents(folder) == before
 
 
 def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str], Path]) -> None:
     """A run of other settings does not take a finished run's folder."""
     folder = copy("run")
-    before = helpers.contents(folder)
+    before = testing.contents(folder)
     with pytest.raises(ContractError, match="'epochs': 9.*, got {.*'epochs': 2.*Nothing was changed"):
         run.run_pipeline(replace(folders.SETTINGS, epochs=9), folder)
-    assert helpers.contents(folder) == before
+    assert testing.contents(folder) == before

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from support import folders, helpers
 
-from fmnist import pipeline
+from fmnist import pipeline, testing
 from fmnist.cli import fmnist as cli
 from fmnist.cli import same
 from fmnist.kubeflow import bundle
@@ -90,7 +90,7 @@ def attempt(folder: Path, command: Sequence[str], line: str, number: signal.Sign
         next(one for one in process.stderr if one == f"{line}\n")
         os.killpg(process.pid, number)
         messages = process.stderr.read()
-    return Attempt(process.returncode, messages, {path.name for path in folder.iterdir()}, helpers.contents(folder))
+    return Attempt(process.returncode, messages, {path.name for path in folder.iterdir()}, testing.contents(folder))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def finished(folder: Path, interrupted: Attempt, places: dict[str, Path]) -> sub
 @pytest.fixture(scope="module")
 def run_files(folder: Path, finished: object) -> dict[str, bytes]:
     """The content of the finished run."""
-    return helpers.contents(folder)
+    return testing.contents(folder)
 
 
 def reproducible(found: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -162,7 +162,7 @@ def test_a_run_leaves_all_its_files(run_files: dict[str, bytes]) -> None:
 
 def test_nothing_else_is_written(finished: object, places: dict[str, Path]) -> None:
     """Home, working folder and folder for temporary files are as empty as before."""
-    assert not any(helpers.contents(path) for path in places.values())
+    assert not any(testing.contents(path) for path in places.values())
 
 
 def test_the_image_runs_for_any_user_where_only_tmp_can_be_written(run_files: dict[str, bytes], tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_finished_run_is_not_repeated(
     again = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(folder)])
     assert (again.exit_code, again.stdout) == (0, finished.stdout)
     assert again.stderr == "The run was finished before: these are its results.\n"
-    assert helpers.contents(folder) == run_files
+    assert testing.contents(folder) == run_files
 
 
 def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_the_functions_give_the_same_bytes(run_files: dict[str, bytes], tmp_path
     )
     changes = {"PYTHONHASHSEED": "123", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "HOME": "/nonexistent"}
     helpers.python(code, prefix=("taskset", "--cpu-list", "0"), cwd=tmp_path, **{**environment(), **changes})
-    helpers.assert_same_files(got=helpers.contents(tmp_path / "out"), expected=reproducible(run_files))
+    testing.assert_same_files(got=testing.contents(tmp_path / "out"), expected=reproducible(run_files))
 
 
 @pytest.fixture
@@ -284,10 +284,10 @@ def test_same_gives_the_bytes_of_fmnist_run(quick_steps: None, run_files: dict[s
     """`same program run -t local` leaves the files of `fmnist run`: all that is in the checksums is the same."""
     done = CliRunner().invoke(same.main, [*SAME_RUN[1:], "-o", str(tmp_path / "run")])
     assert done.exit_code == 0, done.stderr
-    found = helpers.contents(tmp_path / "run")
+    found = testing.contents(tmp_path / "run")
     assert found.keys() == run_files.keys()
     compared = {*RESULTS, "pipeline.yaml", "SHA256SUMS"}
-    helpers.assert_same_files(
+    testing.assert_same_files(
         got={name: found[name] for name in compared}, expected={name: run_files[name] for name in compared}
     )
 
@@ -332,7 +332,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
     for path in tmp_path.glob("outputs/*/*/*"):
         if path.name in files.ARTIFACT_FILES:
             path.rename(tmp_path / "results" / files.ARTIFACT_FILES[path.name])
-    helpers.assert_same_files(got=helpers.contents(tmp_path / "results"), expected=reproducible(run_files))
+    testing.assert_same_files(got=testing.contents(tmp_path / "results"), expected=reproducible(run_files))
     assert capsys.readouterr().out.count("from the file") == 3
 
 
@@ -390,8 +390,8 @@ def test_a_full_disk_is_a_clear_error(
     done = CliRunner().invoke(cli.main, [*RUN[1:], "-o", str(disk / "run")])
     assert done.exit_code == 3
     assert "No space left on device" in done.stderr
-    found = helpers.contents(disk / "run")
-    helpers.assert_same_files(got=reproducible(found), expected={name: run_files[name] for name in fits})
+    found = testing.contents(disk / "run")
+    testing.assert_same_files(got=reproducible(found), expected={name: run_files[name] for name in fits})
     assert "SHA256SUMS" not in found
 
 
@@ -401,7 +401,7 @@ def test_a_result_that_does_not_fit_is_not_begun(disk: Path, folder: Path, run_f
     with pytest.raises(OSError, match="No space left on device"):
         files.save(disk, confusion.confusion_matrix(Labels.read(folder / "labels")))
     table = "confusion_matrix.csv"
-    helpers.assert_same_files(got=helpers.contents(disk), expected={table: run_files[table]})
+    testing.assert_same_files(got=testing.contents(disk), expected={table: run_files[table]})
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error() -> None:

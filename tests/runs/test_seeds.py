@@ -3,6 +3,7 @@
 `test_study_end_to_end.py` trains.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import folders, helpers
+from support import folders
 
+from fmnist import testing
 from fmnist.runs import folder as folders_of_runs
 from fmnist.runs import provenance, seeds, shards, study, workers
 from fmnist.runs.folder import DIGESTS, PLAN
@@ -73,7 +75,7 @@ def test_a_shard_has_its_seeds_with_their_checksums(made_up: MadeUp, tmp_path: P
     """A shard is a study's folder without findings: the plan, a file a seed, and their SHA-256."""
     told: list[int] = []
     seeds.train_shard(SETTINGS, range(7, 10), tmp_path, lambda result: told.append(result.seed))
-    files = helpers.contents(tmp_path)
+    files = testing.contents(tmp_path)
     assert files.keys() == {PLAN, DIGESTS, "seeds/7.json", "seeds/8.json", "seeds/9.json"}
     names = ["seeds/7.json", "seeds/8.json", "seeds/9.json", "study.json"]
     assert files[DIGESTS].decode() == "".join(f"{sha256(files[name])}  {name}\n" for name in names)
@@ -90,6 +92,23 @@ def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
     seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert made_up.tried == [8]
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["7.json", "8.json", "9.json"]
+
+
+#: Files of a user's, which look more or less like what a killed process leaves.
+THEIRS = [".gitignore", ".notes.template", ".me.settings", ".x.0123abcd.tmp", ".7.json.0123abc", ".7.json.zzzzzzzz.tmp"]
+
+
+@pytest.mark.parametrize("place", ["", "seeds"])
+def test_files_of_the_user_stay(made_up: MadeUp, tmp_path: Path, place: str) -> None:
+    """A sweep removes only what is certainly left of a file of ours; a user's file is refused by name, or stays."""
+    seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+    for name in THEIRS:
+        (tmp_path / place / name).write_text("mine")
+        with contextlib.suppress(ContractError):
+            seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+        assert (tmp_path / place / name).read_text() == "mine"
+        (tmp_path / place / name).unlink()
+    assert made_up.tried == [7, 8, 9]
 
 
 def test_a_shard_tries_a_failed_seed_again(made_up: MadeUp, tmp_path: Path) -> None:
@@ -141,10 +160,10 @@ def test_shards_give_what_a_study_gives(made_up: MadeUp, tmp_path: Path, count: 
     assert study.gather(SETTINGS, range(1000, 1000 + count), reversed(found), tmp_path / "there").results == (
         sample.results
     )
-    here, there = (helpers.contents(tmp_path / name) for name in ("here", "there"))
+    here, there = (testing.contents(tmp_path / name) for name in ("here", "there"))
     others = {"record.json", "report.html", "RECORD.sha256"}
     assert there.keys() == here.keys()
-    helpers.assert_same_files(
+    testing.assert_same_files(
         got={name: content for name, content in there.items() if name not in others},
         expected={name: content for name, content in here.items() if name not in others},
     )

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support import helpers
 
+from fmnist import testing
 from fmnist.kubeflow import bundle
 from fmnist.runs import study, workers
 from fmnist.runs.folder import DIGESTS, PLAN
@@ -39,7 +39,7 @@ def test_what_is_asked_is_written_first(tmp_path: Path) -> None:
             **provenance(bundle.REPLICATION),
         }
     )
-    assert helpers.contents(tmp_path) == {PLAN: plan, DIGESTS: f"{files.sha256(plan)}  study.json\n".encode()}
+    assert testing.contents(tmp_path) == {PLAN: plan, DIGESTS: f"{files.sha256(plan)}  study.json\n".encode()}
 
 
 @pytest.mark.usefixtures("no_data")
@@ -60,12 +60,12 @@ def test_changed_code_is_refused_with_the_difference(
     copied = shutil.copytree(bundle.PACKAGE, tmp_path / "fmnist", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(bundle, "PACKAGE", copied)
     begin(tmp_path / "study", Settings())
-    before = helpers.contents(tmp_path / "study")
+    before = testing.contents(tmp_path / "study")
     with (copied / file).open("a") as source:
         source.write("\n")
     with pytest.raises(ContractError, match=r"code.sha256: it was [0-9a-f]{64}, now it is .*\nNothing was changed"):
         study.run_study(Settings(), range(2), tmp_path / "study", jobs=1)
-    assert helpers.contents(tmp_path / "study") == before
+    assert testing.contents(tmp_path / "study") == before
 
 
 @pytest.mark.usefixtures("no_data")
@@ -97,10 +97,10 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A broken plan is bad input, and stays as it is."""
     (tmp_path / PLAN).write_text("{")
     (tmp_path / DIGESTS).write_text(f"{files.sha256(b'{')}  study.json\n")
-    before = helpers.contents(tmp_path)
+    before = testing.contents(tmp_path)
     with pytest.raises(ContractError, match=r"(?s)^folder: .*study\.json: Invalid JSON.*Nothing was changed"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == before
+    assert testing.contents(tmp_path) == before
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ContractError, match=r"expected a new folder .* with thesis\.txt\. Nothing was changed"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == {"thesis.txt": b"years of work"}
+    assert testing.contents(tmp_path) == {"thesis.txt": b"years of work"}
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(ContractError, match="expected one in which no other process works"):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
-    assert helpers.contents(tmp_path) == {}
+    assert testing.contents(tmp_path) == {}
     os.close(handle)
     begin(tmp_path, Settings())
 
@@ -171,7 +171,7 @@ def test_each_seed_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert first == f"study: 3 of its seeds failed, {folder} keeps the others:"
     assert lines == [f"  seed {seed}: ImportError: broken" for seed in (5, 6, 7)]
     assert last == f"{folder / 'log.txt'} may say more. Run the same command again to train the failed seeds."
-    assert helpers.contents(folder).keys() == {"log.txt", PLAN, DIGESTS}
+    assert testing.contents(folder).keys() == {"log.txt", PLAN, DIGESTS}
 
 
 def test_workers_that_die_while_they_start_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from support import helpers
 
+from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.pipeline import Where
 from fmnist.replication.results import Result
@@ -86,7 +87,7 @@ def busy(process: subprocess.Popen[str], jobs: int) -> list[int]:
 
 def reproducible(folder: Path) -> Mapping[str, bytes]:
     """Return the content of the checksums, and of each file in them."""
-    found = helpers.contents(folder)
+    found = testing.contents(folder)
     names = [line.split("  ")[1] for line in found["SHA256SUMS"].decode().splitlines()]
     return {name: found[name] for name in ["SHA256SUMS", *names]}
 
@@ -170,7 +171,7 @@ def test_a_broken_off_study_keeps_what_is_finished(
 
 def test_a_resumed_study_is_byte_identical(folder: Path, resumed: object, undisturbed: Path) -> None:
     """Robbed of a worker, interrupted, killed and resumed, or left alone: all results are equal, on two jobs or one."""
-    helpers.assert_same_files(got=reproducible(folder), expected=reproducible(undisturbed))
+    testing.assert_same_files(got=reproducible(folder), expected=reproducible(undisturbed))
 
 
 def test_a_resumed_study_trains_only_what_is_missing(
@@ -188,14 +189,14 @@ def test_a_study_leaves_all_its_files(folder: Path, resumed: object) -> None:
     expected = {f"{picture}.{kind}" for picture in pictures for kind in ("png", "svg")} | {"distribution-dark.svg"}
     expected |= {"RECORD.sha256", "SHA256SUMS", "accuracies.csv", "log.txt", "record.json"}
     expected |= {"report.html", "study.json", "verdict.json"}
-    assert helpers.contents(folder).keys() == expected | {f"seeds/{seed}.json" for seed in SEEDS}
+    assert testing.contents(folder).keys() == expected | {f"seeds/{seed}.json" for seed in SEEDS}
 
 
 def test_the_checksums_cover_all_but_time_and_machine(folder: Path, resumed: object) -> None:
     """`sha256sum -c` agrees, and leaves out only records, the report that shows them, and the log."""
     check = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=False)
     assert check.returncode == 0
-    left_out = helpers.contents(folder).keys() - reproducible(folder).keys()
+    left_out = testing.contents(folder).keys() - reproducible(folder).keys()
     assert left_out == {"RECORD.sha256", "log.txt", "record.json", "report.html"}
     check = subprocess.run(["sha256sum", "-c", "--quiet", "RECORD.sha256"], cwd=folder, check=False)
     assert check.returncode == 0
@@ -237,8 +238,8 @@ def test_a_seed_has_the_model_of_a_run(undisturbed: Path) -> None:
 def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], undisturbed: Path) -> None:
     """The folder is that of the study here: seeds, table, verdicts, pictures and checksums, bit for bit."""
     here, there = reproducible(undisturbed), reproducible(judged["study"])
-    helpers.assert_same_files(got=there, expected=here)
-    assert helpers.contents(judged["study"]).keys() == helpers.contents(undisturbed).keys() - {"log.txt"}
+    testing.assert_same_files(got=there, expected=here)
+    assert testing.contents(judged["study"]).keys() == testing.contents(undisturbed).keys() - {"log.txt"}
     shown = {"accuracies": findings.ACCURACIES, "verdicts": findings.VERDICT, "distribution": "distribution.png"}
     for name, file in shown.items():
         assert judged[name].read_bytes() == here[file]
@@ -291,30 +292,30 @@ def test_a_report_written_again_is_the_same(undisturbed: Path) -> None:
 
 def test_a_finished_study_stays_as_it_is(undisturbed: Path) -> None:
     """The same command trains and changes nothing, prints the result again, and sweeps away half-written files."""
-    before = helpers.contents(undisturbed)
-    for name in ("seeds/.4.json.x2_abcde", ".verdict.json.abcdefgh"):
+    before = testing.contents(undisturbed)
+    for name in ("seeds/.4.json.0123abcd.tmp", ".verdict.json.0123abcd.tmp"):
         (undisturbed / name).write_text('{"seed": 4, "acc')
     again = CliRunner().invoke(cli.main, [*STUDY, "-o", str(undisturbed)])
     assert again.exit_code == 0
     assert ": accuracy " not in again.stderr
-    helpers.assert_same_files(got=helpers.contents(undisturbed), expected=before)
+    testing.assert_same_files(got=testing.contents(undisturbed), expected=before)
 
 
 def test_a_study_is_verified(undisturbed: Path) -> None:
     """A seed that the checksums choose is trained again, and gives the file that is there."""
-    before = helpers.contents(undisturbed)
+    before = testing.contents(undisturbed)
     done = CliRunner().invoke(cli.main, ["verify", str(undisturbed), "--sample", "1", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert (found["outcome"], found["environment"]) == ("verified", [])
     [seed] = found["seeds"]
     assert f"seeds/{seed}.json" in {file["name"] for file in found["files"]}
-    assert helpers.contents(undisturbed) == before
+    assert testing.contents(undisturbed) == before
 
 
 def test_another_study_is_refused(undisturbed: Path) -> None:
     """In the folder of a study another one is bad input; the message lists each difference, and nothing is changed."""
-    before = helpers.contents(undisturbed)
+    before = testing.contents(undisturbed)
     changes = ["-p", "epochs=2", "--seeds", "1", "--first-seed", "0"]
     done = CliRunner().invoke(cli.main, [*STUDY, *changes, "-o", str(undisturbed)])
     assert done.exit_code == 2
@@ -324,7 +325,7 @@ def test_another_study_is_refused(undisturbed: Path) -> None:
         "seeds.first: it was 3, now it is 0",
     ):
         assert difference in done.stderr
-    assert helpers.contents(undisturbed) == before
+    assert testing.contents(undisturbed) == before
 
 
 def test_results_go_to_stdout(folder: Path, resumed: subprocess.CompletedProcess[str]) -> None:

@@ -1,21 +1,22 @@
 """Tests of the study as a compiled pipeline; `test_study_end_to_end.py` runs it."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pytest_regressions.data_regression import DataRegressionFixture
 from support import argo, helpers
 
+from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
 from fmnist.runs import run, shards, study_pipeline
 from fmnist.runs.study_pipeline import Study
 from fmnist.steps.errors import SettingsError
+from fmnist.testing import Compiled
 
 #: What a server says of its store, with each artifact.
 STORE = {"Provider": "minio", "Params": {"endpoint": "seaweedfs.kubeflow:9000", "fromEnv": "false", "x": "y" * 150}}
@@ -33,21 +34,10 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return study_pipeline.compile_pipeline(tmp_path_factory.mktemp("plain") / "study.yaml")
 
 
-def document(path: Path) -> dict[str, Any]:
-    """Return the document of a compiled pipeline."""
-    return next(yaml.safe_load_all(path.read_text()))
-
-
 @pytest.fixture(scope="module")
 def spec(compiled: Path) -> dict[str, Any]:
     """The compiled pipeline's document."""
-    return document(compiled)
-
-
-def containers(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return each step's container, by the step's name."""
-    executors = spec["deploymentSpec"]["executors"]
-    return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
+    return read_spec(compiled)
 
 
 @pytest.fixture
@@ -63,9 +53,9 @@ def test_the_whole_document_is_the_golden_one(
     tmp_path: Path, data_regression: DataRegressionFixture, image: str | None, variant: str
 ) -> None:
     """Nothing was added, lost or changed but the step code; `pytest --force-regen` takes a wanted change over."""
-    compiled = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where(image)))
+    compiled = read_spec(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where(image)))
     compiled["sdkVersion"] = "varies"
-    for container in containers(compiled).values():
+    for container in helpers.containers(compiled).values():
         container["command"] = [helpers.without_code(part) for part in container["command"]]
     data_regression.check(compiled, f"study_{variant}")
 
@@ -122,7 +112,7 @@ def test_a_shard_knows_of_no_other(spec: dict[str, Any]) -> None:
 def test_the_study_that_is_asked_for_is_compiled(tmp_path: Path) -> None:
     """Seeds and shards become defaults, and how much runs at once the limit of the loop."""
     asked = Study(seeds=10_000, first_seed=5_000, shards=100, parallel=50)
-    compiled = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where("image"), asked))
+    compiled = read_spec(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where("image"), asked))
     inputs = compiled["root"]["inputDefinitions"]["parameters"]
     assert {name: inputs[name]["defaultValue"] for name in ("seeds", "first_seed", "shards")} == {
         "seeds": 10_000,
@@ -160,22 +150,22 @@ def test_the_first_step_divides_and_refuses() -> None:
 
 def test_each_step_carries_what_it_imports(plain: Path) -> None:
     """Each step has the code that it imports: dividing seeds a few lines, a shard nothing that draws or reports."""
-    commands = {name: container["command"] for name, container in containers(document(plain)).items()}
+    code = {name.rpartition("/")[2]: task.code for name, task in Compiled(plain).tasks.items()}
     for step in (study_pipeline.divide, study_pipeline.shard, study_pipeline.verdict):
-        assert helpers.carried(commands[step.__name__][-1]) == helpers.compact(bundle.imported_by(step))
-    assert len(helpers.carried(commands["divide"][-1])) < 10
-    assert "fmnist/report/page.py" not in helpers.carried(commands["shard"][-1])
+        assert code[step.__name__] == helpers.compact(bundle.imported_by(step))
+    assert len(code["divide"]) < 10
+    assert "fmnist/report/page.py" not in code["shard"]
 
 
 def test_no_template_is_too_large(plain: Path) -> None:
     """What a step's pod runs stays below 96 KiB; from 128 KiB on Argo needs rights that it does not have."""
-    for container in containers(document(plain)).values():
+    for container in helpers.containers(read_spec(plain)).values():
         assert len(json.dumps(container)) < 96 * 1024
 
 
 def test_with_an_image_each_step_asks_for_the_code_it_needs(spec: dict[str, Any]) -> None:
     """Each step asks for the code of a study, and nothing is installed."""
-    for container in containers(spec).values():
+    for container in helpers.containers(spec).values():
         required = f"bundle.require('{bundle.digest(bundle.REPLICATION)}', {bundle.REPLICATION})\n"
         assert required in container["command"][-1]
         assert not any("pip" in part for part in container["command"][:-1])
@@ -195,32 +185,25 @@ def test_most_shards_fit_into_a_workflow(spec: dict[str, Any]) -> None:
 
 def test_dividing_installs_nothing(plain: Path) -> None:
     """On a plain Python image the first step starts at once; the shards need TensorFlow, and no jinja2."""
-    installs = {name: container["command"][2] for name, container in containers(document(plain)).items()}
+    installs = {name: container["command"][2] for name, container in helpers.containers(read_spec(plain)).items()}
     assert "tensorflow" not in installs["divide"]
     assert "'tensorflow==" in installs["shard"]
     assert "'jinja2==" not in installs["shard"]
     assert "'jinja2==" in installs["verdict"]
 
 
-def test_equal_code_compiles_to_equal_bytes(compiled: Path, tmp_path: Path) -> None:
-    """A second compilation gives the same file."""
-    again = study_pipeline.compile_pipeline(tmp_path / "again.yaml", Where(run.LOCAL_IMAGE))
-    assert again.read_bytes() == compiled.read_bytes()
-
-
-def test_kfps_own_compiler_gives_the_same_bytes(tmp_path: Path, plain: Path) -> None:
-    """`kfp dsl compile` and `fmnist compile --study` write the same file."""
-    kfp = str(Path(sys.executable).with_name("kfp"))
-    command = [kfp, "dsl", "compile", "--py", study_pipeline.__file__, "--output", "kfp.yaml"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert (tmp_path / "kfp.yaml").read_bytes() == plain.read_bytes()
+def test_every_way_to_compile_gives_the_same_bytes(plain: Path, compile_each_way: Callable[..., Compiled]) -> None:
+    """`kfp dsl compile`, in another environment too, and `fmnist compile --study` write the same file."""
+    program = Path(sys.executable).with_name("fmnist")
+    again = compile_each_way(study_pipeline.__file__, [program, "compile", "--study"])
+    assert again.path.read_bytes() == plain.read_bytes()
 
 
 def test_where_it_runs_reaches_every_step(tmp_path: Path) -> None:
     """Mirror and caching are those that were asked for, in the loop too."""
     where = Where(caching=False, mirror="https://mirror.example/")
-    spec = document(study_pipeline.compile_pipeline(tmp_path / "study.yaml", where))
-    for name, container in containers(spec).items():
+    spec = read_spec(study_pipeline.compile_pipeline(tmp_path / "study.yaml", where))
+    for name, container in helpers.containers(spec).items():
         assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/"}], name
         assert container["resources"]["resourceCpuLimit"] == "1"
     tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
@@ -238,7 +221,7 @@ def test_the_document_is_a_pipeline_spec(spec: dict[str, Any]) -> None:
 
 def test_the_resources_are_those_measured(spec: dict[str, Any]) -> None:
     """A shard trains on one core, in less than 1.5 GiB."""
-    resources = {name: container["resources"] for name, container in containers(spec).items()}
+    resources = {name: container["resources"] for name, container in helpers.containers(spec).items()}
     assert {name: (one["resourceCpuRequest"], one["resourceMemoryRequest"]) for name, one in resources.items()} == {
         "divide": ("1", "256Mi"),
         "shard": ("1", "1536Mi"),
@@ -256,4 +239,4 @@ def test_the_verdicts_argument_for_most_shards_fits(spec: dict[str, Any]) -> Non
         "metadata": {"display_name": "results", "store_session_info": json.dumps(STORE)},
     }
     told = json.dumps({"inputs": {"artifacts": {"shards": {"artifacts": [entry] * shards.MOST_SHARDS}}}})
-    assert len(json.dumps([told, containers(spec)["verdict"]])) < 96 * 1024
+    assert len(json.dumps([told, helpers.containers(spec)["verdict"]])) < 96 * 1024

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support import folders, helpers
+from kfp.dsl import Artifact
+from support import folders
 from support.folders import SEEDS, SETTINGS, edit, sign_again
 
+from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import local
 from fmnist.replication.results import Sample
@@ -35,10 +37,10 @@ def again(honest: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Executing and training give what the honest folders have; returns what was executed and trained."""
     done: list[object] = []
 
-    def run_compiled(pipeline: Path, arguments: Mapping[str, Any], folder: Path, *_: object) -> dict[str, Path]:
+    def run_compiled(pipeline: Path, arguments: Mapping[str, Any], folder: Path, *_: object) -> Any:
         done.append((pipeline.read_bytes(), arguments))
         shutil.copytree(honest / "run", folder / "out")
-        return {name: folder / "out" / file for name, file in files.ARTIFACT_FILES.items()}
+        return {"all": {name: Artifact(uri=str(folder / "out" / one)) for name, one in files.ARTIFACT_FILES.items()}}
 
     def train(
         settings: Settings, seeds: list[int], _: Path, jobs: int, on_result: Any, on_failure: Any
@@ -56,9 +58,9 @@ def again(honest: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def verify(*arguments: object) -> Result:
     """Call `fmnist verify`; nothing in the folder changes."""
     folder = Path(str(arguments[0]))
-    before = helpers.contents(folder)
+    before = testing.contents(folder)
     result = CliRunner().invoke(cli.main, ["verify", *map(str, arguments)])
-    assert helpers.contents(folder) == before
+    assert testing.contents(folder) == before
     return result
 
 

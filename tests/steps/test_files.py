@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import helpers
 
+from fmnist import testing
 from fmnist.steps import files
 from fmnist.steps.errors import ContractError
 
@@ -130,7 +130,7 @@ def test_a_temporary_file_of_another_process_stays(tmp_path: Path, monkeypatch: 
         fcntl.flock(written, fcntl.LOCK_SH)
         with pytest.raises(FileExistsError):
             files.write(tmp_path / "a", b"content")
-    assert helpers.contents(tmp_path) == {taken.name: b"of another"}
+    assert testing.contents(tmp_path) == {taken.name: b"of another"}
 
 
 def test_a_setting_of_a_library_is_as_it_was_afterwards() -> None:
@@ -200,7 +200,7 @@ def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> No
 
 def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path) -> None:
     """The next write of that file removes it, and no other hidden file."""
-    for name in (".a.original", ".a.json.original", ".b.json.x2_abcde.tmp"):
+    for name in (".a.original", ".a.json.original", ".b.json.0123abcd.tmp"):
         (tmp_path / name).touch()
     killed_while_writing(tmp_path / "a.json")
     assert len(list(tmp_path.iterdir())) == 4
@@ -208,7 +208,7 @@ def test_what_a_killed_process_leaves_is_swept_by_the_next_write(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".a.json.original",
         ".a.original",
-        ".b.json.x2_abcde.tmp",
+        ".b.json.0123abcd.tmp",
         "a.json",
     ]
 
@@ -227,7 +227,7 @@ def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", meanwhile)
     files.write(tmp_path / "a", b"mine")
     assert sorted(told) == [4, 10]
-    assert helpers.contents(tmp_path) == {"a": b"mine"}
+    assert testing.contents(tmp_path) == {"a": b"mine"}
 
 
 def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
@@ -246,7 +246,24 @@ def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
 
     monkeypatch.setattr(fcntl, "flock", late)
     files.write(tmp_path / "a", b"content")
-    assert helpers.contents(tmp_path) == {"a": b"content"}
+    assert testing.contents(tmp_path) == {"a": b"content"}
+
+
+@pytest.mark.parametrize("name", ["a[bc].json", "a*.json", "a?.json", "a b.json", "ü.json", "-a", ".a"])
+def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None:
+    """A sweep removes what was left of a file of any name, and nothing that only looks like it."""
+    left = tmp_path / f".{name}.0123abcd.tmp"
+    others = [
+        ".ab.json.0123abcd.tmp",
+        ".gitignore",
+        f".{name}.0123abc.tmp",
+        f".{name}.0123abcd",
+        f"{name}.0123abcd.tmp",
+    ]
+    for other in (left, *(tmp_path / other for other in others)):
+        other.touch()
+    files.sweep(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
 
 
 def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
@@ -255,7 +272,7 @@ def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("target")
     files.write(tmp_path / "a", b"mine")
     assert not (tmp_path / "a").is_symlink()
-    assert helpers.contents(tmp_path) == {"a": b"mine", "target": b"theirs"}
+    assert testing.contents(tmp_path) == {"a": b"mine", "target": b"theirs"}
 
 
 @pytest.mark.parametrize(

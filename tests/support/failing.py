@@ -200,8 +200,10 @@ def prepare(root: Path) -> None:
         (sources.DEBIAN_FOLDER / f"{name}.gz").write_bytes(gzip.compress(content))
 
 
-def steps(*given: Any, **_: str) -> dict[str, Path]:
+def steps(*given: Any, **_: str) -> Any:
     """Write what the steps of a run would write, and return where it is."""
+    from types import SimpleNamespace
+
     from support import folders
 
     from fmnist.steps.confusion import confusion_matrix
@@ -221,7 +223,7 @@ def steps(*given: Any, **_: str) -> dict[str, Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     _UNWATCHED.clear()
-    return {name: folder / name for name in ARTIFACT_FILES}
+    return {"all": {name: SimpleNamespace(path=str(folder / name)) for name in ARTIFACT_FILES}}
 
 
 def compiled(folder: Path) -> int:

@@ -1,13 +1,11 @@
 """Checks and programs that several test modules share."""
 
-import base64
+import contextlib
 import hashlib
-import io
 import os
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 
 from fmnist.kubeflow import bundle
+from fmnist.kubeflow.compiled import tasks
 from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
 
@@ -49,12 +48,9 @@ def reloaded(network: Any, folder: Path) -> Any:
     return model.read(written(model.to_bytes(network), folder))
 
 
-def carried(source: str) -> dict[str, bytes]:
-    """Return each file in the archive that a component's `source` carries, by its path; of code the compact form."""
-    [archive] = re.findall(r"__KFP_EMBEDDED_ARCHIVE_B64 = '([A-Za-z0-9+/=]*)'", source)
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive)), mode="r:gz") as tar:
-        files: list[Any] = [(member.name, tar.extractfile(member)) for member in tar]
-        return {name: file.read() for name, file in files}
+def containers(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return each step's container in the document of a compiled pipeline, by the step's name."""
+    return {task.path.rpartition("/")[2]: task.container for task in tasks(spec)}
 
 
 def without_code(argument: str) -> str:
@@ -67,18 +63,14 @@ def compact(sources: Mapping[str, bytes]) -> dict[str, bytes]:
     return {name: bundle.compact(content) if name.endswith(".py") else content for name, content in sources.items()}
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the content of every file below `folder`, by its path."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
-def assert_same_files(*, got: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
-    """Assert that two sets of files have the same names and the same bytes."""
-    __tracebackhide__ = True
-    assert sorted(got) == sorted(expected), f"expected the files {sorted(expected)}, got {sorted(got)}"
-    different = [name for name in expected if got[name] != expected[name]]
-    assert not different, f"expected equal bytes, got others in {different}"
+def processes(variable: str) -> list[str]:
+    """Return the command of each process that was started with this variable, as NAME=VALUE, in its environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return list(filter(None, found))  # one that nobody waits for has none
 
 
 def clean_environment() -> dict[str, str]:

@@ -28,10 +28,18 @@ HISTORY = {
     "val_accuracy": [0.65, 0.7, 0.75],
 }
 
+#: Of three seeds, whose mean is not their median.
+HISTORIES = [{name: [value + shift for value in values] for name, values in HISTORY.items()} for shift in (0, 0.1, 0.5)]
+
 #: Of each class 880 are found and 100 taken for the next one, but for 20 of the first, which are taken for the last.
 COUNTS = np.diag([880] * 10) + np.diag([120] * 9, 1)
 COUNTS[0, [1, 9]] = 100, 20
 COUNTS[9, 0] = 120
+
+#: One in which no two classes are alike, and rows are not columns.
+UNLIKE = np.diag([900 - 37 * i for i in range(10)]) + np.array(
+    [[(i * 7 + j * 3) % 11 for j in range(10)] for i in range(10)]
+)
 
 
 def result(seed: int, accuracy: float = 0.88, **others: Any) -> Result:

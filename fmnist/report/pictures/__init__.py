@@ -1,4 +1,4 @@
-"""Pictures of a sample, for the report and for other pages; equal samples give equal bytes.
+"""Pictures of a sample and of a pipeline, for the report and for other pages; equal samples give equal bytes.
 
 Each is drawn in the colours of a `theme`, as a file of a `kind`, and some `narrow` for the screen of a telephone.
 """
@@ -17,6 +17,7 @@ from fmnist.report.pictures.canvas import DARK, LIGHT, MANY_SEEDS, Kind, Theme
 from fmnist.report.pictures.classes import confusion_matrix, count, recalls, shades
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
+from fmnist.report.pictures.graph import graph
 from fmnist.steps import files
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "confusion_matrix",
     "count",
     "distribution",
+    "graph",
     "loss_curves",
     "recalls",
     "save",

@@ -80,8 +80,8 @@ def shortened(text: str, size: float, width: float, **font: Any) -> str:
     return text[:end] + "…"
 
 
-def text_width(text: str, size: float, **font: Any) -> float:
-    """Return the width in points."""
+def text_width(text: str, size: float = TEXT, **font: Any) -> float:
+    """Return the width of a text of `size` in points, in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 

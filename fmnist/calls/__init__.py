@@ -1,0 +1,1 @@
+"""Runs and studies called from Python: processes of their own, and results that a notebook shows."""

@@ -1,0 +1,173 @@
+"""What a step carries, and what it installs for that: checked here, as on a cluster it would only be missing."""
+
+import ast
+import importlib.metadata
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fmnist.kubeflow import bundle, requirements
+from fmnist.kubeflow.code import Code
+from fmnist.steps.errors import ContractError
+
+__all__ = ["LONGEST", "carried_by", "check_length", "installed_by", "needed"]
+
+#: Linux refuses a longer argument of a program (MAX_ARG_STRLEN), and a step's program is one.
+LONGEST = 128 * 1024 - 1
+
+#: One version, or one file by its address.
+_PINNED = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[\w\s.,-]*\])?\s*(===?\s*[\w.!+-]+\s*(;.*)?|@\s*\S.*)")
+
+#: What an optional import is guarded against.
+_GUARDS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+def carried_by(function: Callable[..., Any], code: Sequence[Code]) -> dict[str, bytes]:
+    """Return the content of each file that a component's `function` carries of `code`, by its path, sorted.
+
+    Raises
+    ------
+    ContractError
+        If a file cannot be carried, two of `code` have one of the same name, or a module that `function` or a carried
+        one imports is neither carried nor installed.
+    """
+    found = _own(code)
+    sources = {f"step {function.__name__}": textwrap.dedent(inspect.getsource(function)).encode()}
+    sources |= {name: content for name, content in found.items() if name.endswith(".py")}
+    installed = _installed(code)
+    for where, source in sources.items():
+        for name, certain in needed(where, source):
+            _check(where, name, found, code, installed, certain=certain)
+    if any(one.package == "fmnist" for one in code):
+        found |= bundle.imported_by(function, [content for name, content in found.items() if name.endswith(".py")])
+    return dict(sorted(found.items()))
+
+
+def installed_by(function: Callable[..., Any], code: Sequence[Code]) -> list[str]:
+    """Return the requirements of a step that carries `code`, sorted by name: fmnist's pins and `code`'s own.
+
+    Where both have a package, it is installed as `code` has it.
+    """
+    modules = [content for name, content in _own(code).items() if name.endswith(".py")]
+    pins = {_named(pin): pin for pin in requirements.pins(function, modules)} | _installed(code)
+    return [pins[name] for name in sorted(pins)]
+
+
+def check_length(name: str, program: str, files: dict[str, bytes]) -> None:
+    """Make sure that the program of the step `name` fits into an argument.
+
+    Raises
+    ------
+    ContractError
+        If it does not, with its largest files.
+    """
+    if (length := len(program.encode())) > LONGEST:
+        largest = sorted(files, key=lambda file: -len(files[file]))[:3]
+        raise ContractError(
+            f"step {name}: expected a program of at most {LONGEST:,} bytes, which Linux takes as one argument, got "
+            f"{length:,}: it carries {len(files)} files, the largest are "
+            f"{', '.join(f'{file} ({len(files[file]):,} bytes)' for file in largest)}. Carry fewer, by patterns, "
+            "or compile for an image that has them."
+        )
+
+
+def _own(code: Sequence[Code]) -> dict[str, bytes]:
+    """Return the files of all code but fmnist's."""
+    found: dict[str, bytes] = {}
+    for one in code:
+        for name, content in one.files().items() if one.package != "fmnist" else ():
+            if found.setdefault(name, content) != content:
+                raise ContractError(
+                    f"code {one.package!r}: expected one {name}, got two with other bytes. Rename one of the packages."
+                )
+    return found
+
+
+def _installed(code: Sequence[Code]) -> dict[str, str]:
+    """Return the requirements that `code` has, by the names of their packages."""
+    found: dict[str, str] = {}
+    for one in code:
+        for text in one.packages:
+            if not _PINNED.fullmatch(text):
+                raise ContractError(
+                    f"code {one.package!r}: expected packages of one version, as in 'torch==2.9.0', got {text!r}."
+                )
+            if found.setdefault(_named(text), text) != text:
+                raise ContractError(f"code {one.package!r}: expected {found[_named(text)]}, as other code, got {text}.")
+    return found
+
+
+def _named(requirement: str) -> str:
+    """Return the name of a requirement's package, as package indexes compare names."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip(), maxsplit=1)[0]).lower()
+
+
+def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
+    """Give the dotted name of all that a source imports, and whether it certainly is a module."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise ContractError(
+            f"code: expected Python in {where}, got {error}. Mend it, or leave it out of the patterns."
+        ) from error
+    package = where.removesuffix(".py").removesuffix("/__init__").split("/")
+    if not where.endswith("/__init__.py"):
+        package.pop()
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        nodes += [one for one in ast.iter_child_nodes(node) if one not in _optional(node)]
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, True) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base, True
+            yield from ((f"{base}.{alias.name}", False) for alias in node.names)
+
+
+def _optional(node: ast.AST) -> list[ast.stmt]:
+    """Return the statements in `node` that may import what is not there."""
+    if isinstance(node, ast.Try):
+        caught = {name for one in node.handlers for name in (_names(one.type) if one.type else _GUARDS)}
+        return node.body if caught & _GUARDS else []
+    return node.body if isinstance(node, ast.If) and "TYPE_CHECKING" in _names(node.test) else []
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {getattr(one, "id", getattr(one, "attr", "")) for one in ast.walk(node)}
+
+
+def _check(  # noqa: PLR0913 - all that decides
+    where: str, name: str, found: dict[str, bytes], code: Sequence[Code], installed: dict[str, str], *, certain: bool
+) -> None:
+    """Make sure that a step finds the module `name`; where it is not `certain`, it may be another name of a module."""
+    top, path = name.partition(".")[0], name.replace(".", "/")
+    own = [one for one in code if one.package.partition(".")[0] == top]
+    if top in {"kfp", *sys.stdlib_module_names} and not own:
+        return
+    if top == "fmnist":
+        if own:
+            return
+        raise ContractError(f"code: expected what {where} imports, got nothing that carries {name}. Add FMNIST to it.")
+    if own:
+        carried = any(file.startswith((f"{path}.", f"{path}/")) for file in found)
+        if not carried and (certain or any(one.has(name) for one in own)):
+            patterns = ", ".join(repr(pattern) for one in own for pattern in one.patterns)
+            raise ContractError(
+                f"code: expected what {where} imports, got no {name}, which none of the patterns {patterns} of "
+                f"{own[0].package!r} matches. Add one, or leave {where} out."
+            )
+    elif not ({requirements.package_of(top), *_distributions(top)} & {*requirements.pinned(), *installed}):
+        raise ContractError(
+            f"code: expected what {where} imports, got no package that has {top}. Name one in packages, as in "
+            f"'{next(iter(_distributions(top)), top)}==1.0', or carry it, with Code({top!r})."
+        )
+
+
+def _distributions(module: str) -> list[str]:
+    """Return the names of the packages that have a module of this name here."""
+    return [_named(name) for name in importlib.metadata.packages_distributions().get(module, [module])]

@@ -1,0 +1,115 @@
+"""What kfp's local runner needs of a compiled pipeline, what this environment lacks for it, and what it leaves."""
+
+import contextlib
+import glob
+import importlib.metadata
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fmnist.kubeflow.carried import needed
+from fmnist.kubeflow.compiled import LARGEST, separated, tasks, without_installation
+from fmnist.steps.errors import ContractError
+from fmnist.steps.files import read
+
+__all__ = ["made", "missing", "outputs"]
+
+
+def made(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a pipeline as kfp's local runner needs it.
+
+    No step installs, each task has its folder, and the turns of a loop follow each other: side by side they would mix
+    what they print, and leave this process with another `print`.
+    """
+    document = separated(spec)
+    for part in [document["root"], *document["components"].values()]:
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            if task.keys() & {"parameterIterator", "artifactIterator"}:
+                task["iteratorPolicy"] = {"parallelismLimit": 1}
+    for executor in document["deploymentSpec"]["executors"].values():
+        if command := executor.get("container", {}).get("command"):
+            executor["container"]["command"] = without_installation(command)
+    return document
+
+
+def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the artifacts that kfp's local runner left in `folder`, by task and by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for task in tasks(spec):
+        kinds = task.component.get("outputDefinitions", {}).get("artifacts", {})
+        for place in sorted(folder.glob(f"*/**/{glob.escape(task.path)}/")):
+            loops = place.relative_to(folder).as_posix().removesuffix(task.path).split("/")[1:-1]
+            if not all("-iteration-" in one for one in loops):
+                continue
+            told = _told(place / "executor_output.json")
+            found[_named(task.path, loops)] = {
+                name: _artifact(name, kind["artifactType"], place / name, told.get(name, {}))
+                for name, kind in kinds.items()
+                if (place / name).exists() or name in told
+            }
+    return found
+
+
+def _named(path: str, loops: list[str]) -> str:
+    """Return the path of a task in the iterations `loops`."""
+    left, parts = list(loops), path.split("/")
+    return "/".join(left.pop(0) if left and left[0].rpartition("-iteration-")[0] == part else part for part in parts)
+
+
+def _told(output: Path) -> dict[str, Any]:
+    """Return what a task told of its artifacts, by name."""
+    if not output.exists():
+        return {}
+    told = json.loads(read(output, LARGEST)).get("artifacts", {})
+    return {name: one["artifacts"][0] for name, one in told.items() if one.get("artifacts")}
+
+
+def _artifact(name: str, kind: Mapping[str, Any], path: Path, told: Mapping[str, Any]) -> Any:
+    from kfp import dsl
+
+    titles = {one.schema_title: one for one in vars(dsl).values() if hasattr(one, "schema_title")}
+    return titles.get(kind.get("schemaTitle"), dsl.Artifact)(
+        name=name, uri=str(told.get("uri") or path), metadata=dict(told.get("metadata") or {})
+    )
+
+
+def missing(spec: Mapping[str, Any]) -> list[str]:
+    """Return what the steps of a compiled pipeline need that this environment has not, each with its first task.
+
+    That is each requirement that they install, with another version here or none, and each module that their programs
+    import. What is no Python function, and so needs its image, is named by that.
+    """
+    found: dict[str, str] = {}
+    for task in tasks(spec):
+        lacking = [one for text in task.requirements if (one := _lack(text))]
+        if task.container and not task.program:
+            lacking.append(f"the image {task.container.get('image')}")
+        files = task.code
+        own = {name.partition("/")[0].removesuffix(".py") for name in files}
+        sources = {"program": task.program.encode(), **{name: files[name] for name in files if name.endswith(".py")}}
+        for where, source in sources.items():
+            modules = set[str]()
+            with contextlib.suppress(ContractError):  # it may be a file of data, or Python of another release
+                modules = {name.partition(".")[0] for name, certain in needed(where, source) if certain and name}
+            lacking += [f"the module {one}" for one in sorted(modules - own) if importlib.util.find_spec(one) is None]
+        for one in lacking:
+            found.setdefault(one, task.path)
+    return [f"{one} (for {task})" for one, task in found.items()]
+
+
+def _lack(requirement: str) -> str:
+    """Return a requirement that this environment does not have, with the version that it has, or no text."""
+    found = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(?:$|@|[<>!~]|===?\s*([\w.!+-]+))", requirement)
+    if not found:  # an address says no name
+        return ""
+    name, version = found.groups()
+    try:
+        here = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return requirement
+    release = here if version is None or "+" in version else here.partition("+")[0]
+    same = version is None or re.sub(r"(\.0)+$", "", release) == re.sub(r"(\.0)+$", "", version)
+    return "" if same else f"{requirement}, of which {here} is here"

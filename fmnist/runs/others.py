@@ -1,0 +1,94 @@
+"""A run here of a pipeline that is not this package's: its folder has each artifact by task and name."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fmnist.cluster.arguments import parse_arguments
+from fmnist.cluster.pipeline_file import compile_pipeline_file, read_compiled
+from fmnist.kubeflow import local, runnable
+from fmnist.runs.folder import claimed
+from fmnist.runs.run import LOG, PIPELINE
+from fmnist.steps.errors import ContractError, FmnistError, StepError
+from fmnist.steps.files import canonical_json, write
+
+__all__ = ["run_other"]
+
+#: What a task told of its artifacts, such as metrics, in its folder.
+METADATA = "metadata.json"
+
+
+def run_other(
+    source: Path,
+    parameters: Mapping[str, Any],
+    folder: str | Path,
+    on_event: Callable[[local.Event], None] = lambda _: None,
+) -> dict[str, dict[str, Path]]:
+    """Run the pipeline in the file `source` here, with the packages of this environment, and fill `folder`.
+
+    Parameters
+    ----------
+    source : path
+        A Python file, which is executed, or a compiled file. Its steps can do here whatever the user can.
+    parameters : mapping
+        Of the pipeline, as a program file or the command line gives them.
+    folder : path
+        New or empty. It gets the compiled file, the log, and for each task a folder of artifacts and their metadata.
+    on_event : callable
+        Called with each step as it starts and ends.
+
+    Returns
+    -------
+    dict of str to dict of str to Path
+        Where each artifact that is a file or a folder is, by task and by name.
+
+    Raises
+    ------
+    ContractError
+        If the file holds no pipeline, a parameter is not one of its inputs, this environment lacks what its steps need,
+        or `folder` is not empty.
+    StepError
+        If a step fails; `folder` then holds the log.
+    """
+    folder = Path(folder)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:
+        content, spec = read_compiled(compile_pipeline_file(source, Path(work, PIPELINE)))
+        parameters = parse_arguments(spec, parameters)
+        if lacking := runnable.missing(spec):
+            raise ContractError(
+                f"{source}: expected what its steps need in this environment, got none of {'; '.join(lacking)}. "
+                "Install them here, or run the pipeline on a cluster."
+            )
+        with claimed(folder, "run"):
+            if found := sorted(path.name for path in folder.iterdir()):
+                raise ContractError(
+                    f"run folder: expected a new or empty folder, got {folder} with {', '.join(found)}. "
+                    "Nothing was changed. Choose another folder with -o."
+                )
+            write(folder / PIPELINE, content)
+            with (folder / LOG).open("w", encoding="utf-8") as log:
+                try:
+                    outputs = local.run_compiled(folder / PIPELINE, parameters, work, log, on_event)
+                except (FmnistError, OSError):
+                    raise
+                except Exception as error:  # kfp's runner has an error of its own for each thing that it cannot do
+                    raise StepError(f"{source}: {type(error).__name__}: {error}") from error
+            return {task: _kept(artifacts, Path(work), folder / task) for task, artifacts in outputs.items()}
+
+
+def _kept(artifacts: Mapping[str, Any], work: Path, folder: Path) -> dict[str, Path]:
+    """Move a task's artifacts from `work` into `folder`, write down their metadata, and return where each is."""
+    kept = {}
+    for name, one in artifacts.items():
+        path = Path(one.path).resolve()
+        # An importer's is where it was.
+        if path.exists() and path.is_relative_to(work.resolve()):
+            kept[name] = folder / name
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, kept[name])
+    if metadata := {name: one.metadata for name, one in artifacts.items() if one.metadata}:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / METADATA, canonical_json(metadata))
+    return kept

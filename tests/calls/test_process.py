@@ -1,0 +1,159 @@
+"""Tests of `fmnist.run` and `fmnist.study`, which work in processes of their own.
+
+That a run has the bytes of `fmnist run` where TensorFlow runs in another mode is among the disturbances.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fmnist
+from fmnist.steps.errors import ContractError, DataError, FmnistError, SettingsError, StepError
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"epochs": 0}, SettingsError, "epochs: expected a whole number of at least 1, got 0."),
+        ({"epochs": None}, SettingsError, "epochs: expected a whole number of at least 1, got None."),
+        ({"epochs": True}, SettingsError, "epochs: expected a whole number of at least 1, got True."),
+        ({"epochs": [1]}, SettingsError, "epochs: expected a whole number of at least 1, got \\[1\\]."),
+        ({"epochs": {1}}, SettingsError, "epochs: expected a number, a text or a config, got {1}."),
+        ({"seed": 10**5000}, SettingsError, "seed: expected a number, a text or a config, got an int."),
+        ({"seed": b"1"}, SettingsError, "seed: expected a number, a text or a config, got b'1'."),
+        ({"epoch": 1}, SettingsError, "parameter: expected one of .*, got 'epoch'. Did you mean 'epochs'?"),
+        ({"compile_optimizer": {"class_name": "adma"}}, SettingsError, "compile_optimizer: .* Did you mean 'adam'?"),
+    ],
+    ids=["value", "none", "bool", "list", "set", "long", "bytes", "name", "config"],
+)
+def test_a_bad_parameter_is_refused(
+    tmp_path: Path, parameters: dict[str, Any], error: type[FmnistError], message: str
+) -> None:
+    """The error is the one that `Settings` raises, and there is no folder."""
+    with pytest.raises(error, match=f"^{message}"):
+        fmnist.run(tmp_path / "run", **parameters)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": 0}, "seeds: expected a whole number of at least 1, got 0."),
+        ({"seeds": range(3)}, "seeds: expected a whole number of at least 1, got range(0, 3)."),
+        ({"seeds": None}, "seeds: expected a whole number of at least 1, got None."),
+        ({"first_seed": -1}, "first_seed: expected a whole number of at least 0, got -1."),
+        ({"jobs": 0}, "jobs: expected a whole number of at least 1, got 0."),
+        ({"jobs": "2"}, "jobs: expected a whole number of at least 1, got '2'."),
+        (
+            {"first_seed": 2**31 - 1, "seeds": 2},
+            "seed: expected a whole number from 0 to 2147483647, got 2147483648.",
+        ),
+    ],
+    ids=["no seeds", "range", "none", "negative", "no jobs", "text", "too large"],
+)
+def test_a_bad_option_of_a_study_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    """The message says which, and there is no folder."""
+    with pytest.raises(SettingsError) as caught:
+        fmnist.study(tmp_path / "study", **options)
+    assert str(caught.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        (3, "folder: expected a path, got 3. Name a folder for the results."),
+        (None, "folder: expected a path, got None. Name a folder for the results."),
+        (b"run", "folder: expected a path, got b'run'. Name a folder for the results."),
+        ("a\0b", "folder: expected a path without null characters, got 'a\\x00b'."),
+    ],
+    ids=["number", "none", "bytes", "null"],
+)
+def test_what_is_no_folder_is_refused(folder: Any, message: str) -> None:
+    """The message says what was expected."""
+    for call in (fmnist.run, fmnist.study):
+        with pytest.raises(ContractError) as caught:
+            call(folder, epochs=1)
+        assert str(caught.value) == message
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the folder is named from here, and an event loop runs; no program file here counts."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").touch()
+    (tmp_path / "same.yaml").write_text("nothing: [")
+    monkeypatch.chdir(tmp_path)
+
+    async def call() -> None:
+        fmnist.run("run", epochs=1)
+
+    with pytest.raises(ContractError, match="^run folder: expected a new or empty folder, got .*/run with mine"):
+        asyncio.run(call())
+
+
+def test_a_folder_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tilde is the home folder, as in a shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(ContractError, match=f"^study folder: expected a folder, got a file: {tmp_path}/file. Choose"):
+        fmnist.study("~/file", seeds=1, epochs=1)
+
+
+def test_data_that_cannot_be_found_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails at run time has the type that it has in one process."""
+    monkeypatch.setenv("FMNIST_DATA_DIR", "~nobody-of-that-name")
+    with pytest.raises(DataError, match="^data folder: expected a home folder, as in .~nobody-of-that-name., got none"):
+        fmnist.run(tmp_path / "run", epochs=1)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    """It is the system's error, with the file that it is about."""
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        fmnist.run(tmp_path / "file" / "run", epochs=1)
+    assert caught.value.filename == str(tmp_path / "file" / "run")
+
+
+def test_a_finished_run_is_shown(copy: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    """Numbers may be NumPy's. What the results show is told once, and nothing else is printed."""
+    run = fmnist.run(copy("run"), epochs=np.int64(2), seed=5)
+    assert (run.accuracy, run.loss) == (0.8773, 0.4375)
+    assert run.metrics == {"accuracy": 0.8773, "loss": 0.4375}
+    assert run.parameters == {"compile_optimizer": "adam", "epochs": 2, "seed": 5, "validation_split": 0.05}
+    assert capfd.readouterr() == ("", "The run was finished before: these are its results.\n")
+
+
+def test_a_finished_study_is_shown(copy: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    """The seeds are those that were asked for."""
+    study = fmnist.study(str(copy("study")), seeds=3, first_seed=5, epochs=2)
+    assert study.accuracies == [0.8773, 0.8831, 0.8797]
+    assert study.conclusions == ()
+    assert capfd.readouterr() == ("", "Each seed was trained before: these are their results.\n")
+
+
+def test_a_process_that_dies_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has how it ended, and the last lines that it printed."""
+    (tmp_path / "sitecustomize.py").write_text("import os; print('Good bye.', flush=True); os.kill(os.getpid(), 9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(StepError) as caught:
+        fmnist.run(tmp_path / "run", epochs=1)
+    said = str(caught.value)
+    assert said.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL).")
+    assert said.endswith(" It last said:\nGood bye.")
+
+
+def test_names_of_the_package() -> None:
+    """The class names are the tutorial's, the version is the package's, and completion finds what is imported late."""
+    assert fmnist.CLASS_NAMES[:3] == ("T-shirt/top", "Trouser", "Pullover")
+    assert fmnist.__version__ == "0.1.0"
+    assert {"run", "study", "__version__", "train"} <= set(dir(fmnist))
+
+
+def test_there_is_no_other_name() -> None:
+    """A name that the package does not have is an error as everywhere."""
+    with pytest.raises(AttributeError, match="module 'fmnist' has no attribute 'runn'"):
+        fmnist.runn  # noqa: B018 - the access is what is tested

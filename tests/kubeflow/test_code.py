@@ -1,0 +1,367 @@
+"""Tests of an author's own code in a step: what is carried is whole, and the same bytes from any checkout."""
+
+import codecs
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fmnist.kubeflow import bundle, components
+from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by
+from fmnist.kubeflow.code import FMNIST, Code
+from fmnist.steps.errors import ContractError
+
+#: A package with a module, a package in it, data that are no text, and what nobody wants on a cluster.
+PACKAGE: dict[str, bytes] = {
+    "mine/__init__.py": b"",
+    "mine/model.py": b'"""Say it."""\nimport json\nfrom . import sub\n',
+    "mine/sub/__init__.py": b"",
+    "mine/sub/deep.py": b"x = 1\n",
+    "mine/data/table.csv": b"a;b\r\n\xff\xfe\x00\r\n",
+    "mine/__pycache__/model.cpython-311.pyc": b"compiled",
+    "mine/old.pyc": b"compiled",
+    "mine/.env": b"password",
+    "mine/.git/config.py": b"hidden",
+}
+
+
+def lay(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that modules are imported from, with a package in it."""
+    lay(tmp_path, PACKAGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__path__", getattr(sys.modules[name], "__file__", ""))):
+            del sys.modules[name]
+
+
+def step() -> None:
+    """Import what is carried."""
+    from mine import model  # type: ignore[import-not-found]  # noqa: F401
+
+
+CHOSEN = {
+    "all code": (("**/*.py",), ["mine/__init__.py", "mine/model.py", "mine/sub/__init__.py", "mine/sub/deep.py"]),
+    "the folder's": (("*.py",), ["mine/__init__.py", "mine/model.py"]),
+    "only data": (("data/*.csv",), ["mine/__init__.py", "mine/data/table.csv"]),
+    "deep": (("sub/deep.py",), ["mine/__init__.py", "mine/sub/__init__.py", "mine/sub/deep.py"]),
+    "a text": ("data/*", ["mine/__init__.py", "mine/data/table.csv"]),
+    "hidden, by name": ((".env",), ["mine/.env", "mine/__init__.py"]),
+    "everything": (
+        ("**",),
+        ["mine/__init__.py", "mine/data/table.csv", "mine/model.py", "mine/sub/__init__.py", "mine/sub/deep.py"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("patterns", "expected"), CHOSEN.values(), ids=CHOSEN)
+def test_what_a_pattern_matches_is_carried(place: Path, patterns: Any, expected: list[str]) -> None:
+    """Files are there with the packages around them, sorted; what is compiled or hidden is not."""
+    files = Code("mine", patterns).files()
+    assert list(files) == expected
+    assert files == {name: PACKAGE[name] for name in expected}
+
+
+def test_the_bytes_do_not_depend_on_the_checkout(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Another checkout, with other times, modes, ends of lines, order of files and compiled files, gives the same."""
+    expected = carried_by(step, [Code("mine", "**")])
+    other = tmp_path_factory.mktemp("else where")
+    lay(other, dict(reversed(PACKAGE.items())) | {"mine/__pycache__/sub.pyc": b"more"})
+    for path in other.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        path.chmod(0o600)
+        os.utime(path, (0, 0))
+    (place / "mine").rename(place / "moved")
+    (place / "mine").symlink_to(other / "mine")
+    assert bundle.archive(carried_by(step, [Code("mine", "**")])) == bundle.archive(expected)
+    assert expected["mine/data/table.csv"] == b"a;b\r\n\xff\xfe\x00\r\n"
+    assert expected["mine/model.py"].startswith(b'"""Say it."""')
+
+
+def test_the_digest_can_be_made_with_sha256sum(place: Path) -> None:
+    """The digest is that of what ``sha256sum`` prints for the files, so that anyone can check it."""
+    code = Code("mine", "**")
+    listed = subprocess.run(["sha256sum", *code.files()], cwd=place, check=True, capture_output=True).stdout
+    assert code.digest() == hashlib.sha256(listed).hexdigest()
+
+
+def test_a_module_is_code_too(place: Path) -> None:
+    """A module beside the pipeline's file is carried as it is."""
+    lay(place, {"mymodel.py": b"x = 1\n", "beside.py": b""})
+    assert Code("mymodel").files() == {"mymodel.py": b"x = 1\n"}
+
+
+def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without `__init__`, each folder of that name is part of it, and the first one wins, as for an import."""
+    other = tmp_path_factory.mktemp("other")
+    lay(place, {"company/first.py": b"1\n", "company/both.py": b"1\n", "company/team/__init__.py": b""})
+    lay(other, {"company/second.py": b"2\n", "company/both.py": b"2\n"})
+    sys.path.append(str(other))
+    try:
+        assert Code("company").files() == {
+            "company/both.py": b"1\n",
+            "company/first.py": b"1\n",
+            "company/second.py": b"2\n",
+            "company/team/__init__.py": b"",
+        }
+        assert list(Code("company.team").files()) == ["company/team/__init__.py"]
+    finally:
+        sys.path.remove(str(other))
+
+
+def test_the_packages_above_are_carried(place: Path) -> None:
+    """A package in a package comes with the `__init__` of those that are imported first."""
+    lay(place, {"above/__init__.py": b"x = 1\n", "above/below/__init__.py": b"", "above/below/it.py": b""})
+    assert list(Code("above.below", "it.py").files()) == [
+        "above/__init__.py",
+        "above/below/__init__.py",
+        "above/below/it.py",
+    ]
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
+    "no match": (
+        lambda _: None,
+        Code("mine", ("*.py", "*.json", "nothing/**")),
+        "code 'mine': expected a file for each pattern, got none for '*.json', 'nothing/**', got 2 for the others in",
+    ),
+    "a folder": (lambda _: None, Code("mine", "data"), "got none for 'data'"),
+    "only compiled files": (lambda _: None, Code("mine", "*.pyc"), "got none for '*.pyc'"),
+    "only hidden files": (lambda _: None, Code("mine", ".git"), "got none for '.git'"),
+    "no pattern of fmnist": (lambda _: None, Code("fmnist", ("nothing.py",)), "got none for nothing.py"),
+    "no package": (
+        lambda _: None,
+        Code("nowhere"),
+        "code 'nowhere': expected a package or module of your own that can be imported here, from a folder, got none.",
+    ),
+    "no parent": (lambda _: None, Code("nowhere.deep"), "got ModuleNotFoundError: No module named 'nowhere'."),
+    "a parent that fails": (
+        lambda place: lay(place, {"bad/__init__.py": b"1 / 0", "bad/deep/__init__.py": b""}),
+        Code("bad.deep"),
+        "got ZeroDivisionError: division by zero.",
+    ),
+    "relative": (lambda _: None, Code(".mine"), "expected a package or module of your own"),
+    "Python's own": (lambda _: None, Code("json"), "got one of Python's own."),
+    "built in": (lambda _: None, Code("_operator"), "got one of Python's own."),
+    "the program": (lambda _: None, Code("__main__"), "got the program itself."),
+    "compiled": (lambda _: None, Code("numpy._core._multiarray_umath"), "_multiarray_umath"),
+    "outside": (lambda _: None, Code("mine", "../beside.py"), "expected patterns of files in its folder"),
+    "absolute": (lambda _: None, Code("mine", "/etc/*"), "expected patterns of files in its folder"),
+    "empty": (lambda _: None, Code("mine", ""), "expected patterns of files in its folder"),
+    "a link out": (
+        lambda place: (place / "mine" / "out.py").symlink_to(place / "beside.py"),
+        Code("mine", "*.py"),
+        "expected files in the package's folder, got a link out of it, or in a circle: ",
+    ),
+    "a broken link": (lambda place: (place / "mine" / "x.py").symlink_to("gone"), Code("mine"), "or in a circle: "),
+    "a link to itself": (lambda place: (place / "mine" / "x.py").symlink_to("x.py"), Code("mine"), "or in a circle: "),
+    "a folder outside": (lambda place: (place / "mine" / "all").symlink_to("/usr"), Code("mine"), "in a circle: "),
+    "a folder above": (lambda place: (place / "mine" / "sub" / "up").symlink_to(".."), Code("mine"), "in a circle: "),
+    "a pipe": (lambda place: os.mkfifo(place / "mine" / "pipe.py"), Code("mine"), "expected regular files, got "),
+    "huge": (
+        lambda place: os.truncate(place / "mine" / "data" / "table.csv", 17_000_000),
+        Code("mine", "data/*"),
+        "expected at most 16,777,216 bytes of code and small data, got 17,000,000 in 2 files.",
+    ),
+    "a long name": (lambda place: lay(place, {f"mine/{'x' * 200}.py": b""}), Code("mine"), "of at most 100 bytes"),
+    "a name in no script": (
+        lambda place: (place / "mine" / os.fsdecode(b"\xff.py")).write_bytes(b""),
+        Code("mine"),
+        "expected names in UTF-8",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "code", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_would_be_missing_on_the_cluster_is_refused(
+    place: Path, change: Callable[[Path], object], code: Code, said: str
+) -> None:
+    """A pattern without a file, a package that is not here, and a file from outside are errors, each by name."""
+    change(place)
+    with pytest.raises(ContractError) as caught:
+        code.files()
+    assert said in str(caught.value)
+
+
+def test_a_link_in_the_package_is_carried_as_what_it_is(place: Path) -> None:
+    """A link to another file of the package, or to a folder of it, is carried as files."""
+    (place / "mine" / "again.py").symlink_to("sub/deep.py")
+    (place / "mine" / "more").symlink_to("sub")
+    files = Code("mine", ("again.py", "more/*")).files()
+    assert files["mine/again.py"] == files["mine/more/deep.py"] == b"x = 1\n"
+
+
+def test_a_file_in_two_codes_is_carried_once(place: Path) -> None:
+    """Two codes may match one file; two files of one name are an error."""
+    files = carried_by(step, [FMNIST, Code("mine"), Code("mine", "model.py"), Code("mine.sub")])
+    assert [name for name in files if name.startswith("mine")] == CHOSEN["all code"][1]
+    first = Code("mine")
+    object.__setattr__(first, "files", lambda: {"mine/model.py": b"1"})
+    with pytest.raises(ContractError, match="^code 'mine': expected one mine/model.py, got two with other bytes. Rena"):
+        carried_by(step, [first, Code("mine")])
+
+
+def other() -> None:
+    """Import what nothing carries."""
+    import mine.gone  # type: ignore[import-not-found]  # noqa: F401
+
+
+def figures() -> None:
+    """Import what fmnist has."""
+    from fmnist.steps import files  # noqa: F401
+
+
+MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]] = {
+    "a module that no pattern matches": (
+        {},
+        step,
+        [Code("mine", "sub/*.py")],
+        "code: expected what step step imports, got no mine.model, which none of the patterns 'sub/*.py' of 'mine' "
+        "matches. Add one, or leave step step out.",
+    ),
+    "a relative import": ({}, step, [Code("mine", "model.py")], "expected what mine/model.py imports, got no mine.sub"),
+    "a relative module": (
+        {"mine/model.py": b"from .sub.deep import x\n"},
+        step,
+        [Code("mine", "model.py")],
+        "got no mine.sub",
+    ),
+    "no such module": ({}, other, [Code("mine")], "got no mine.gone"),
+    "a sibling": (
+        {"a/__init__.py": b"", "a/b/__init__.py": b"from a import c\n", "a/c.py": b""},
+        figures,
+        [FMNIST, Code("a.b")],
+        "expected what a/b/__init__.py imports, got no a.c,",
+    ),
+    "no code": ({}, step, [FMNIST], "expected what step step imports, got no package that has mine. Name one in"),
+    "no fmnist": ({}, figures, [Code("mine")], "got nothing that carries fmnist.steps. Add FMNIST to it."),
+    "a package": (
+        {"mine/model.py": b"import pytest, yaml.nodes\n"},
+        step,
+        [Code("mine")],
+        "got no package that has pytest. Name one in packages, as in 'pytest==1.0', or carry it, with Code('pytest').",
+    ),
+    "a package of another name": (
+        {"mine/model.py": b"def f():\n    import yaml\n"},
+        step,
+        [Code("mine")],
+        "got no package that has yaml. Name one in packages, as in 'pyyaml==1.0'",
+    ),
+    "no Python": (
+        {"mine/model.py": b"print 'x'\n"},
+        step,
+        [Code("mine")],
+        "expected Python in mine/model.py, got Miss",
+    ),
+    "a null": ({"mine/model.py": b"x\x00"}, step, [Code("mine")], "expected Python in mine/model.py, got source code"),
+    "unpinned": ({}, step, [Code("mine", packages="torch")], "expected packages of one version, as in 'torch==2.9.0'"),
+    "at least": ({}, step, [Code("mine", packages=["torch>=2"])], "code 'mine': expected packages of one version"),
+    "any of one": ({}, step, [Code("mine", packages=["torch==2.*"])], "code 'mine': expected packages of one version"),
+    "an option": ({}, step, [Code("mine", packages=["--pre"])], "code 'mine': expected packages of one version"),
+    "two versions": (
+        {},
+        step,
+        [Code("mine", packages=["Torch==2.0"]), Code("mine.sub", packages=["torch==2.1"])],
+        "code 'mine.sub': expected Torch==2.0, as other code, got torch==2.1.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "function", "code", "said"), MISSING.values(), ids=MISSING)
+def test_what_the_step_would_miss_is_told_when_it_is_compiled(
+    place: Path, files: dict[str, bytes], function: Callable[[], None], code: list[Code], said: str
+) -> None:
+    """A module or a package that a step's own code imports, and that would be missing, is named with who imports it."""
+    lay(place, files)
+    with pytest.raises(ContractError) as caught:
+        components.as_component(function, code=code)
+    assert said in str(caught.value)
+
+
+def test_what_may_be_missing_is_not_asked_for(place: Path) -> None:
+    """An import that is guarded, or for types only, is no error; neither is a name of a module that is no module."""
+    source = b"""
+from typing import TYPE_CHECKING
+from mine import sub, __doc__
+from mine.sub import deep as sea, anything
+try:
+    import ujson
+except ImportError:
+    import json as ujson
+if TYPE_CHECKING:
+    import pandas
+"""
+    lay(place, {"mine/model.py": source})
+    assert "mine/model.py" in carried_by(step, [Code("mine")])
+
+
+def test_a_source_in_another_encoding_is_carried_as_it_is(place: Path) -> None:
+    """What Python reads, a step reads too: a file with a mark at its start, or that names its encoding."""
+    files = {"mine/sub/marked.py": codecs.BOM_UTF8 + b"x = 1\n", "mine/model.py": b"# coding: latin-1\ny = '\xe4'\n"}
+    lay(place, files)
+    assert carried_by(step, [Code("mine")]).items() >= files.items()
+
+
+def test_a_step_installs_what_its_code_names(place: Path) -> None:
+    """Beside fmnist's pins stand the author's own; of a package that both have, the author's."""
+    lay(place, {"mine/model.py": b"import numpy, torch, yaml\n"})
+    code = [FMNIST, Code("mine", packages=["torch==2.9.0", "PyYAML==6.0.3", "NumPy==2.0.0"])]
+    assert installed_by(step, code) == ["NumPy==2.0.0", "PyYAML==6.0.3", "torch==2.9.0"]
+    assert "mine/model.py" in carried_by(step, code)
+
+
+def test_fmnist_is_carried_as_far_as_own_code_imports_it(place: Path) -> None:
+    """What an author's module imports of fmnist is carried, with what that imports, and installed."""
+    lay(place, {"mine/model.py": b"from fmnist.steps import confusion\n"})
+    files = carried_by(step, [FMNIST, Code("mine")])
+    assert {"fmnist/__init__.py", "fmnist/steps/confusion.py", "fmnist/steps/labels.py"} <= files.keys()
+    assert "fmnist/steps/training.py" not in files
+    assert any(pin.startswith("scikit-learn==") for pin in installed_by(step, [FMNIST, Code("mine")]))
+
+
+def test_too_much_code_is_told_with_figures(place: Path) -> None:
+    """A program that Linux would not start is refused, with its length and its largest files."""
+    lay(place, {"mine/data/noise.bin": os.urandom(100_000), "mine/sub/small.py": b""})
+    with pytest.raises(ContractError) as caught:
+        components.as_component(step, code=[Code("mine", "**")])
+    assert str(caught.value).startswith(
+        "step step: expected a program of at most 131,071 bytes, which Linux takes as one argument, got 13"
+    )
+    assert "it carries 7 files, the largest are mine/data/noise.bin (100,000 bytes), mine/" in str(caught.value)
+    check_length("step", "x" * LONGEST, {})
+
+
+def test_an_image_must_hold_the_code(place: Path) -> None:
+    """With an image a step asks for each code by its digest, and says which one is another."""
+    component = components.as_component(step, "an-image", [FMNIST, Code("mine", "*.py")])
+    program = component.component_spec.implementation.container.command[-1]
+    digest = Code("mine", "*.py").digest()
+    assert f"bundle.require({bundle.digest()!r}, {bundle.STEPS!r})\n" in program
+    assert f"\nCode('mine', ('*.py',)).require('{digest}')\n" in program
+    exec(program.partition("import kfp")[0], {})  # noqa: S102 - as kfp does it
+    lay(place, {"mine/model.py": b"changed = True\n"})
+    with pytest.raises(ContractError, match=f"^image: expected the code of mine that .* of digest {digest}, got "):
+        exec(program.partition("import kfp")[0], {})  # noqa: S102 - as kfp does it
+
+
+def test_a_copy_of_the_package_is_another_folder_not_other_code(place: Path, tmp_path: Path) -> None:
+    """The digest is of names and bytes, wherever they are."""
+    digest = Code("mine").digest()
+    shutil.move(place / "mine", place / "there")
+    shutil.copytree(place / "there", place / "mine")
+    assert Code("mine").digest() == digest

@@ -1,0 +1,257 @@
+"""Tests of the checks themselves: a red test makes each of them red, and their settings change on purpose only."""
+
+import configparser
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import yaml
+from pytest_regressions.data_regression import DataRegressionFixture
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOX = configparser.ConfigParser(interpolation=None)
+TOX.read(ROOT / "tox.ini")
+
+#: Each call of `.ci/run`, in order, on a machine that has no Debian package of those it needs.
+CALLS = (
+    "apt-get update -qq",
+    "apt-get install -y -qq qemu-user chromium iproute2",
+    "python3 -m venv",
+    "pip install --quiet tox",
+    "tox",
+    "tox run -e ci",
+)
+
+#: Writes down that it was called, with the switches; fails if it is the call that is to fail.
+STUB = """#!/bin/bash
+call="$(basename "$0")${*:+ $*}"
+printf '%s\\n' "$call" >> "$LOG"
+printf '%s|%s|%s\\n' "$CI" "$FMNIST_STRICT" "${PYTHONDONTWRITEBYTECODE-unset}" >> "$LOG.switches"
+case "$call" in "$FAILING"*) [ -z "$EXACTLY" ] || [ "$call" = "$FAILING" ] && exit 1;; esac
+exit 0
+"""
+
+#: A test that fails, in each tier.
+RED = """
+import pytest
+
+pytestmark = [{marks}]
+
+def test_red():
+    assert False
+"""
+
+#: One that does not, and runs all of the code that there is.
+GREEN = """
+from fmnist import part
+
+def test_green():
+    assert part.two() == 2
+"""
+
+#: What the tiers' commands need of the project.
+PARTS = (*(f"tests/support/{name}.py" for name in ("covered", "offline", "twice")), "pyproject.toml")
+
+CONFTEST = """
+import hypothesis
+hypothesis.settings.register_profile("nightly")
+
+def pytest_addoption(parser):
+    for name in ("--epochs", "--seeds"):
+        parser.addoption(name)
+"""
+
+
+def ci(tmp_path: Path, failing: str) -> tuple[int, list[str], set[str]]:
+    """Run a copy of `.ci/run` where each program is a stub; return its exit code, the calls, and their switches."""
+    tmp_path.mkdir()
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    programs, log = tmp_path / "bin", tmp_path / "log"
+    programs.mkdir()
+    for name in ("apt-get", "python3", "pip", "tox"):
+        (programs / name).write_text(STUB)
+        (programs / name).chmod(0o755)
+    # Programs that the script looks for are not there, and these are.
+    for name in ("bash", "basename", "dirname", "mktemp"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    (programs / "id").write_text("#!/bin/bash\necho 0\n")
+    (programs / "id").chmod(0o755)
+    environment = {
+        "PATH": str(programs),
+        "LOG": str(log),
+        "FAILING": failing or "nothing",
+        "EXACTLY": "1" if failing == "tox" else "",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run([str(tmp_path / ".ci" / "run")], env=environment, capture_output=True, check=False)
+    calls = [line.replace(" dataset-fashion-mnist", "") for line in log.read_text().splitlines()]
+    return done.returncode, calls, set(Path(f"{log}.switches").read_text().splitlines())
+
+
+def test_ci_ends_at_the_first_failure(tmp_path: Path) -> None:
+    """Where a call of CI's script fails, whichever it is, the script fails and calls nothing more."""
+    code, calls, switches = ci(tmp_path / "all", "")
+    assert code == 0
+    assert [call.split("/")[0].strip() for call in calls] == [*CALLS]
+    assert switches == {"true|1|unset"}
+    for number, call in enumerate(CALLS, 1):
+        code, calls, _ = ci(tmp_path / str(number), call)
+        assert code != 0, call
+        assert len(calls) == number, calls
+
+
+def commands(environment: str) -> list[str]:
+    """Return what tox runs in an environment, a command a line, without what only a machine's state changes."""
+    text = TOX[environment].get("commands", "").replace("\\\n", " ")
+    text = re.sub(r"{\[(.*?)\]commands}", lambda match: "\n".join(commands(match[1])), text)
+    text = re.sub(r"{posargs:?(.*?)}", r"\1", text)
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+TIERS = [
+    (section, command)
+    for section in TOX.sections()
+    if section not in {"testenv:confirm", "testenv:trap", "testenv:lock", "testenv:pages", "testenv:quick"}
+    for command in (commands(section) if section != "testenv:ci" else [])
+    if re.search("pytest|twice", command)
+]
+
+
+def test_every_tier_is_tried() -> None:
+    """The commands that are tried below are those of all environments that run tests."""
+    assert {section for section, _ in TIERS} == {
+        "testenv",
+        *(f"testenv:{name}" for name in ("crosscpu", "kfp", "cluster", "isolation", "nightly", "benchmarks")),
+    }
+
+
+@pytest.fixture
+def original_datadir() -> Path:
+    """Where the golden documents are."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which one test of each tier fails, and no other."""
+    root = tmp_path_factory.mktemp("tiers")
+    for name in PARTS:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    (root / "fmnist").mkdir()
+    (root / "fmnist" / "__init__.py").touch()
+    (root / "fmnist" / "part.py").write_text("def two():\n    return 2\n")
+    (root / "conftest.py").write_text(CONFTEST)
+    # Where a tier runs whole folders they must be there.
+    green = ["steps/test_green", "kubeflow/test_green", "cluster/test_green", "cli/test_fmnist"]
+    for name in (*green, "steps/test_files", "steps/test_plots", "steps/test_sources"):
+        path = root / "tests" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(GREEN)
+    (root / "benchmarks").mkdir()
+    return root
+
+
+@pytest.mark.parametrize(("section", "command"), TIERS, ids=[f"{section}-{i}" for i, (section, _) in enumerate(TIERS)])
+def test_a_red_test_makes_its_tier_red(section: str, command: str, project: Path) -> None:
+    """The tier's own command fails where one test that it runs fails, because of that."""
+    marked = re.search(r"pytest -m (\w+)", command)
+    folder = {"testenv:benchmarks": "benchmarks", "testenv:cluster": "tests/cluster"}.get(section, "tests/steps")
+    path = project / ("tests/test_kfp_versions.py" if section == "testenv:kfp" else f"{folder}/test_red.py")
+    path.write_text(RED.format(marks=f"pytest.mark.{marked[1]}" if marked else ""))
+    try:
+        code, said = run(command, project)
+    finally:
+        path.unlink()
+    assert code == 1, said
+    assert "test_red.py::test_red" in said or section == "testenv:kfp"
+    assert re.search("^1 failed|^FAILED", said, re.MULTILINE), said
+
+
+def run(command: str, project: Path) -> tuple[int, str]:
+    """Run a command of tox there, and return its exit code and what it printed."""
+    program, *arguments = shlex.split(command)
+    start = [sys.executable] if program == "python" else [sys.executable, "-m", program]
+    arguments = [sys.executable if one == "python" else one for one in arguments]
+    environment = {**os.environ, "PYTHONPATH": str(project), "FMNIST_STRICT": ""}
+    done = subprocess.run(
+        [*start, *arguments], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("half", "code"), [(0, 1), (1, 1), (2, 0)], ids=["first", "second", "none"])
+def test_either_half_of_the_isolation_counts(half: int, code: int, tmp_path: Path) -> None:
+    """The tests that run twice fail if one fails in either process, or the second time alone."""
+    twice = runpy.run_path(str(ROOT / "tests" / "support" / "twice.py"))
+    names = [[name for name in one if name.startswith("tests/")] for one in twice["HALVES"]]
+    assert names[0] == ["tests/steps"]
+    for number, paths in enumerate(names):
+        for name in paths:
+            path = tmp_path / name / ("" if name.endswith(".py") else "test_all.py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # At the second time the module is imported already.
+            body = "seen = []\n\ndef test_once():\n    seen.append(1)\n    assert len(seen) < 2\n"
+            path.write_text(body if number == half else "def test_green():\n    pass\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["-p", "no:cacheprovider"]\n')
+    program = str(ROOT / "tests" / "support" / "twice.py")
+    assert subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, check=False).returncode == code
+
+
+def test_no_command_may_fail() -> None:
+    """No command of tox is one whose failure counts for nothing, and neither is a step of the workflow."""
+    for section in TOX.sections():
+        keys = set(TOX[section])
+        assert not keys & {"ignore_outcome", "ignore_errors"}, section
+        for key in ("commands", "commands_pre"):
+            lines = TOX[section].get(key, "").replace("\\\n", " ").splitlines()
+            assert [line for line in lines if re.match(r"\s*[-!]", line)] == []
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert "continue-on-error" not in workflow
+    [job] = yaml.safe_load(workflow)["jobs"].values()
+    assert [step for step in job["steps"] if "run" in step] == [{"run": ".ci/run"}]
+
+
+def test_settings_change_on_purpose(data_regression: DataRegressionFixture) -> None:
+    """What each check runs, what it fails for and what it leaves out is as in the golden document.
+
+    To accept a change, run `pytest --force-regen tests/test_checks.py`, and look at the difference.
+    """
+    tools = PROJECT["tool"]
+    covered = (ROOT / "tests" / "support" / "covered.py").read_text()
+    profiles = [hypothesis.settings.get_profile(name) for name in ("default", "ci", "nightly")]
+    data_regression.check(
+        {
+            "tox": {section: _lines(TOX[section]) for section in TOX.sections()},
+            "pytest": tools["pytest"]["ini_options"],
+            "mypy": tools["mypy"],
+            "ruff": tools["ruff"],
+            "layers": tools["importlinter"],
+            "spelling": tools["codespell"],
+            "coverage": re.findall(r"^TARGET = .*", covered, re.MULTILINE),
+            "examples": [[one.max_examples, one.derandomize, str(one.deadline)] for one in profiles],
+        },
+        "checks",
+    )
+
+
+def _lines(section: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {key: [line for line in text.splitlines() if line] for key, text in section.items()}
+
+
+def test_the_golden_document_is_kept_with_the_others() -> None:
+    """It is where the other ones are."""
+    assert (ROOT / "tests" / "golden" / "checks.yml").is_file()

@@ -1,0 +1,170 @@
+"""Tests of what runs the mutants, with mutmut itself on a tiny project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from faults import mutation
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = str(ROOT / "tests" / "faults" / "mutation.py")
+
+#: Twelve functions, each with two mutants.
+CODE = "\n\n".join(f"def add_{n}(value):\n    return value + {n}" for n in range(2, 14)) + "\n"
+
+#: The last of them is only seen to return something.
+TESTS = (
+    "import pytest\nfrom fmnist import part\n\n"
+    "@pytest.mark.parametrize('n', range(2, 13))\n"
+    "def test_add(n):\n    assert getattr(part, f'add_{n}')(1) == 1 + n\n\n"
+    "def test_last():\n    assert part.add_13(1) is not None\n"
+)
+
+SETTINGS = """
+[tool.mutmut]
+source_paths = ["fmnist"]
+only_mutate = ["fmnist/part.py"]
+pytest_add_cli_args_test_selection = ["tests"]
+pytest_add_cli_args = ["-p", "no:randomly", "-p", "no:cacheprovider"]
+[tool.pytest.ini_options]
+pythonpath = ["."]
+"""
+
+
+def survivor(new: str, function: str = "add_13", reason: str = "nobody looks") -> str:
+    """Return an entry of the list of survivors."""
+    old = f"return value + {function.removeprefix('add_')}"
+    values = {"function": f"fmnist.part.{function}", "old": old, "new": new, "reason": reason}
+    return "[[survivor]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
+#: Both mutants of the last function.
+BOTH = survivor("return value - 13") + survivor("return value + 14")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, whose mutants have run once; git knows it."""
+    root = tmp_path_factory.mktemp("mutants") / "project"
+    content = {
+        "fmnist/__init__.py": "",
+        "fmnist/part.py": CODE,
+        "tests/test_part.py": TESTS,
+        "tests/faults/survivors.toml": BOTH,
+        "pyproject.toml": SETTINGS,
+    }
+    for name, text in content.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    settings = ("-c", "user.name=a", "-c", "user.email=b")
+    for command in (["init", "-q"], ["add", "fmnist"], [*settings, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    assert mutate(root)[0] == 0
+    return root
+
+
+@pytest.fixture
+def copied(project: Path, tmp_path: Path) -> Path:
+    """A copy of it, with the results there are."""
+    return Path(shutil.copytree(project, tmp_path / "project"))
+
+
+def mutate(root: Path, *arguments: str) -> tuple[int, str]:
+    """Run the program; return its exit code, and what it printed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, PROGRAM, *arguments],
+        cwd=root,
+        env={**os.environ, "PATH": path, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+#: What the fixture's run has found.
+FOUND = {
+    mutation.Mutant("fmnist.part.add_13", "return value + 13", new): "survived"
+    for new in ("return value - 13", "return value + 14")
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (BOTH, ""),
+        (survivor("return value - 13"), 'old = "return value + 13"\nnew = "return value + 14"\nreason = ""'),
+        (BOTH + survivor("return value - 2", "add_2"), "no survivor any more, take it off tests/faults/surviv"),
+        (BOTH + survivor("return value - 3", "add_3"), ""),
+        (BOTH.replace("nobody looks", "", 1), "without a reason in tests/faults/survivors.toml"),
+    ],
+    ids=["those listed", "a new one", "one that is killed", "one that did not run", "no reason"],
+)
+def test_survivors_are_those_listed(
+    listed: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A survivor needs a reason, and a reason a survivor among the functions that ran."""
+    monkeypatch.chdir(tmp_path)
+    Path("tests", "faults").mkdir(parents=True)
+    mutation.SURVIVORS.write_text(listed)
+    assert mutation.compare(FOUND, {"fmnist.part.add_2", "fmnist.part.add_13"}) == (not message)
+    assert message in capsys.readouterr().out
+
+
+def test_the_score_is_told(project: Path) -> None:
+    """Where the survivors are those listed, and few enough, the check passes; the score is kept for the pages."""
+    assert json.loads((project / "benchmarks" / "results" / "mutants.json").read_text()) == {
+        "fmnist.part": {"mutants": 24, "killed": 22}
+    }
+
+
+def test_a_module_of_which_too_many_survive_is_red(copied: Path) -> None:
+    """Below 90 % the check fails, though each survivor is listed; a changed test makes all results anew."""
+    path = copied / "tests" / "test_part.py"
+    path.write_text(path.read_text().replace("range(2, 13)", "range(2, 12)"))
+    listed = BOTH + survivor("return value - 12", "add_12") + survivor("return value + 13", "add_12")
+    (copied / "tests" / "faults" / "survivors.toml").write_text(listed)
+    code, said = mutate(copied)
+    assert code == 1
+    # No test runs the function.
+    assert "fmnist.part                              24       20        4    83.3%" in said
+
+
+def test_only_what_has_changed_is_mutated(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since a commit, the mutants of a changed function run, and of none without a change; an unknown one is said."""
+    monkeypatch.chdir(copied)
+    assert mutation.changed("HEAD", ["fmnist/part.py"]) == []
+    assert mutation.changed("nothing", ["fmnist/part.py"]) is None
+    (copied / "fmnist" / "part.py").write_text(CODE.replace("value + 13", "13 + value"))
+    assert mutation.changed("HEAD", ["fmnist/part.py"]) == ["fmnist.part.x_add_13__mutmut_*"]
+    assert mutation.changed("HEAD", ["fmnist/other.py"]) == []
+    listed = survivor("return 13 - value") + survivor("return 14 + value")
+    (copied / "tests" / "faults" / "survivors.toml").write_text(listed.replace("value + 13", "13 + value"))
+    code, said = mutate(copied, "--since", "HEAD")
+    assert code == 0, said
+    assert "fmnist.part                               2        0        2     0.0%" in said
+
+
+def test_methods_count_as_functions(tmp_path: Path) -> None:
+    """A changed line within a method or a nested function asks for the mutants of the method or the outer function."""
+    path = tmp_path / "part.py"
+    path.write_text(
+        "class A:\n    def one(self):\n        return 1\n\ndef two():\n    def three():\n        return 3\n"
+    )
+    names = [name.rpartition(".")[2] for name in mutation._functions(path, {3, 7})]
+    assert names == ["xǁAǁone__mutmut_*", "x_two__mutmut_*"]
+    assert mutation.function_of("a.part.xǁAǁone__mutmut_3") == "a.part.A.one"
+    assert mutation.function_of("a.part.x_two__mutmut_1") == "a.part.two"
+
+
+def test_without_a_commit_to_compare_with_all_count(copied: Path) -> None:
+    """It is said, as the check is not the one asked for."""
+    code, said = mutate(copied, "--since", "nothing")
+    assert code == 0, said
+    assert "NOT LIMITED: there is no commit nothing here, so that all functions count as changed" in said
+    assert "fmnist.part                              24       22        2    91.7%" in said
