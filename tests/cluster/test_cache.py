@@ -273,7 +273,7 @@ def test_pipelines_of_others_are_compared(tmp_path: Path) -> None:
     """Containers without Python, importers and conditions have keys too."""
 
     def shout(text: str) -> Any:
-        @dsl.container_component  # type: ignore[untyped-decorator]
+        @dsl.container_component
         def shout():  # type: ignore[no-untyped-def]  # noqa: ANN202 - kfp wants none
             """Shout."""
             return dsl.ContainerSpec(image="alpine:3", command=["echo"], args=[text])

@@ -1,0 +1,3 @@
+"""Fixtures of the tests: those of fmnist."""
+
+pytest_plugins = ["fmnist.testing"]
