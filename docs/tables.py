@@ -1,14 +1,16 @@
 """The tables of the pages, made from data: `python docs/tables.py` writes them, and with `--check` only compares."""
 
 import ast
+import csv
 import json
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -17,7 +19,9 @@ import yaml
 
 from fmnist import _HOMES
 from fmnist.cli import fmnist, same
+from fmnist.pipeline import COMPONENTS
 from fmnist.replication import published
+from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -112,10 +116,86 @@ def trap() -> str:
 
 def parameters() -> str:
     """Return the parameters of a run: what they mean, and their defaults."""
-    spec = next(yaml.safe_load_all((ROOT / "tests" / "golden" / "pipeline_image.yml").read_text()))
-    described = spec["root"]["inputDefinitions"]["parameters"]
+    described = golden()["root"]["inputDefinitions"]["parameters"]
     rows = [(f"`{one.name}`", described[one.name]["description"], f"`{one.default}`") for one in fields(Settings)]
     return table("parameter | meaning | default", rows)
+
+
+#: Where the function is that each step calls.
+STEPS: Mapping[str, str] = {"train": "training", "test": "evaluation", "confusion-matrix": "confusion"}
+
+
+def stage(name: str) -> str:
+    """Return what a step takes and gives: each output with what it is, and what it looks like in the run shown."""
+    component = golden()["components"][f"comp-{name}"]
+    taken, given = ({**component.get(f"{way}Definitions", {}).get("artifacts", {})} for way in ("input", "output"))
+    inputs = [f"`{key}`{said(key, one)}" for key, one in taken.items()] or [" the [parameters](#parameters)."]
+    shown = [
+        f"**`{key}`**{said(key, given[key])}\n\n{look(key)}"
+        for key in signature(COMPONENTS[name]).parameters
+        if key in given
+    ]
+    code = f"[the function](../fmnist/steps/{STEPS[name]}.py), and [the component](../fmnist/kubeflow/components.py)"
+    return "\n\n".join([f"Takes {' '.join(inputs).strip()}", f"Code: {code} that calls it.", "Gives:", *shown])
+
+
+def said(key: str, artifact: Mapping[str, Any]) -> str:
+    """Return an artifact's type and description, as the compiled pipeline has them, and its name in a run's folder."""
+    kind = artifact["artifactType"]["schemaTitle"].removeprefix("system.")
+    name = f" `fmnist run` names it `{ARTIFACT_FILES[key]}`." if key in ARTIFACT_FILES else ""
+    return f" (*{kind}*): {artifact['description']}{name}"
+
+
+def look(artifact: str) -> str:
+    """Return what an artifact looks like: a picture, a table, or the beginning of a file."""
+    excerpts = read("run/excerpts.json")
+    pictures = {
+        "model": (
+            "model.png",
+            750,
+            "Of 24 hidden units, the weight of each pixel: purple counts for the unit, orange against.",
+        ),
+        "loss_plot": ("loss_plot.png", 750, "Loss and accuracy of 10 epochs, for training and validation."),
+        "loss_page": ("loss_page.png", 500, "A page with the same curves, and below them a table of their numbers."),
+        "results": ("results.png", 750, "The first five test images, with prediction, confidence and true class."),
+        "matrix_plot": ("confusion_matrix.png", 560, "Confusion matrix of the 10,000 test images."),
+    }
+    found = []
+    if artifact in pictures:
+        file, width, alt = pictures[artifact]
+        found.append(f'<img src="run/{file}" width="{width}" alt="{alt}">')
+    if artifact == "results":
+        found.append(fence("text", [*excerpts["results.csv"], "..."]))
+    if artifact == "labels":
+        columns = {name: lines for name, lines in excerpts.items() if name.startswith("labels/")}
+        found.append(table("|".join(f"`{name}`" for name in columns), zip(*columns.values(), strict=True)).rstrip())
+    if artifact in {"history", "metrics"}:
+        lines = (DOCS / "run" / ARTIFACT_FILES[artifact]).read_text().splitlines()
+        found.append(fence("text", lines if len(lines) < 10 else [*lines[:6], "..."]))  # noqa: PLR2004 - a short file
+    if artifact in {"matrix", "classification"}:
+        names, *rows = csv.reader((DOCS / "run" / ARTIFACT_FILES["matrix"]).read_text().splitlines())
+        found.append(table("|".join(names), rows).rstrip() if artifact == "matrix" else metadata(names[1:], rows))
+    return "\n\n".join(found)
+
+
+def metadata(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the beginning of what Kubeflow keeps of a confusion matrix."""
+    from kfp.dsl import ClassificationMetrics
+
+    kept = ClassificationMetrics()
+    kept.log_confusion_matrix(list(names), [list(map(int, row[1:])) for row in rows])
+    matrix = kept.metadata["confusionMatrix"]
+    return fence("text", [f"{key}: {', '.join(map(json.dumps, matrix[key][:2]))}, ..." for key in sorted(matrix)])
+
+
+def fence(language: str, lines: Iterable[str]) -> str:
+    """Return lines of a file as a block of Markdown."""
+    return "\n".join([f"```{language}", *lines, "```"])
+
+
+def golden() -> Any:
+    """Return the compiled pipeline."""
+    return next(yaml.safe_load_all((ROOT / "tests" / "golden" / "pipeline_image.yml").read_text()))
 
 
 def commands() -> str:

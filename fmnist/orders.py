@@ -3,15 +3,12 @@
 After `keras.utils.set_random_seed` the shuffle of `model.fit` starts again with each epoch, so that all epochs have
 one order. This is another experiment than an unseeded `fit`, and a less accurate one.
 
-Importing this module imports Keras, which then runs without fmnist's switches: in a process that also trains with
-fmnist, call that first.
+Importing this module imports no Keras: a process may also train with fmnist, whose switches Keras must start with.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
-
-import keras
-from keras import ops
 
 from fmnist.steps.errors import FmnistError
 
@@ -29,7 +26,7 @@ class RepeatedOrderError(OrderError):
     """Two epochs of a training had the same batches in the same order."""
 
 
-class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochOrders:
     """Take a fingerprint of each epoch's order, and end the training when one returns.
 
     Parameters
@@ -61,8 +58,16 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
     ``model.fit(x, y, epochs=10, callbacks=[EpochOrders()])``
     """
 
+    model: Any
+
+    def __new__(cls, **_: Any) -> Any:
+        """Return a `keras.callbacks.Callback`: Keras is imported no earlier."""
+        return super().__new__(_callback(cls))  # type: ignore[arg-type]  # a class has a hash
+
     def __init__(self, *, strict: bool = True) -> None:
         super().__init__()
+        import keras
+
         if (backend := keras.backend.backend()) != "tensorflow":
             raise OrderError(f"EpochOrders: as the backend of Keras expected 'tensorflow', got {backend!r}")
         self.strict = strict
@@ -70,6 +75,8 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Make a train function that reads the batches; the model keeps its own."""
+        import keras
+
         if (replicas := self.model.distribute_strategy.num_replicas_in_sync) > 1:
             raise OrderError(f"EpochOrders: expected a training on one device, got {replicas}, which share each batch")
         self.fingerprints = []
@@ -100,6 +107,8 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Compare the fingerprint with those before."""
+        from keras import ops
+
         if (state := int(ops.convert_to_numpy(self._state))) == _START:
             raise OrderError("EpochOrders: expected to read the batches, got none: another callback compiled anew")
         fingerprint = f"{state:016x}"
@@ -115,8 +124,17 @@ class EpochOrders(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
 
+@functools.cache
+def _callback(cls: type[Any]) -> type[Any]:
+    """Return a class that is also Keras' class of callbacks."""
+    import keras
+
+    return cls if issubclass(cls, keras.callbacks.Callback) else type(cls.__name__, (cls, keras.callbacks.Callback), {})
+
+
 def _reading(train_step: Callable[[Any], Any], state: Any) -> Callable[[Any], Any]:
     """Return a train step that folds each batch into `state` as well."""
+    import keras
 
     def step(data: Any) -> Any:
         # First the training: its operations keep the numbers that TensorFlow derives their seeds from.
@@ -133,6 +151,8 @@ def _reading(train_step: Callable[[Any], Any], state: Any) -> Callable[[Any], An
 
 def _digest(tensor: Any) -> Any:
     """Return one number for a batch of n rows: their values and their places, weighted by pseudo-random numbers."""
+    from keras import ops
+
     rows = ops.reshape(_bits(tensor), (ops.shape(tensor)[0], -1))
     n, size = ops.shape(rows)
     return ops.sum(_scramble(ops.sum(rows * _weights(size), axis=1)) * _weights(n))
@@ -140,6 +160,8 @@ def _digest(tensor: Any) -> Any:
 
 def _bits(tensor: Any) -> Any:
     """Return the values of a tensor as uint64, other values as other numbers."""
+    from keras import ops
+
     tensor = ops.convert_to_tensor(tensor)
     dtype = tensor.dtype
     if dtype.is_floating:
@@ -150,6 +172,8 @@ def _bits(tensor: Any) -> Any:
 
 
 def _weights(n: Any) -> Any:
+    from keras import ops
+
     return _scramble(ops.cast(ops.arange(1, n + 1), "uint64"))
 
 
@@ -160,6 +184,8 @@ def _scramble(x: Any) -> Any:
     ----------
     https://github.com/aappleby/smhasher/wiki/MurmurHash3
     """
+    from keras import ops
+
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         x = (x ^ ops.right_shift(x, 33)) * factor
     return x ^ ops.right_shift(x, 33)

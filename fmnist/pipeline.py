@@ -17,6 +17,7 @@ from kfp import dsl
 
 from fmnist.kubeflow import components
 from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import check_kind
 from fmnist.steps.safe import without_secrets
 from fmnist.steps.settings import Settings
 
@@ -69,6 +70,8 @@ class Where:
     carried: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("image", "mirror"):
+            check_kind(name, getattr(self, name) or "", str, "a text")
         if self.image is not None and not re.fullmatch(r"\S+", self.image):
             raise ContractError(
                 f"image: expected a name as in registry.example/fmnist:1, got {self.image!r}. Is a variable empty?"

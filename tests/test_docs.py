@@ -17,7 +17,7 @@ import pytest
 from support import pages
 from support.pages import PAGES, ROOT, Page
 
-from docs import tables
+from docs import publish, tables
 from fmnist.cli import console, fmnist, waiting
 from fmnist.cluster import logs, watch
 from fmnist.cluster.names import LONGEST
@@ -27,7 +27,7 @@ from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
 from fmnist.report import pictures
 from fmnist.runs import shards, study_pipeline
-from fmnist.steps import evaluation, plots, training
+from fmnist.steps import evaluation, model, plots, training
 from fmnist.steps.dataset import CLASS_NAMES, TRAINING_IMAGES, Split
 from fmnist.steps.files import ARTIFACT_FILES, sha256
 from fmnist.steps.settings import Settings
@@ -113,6 +113,46 @@ def test_the_run_shown_is_the_golden_one() -> None:
     assert (DOCS / "run" / "confusion_matrix.png").read_bytes() == drawn
 
 
+def test_the_stages_are_shown_as_they_are(test_set: Split) -> None:
+    """The graph is that of the compiled pipeline, and the first results are those of the first test images."""
+    compiled = ROOT / "tests" / "golden" / "pipeline_image.yml"
+    for name, theme in (("graph.svg", pictures.LIGHT), ("graph-dark.svg", pictures.DARK)):
+        assert (DOCS / "run" / name).read_bytes() == pictures.graph(compiled, theme=theme), name
+    excerpts = read("run/excerpts.json")
+    assert (DOCS / "run" / "results.png").read_bytes() == publish.draw_results(excerpts["results.csv"], test_set.images)
+    header, *rows = csv.reader(excerpts["results.csv"])
+    assert header == ["image", "prediction", "confidence", "actual"]
+    assert [row[3] for row in rows] == ["Ankle boot", "Pullover", "Trouser", "Trouser", "Shirt"]
+    assert excerpts["labels/true.txt"] == ["9", "2", "1", "1", "6", "1"]
+    assert excerpts["labels/class_names.txt"] == [*CLASS_NAMES[:6]]
+
+
+def test_each_stage_shows_each_output() -> None:
+    """Each output of each step has its type, its sentence, and a picture, a table or the beginning of its file."""
+    text = (DOCS / "stages.md").read_text()
+    outputs = re.findall(r"^\*\*`(\w+)`\*\* \(\*(\w+)\*\): [A-Z].*\.\n\n(<img|```text|\|)", text, re.MULTILINE)
+    assert outputs == [
+        ("model", "Model", "<img"),
+        ("history", "Artifact", "```text"),
+        ("loss_plot", "Artifact", "<img"),
+        ("loss_page", "HTML", "<img"),
+        ("results", "Dataset", "<img"),
+        ("labels", "Dataset", "|"),
+        ("metrics", "Metrics", "```text"),
+        ("classification", "ClassificationMetrics", "```text"),
+        ("matrix", "Dataset", "|"),
+        ("matrix_plot", "Artifact", "<img"),
+    ]
+    assert "Takes `model` (*Model*)" in text
+    assert "Takes `labels` (*Dataset*)" in text
+
+
+def test_the_parameters_are_told_once() -> None:
+    """One page has the table of the parameters, and the others link it."""
+    assert [page.path.name for page in PAGES if "| parameter | meaning | default |" in page.text] == ["stages.md"]
+    assert "stages.md#parameters" in Page(DOCS / "command-line.md").links()
+
+
 def test_the_tables_are_made_from_the_data(tmp_path: Path) -> None:
     """No table changes if it is made again, and one digit that is not the data's is seen."""
     command = [sys.executable, "docs/tables.py", "--check"]
@@ -121,7 +161,7 @@ def test_the_tables_are_made_from_the_data(tmp_path: Path) -> None:
     for name in ("docs", "fmnist", "tests", "README.md", "CONTRIBUTING.md", "pyproject.toml", "tox.ini"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
-    page = tmp_path / "docs" / "command-line.md"
+    page = tmp_path / "docs" / "stages.md"
     page.write_text(page.read_text().replace("| `0.05` |", "| `0.5` |"))
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.count("(changed)")) == (5, 1), done.stdout + done.stderr
@@ -202,6 +242,8 @@ def measured() -> dict[tuple[str, str], set[str]]:
     history, counts = read("run/history.json"), counts_of_the_run()
     best, worst = (choose(range(10), key=lambda i: counts[i][i]) for choose in (max, min))
     assert (CLASS_NAMES[best], CLASS_NAMES[worst]) == ("Sneaker", "Shirt")
+    # From there on no epoch is better by more than a thousandth or two.
+    level = 1 + next(i for i, loss in enumerate(history["val_loss"]) if loss < min(history["val_loss"]) + 0.002)
     ends = {f"{history[name][at]:.3f}" for name in ("loss", "val_loss") for at in (0, -1)}
     settings = Settings()
     return {
@@ -217,6 +259,7 @@ def measured() -> dict[tuple[str, str], set[str]]:
                 for value in (
                     settings.epochs,
                     settings.seed,
+                    level,
                     counts[best][best],
                     counts[worst][worst],
                     counts[worst][0],
@@ -258,8 +301,19 @@ def measured() -> dict[tuple[str, str], set[str]]:
             *(f"{LEVEL * 100:.0f}", str(SEEDS_FOR_RANKS), str(MARGIN)),
             "6",  # with seeds as skewed as ours, by a simulation
         },
+        ("docs/walkthrough.ipynb", "The data"): {
+            *(f"{TRAINING_IMAGES + 10_000:,}", f"{TRAINING_IMAGES:,}", "10,000", "28", str(28 * 28), "0", "255", "1"),
+        },
+        ("docs/walkthrough.ipynb", "Train in the notebook"): {
+            str(28 * 28),
+            str(model.HIDDEN_UNITS),
+            str(model.CLASSES),
+        },
+        ("docs/walkthrough.ipynb", "Test it"): {"10,000", "1"},
+        ("docs/walkthrough.ipynb", "The conversion"): {"1", "2", "3"},
+        ("docs/walkthrough.ipynb", "Does 0.8693 replicate?"): {figure, str(len(values)), str(SEEDS_FOR_A_VERDICT)},
         # Versions of Kubeflow Pipelines.
-        ("docs/cluster.md", "On a cluster"): {"2"},
+        ("docs/cluster.md", "On a cluster"): {"2", "6"},  # and a share of what Argo keeps
         ("docs/cluster.md", "A study"): {"2.5"},
         ("docs/cluster.md", "The cache"): {"2.17"},
         ("docs/cluster.md", "Servers"): {"2.4", "2.5", "2.16", "2.17"},
@@ -328,7 +382,8 @@ def test_links_lead_somewhere(page: Page) -> None:
 
 def test_every_page_is_linked() -> None:
     """The README links each page of docs/."""
-    assert {f"docs/{path.name}" for path in DOCS.glob("*.md")} <= {link.partition("#")[0] for link in README.links()}
+    shown = [*DOCS.glob("*.md"), *DOCS.glob("*.ipynb")]
+    assert {f"docs/{path.name}" for path in shown} <= {link.partition("#")[0] for link in README.links()}
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import helpers
 
+from fmnist.orders import EpochOrders, RepeatedOrderError
 from fmnist.steps.determinism import tensorflow
 
 tf = tensorflow()
 import keras  # noqa: E402 - through the gate
-
-from fmnist.orders import EpochOrders, RepeatedOrderError  # noqa: E402 - it imports keras
 
 #: Three batches, the last of 6.
 N = 70
@@ -55,6 +55,33 @@ def swapped(values: Any, i: int, j: int) -> Any:
     order = np.arange(len(values))
     order[[i, j]] = j, i
     return values[order]
+
+
+def test_importing_the_check_spoils_no_training() -> None:
+    """It needs no Keras, so the switches may be set later; then it is a callback as any of Keras."""
+    code = (
+        "import sys; from fmnist.orders import EpochOrders\n"
+        "print({'keras', 'tensorflow'} & sys.modules.keys())\n"
+        "from fmnist.steps.determinism import tensorflow; tensorflow(); import keras, pickle\n"
+        "class Mine(EpochOrders): pass\n"
+        "print([isinstance(made, kind) for made in (EpochOrders(), Mine(strict=False))\n"
+        "       for kind in (EpochOrders, keras.callbacks.Callback)], type(Mine()).__name__)"
+    )
+    assert helpers.python(code) == "set()\n[True, True, True, True] Mine\n"
+
+
+def test_the_check_works_where_tensorflow_started_otherwise() -> None:
+    """It asks for no switches: any `fit` of Keras has it, with threads and modes of its own."""
+    code = (
+        "import tensorflow as tf, numpy as np, keras; tf.config.experimental.enable_op_determinism()\n"
+        "keras.utils.set_random_seed(1)\n"
+        "from fmnist.orders import EpochOrders, RepeatedOrderError\n"
+        "model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]); model.compile('sgd', 'mse')\n"
+        "x = np.arange(99.0)[:, None]\n"
+        "try: model.fit(x, x, epochs=2, verbose=0, callbacks=[EpochOrders()])\n"
+        "except RepeatedOrderError: print('repeated')"
+    )
+    assert helpers.python(code, KERAS_BACKEND="tensorflow", CUDA_VISIBLE_DEVICES="-1") == "repeated\n"
 
 
 class Shuffled(keras.utils.PyDataset):  # type: ignore[misc]
@@ -342,7 +369,7 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_several_devices_are_refused() -> None:
     """Where several devices share each batch, nothing is said of its order."""
-    orders = EpochOrders()
+    orders: Any = EpochOrders()
     orders.set_model(SimpleNamespace(distribute_strategy=SimpleNamespace(num_replicas_in_sync=2)))
     with pytest.raises(RuntimeError, match="expected a training on one device, got 2"):
         orders.on_train_begin()

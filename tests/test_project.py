@@ -138,6 +138,7 @@ def test_ci_runs_every_check() -> None:
     commands = TOX["testenv:ci"]["commands"]
     assert set(re.findall(r"\[testenv:(\w+)\]commands", commands)) == CHECKS
     assert "fmnist run -o" in commands
+    assert "\npython tests/support/offline.py python docs/notebook.py --check\n" in commands
     example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     [job] = example["jobs"].values()
     assert {"run": ".ci/run"} in job["steps"]

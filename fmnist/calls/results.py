@@ -34,8 +34,8 @@ class Run:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters of the pipeline."""
-        return dict(self.record["parameters"])
+        """The parameters of the pipeline, by name."""
+        return dict(sorted(self.record["parameters"].items()))
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -81,8 +81,8 @@ class Study:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters of the pipeline, but for the seed."""
-        return dict(self.sample.parameters)
+        """The parameters of the pipeline, but for the seed, by name."""
+        return dict(sorted(self.sample.parameters.items()))
 
     @property
     def accuracies(self) -> list[float]:

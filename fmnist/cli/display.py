@@ -1,4 +1,4 @@
-"""The progress of a run or a study, on stderr: live bars in a terminal, plain lines elsewhere."""
+"""The progress of a run or a study: bars in a notebook and, on stderr, in a terminal; plain lines elsewhere."""
 
 import os
 import shutil
@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Self, TextIO
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from fmnist.cli.streams import Stream
 from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.results import Result
 from fmnist.steps.safe import safe
@@ -32,9 +33,13 @@ class Display:
     """Shows downloads, steps, epochs and seeds; has the callbacks of a run and a study."""
 
     def __init__(self) -> None:
-        self._stream = sys.stderr  # this one: that of kfp is redirected
+        # This stderr: that of kfp is redirected.
+        self._stream = sys.stderr if isinstance(sys.stderr, Stream) else Stream(sys.stderr)
         self._live = _is_live(self._stream)
         self._step = ""
+        file: Any = self._stream.unchanged
+        #: Where a notebook shows the bars.
+        self._output: Any = None
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -44,7 +49,7 @@ class Display:
             BarColumn(table_column=Column(min_width=20)),
             TimeElapsedColumn(table_column=Column(min_width=7)),
             TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-            console=Console(file=getattr(self._stream, "unchanged", self._stream), force_terminal=self._live),
+            console=Console(file=file, force_terminal=self._live, force_jupyter=False),
             redirect_stdout=False,
             redirect_stderr=False,
             disable=not self._live,
@@ -52,6 +57,10 @@ class Display:
 
     def __enter__(self) -> Self:
         self._progress.start()
+        if Console().is_jupyter:
+            from IPython.display import display
+
+            self._output = display(self._progress, display_id=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +91,7 @@ class Display:
                 self._advance(self._step, number, f"resumed after epoch {number}/{of}", of)
                 self._line(f"{self._step}: resumed after epoch {number}/{of}")
             case RunFinished():
-                print("The run was finished before: these are its results.", file=self._stream, flush=True)
+                self._say("The run was finished before: these are its results.")
             case StepFinished(step):
                 self._end(step)
 
@@ -92,7 +101,7 @@ class Display:
         if seeds:
             self._start("seeds", self._seeds)
         else:
-            print("Each seed was trained before: these are their results.", file=self._stream, flush=True)
+            self._say("Each seed was trained before: these are their results.")
 
     def on_result(self, result: Result) -> None:
         """Show what a seed gave."""
@@ -116,25 +125,38 @@ class Display:
     def _start(self, name: str, total: int | None) -> None:
         self._started[name] = self._told[name] = time.monotonic()
         self._tasks[name] = self._progress.add_task(safe(name), total=total, note="")
+        self._refresh()
         self._line(f"{name}: started")
 
     def _advance(self, name: str, completed: int, note: str, total: int | None = None) -> None:
         self._progress.update(self._tasks[name], completed=completed, note=safe(note), total=total)
+        self._refresh()
 
     def _end(self, name: str) -> None:
         task = self._progress.tasks[self._tasks[name]]
         total = task.total or task.completed or 1
         self._progress.update(task.id, total=total, completed=total)
+        self._refresh()
         self._line(f"{name}: done in {time.monotonic() - self._started[name]:.1f} s")
 
+    def _refresh(self) -> None:
+        if self._output:
+            self._output.update(self._progress)
+
     def _line(self, text: str) -> None:
-        if not self._live:
-            # While a step runs, kfp's `print` also writes an indent to stdout, which goes to the log.
-            self._stream.write(f"{safe(text)}\n")
-            self._stream.flush()
+        """Print a line where no bars are shown."""
+        if not (self._live or self._output):
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        """Print a line; what is on stderr, a notebook shows like an error."""
+        stream = sys.stdout if self._output else self._stream
+        # While a step runs, kfp's `print` also writes an indent to stdout, which goes to the log.
+        stream.write(f"{safe(text)}\n")
+        stream.flush()
 
 
-def _is_live(stream: TextIO) -> bool:
+def _is_live(stream: Stream) -> bool:
     """Return whether a person watches a terminal that can move its cursor: a notebook keeps all that is printed."""
     wide = shutil.get_terminal_size().columns >= NARROW
     plain = os.environ.get("TERM", "") in _PLAIN or "JPY_PARENT_PID" in os.environ

@@ -94,14 +94,22 @@ def run(
     tuple of int and resource.struct_rusage
         Its exit code, negative for a signal, and what it used with the processes that it waited for.
     """
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with (
+        # It waits for a line, which it never gets if this process ends before there is a guard.
         subprocess.Popen(
-            command, **pipes, errors="backslashreplace", env=environment, start_new_session=True
+            ["sh", "-c", 'read _ && exec "$@" </dev/null', "sh", *command],
+            **pipes,
+            text=True,
+            errors="backslashreplace",
+            env=environment,
+            start_new_session=True,
         ) as process,
         guarded(process.pid),
     ):
         try:
+            process.stdin.write("\n")  # type: ignore[union-attr]  # a pipe
+            process.stdin.close()  # type: ignore[union-attr]
             for line in process.stdout or ():
                 on_line(line)
         except BaseException:

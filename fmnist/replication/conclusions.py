@@ -53,6 +53,9 @@ class Conclusion:
     verdict: verdict.Verdict
     classes: tuple[ClassRecall, ...]
 
+    def __repr__(self) -> str:
+        return f"<Conclusion: {self.sentence}>"
+
     @property
     def sentence(self) -> str:
         """The verdict in one sentence, which needs no statistics to be read."""

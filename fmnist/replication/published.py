@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files as resources
 from typing import Any
 
@@ -37,7 +37,7 @@ class Figure:
     parameters: Mapping[str, Any]
     source: str
     note: str = ""
-    counts: Sequence[Sequence[int]] | None = None
+    counts: Sequence[Sequence[int]] | None = field(default=None, repr=False)
 
 
 def figures() -> tuple[Figure, ...]:

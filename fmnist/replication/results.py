@@ -54,7 +54,7 @@ class Mistakes(Sequence[Mistake]):
         return hash(self._bytes)
 
     def __repr__(self) -> str:
-        return repr(list(self))
+        return f"<{len(self):,} mistakes>"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,9 @@ class Result:
     history: Mapping[str, Sequence[float]]
     counts: Sequence[Sequence[int]]
     mistakes: Sequence[Mistake]
+
+    def __repr__(self) -> str:
+        return f"<Result of seed {self.seed}: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}>"
 
     @classmethod
     def of(cls, seed: int, training: Training, evaluation: Evaluation) -> "Result":
@@ -142,6 +145,10 @@ class Sample:
     results: Sequence[Result]
     record: Mapping[str, Any]
     is_study: bool
+
+    def __repr__(self) -> str:
+        seeds = f"seeds {self.results[0].seed} to {self.results[-1].seed}"
+        return f"<Sample of {'a study' if self.is_study else 'a run'}: {seeds}, mean accuracy {self.mean:.4f}>"
 
     @classmethod
     def of_run(cls, record: Mapping[str, Any], result: Result) -> "Sample":

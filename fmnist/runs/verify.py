@@ -91,6 +91,9 @@ class Verification:
     files: Sequence[File] = ()
     seeds: Sequence[int] = ()
 
+    def __repr__(self) -> str:
+        return f"<Verification: {self.outcome}>"
+
     @property
     def outcome(self) -> Outcome:
         """Tell apart: altered files, another environment, and other results though the environment is equal."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fmnist.steps import files, plots
 from fmnist.steps.labels import Labels
+from fmnist.steps.messages import check_kind
 from fmnist.steps.safe import cell
 
 __all__ = ["ConfusionMatrix", "confusion_matrix"]
@@ -29,6 +30,9 @@ class ConfusionMatrix:
 
     counts: NDArray[np.int64]
     class_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<ConfusionMatrix of {self.counts.sum():,} images and {len(self.class_names)} classes>"
 
     def artifacts(self) -> Mapping[str, files.Content]:
         """Return `matrix` (CSV, one row a true label) and `matrix_plot` (PNG) as bytes."""
@@ -57,9 +61,15 @@ def confusion_matrix(labels: Labels) -> ConfusionMatrix:
     array([[1, 0, 0],
            [1, 1, 0],
            [0, 0, 1]])
+
+    Raises
+    ------
+    ContractError
+        If `labels` are of another kind.
     """
     from sklearn import metrics
 
+    check_kind("labels", labels, Labels, "Labels, as those of an Evaluation")
     classes = np.arange(len(labels.class_names))
     counts = metrics.confusion_matrix(labels.true, labels.predicted, labels=classes)
     return ConfusionMatrix(counts.astype(np.int64), labels.class_names)

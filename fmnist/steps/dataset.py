@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fmnist.steps import sources
 from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import ContractError, DataError
+from fmnist.steps.messages import check_kind
 from fmnist.steps.sources import Progress
 
 __all__ = [
@@ -94,7 +95,9 @@ class Split:
     class_names: tuple[str, ...] = CLASS_NAMES
 
     def __post_init__(self) -> None:
-        n = len(self.images)
+        for name in ("images", "labels"):
+            check_kind(name, getattr(self, name), np.ndarray, "an array, as load() returns it")
+        n = len(self.images) if self.images.ndim else 0
         if n == 0:
             raise ContractError("images: expected at least one, got none. Give a split that holds images.")
         own = self.class_names != CLASS_NAMES
@@ -110,6 +113,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"<Split of {len(self):,} images>"
 
 
 def _check_form(name: str, array: NDArray[Any], kinds: tuple[type, ...], shape: tuple[int, ...]) -> None:
@@ -165,6 +171,7 @@ def load(name: Literal["train", "test"], *, offline: bool = False, on_progress: 
     DataError
         If no source has the published data, or `data_folder()` cannot be written.
     """
+    check_kind("split", name, str, "'train' or 'test'")
     if name not in ("train", "test"):
         raise ContractError(f"split: expected 'train' or 'test', got {name!r}. Ask for one of the two.")
     files = FILES[:2] if name == "train" else FILES[2:]

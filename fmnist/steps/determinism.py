@@ -5,6 +5,7 @@ platform-dependent mathematics differs between AVX2 and AVX-512 machines; Keras 
 the home folder. None of this can be changed once TensorFlow runs. What can be changed is checked each time.
 """
 
+import contextlib
 import functools
 import os
 import platform
@@ -12,7 +13,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -73,7 +74,9 @@ def tensorflow() -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        import_module("tensorflow")
+        with _quiet():
+            # Looking for devices is what TensorFlow would tell of at its first operation.
+            import_module("tensorflow").config.list_physical_devices()
     import tensorflow as tf
 
     _check_environment()
@@ -83,6 +86,22 @@ def tensorflow() -> Any:
     _check_state(tf)
     _check_keras()
     return tf
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what TensorFlow prints in a notebook, which shows in red, like errors, that it has found no GPU."""
+    if "ipykernel" not in sys.modules:
+        yield
+        return
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - not a file
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def started() -> Any:

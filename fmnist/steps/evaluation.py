@@ -14,6 +14,7 @@ from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
+from fmnist.steps.messages import check_kind
 from fmnist.steps.model import check_fits, scale
 from fmnist.steps.safe import cell
 
@@ -44,12 +45,17 @@ class Evaluation:
     loss: float
 
     def __post_init__(self) -> None:
+        check_kind("labels", self.labels, Labels, "Labels")
+        check_kind("confidence", self.confidence, np.ndarray, "an array")
         bad = self.confidence[~((self.confidence > 0) & (self.confidence <= 1))]
         if bad.size:
             raise ContractError(
                 f"model: expected confidences in (0, 1], got {bad.size} others, the first of them {bad[0]}: "
                 "do its weights hold NaN?"
             )
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {len(self.labels.true):,} images: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}>"
 
     @property
     def accuracy(self) -> float:
@@ -90,8 +96,13 @@ def test(network: Any, data: Split) -> Evaluation:
     Raises
     ------
     ContractError
-        If the images or the classes of `data` are not those of `network`.
+        If an argument is of another kind, or the images or the classes of `data` are not those of `network`.
     """
+    tensorflow()
+    import keras
+
+    check_kind("network", network, keras.Model, "a network of Keras, as the model of a Training")
+    check_kind("data", data, Split, "a Split, as load() returns it")
     return Evaluator(network, data).test(network)
 
 

@@ -12,9 +12,10 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import check_kind
 
 __all__ = [
     "ARTIFACT_FILES",
@@ -48,6 +49,7 @@ ARTIFACT_FILES: Mapping[str, str] = {
 Content = bytes | Mapping[str, bytes]
 
 
+@runtime_checkable
 class Artifacts(Protocol):
     """The result of a step: it gives its artifacts as bytes, by name."""
 
@@ -194,7 +196,16 @@ def write_artifacts(result: Artifacts, **paths: str) -> None:
 
 
 def save(folder: str | Path, *results: Artifacts) -> None:
-    """Write all artifacts of `results` into `folder`, named as in `ARTIFACT_FILES`."""
+    """Write all artifacts of `results` into `folder`, named as in `ARTIFACT_FILES`.
+
+    Raises
+    ------
+    ContractError
+        If `folder` is no path, or one of `results` is not what a step returns; nothing is written then.
+    """
+    check_kind("folder", folder, (str, os.PathLike), "a path, before the results")
+    for result in results:
+        check_kind("results", result, Artifacts, "what train(), test() or confusion_matrix() returns")
     for result in results:
         names = result.artifacts()
         write_artifacts(result, **{name: str(Path(folder, ARTIFACT_FILES[name])) for name in names})

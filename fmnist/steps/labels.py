@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
-from fmnist.steps.messages import excerpt
+from fmnist.steps.messages import check_kind, excerpt
 from fmnist.steps.safe import INVISIBLE
 
 __all__ = ["Labels"]
@@ -60,6 +60,9 @@ class Labels:
             raise ContractError(
                 f"labels: expected as many true as predicted, got {len(self.true)} and {len(self.predicted)}."
             )
+
+    def __repr__(self) -> str:
+        return f"<Labels of {len(self.true):,} images and {len(self.class_names)} classes>"
 
     @classmethod
     def read(cls, folder: str | Path) -> "Labels":
@@ -111,6 +114,7 @@ def _numbers(path: Path) -> NDArray[np.int64]:
 
 
 def _check_labels(what: str, labels: NDArray[np.int64], classes: int) -> None:
+    check_kind(what, labels, np.ndarray, "an array")
     if labels.dtype != np.int64 or labels.ndim != 1 or not labels.size:
         raise ContractError(f"{what}: expected int64 of shape (n,), n > 0, got {labels.dtype} of {labels.shape}.")
     if labels.min() < 0 or labels.max() >= classes:
@@ -120,6 +124,9 @@ def _check_labels(what: str, labels: NDArray[np.int64], classes: int) -> None:
 
 
 def _check_names(names: tuple[str, ...]) -> None:
+    check_kind("class names", names, tuple, "a tuple of texts")
+    for name in names:
+        check_kind("class names", name, str, "texts")
     if len(names) > _MOST_CLASSES:
         raise ContractError(f"class names: expected at most {_MOST_CLASSES}, got {len(names)}. Merge some classes.")
     bad = [name for name in names if not name.strip() or "\n" in name or "\r" in name]

@@ -4,7 +4,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["did_you_mean", "excerpt", "shown"]
+from fmnist.steps.errors import ContractError
+
+__all__ = ["check_kind", "did_you_mean", "excerpt", "shown"]
 
 _LONGEST_NAME = 100
 
@@ -46,4 +48,15 @@ def shown(value: Any, length: int = 200) -> str:
     try:
         return excerpt(repr(value), length)
     except Exception:  # noqa: BLE001 - a number of too many digits, too many levels, or somebody's own __repr__
-        return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
+        return _kind(value)
+
+
+def check_kind(what: str, value: Any, kind: Any, expected: str) -> None:
+    """Make sure that the argument `what` is of this kind, which a ContractError calls `expected`."""
+    if not isinstance(value, kind):
+        raise ContractError(f"{what}: expected {expected}, got {_kind(value)}.")
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -6,6 +6,7 @@ every epoch, which is another experiment: it costs accuracy.
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import TrainingError
+from fmnist.steps.messages import check_kind
 from fmnist.steps.settings import Settings
 
 __all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "train"]
@@ -40,6 +42,11 @@ class Training:
 
     model: Any
     history: dict[str, list[float]]
+
+    def __repr__(self) -> str:
+        epochs = max(map(len, self.history.values()), default=0)
+        last = "".join(f", {name} {values[-1]:.4f}" for name, values in self.history.items() if values)
+        return f"<Training of {epochs} epochs{last}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process gets: the network as its file, as Keras would start there without the gate."""
@@ -111,13 +118,17 @@ def train(
     Raises
     ------
     ContractError
-        If `checkpoint` is damaged, or belongs to another training; or if the network would not be trained as Keras'
-        own `fit` does it, or gives another file each time: the layer is named.
+        If an argument is of another kind; if `checkpoint` is damaged, or belongs to another training; or if the network
+        would not be trained as Keras' own `fit` does it, or gives another file each time: the layer is named.
     SettingsError
         If the validation split leaves a part of `data` empty.
     TrainingError
         If the loss stops being finite.
     """
+    check_kind("settings", settings, Settings, "Settings")
+    check_kind("data", data, Split, "a Split, as load() returns it")
+    check_kind("on_epoch", on_epoch, Callable, "a function")
+    check_kind("checkpoint", checkpoint or "", (str, os.PathLike), "a path")
     trainer = Trainer(settings, data, create)
     return trainer.train(settings.seed, on_epoch, trainer.checkpoint(checkpoint) if checkpoint else None)
 

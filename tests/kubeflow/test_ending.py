@@ -149,6 +149,23 @@ def test_no_process_outlives_the_one_that_waits(way: str) -> None:
     assert not any(map(alive, numbers))
 
 
+def test_no_command_starts_before_its_guard(tmp_path: Path) -> None:
+    """Who is killed before there is one has not let the command begin."""
+    code = (
+        "import os; from fmnist.kubeflow import ending\n"
+        "ending.guarded = lambda _: os.kill(os.getpid(), 9)\n"
+        f"ending.run(['touch', {str(tmp_path / 'begun')!r}], os.environ, print)"
+    )
+    environment = {**helpers.clean_environment(), "MARK": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    late = time.monotonic() + 30
+    while (left := helpers.processes(f"MARK={tmp_path}")) and time.monotonic() < late:
+        time.sleep(0.01)
+    assert left == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def alive(number: int) -> bool:
     """Return whether a process has not ended, whoever waits for it."""
     try:

@@ -1,5 +1,6 @@
 """Checks and programs that several test modules share."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -60,6 +61,16 @@ def without_code(argument: str) -> str:
 def compact(sources: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return source files as a step carries them."""
     return {name: bundle.compact(content) if name.endswith(".py") else content for name, content in sources.items()}
+
+
+def processes(variable: str) -> list[str]:
+    """Return the command of each process that was started with this variable, as NAME=VALUE, in its environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return list(filter(None, found))  # one that nobody waits for has none
 
 
 def clean_environment() -> dict[str, str]:

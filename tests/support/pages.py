@@ -1,5 +1,7 @@
 """The pages as people read them: links, commands, Python code and numbers, and what is wrong with each."""
 
+import itertools
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +23,20 @@ _GENERATED = re.compile(r"<!-- \[\[\[cog.*?\[\[\[end\]\]\] -->", re.DOTALL)
 
 _CODE = re.compile(r"^```.*?^```|^    .*?$|`[^`]*`", re.DOTALL | re.MULTILINE)
 
+#: Numbers that a page may spell out: those that are measured, not the few of a list.
+_WORDS = {
+    word: str(number)
+    for first, step, words in [
+        (20, 10, ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")),
+        (4, 1, ("fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")),
+    ]
+    for number, word in zip(itertools.count(first, step), words, strict=False)
+}
+
 
 @dataclass(frozen=True)
 class Page:
-    """A page in Markdown.
+    """A page in Markdown, or the texts of a notebook.
 
     Attributes
     ----------
@@ -37,7 +49,12 @@ class Page:
     @property
     def text(self) -> str:
         """The whole page."""
-        return self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8")
+        if self.path.suffix != ".ipynb":
+            return text
+        return "\n\n".join(
+            "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+        )
 
     def tokens(self) -> Iterator[Token]:
         """Give all parts of the page, and those within them."""
@@ -77,10 +94,11 @@ class Page:
         [section] = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", self.text, re.DOTALL | re.MULTILINE)
         prose = re.sub(r"^\d+\. ", "", _CODE.sub("", _GENERATED.sub("", section)), flags=re.MULTILINE)
         prose = re.sub(r"\]\([^)]*\)", "]", re.sub(r'<(?:[^>]*alt="([^"]*)")?[^>]*>', r"\1", prose))
-        return set(re.findall(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w-])", prose))
+        words = {number for word, number in _WORDS.items() if re.search(rf"\b{word}\b", prose, re.IGNORECASE)}
+        return words | set(re.findall(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w-])", prose))
 
 
-PAGES = tuple(Page(ROOT / name) for name in (*tables.PAGES, "SECURITY.md"))
+PAGES = tuple(Page(ROOT / name) for name in (*tables.PAGES, "SECURITY.md", "docs/walkthrough.ipynb"))
 
 
 def wrong_with_link(page: Page, target: str) -> str | None:
