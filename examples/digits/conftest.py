@@ -1,3 +1,1 @@
-"""Fixtures of the tests: those of fmnist."""
-
-pytest_plugins = ["fmnist.testing"]
+pytest_plugins = ["fmnist.testing"]  # noqa: D100 - there is no more to say

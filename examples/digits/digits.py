@@ -4,9 +4,13 @@ from typing import Any
 
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
+from fmnist.steps.evaluation import Evaluator
+from fmnist.steps.settings import Settings
+from fmnist.steps.training import Trainer
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-OPTIMIZER = {"class_name": "adam", "config": {"learning_rate": 0.01}}
+ADAM = '{"class_name": "adam", "config": {"learning_rate": 0.01}}'
+SETTINGS = Settings(ADAM, epochs=10, validation_split=0.1)
 
 
 def load(part: str) -> Split:
@@ -27,3 +31,9 @@ def create(seed: int) -> Any:  # noqa: ARG001 - layers without a seed get one th
     shape, pool = layers.Input((8, 8, 1)), layers.MaxPooling2D(2)
     convolution = layers.Conv2D(16, 3, padding="same", activation="relu")
     return Sequential([shape, convolution, pool, layers.Flatten(), layers.Dropout(0.25), layers.Dense(10)])
+
+
+def accuracies(seeds: range) -> list[float]:
+    """Return the accuracy of each seed, for `fmnist judge`."""
+    trainer, tester = Trainer(SETTINGS, load("train"), create), Evaluator(create(0), load("test"))
+    return [tester.test(trainer.train(seed).model).accuracy for seed in seeds]

@@ -1,28 +1,21 @@
 """A pipeline of its own: train and test a network on scikit-learn's digits, with fmnist's confusion matrix."""
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow.code import FMNIST, Code
-from fmnist.kubeflow.components import as_component, compile_to, confusion_matrix  # noqa: F401
+from fmnist.kubeflow.components import as_component, confusion_matrix
 
 
-def train(
-    epochs: int,
-    seed: int,
-    model: Output[Model],
-    history: Output[Artifact],
-    loss_plot: Output[Artifact],
-    loss_page: Output[HTML],
-) -> None:
+def train(epochs: int, seed: int, model: Output[Model]) -> None:
     """Train the network."""
     import digits  # type: ignore[import-not-found]
 
     from fmnist.steps import files, settings, training
 
-    chosen = settings.Settings(digits.OPTIMIZER, epochs, validation_split=0.1, seed=seed)
-    paths = {"model": model.path, "history": history.path, "loss_plot": loss_plot.path, "loss_page": loss_page.path}
-    files.write_artifacts(training.train(chosen, digits.load("train"), create=digits.create), **paths)
+    chosen = settings.Settings(digits.ADAM, epochs, validation_split=0.1, seed=seed)
+    trained = training.train(chosen, digits.load("train"), create=digits.create).artifacts()
+    files.write(model.path, bytes(trained["model"]))
 
 
 def test(model: Input[Model], results: Output[Dataset], labels: Output[Dataset], metrics: Output[Metrics]) -> None:
@@ -37,8 +30,7 @@ def test(model: Input[Model], results: Output[Dataset], labels: Output[Dataset],
     metrics.log_metric("accuracy", result.accuracy)
 
 
-CODE = [FMNIST, Code("digits")]
-train_digits, test_digits = as_component(train, code=CODE), as_component(test, code=CODE)
+train_digits, test_digits = (as_component(one, code=[FMNIST, Code("digits")]) for one in (train, test))
 count_digits = as_component(confusion_matrix)
 
 
