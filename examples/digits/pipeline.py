@@ -15,7 +15,7 @@ def train(epochs: int, seed: int, model: Output[Model]) -> None:
 
     chosen = settings.Settings(digits.ADAM, epochs, validation_split=0.1, seed=seed)
     trained = training.train(chosen, digits.load("train"), create=digits.create).artifacts()
-    files.write(model.path, bytes(trained["model"]))
+    files.write(model.path, trained["model"])  # type: ignore[arg-type]
 
 
 def test(model: Input[Model], results: Output[Dataset], labels: Output[Dataset], metrics: Output[Metrics]) -> None:

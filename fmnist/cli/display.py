@@ -36,10 +36,10 @@ class Display:
         # This stderr: that of kfp is redirected.
         self._stream = sys.stderr if isinstance(sys.stderr, Stream) else Stream(sys.stderr)
         self._live = _is_live(self._stream)
-        self._step = ""
         file: Any = self._stream.unchanged
         #: Where a notebook shows the bars.
         self._output: Any = None
+        self._step = ""
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -150,8 +150,8 @@ class Display:
 
     def _say(self, text: str) -> None:
         """Print a line; what is on stderr, a notebook shows like an error."""
-        stream = sys.stdout if self._output else self._stream
         # While a step runs, kfp's `print` also writes an indent to stdout, which goes to the log.
+        stream = sys.stdout if self._output else self._stream
         stream.write(f"{safe(text)}\n")
         stream.flush()
 

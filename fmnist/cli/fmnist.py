@@ -37,7 +37,7 @@ def main() -> None:
     \b
     Exit codes:
       0  done; a study, or accuracies that are judged, show that their mean is equivalent to each published accuracy
-      1  they do not show that, as fewer than 20 seeds never do; a folder is not verified; or a task misses the cache
+      1  they do not show that, as with fewer than 20 seeds; a folder is not verified; or a task misses the cache
       2  bad usage or bad input
       3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
