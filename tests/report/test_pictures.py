@@ -28,6 +28,7 @@ from fmnist.replication.results import Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import classes, curves, dot_plot
 from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.errors import ContractError
 
 BOTH = published.matching(PARAMETERS)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -450,6 +451,42 @@ def test_the_matrix_has_counts_and_recalls() -> None:
     assert fields[0, 10.3] == "rows: the true class; columns: the predicted one"
 
 
+OTHERS: dict[str, tuple[str, ...]] = {
+    "two": ("cat", "dog"),
+    "three long ones": ("a very long name that somebody gave to a class", "<b>&amp; $x_1$", "Füchse"),
+    "of several scripts": ("кошка", "γάτα", "שועל", "a\x1b[2J"),
+    "twenty-six": tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    "a hundred": tuple(f"class {i}" for i in range(100)),
+}
+OTHER_CLASSES: dict[str, Callable[..., bytes]] = {
+    "matrix": lambda names, **look: pictures.confusion_matrix(np.diag([900.0] * len(names)), names, **look),
+    "recalls": lambda names, **look: pictures.recalls(np.full((3, len(names)), 0.9), [0.8] * len(names), names, **look),
+}
+
+
+@pytest.mark.parametrize("names", OTHERS.values(), ids=OTHERS.keys())
+@pytest.mark.parametrize("kind", OTHER_CLASSES)
+def test_any_classes_have_their_names_and_room(kind: str, names: tuple[str, ...]) -> None:
+    """Whatever and however many they are, each is named in full, and no text leaves the picture or meets another."""
+    figure = drawn(lambda **look: OTHER_CLASSES[kind](names, **look))
+    (axes,) = figure.axes
+    labels = axes.get_yticklabels()
+    assert [label.get_text() for label in labels] == [name.replace("\x1b", "\\x1b") for name in names]
+    page = figure.bbox
+    texts = [*labels, *axes.texts, *(axes.get_xticklabels() if kind == "matrix" else [])]
+    for box in (text.get_window_extent() for text in texts if text.get_text()):
+        assert page.x0 <= box.x0 < box.x1 <= page.x1
+        assert page.y0 <= box.y0 < box.y1 <= page.y1
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes))
+
+
+def test_a_class_without_images_has_no_recall() -> None:
+    """It is said, instead of a NaN."""
+    figure = drawn(lambda **look: pictures.confusion_matrix(np.array([[3.0, 1.0], [0.0, 0.0]]), ("a", "b"), **look))
+    assert [text.get_text() for text in figure.axes[0].texts][4:6] == ["0.750", "none"]
+
+
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
 def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> None:
     """The diagonal is a shade of blue and the rest of orange; an empty field is paper."""
@@ -610,3 +647,49 @@ def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
     assert said(figure)[:3] == ["make", "Output", "LIST"]
     assert arrows(figure) == [("Output", "use"), ("Output", "use-2"), ("of_any_name_as_long_as_it_is", "end")]
     assert_apart(figure=figure)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"root: [1",
+        b"",
+        b"pipelineInfo: {name: x}",
+        b"just words",
+        b"\xff\xfe\xff",
+        DIAMOND.replace("dependentTasks: [make]", "dependentTasks: [end]").encode(),
+        DIAMOND.replace("producerTask: make", "producerTask: nobody").encode(),
+    ],
+    ids=["no YAML", "empty", "no pipeline", "words", "no text", "circle", "unknown step"],
+)
+def test_a_graph_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    """What is no compiled pipeline is refused, and the message says what writes one."""
+    path = tmp_path / "other.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ContractError) as caught:
+        pictures.graph(path)
+    assert str(caught.value) == (
+        f"graph: expected a compiled pipeline in {path}, got something else. "
+        "`fmnist compile` and kfp's compiler write one."
+    )
+
+
+def test_a_graph_of_no_file_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """A file that is not there, and a folder, are named as Python names them."""
+    for path in (tmp_path / "nothing.yaml", tmp_path):
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            pictures.graph(path)
+
+
+def test_a_graph_shortens_what_is_long(tmp_path: Path) -> None:
+    """Long names are cut off, values of many parts are told by their type, and harmful characters are escapes."""
+    path = tmp_path / "long.yaml"
+    text = DIAMOND.replace("of_any_name_as_long_as_it_is", "y" * 500).replace("system.HTML", '"a\\eb"')
+    inputs = "{parameters: {x: {parameterType: LIST, defaultValue: [1, 2]}}}"
+    path.write_text(f"{text}  inputDefinitions: {inputs}\n")
+    figure = drawn(lambda **look: pictures.graph(path, **look))
+    texts = said(figure)
+    assert texts[:3] == ["Parameters", "x", "LIST"]
+    assert "y" * 40 + " ..." in texts
+    assert r"a\x1bb" in texts
+    assert figure.get_figwidth() < 20
