@@ -164,7 +164,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "absolute": (lambda _: None, Code("mine", "/etc/*"), "expected patterns of files in its folder"),
     "empty": (lambda _: None, Code("mine", ""), "expected patterns of files in its folder"),
     "a link out": (
-        lambda place: (place / "mine" / "out.py").symlink_to(place / "beside.py"),
+        lambda place: (place / "mine" / "out.py").symlink_to(__file__),
         Code("mine", "*.py"),
         "expected files in the package's folder, got a link out of it, or in a circle: ",
     ),

@@ -150,3 +150,9 @@ def test_a_document_without_an_end_is_refused(spec: dict[str, Any]) -> None:
         ContractError, match="^compiled pipeline: expected a component for the task .*, and at most 10,00"
     ):
         list(compiled.tasks({**spec, "components": {**deep, **itself}}))
+
+
+def test_the_turns_of_a_loop_follow_each_other(others: Path) -> None:
+    """Side by side they would mix what they print, and leave this process with another `print`."""
+    tasks = runnable.made(read_spec(others))["root"]["dag"]["tasks"]
+    assert tasks["for-loop-2"]["iteratorPolicy"] == {"parallelismLimit": 1}
