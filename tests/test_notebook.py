@@ -184,7 +184,8 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
     path.write_bytes(kept.replace(b"two\\n", b"too\\n", 1).replace(b"print('too", b"print('two"))
     assert notebook.main("--check") == 1
     said = capsys.readouterr().err
-    assert "cell cell-1: expected the outputs that are kept, got others:\n" in said
+    assert "cell cell-1: expected the outputs that are kept, got others:\n--- kept\n+++ now\n" in said
+    assert "\n-too\n+two\n" in said
     assert "tox run -e notebook" in said
     path.write_bytes(kept)
     assert notebook.main("--check") == 0

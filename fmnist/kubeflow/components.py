@@ -18,6 +18,7 @@ from fmnist.kubeflow import bundle
 from fmnist.kubeflow.carried import carried_by, check_length, installed_by
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
+from fmnist.kubeflow.installing import not_here
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -32,6 +33,7 @@ __all__ = [
     "train",
 ]
 
+#: The image of each step, where none is given.
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
 #: The release that a compiled file names: the oldest one allowed here, as no other compiles to anything else.
@@ -146,7 +148,7 @@ def confusion_matrix(
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
     """Return `function` as a component that needs Python alone."""
     with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
-        return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
+        return not_here(dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None))
 
 
 def as_component(
@@ -195,7 +197,7 @@ def as_component(
     else:
         for one in reversed(code):
             container.command[-1] = _refer(container.command[-1], one)
-    return component
+    return not_here(component)
 
 
 def _refer(source: str, code: Code) -> str:

@@ -28,6 +28,7 @@ from fmnist.replication.results import Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import classes, curves, dot_plot
 from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.errors import ContractError
 
 BOTH = published.matching(PARAMETERS)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -211,6 +212,8 @@ def test_the_distribution_of_many_seeds_has_a_column_for_each_accuracy() -> None
     assert len(figure.axes[0].lines) == 3
     assert tops[0.8802] / tops[0.8801] == pytest.approx(1 / 2)
     assert tops[0.88] / tops[0.8801] == pytest.approx(1 / 4)
+    # The highest one ends below the words.
+    assert 0.5 < tops[0.8801] / figure.axes[0].get_ylim()[1] < 0.75
     said_of_it = "each column is one accuracy of 1,050 seeds; the highest has 600"
     assert figure.axes[0].get_xlabel().endswith(said_of_it)
     assert_apart(figure=figure)
@@ -644,3 +647,49 @@ def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
     assert said(figure)[:3] == ["make", "Output", "LIST"]
     assert arrows(figure) == [("Output", "use"), ("Output", "use-2"), ("of_any_name_as_long_as_it_is", "end")]
     assert_apart(figure=figure)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"root: [1",
+        b"",
+        b"pipelineInfo: {name: x}",
+        b"just words",
+        b"\xff\xfe\xff",
+        DIAMOND.replace("dependentTasks: [make]", "dependentTasks: [end]").encode(),
+        DIAMOND.replace("producerTask: make", "producerTask: nobody").encode(),
+    ],
+    ids=["no YAML", "empty", "no pipeline", "words", "no text", "circle", "unknown step"],
+)
+def test_a_graph_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    """What is no compiled pipeline is refused, and the message says what writes one."""
+    path = tmp_path / "other.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ContractError) as caught:
+        pictures.graph(path)
+    assert str(caught.value) == (
+        f"graph: expected a compiled pipeline in {path}, got something else. "
+        "`fmnist compile` and kfp's compiler write one."
+    )
+
+
+def test_a_graph_of_no_file_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """A file that is not there, and a folder, are named as Python names them."""
+    for path in (tmp_path / "nothing.yaml", tmp_path):
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            pictures.graph(path)
+
+
+def test_a_graph_shortens_what_is_long(tmp_path: Path) -> None:
+    """Long names are cut off, values of many parts are told by their type, and harmful characters are escapes."""
+    path = tmp_path / "long.yaml"
+    text = DIAMOND.replace("of_any_name_as_long_as_it_is", "y" * 500).replace("system.HTML", '"a\\eb"')
+    inputs = "{parameters: {x: {parameterType: LIST, defaultValue: [1, 2]}}}"
+    path.write_text(f"{text}  inputDefinitions: {inputs}\n")
+    figure = drawn(lambda **look: pictures.graph(path, **look))
+    texts = said(figure)
+    assert texts[:3] == ["Parameters", "x", "LIST"]
+    assert "y" * 40 + " ..." in texts
+    assert r"a\x1bb" in texts
+    assert figure.get_figwidth() < 20

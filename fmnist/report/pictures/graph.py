@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.report.pictures.canvas import LIGHT, TEXT, Kind, Theme, render, text_width
+from fmnist.steps import files
+from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import excerpt
+from fmnist.steps.safe import printable
 
 __all__ = ["graph"]
 
@@ -14,6 +18,9 @@ _ROOM, _INSIDE, _TITLE, _ROW, _GAP = 32.0, 8.0, 22.0, 15.0, 14.0
 
 #: The sizes of a card's title, and of what a row says of its name.
 _TITLE_TEXT, _NOTE_TEXT = TEXT + 1.5, TEXT - 1
+
+#: The characters of a text that are shown, and the bytes of a file that are read.
+_LONGEST, LARGEST = 40, 32 << 20
 
 #: The title of the card of the parameters, which no step has: kfp writes names of steps without capitals.
 PARAMETERS = "Parameters"
@@ -36,8 +43,8 @@ class _Card:
 
     @property
     def width(self) -> float:
-        rows = (text_width(name) + _GAP + text_width(note, _NOTE_TEXT) for name, note in self.rows)
-        return 2 * _INSIDE + max(text_width(self.title, _TITLE_TEXT, weight="bold"), *rows, 0)
+        rows = (text_width(_shown(name)) + _GAP + text_width(_shown(note), _NOTE_TEXT) for name, note in self.rows)
+        return 2 * _INSIDE + max(text_width(_shown(self.title), _TITLE_TEXT, weight="bold"), *rows, 0)
 
 
 def graph(compiled: str | Path, *, theme: Theme = LIGHT, kind: Kind = "svg") -> bytes:
@@ -50,11 +57,15 @@ def graph(compiled: str | Path, *, theme: Theme = LIGHT, kind: Kind = "svg") -> 
     ----------
     compiled : path
         A compiled pipeline of any steps. Of a group of steps, as a loop makes one, the whole is a card.
-    """
-    import yaml
 
-    spec = next(yaml.safe_load_all(Path(compiled).read_text(encoding="utf-8")))
-    cards = list(_cards(spec))
+    Raises
+    ------
+    ContractError
+        If the file is none.
+    OSError
+        If it cannot be read, or is larger than any that a server takes.
+    """
+    cards = _read(compiled)
     widths = [max(card.width for card in cards if card.column == at) for at in range(1 + max(c.column for c in cards))]
     places = dict(_placed(cards, widths))
     corners = [(x + widths[card.column], y + card.height) for card, (x, y) in places.items()]
@@ -71,6 +82,23 @@ def graph(compiled: str | Path, *, theme: Theme = LIGHT, kind: Kind = "svg") -> 
             _draw_card(axes, theme, card, place, widths[card.column])
 
     return render((round(width * 96 / 72), round(height * 96 / 72)), theme, kind, draw)
+
+
+def _read(compiled: str | Path) -> list[_Card]:
+    import yaml
+
+    content = files.read(compiled, LARGEST)
+    try:
+        cards = list(_cards(next(yaml.safe_load_all(content))))
+        titles = {card.title for card in cards}
+        if all(source in titles for card in cards for source, _ in card.sources):
+            return cards
+    except Exception:  # noqa: BLE001, S110 - reading what is no pipeline may end in anything
+        pass
+    raise ContractError(
+        f"graph: expected a compiled pipeline in {compiled}, got something else. `fmnist compile` and kfp's compiler "
+        "write one."
+    )
 
 
 def _cards(spec: Mapping[str, Any]) -> Iterator[_Card]:
@@ -90,9 +118,11 @@ def _cards(spec: Mapping[str, Any]) -> Iterator[_Card]:
 
 
 def _default(parameter: Mapping[str, Any]) -> str:
+    value, kind = parameter.get("defaultValue", ""), parameter["parameterType"]
+    if isinstance(value, list | dict):
+        return str(kind)
     # In a compiled file every number has a fraction.
-    value = parameter.get("defaultValue", "")
-    return str(int(value) if parameter["parameterType"] == "NUMBER_INTEGER" and value != "" else value)
+    return str(int(value) if kind == "NUMBER_INTEGER" and value != "" else value)
 
 
 def _outputs(component: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -127,11 +157,15 @@ def _draw_card(axes: Any, theme: Theme, card: _Card, place: Place, width: float)
     look: Any = {"boxstyle": "round,pad=0,rounding_size=5", "edgecolor": colour, "facecolor": theme.paper}
     axes.add_patch(FancyBboxPatch(place, width, card.height, **look))
     title = {"color": colour, "weight": "bold", "size": _TITLE_TEXT}
-    axes.text(x + _INSIDE, y + _TITLE / 2 + 1, card.title, va="center", **title)
+    axes.text(x + _INSIDE, y + _TITLE / 2 + 1, _shown(card.title), va="center", **title)
     for row, (name, note) in enumerate(card.rows):
         at = _middle(y, row)
-        axes.text(x + _INSIDE, at, name, color=theme.ink, va="center")
-        axes.text(x + width - _INSIDE, at, note, color=theme.soft, va="center", ha="right", size=_NOTE_TEXT)
+        axes.text(x + _INSIDE, at, _shown(name), color=theme.ink, va="center")
+        axes.text(x + width - _INSIDE, at, _shown(note), color=theme.soft, va="center", ha="right", size=_NOTE_TEXT)
+
+
+def _shown(text: str) -> str:
+    return printable(excerpt(text, _LONGEST))
 
 
 def _middle(top: float, row: int) -> float:
