@@ -103,7 +103,8 @@ def imported_by(function: Callable[..., Any], others: Iterable[bytes] = ()) -> d
     the code, of which it has only a part, gets the one of now.
     """
     found = {"fmnist/__init__.py": b""}
-    sources = [textwrap.dedent(inspect.getsource(function)).encode(), *others]
+    own = [textwrap.dedent(inspect.getsource(function)).encode(), *others]
+    sources = list(own)
     while sources:
         for name in (one for one in imports(sources.pop()) if one.startswith("fmnist.")):
             module = PACKAGE.parent / name.replace(".", "/")
@@ -112,6 +113,9 @@ def imported_by(function: Callable[..., Any], others: Iterable[bytes] = ()) -> d
                 if file.is_file() and key not in found:
                     found[key] = read(file)
                     sources.append(found[key])
+    # Its import is no statement in `training`: only what gives `train` something to `create` needs it.
+    if "fmnist/steps/training.py" in found and any(b"create" in source for source in own):
+        found["fmnist/steps/network.py"] = read(PACKAGE / "steps" / "network.py")
     rooms = {Path(name).parts[1] for name in found}
     found |= {name: content for name, content in source_files(_DATA).items() if Path(name).parts[1] in rooms}
     if "fmnist/kubeflow/bundle.py" in found:

@@ -9,10 +9,12 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fmnist.steps import files, model, network, optimizers, plots
+from fmnist.steps import files, model, optimizers, plots
 from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
@@ -96,6 +98,7 @@ def train(
     data: Split,
     on_epoch: Callable[[int, int, Mapping[str, float]], None] = report_epoch,
     checkpoint: str | Path | None = None,
+    *,
     create: Callable[[int], Any] = model.create,
 ) -> Training:
     """Train the network of the tutorial, or another one, on the first part of `data`, validating on the rest.
@@ -141,12 +144,15 @@ class Trainer:
     """
 
     def __init__(self, settings: Settings, data: Split, create: Callable[[int], Any] = model.create) -> None:
-        self._settings, self._data, self._create = settings, data, create
+        self._settings, self._data, self._create, own = settings, data, create, None
         self._at = settings.split_at(len(data))
-        self._network, self._optimizer = self._fresh(settings.seed)
         if create is not model.create:
-            network.check(self._network, self._fresh(settings.seed)[0], data)
-        self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at)
+            # Not a statement, by which the tutorial's own step would carry it.
+            own = import_module("fmnist.steps.network")
+            self._create = partial(own.created, create, data)
+            own.check(self._create(settings.seed), self._create(settings.seed), data)
+        self._network, self._optimizer = self._fresh(settings.seed)
+        self._run_epoch = compile_epoch(self._network, self._optimizer, data, self._at, own)
 
     def checkpoint(self, path: str | Path) -> Checkpoint:
         """Return the checkpoint at `path` of a training with the seed in the settings."""
@@ -182,8 +188,7 @@ class Trainer:
 
     def _fresh(self, seed: int) -> tuple[Any, Any]:
         """Return an untrained network and its optimizer, whose state may start from the network's weights."""
-        fresh = network.created(self._create, seed, self._data)
-        optimizer = optimizers.create(self._settings.compile_optimizer)
+        fresh, optimizer = self._create(seed), optimizers.create(self._settings.compile_optimizer)
         optimizer.build(fresh.trainable_variables)
         return fresh, optimizer
 
@@ -213,21 +218,23 @@ def epoch_order(seed: int, epoch: int, n: int) -> Any:
     return tf.random.experimental.stateless_shuffle(tf.range(n), seed=(seed, epoch), alg="philox")
 
 
-def compile_epoch(trained: Any, optimizer: Any, data: Split, at: int) -> Callable[[Any], dict[str, float]]:
+def compile_epoch(
+    trained: Any, optimizer: Any, data: Split, at: int, own: Any = None
+) -> Callable[[Any], dict[str, float]]:
     """Return a function from an epoch's order to its metrics, which trains a network by one epoch.
 
     The first `at` images of `data` are the training part, in batches of `BATCH_SIZE`, the last of which may be smaller;
-    the rest is the validation part. `optimizer` must be built for the variables of `trained`.
+    the rest is the validation part. `optimizer` must be built for the variables of `trained`,
+    and `own` is `fmnist.steps.network` if that is not the tutorial's network.
     """
     tf = tensorflow()
-    variables, filled = trained.trainable_variables, network.is_by_image(trained)
+    variables, filled = trained.trainable_variables, own is None or own.is_by_image(trained)
     images, labels = tf.constant(data.images), tf.constant(data.labels, tf.int32)
 
     # The images are arguments: as constants of the graph XLA would copy them into the program.
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def run_epoch(images: Any, labels: Any, order: Any) -> tuple[Any, ...]:
         def measure(batch: Any, counts: Any, *, training: bool) -> tuple[Any, Any, Any]:
-            """Return the sum of losses, of the images that count, how many these are, and which are right."""
             chosen = tf.gather(images, batch), tf.gather(labels, batch)
             losses, right = losses_and_correct(trained, *chosen, training=training)
             total, n = tf.reduce_sum(losses * tf.cast(counts, tf.float32)), tf.reduce_sum(tf.cast(counts, tf.float32))
@@ -254,22 +261,19 @@ def compile_epoch(trained: Any, optimizer: Any, data: Split, at: int) -> Callabl
 
     if not filled:
         program = run_epoch.get_concrete_function(images, labels, tf.TensorSpec(at, tf.int32))
-        network.check_program(program, (*trained.variables, *optimizer.variables))
+        own.check_program(program, (*trained.variables, *optimizer.variables))
 
     def metrics(order: Any) -> dict[str, float]:
         try:
             return dict(zip(METRICS, map(float, run_epoch(images, labels, order)), strict=True))
         except tf.errors.InvalidArgumentError as error:
-            raise network.uncompiled(error) from error
+            raise (own.uncompiled(error) if own else error) from error
 
     return metrics
 
 
 def _means(step: Callable[[Any, Any], tuple[Any, Any]], n: int, *, filled: bool) -> tuple[Any, Any]:
-    """Return the means over n places of the losses and right answers that `step` sums up in each batch of them.
-
-    The last batch may be smaller. If it is `filled` up, with a place that does not count, one program fits all batches.
-    """
+    """Return the means over n places of what `step` sums up in each batch; the last is `filled` up, or smaller."""
     tf = started()
     whole = math.ceil(n / BATCH_SIZE) if filled else n // BATCH_SIZE
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fmnist import pipeline
-from fmnist.kubeflow import bundle
+from fmnist.kubeflow import bundle, components
 from fmnist.steps.errors import ContractError
 
 FILES = {"fmnist/a.py": b"a = 1\n"}
@@ -137,3 +137,20 @@ def test_only_the_archive_is_replaced() -> None:
     """What stands around the archive is kept."""
     embedded = bundle.embed(SOURCE.format("QUJD"), FILES)
     assert embedded == SOURCE.format(base64.b64encode(bundle.archive(FILES)).decode())
+
+
+def train_another() -> None:
+    """Train another network than the tutorial's."""
+    from fmnist.steps import training
+
+    training.train(None, None, create=len)  # type: ignore[arg-type]
+
+
+def test_only_a_step_with_a_network_of_its_own_carries_what_refuses_one() -> None:
+    """The tutorial's step is near the limit of a cluster; another one needs all that `train` may import."""
+    name = "fmnist/steps/network.py"
+    carried = bundle.imported_by(train_another)
+    assert name in carried
+    needed = [one for one in bundle.imports(carried[name]) if one.startswith("fmnist.steps.")]
+    assert {"/".join(one.split(".")[:3]) + ".py" for one in needed} <= carried.keys()
+    assert name not in bundle.imported_by(components.train)

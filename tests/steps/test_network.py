@@ -131,13 +131,13 @@ def test_the_engine_does_all_that_keras_does(data: Split, trained: training.Trai
 @pytest.mark.parametrize("create", [eventful, forked])
 def test_an_unnamed_network_is_the_same_whatever_was_made_before(create: Callable[[int], Any], data: Split) -> None:
     """Neither the names that Keras counts nor the seeds that it draws show in the file, or in any variable."""
-    first = network.created(create, 1, data)
+    first = network.created(create, data, 1)
     random.seed(99)
     forked(0)
-    again = network.created(create, 1, data)
+    again = network.created(create, data, 1)
     assert model.to_bytes(again) == model.to_bytes(first)
     assert all(map(np.array_equal, again.variables, first.variables))
-    other = network.created(create, 2, data)
+    other = network.created(create, data, 2)
     assert not np.array_equal(other.variables[-2], first.variables[-2])
 
 
@@ -146,7 +146,7 @@ def test_pythons_generator_goes_on_as_it_was(data: Split) -> None:
     random.seed(5)
     expected = random.random()  # noqa: S311 - no secret
     random.seed(5)
-    network.created(eventful, 1, data)
+    network.created(eventful, data, 1)
     assert random.random() == expected  # noqa: S311 - as above
 
 
