@@ -198,7 +198,8 @@ def test_either_half_of_the_isolation_counts(half: int, code: int, tmp_path: Pat
     """The tests that run twice fail if one fails in either process, or the second time alone."""
     twice = runpy.run_path(str(ROOT / "tests" / "support" / "twice.py"))
     names = [[name for name in one if name.startswith("tests/")] for one in twice["HALVES"]]
-    assert names[0] == ["tests/steps"]
+    moved = [f"tests/steps/test_{name}.py" for name in ("files", "plots", "sources")]
+    assert names == [["tests/steps"], ["tests/kubeflow", "tests/cli/test_fmnist.py", *moved]]
     for number, paths in enumerate(names):
         for name in paths:
             path = tmp_path / name / ("" if name.endswith(".py") else "test_all.py")

@@ -28,6 +28,7 @@ from fmnist.steps.messages import did_you_mean, excerpt
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
+    from fmnist.replication.results import Judged, Sample
     from fmnist.runs.verify import Verification
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "params",
     "parse",
     "print_rows",
+    "print_sample",
     "print_verification",
     "run_here",
     "run_theirs",
@@ -194,6 +196,23 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of names and values."""
     for name, value in rows:
         click.echo(f"{name:<10} {value}".replace("\n", r"\n"))
+
+
+def print_sample(sample: "Sample | Judged", seeds: str, folder: Path | None) -> None:
+    """Print the accuracies of a sample in a table, and what they say of each published one in a sentence."""
+    low, high = min(sample.accuracies), max(sample.accuracies)
+    rows = [("seeds", seeds), ("mean", f"{sample.mean:.4f}")]
+    rows += [("deviation", f"{sample.deviation:.4f}")] if len(sample.accuracies) > 1 else []
+    rows += [("range", f"{low:.4f} to {high:.4f}")]
+    rows += [
+        ("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}")
+        for one in sample.conclusions
+    ] or [("published", "nothing for these parameters, so nothing is compared")]
+    if folder:
+        rows += [("report", str(folder / FILE_NAME)), ("picture", str(folder / "distribution.png"))]
+    print_rows(rows)
+    for conclusion in sample.conclusions:
+        click.echo(conclusion.sentence)
 
 
 def print_verification(found: "Verification") -> None:

@@ -11,13 +11,10 @@ import click
 from fmnist.cli import console
 from fmnist.cli.compiling import compile_command, diff
 from fmnist.cli.display import Display
-from fmnist.replication.results import Sample
-from fmnist.report import page
+from fmnist.cli.judging import NOT_SHOWN, judge_command
 from fmnist.steps import dataset
 
-__all__ = ["main"]
-
-NOT_SHOWN = 1
+__all__ = ["NOT_SHOWN", "main"]
 
 
 @click.group(cls=console.Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +27,8 @@ def main() -> None:
       fmnist run                       run the whole pipeline here, on the real data
       fmnist run -p epochs=3 --seed 7  the same with other parameters
       fmnist study --seeds 60          train many seeds: does the published accuracy replicate?
+      fmnist judge --published 0.88 accuracies.csv
+                                       does a published accuracy replicate, given those of other programs?
       fmnist verify FOLDER             make the results of a run or study again: are they the same?
       fmnist compile                   compile the pipeline for Kubeflow
 
@@ -37,8 +36,8 @@ def main() -> None:
 
     \b
     Exit codes:
-      0  done; a study shows that its mean is equivalent to each published accuracy, if there is one
-      1  a study does not show that, as with fewer than 20 seeds; a folder is not verified; or a task misses the cache
+      0  done; a study, or accuracies that are judged, show that their mean is equivalent to each published accuracy
+      1  they do not show that, as with fewer than 20 seeds; a folder is not verified; or a task misses the cache
       2  bad usage or bad input
       3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
@@ -59,6 +58,7 @@ _params = console.params(
 
 main.add_command(compile_command)
 main.add_command(diff)
+main.add_command(judge_command)
 
 
 @main.command()
@@ -151,24 +151,9 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
     if as_json:
         click.echo(json.dumps([conclusion.as_json() for conclusion in sample.conclusions], indent=2))
     else:
-        _print_study(sample, folder)
+        console.print_sample(sample, f"{len(sample.results)}, from {sample.results[0].seed} on", folder)
     if not all(conclusion.verdict.holds for conclusion in sample.conclusions):
         click.get_current_context().exit(NOT_SHOWN)
-
-
-def _print_study(sample: Sample, folder: Path) -> None:
-    n, low, high = len(sample.results), min(sample.accuracies), max(sample.accuracies)
-    rows = [("seeds", f"{n}, from {sample.results[0].seed} on"), ("mean", f"{sample.mean:.4f}")]
-    rows += [("deviation", f"{sample.deviation:.4f}")] if n > 1 else []
-    rows += [("range", f"{low:.4f} to {high:.4f}")]
-    rows += [
-        ("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}")
-        for one in sample.conclusions
-    ] or [("published", "nothing for these parameters, so nothing is compared")]
-    rows += [("report", str(folder / page.FILE_NAME)), ("picture", str(folder / "distribution.png"))]
-    console.print_rows(rows)
-    for conclusion in sample.conclusions:
-        click.echo(conclusion.sentence)
 
 
 @main.command()

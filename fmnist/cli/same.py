@@ -208,11 +208,9 @@ def wait(run: str, output: Path | None, **options: Any) -> None:
     """  # noqa: D301 - click wants the character \b
     waiting.check(output, options["compare"])
     found = _connect(options).find_run(run)
-    parameters = found.parameters()
-    known = {"run_id": found.id, "link": found.link, "parameters": parameters}
+    known = {"run_id": found.id, "link": found.link, "parameters": (parameters := found.parameters())}
     _tell(found, as_json=options["as_json"])
-    ours = parameters.keys() == asdict(Settings()).keys()
-    waiting.follow(found, known, options, output, ours=ours)
+    waiting.follow(found, known, options, output, ours=parameters.keys() == asdict(Settings()).keys())
 
 
 def _load(file: Path) -> "Program":

@@ -139,12 +139,12 @@ def imports(source: str | bytes) -> frozenset[str]:
 
 
 def compact(source: bytes) -> bytes:
-    r"""Return Python code without docstrings and comments, each statement on its line, which errors name.
+    r"""Return Python code without docstrings, comments and `__all__`, each statement on its line, which errors name.
 
     Examples
     --------
-    >>> compact(b"def f():\n    'Say it.'\n    return 1  # of 2\n")
-    b'def f():\n    ""\n    return 1\n'
+    >>> compact(b"__all__ = ['f']\ndef f():\n    'Say it.'\n    return 1  # of 2\n")
+    b'\ndef f():\n    ""\n    return 1\n'
     """
     lines = source.splitlines(keepends=True)
     comments = [one for one in tokenize.tokenize(io.BytesIO(source).readline) if one.type == tokenize.COMMENT]
@@ -157,6 +157,9 @@ def compact(source: bytes) -> bytes:
             first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
             lines[first] = lines[first][: text.col_offset] + b'""' + lines[last][text.end_col_offset :]
             lines[first + 1 : last + 1] = [b"\n"] * (last - first)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            end = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : end] = [b"\n"] * (end - node.lineno + 1)
     return b"".join(lines)
 
 

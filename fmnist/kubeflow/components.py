@@ -18,6 +18,7 @@ from fmnist.kubeflow import bundle
 from fmnist.kubeflow.carried import carried_by, check_length, installed_by
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
+from fmnist.kubeflow.installing import not_here
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -146,7 +147,7 @@ def confusion_matrix(
 def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
     """Return `function` as a component that needs Python alone."""
     with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
-        return dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None)
+        return not_here(dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None))
 
 
 def as_component(
@@ -195,7 +196,7 @@ def as_component(
     else:
         for one in reversed(code):
             container.command[-1] = _refer(container.command[-1], one)
-    return component
+    return not_here(component)
 
 
 def _refer(source: str, code: Code) -> str:

@@ -60,7 +60,8 @@ class Conclusion:
     def sentence(self) -> str:
         """The verdict in one sentence, which needs no statistics to be read."""
         judged = self.verdict
-        figure = f"{self.figure.by}'s published accuracy of {judged.published:.4f}"
+        whose = f"{self.figure.by}'s" if self.figure.by else "the"
+        figure = f"{whose} published accuracy of {judged.published:.4f}"
         mean = f"the mean of {judged.n:,} seeds, {judged.mean:.4f},"
         margin = f"within {judged.margin} of it"
         undecided = f"{judged.n:,} seeds cannot tell whether {figure} replicates: {mean}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files as resources
 from typing import Any
 
-__all__ = ["Figure", "figures", "matching"]
+__all__ = ["Figure", "figure", "figures", "matching"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Figure:
     name : str
         Its short name.
     by : str
-        Who published it, as in "the tutorial".
+        Who published it, as in "the tutorial"; may be empty.
     accuracy : float
         On the 10,000 test images, in [0, 1]; the result of one run.
     parameters : mapping
@@ -43,17 +43,19 @@ class Figure:
 def figures() -> tuple[Figure, ...]:
     """Return the published figures, the tutorial's first."""
     text = resources(__package__).joinpath("published.json").read_text(encoding="utf-8")
-    return tuple(
-        Figure(
-            name=f["name"],
-            by=f["by"],
-            accuracy=f["accuracy"],
-            parameters=f.get("compared_with", f["parameters"]),
-            source=f["source"],
-            note=f.get("note", ""),
-            counts=f.get("confusion_matrix_true_by_predicted"),
-        )
-        for f in json.loads(text)["figures"]
+    return tuple(map(figure, json.loads(text)["figures"]))
+
+
+def figure(f: Mapping[str, Any]) -> Figure:
+    """Return the figure that an entry of ``published.json``, or of another file in its format, describes."""
+    return Figure(
+        name=f["name"],
+        by=f["by"],
+        accuracy=f["accuracy"],
+        parameters=f.get("compared_with", f["parameters"]),
+        source=f["source"],
+        note=f.get("note", ""),
+        counts=f.get("confusion_matrix_true_by_predicted"),
     )
 
 

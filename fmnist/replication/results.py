@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication.conclusions import Conclusion, conclude, recalls
-from fmnist.replication.verdict import deviation
+from fmnist.replication.published import Figure
+from fmnist.replication.verdict import deviation, judge
 from fmnist.steps import files, model
 from fmnist.steps.confusion import confusion_matrix
 from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.training import Training
 
-__all__ = ["Mistake", "Mistakes", "Result", "Sample"]
+__all__ = ["Judged", "Mistake", "Mistakes", "Result", "Sample"]
 
 
 class Mistake(NamedTuple):
@@ -125,8 +126,50 @@ class Result:
         return files.canonical_json({**vars(self), "mistakes": list(self.mistakes)})
 
 
+class _Accuracies:
+    """What all samples say of their accuracies."""
+
+    accuracies: list[float]
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean accuracy."""
+        return float(np.mean(self.accuracies))
+
+    @cached_property
+    def deviation(self) -> float:
+        """The standard deviation of the accuracies; NaN for one seed."""
+        return float(deviation(self.accuracies))
+
+
 @dataclass(frozen=True)
-class Sample:
+class Judged(_Accuracies):
+    """Accuracies of seeds of which nothing else is known, with what was published for them.
+
+    Attributes
+    ----------
+    accuracies : list of float
+        One a seed.
+    figures : list of Figure
+        What was published.
+    margin : float
+        Of equivalence.
+    """
+
+    accuracies: list[float]
+    figures: Sequence[Figure]
+    margin: float
+    results: Sequence[Result] = ()
+
+    @cached_property
+    def conclusions(self) -> tuple[Conclusion, ...]:
+        """What the seeds say of each figure."""
+        judged = ((one, judge(one.accuracy, self.accuracies, self.margin)) for one in self.figures)
+        return tuple(Conclusion(figure, verdict, ()) for figure, verdict in judged)
+
+
+@dataclass(frozen=True)
+class Sample(_Accuracies):
     """The results of a run or of a study.
 
     Attributes
@@ -181,19 +224,9 @@ class Sample:
         return cls(plan["parameters"], ordered, {**record, **plan}, is_study=True)
 
     @cached_property
-    def accuracies(self) -> list[float]:
+    def accuracies(self) -> list[float]:  # type: ignore[override]  # it is not set
         """The accuracy of each seed."""
         return [result.accuracy for result in self.results]
-
-    @cached_property
-    def mean(self) -> float:
-        """The mean accuracy."""
-        return float(np.mean(self.accuracies))
-
-    @cached_property
-    def deviation(self) -> float:
-        """The standard deviation of the accuracies; NaN for one seed."""
-        return float(deviation(self.accuracies))
 
     @cached_property
     def counts(self) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fmnist.replication import verdict
 from fmnist.replication.conclusions import ClassRecall, recalls
-from fmnist.replication.results import Result, Sample
+from fmnist.replication.results import Judged, Result, Sample
 from fmnist.report import FILE_NAME, pictures
 from fmnist.steps import dataset
 from fmnist.steps.dataset import CLASS_NAMES
@@ -36,8 +36,8 @@ def prepare() -> None:
         import_module(name)
 
 
-def write_report(sample: Sample, folder: str | Path) -> Path:
-    """Write the report of a run or a study into its `folder` and return its path.
+def write_report(sample: Sample | Judged, folder: str | Path) -> Path:
+    """Write the report of a run or a study, or of accuracies, into its `folder` and return its path.
 
     Raises
     ------
@@ -52,7 +52,8 @@ def write_report(sample: Sample, folder: str | Path) -> Path:
     environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True, **strict)
     environment.filters |= {"p": _p, "count": pictures.count}
     try:
-        text = environment.get_template("report.html.j2").render(_content(sample))
+        content = _verdict(sample) | (_content(sample) if isinstance(sample, Sample) else {})
+        text = environment.get_template("report.html.j2").render(content)
     except (KeyError, ValueError, jinja2.UndefinedError) as error:
         raise ContractError(
             f"folder: expected a whole record and results in {folder}, got {type(error).__name__}: {error}"
@@ -62,32 +63,31 @@ def write_report(sample: Sample, folder: str | Path) -> Path:
     return path
 
 
-def _content(sample: Sample) -> dict[str, Any]:
+def _verdict(sample: Sample | Judged) -> dict[str, Any]:
+    """Return what the page has of all accuracies, whatever else is known of them."""
+    distribution = partial(pictures.distribution, sample.accuracies, [one.figure for one in sample.conclusions])
     return {
         "sample": sample,
-        "n": len(sample.results),
-        "many": len(sample.results) > pictures.MANY_SEEDS,
+        "n": len(sample.accuracies),
+        "many": len(sample.accuracies) > pictures.MANY_SEEDS,
+        "verdict": verdict,
+        "themes": _THEMES,
+        "distribution": _themed(distribution),
+        "narrow_distribution": _themed(partial(distribution, narrow=True)),
+    }
+
+
+def _content(sample: Sample) -> dict[str, Any]:
+    return {
         "images": round(sample.counts.sum()),
         "last": {
             name: float(np.mean([result.history[name][-1] for result in sample.results]))
             for name in ("loss", "val_loss", "accuracy", "val_accuracy")
         },
         "matrix": _matrix(sample.counts),
-        "verdict": verdict,
         "mistakes": _mistakes(sample.results),
         "commands": _commands(sample),
-        "themes": _THEMES,
-        **_pictures(sample),
-    }
-
-
-def _pictures(sample: Sample) -> dict[str, Any]:
-    distribution = partial(pictures.distribution, sample.accuracies, [one.figure for one in sample.conclusions])
-    curves = partial(pictures.loss_curves, [result.history for result in sample.results])
-    return {
-        "distribution": _themed(distribution),
-        "narrow_distribution": _themed(partial(distribution, narrow=True)),
-        "curves": _themed(curves),
+        "curves": _themed(partial(pictures.loss_curves, [result.history for result in sample.results])),
         "recalls": {
             one.figure.name: _recalls(sample.recalls, one.classes) for one in sample.conclusions if one.classes
         },

@@ -37,7 +37,7 @@ class Evaluation:
     Raises
     ------
     ContractError
-        If a confidence is NaN or outside (0, 1].
+        If a confidence is NaN or outside (0, 1], or there is not one for each label.
     """
 
     labels: Labels
@@ -47,6 +47,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         check_kind("labels", self.labels, Labels, "Labels")
         check_kind("confidence", self.confidence, np.ndarray, "an array")
+        if self.confidence.shape != (shape := self.labels.true.shape):
+            raise ContractError(f"confidence: expected one for each label, of {shape}, got {self.confidence.shape}.")
         bad = self.confidence[~((self.confidence > 0) & (self.confidence <= 1))]
         if bad.size:
             raise ContractError(

@@ -72,6 +72,8 @@ class Settings:
         >>> Settings.parse({"epochs": "3"}).epochs
         3
         """
+        if not isinstance(values, Mapping):
+            raise SettingsError(f"parameters: expected a mapping of names to values, got {shown(values)}.")
         known = cls.descriptions()
         for name in values.keys() - known.keys():
             hint = did_you_mean(str(name), known)

@@ -128,8 +128,9 @@ def test_a_finished_run_is_shown(copy: Callable[[str], Path], capfd: pytest.Capt
 
 
 def test_a_finished_study_is_shown(copy: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
-    """The seeds are those that were asked for."""
-    study = fmnist.study(str(copy("study")), seeds=3, first_seed=5, epochs=2)
+    """The seeds are those that were asked for. A thread may call it, beside which an event loop goes on."""
+    call = asyncio.to_thread(fmnist.study, str(copy("study")), seeds=3, first_seed=5, epochs=2)
+    study = asyncio.run(call)
     assert study.accuracies == [0.8773, 0.8831, 0.8797]
     assert study.conclusions == ()
     assert capfd.readouterr() == ("", "Each seed was trained before: these are their results.\n")

@@ -7,7 +7,8 @@ import pytest
 from support import kfp_logs
 from support.kfp_logs import look
 
-from fmnist.cluster.steps import Step, steps_of, workflow_of
+from fmnist.cluster import steps
+from fmnist.cluster.steps import Step, message_of, steps_of, workflow_of
 
 LAYOUTS = pytest.mark.parametrize("retry", [True, False], ids=["retry nodes", "no retry nodes"])
 
@@ -184,3 +185,61 @@ def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
         kfp_logs._task(f"{root}.shard(0).executor(0)", "RUNNING", 0, [], workflow),
     ]
     assert states({"run_details": {"task_details": tasks}}) == {"shard 0": "RUNNING"}
+
+
+OK, BAD, ON, LATER, LEFT = ({"state": name} for name in ("SUCCEEDED", "FAILED", "RUNNING", "PENDING", "SKIPPED"))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "state"),
+    [
+        # The step's own node, its executor, the last attempt of that, and its driver.
+        ((OK, OK, OK, OK), "SUCCEEDED"),
+        ((OK, LEFT, {}, OK), "CACHED"),
+        ((BAD, {}, {}, {}), "FAILED"),
+        ((LEFT, OK, OK, OK), "SKIPPED"),
+        (({"state": "CANCELED"}, ON, ON, OK), "CANCELED"),
+        ((ON, BAD, BAD, OK), "FAILED"),
+        ((ON, {}, {}, BAD), "FAILED"),
+        (({}, {}, {}, BAD), "FAILED"),
+        ((ON, ON, LATER, OK), "WAITING"),
+        ((ON, {}, {}, LATER), "WAITING"),
+        ((ON, ON, ON, OK), "RUNNING"),
+        ((ON, ON, OK, OK), "RUNNING"),
+        ((ON, {}, {}, ON), ""),
+        (({}, {}, {}, {}), ""),
+    ],
+)
+def test_the_state_of_a_step_follows_from_its_nodes(nodes: tuple[Any, ...], state: str) -> None:
+    """Whichever of a step's nodes failed, it failed; whichever waits for its pod, it waits."""
+    assert steps._state(*nodes) == state
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "seconds"),
+    [
+        ("2026-11-26T10:00:00Z", "2026-11-26T10:01:30Z", 90),
+        ("2026-11-26T10:00:00Z", "2026-11-26T10:00:00Z", 0),
+        ("2026-11-26T10:00:00Z", "2026-11-26T09:59:59Z", None),
+        ("2026-11-26T10:00:00Z", "1970-01-01T00:00:00Z", None),
+        ("2026-11-26T10:00:00Z", None, None),
+        ("soon", "2026-11-26T10:00:00Z", None),
+    ],
+)
+def test_a_step_took_a_time_that_can_be(start: str, end: str | None, seconds: float | None) -> None:
+    """What has not ended, or ended before it began, as an unset time says, has no time."""
+    assert steps._seconds({"start_time": start, "end_time": end}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"state_history": [{"error": {"message": "first"}}, {"error": {"message": "last"}}, {}]}, "last"),
+        ({"state_history": [{"error": {"message": "before"}}], "error": {"message": "at last"}}, "at last"),
+        ({"state_history": [{"error": None}, {"error": {"code": 5}}]}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_last_error_is_told(task: Any, message: str) -> None:
+    """Of the errors of a task the last one counts, and what has no message is none."""
+    assert message_of(task) == message

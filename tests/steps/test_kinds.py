@@ -12,7 +12,7 @@ import fmnist
 from fmnist.pipeline import Where
 from fmnist.runs.verify import Verification
 from fmnist.steps.dataset import Split
-from fmnist.steps.errors import ContractError
+from fmnist.steps.errors import ContractError, SettingsError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.labels import Labels
 from fmnist.steps.training import Training
@@ -105,6 +105,10 @@ train, load, save, confusion_matrix, split, labels, evaluation, where = PUBLIC
         (lambda: labels(np.array([0]), np.array([0]), ("a", 2)), "class names: expected texts, got an int."),
         (lambda: evaluation(np.array([0]), np.array([0.5]), 1.0), "labels: expected Labels, got a ndarray."),
         (lambda: evaluation(LABELS, [0.5], 1.0), "confidence: expected an array, got a list."),
+        (
+            lambda: evaluation(LABELS, np.array([0.5, 1], np.float32), 1.0),
+            "confidence: expected one for each label, of (3,), got (2,).",
+        ),
         (lambda: where(image=3), "image: expected a text, got an int."),
         (lambda: where(mirror=b"https://m.example"), "mirror: expected a text, got a bytes."),
     ],
@@ -119,6 +123,14 @@ def test_an_argument_of_another_kind_is_refused(
         call()
     assert str(caught.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("values", [None, ["epochs"], "epochs=1"], ids=str)
+def test_parameters_are_a_mapping(values: Any) -> None:
+    """Nothing else has names and values."""
+    with pytest.raises(SettingsError) as caught:
+        fmnist.Settings.parse(values)
+    assert str(caught.value) == f"parameters: expected a mapping of names to values, got {values!r}."
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.replication.results import Sample
-from fmnist.report.pictures.canvas import DARK, LIGHT, MANY_SEEDS, Theme
+from fmnist.replication.results import Judged, Sample
+from fmnist.report.pictures.canvas import DARK, LIGHT, MANY_SEEDS, Kind, Theme
 from fmnist.report.pictures.classes import confusion_matrix, count, recalls, shades
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
@@ -32,6 +32,7 @@ __all__ = [
     "loss_curves",
     "recalls",
     "save",
+    "save_distribution",
     "shades",
     "thumbnail",
 ]
@@ -45,6 +46,14 @@ def thumbnail(image: NDArray[np.uint8]) -> bytes:
     metadata: Any = {"Software": None}
     imsave(out, np.repeat(255 - image[..., np.newaxis], 3, axis=-1), format="png", metadata=metadata)
     return out.getvalue()
+
+
+def save_distribution(sample: Sample | Judged, folder: Path) -> None:
+    """Draw the picture of a sample's accuracies into `folder`, as PNG, and as SVG for light and for dark pages."""
+    draw = partial(distribution, sample.accuracies, [one.figure for one in sample.conclusions])
+    for kind in get_args(Kind):
+        files.write(folder / f"distribution.{kind}", draw(kind=kind))
+    files.write(folder / "distribution-dark.svg", draw(theme=DARK))
 
 
 def save(sample: Sample, folder: Path) -> list[str]:

@@ -1,0 +1,353 @@
+"""Tests of `fmnist judge`: what it reads, what it says, and what it writes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support import helpers
+
+from fmnist.cli import fmnist as cli
+from fmnist.runs import judging
+from fmnist.steps.errors import ContractError
+
+#: Twenty accuracies whose mean is 0.955.
+TWENTY = "0.954\n0.956\n" * 10
+
+FIGURE = {"name": "paper", "by": "the paper", "accuracy": 0.955, "parameters": {"epochs": 3}, "source": "a paper"}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the accuracies of twenty runs."""
+    monkeypatch.chdir(tmp_path)
+    Path("accuracies.csv").write_text(TWENTY)
+    return tmp_path
+
+
+def invoke(*arguments: str) -> Result:
+    """Call the command line."""
+    return CliRunner().invoke(cli.main, ["judge", *arguments])
+
+
+def figures(*entries: dict[str, Any]) -> str:
+    """Write a file of figures and return its name."""
+    Path("figures.json").write_text(json.dumps({"figures": [{**FIGURE, **entry} for entry in entries]}))
+    return "figures.json"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_published_accuracy_is_judged() -> None:
+    """The verdict is in a table and a sentence, and nothing is written without being asked for."""
+    result = invoke("--published", "0.955", "accuracies.csv")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == (
+        "seeds      20\n"
+        "mean       0.9550\n"
+        "deviation  0.0010\n"
+        "range      0.9540 to 0.9560\n"
+        "published  0.9550  (published): replicated\n"
+        "The published accuracy of 0.9550 replicates: it is a plausible single run, and the mean of 20 seeds, 0.9550, "
+        "is within 0.015 of it.\n"
+    )
+    assert [path.name for path in Path().iterdir()] == ["accuracies.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "code"),
+    [
+        (["--published", "0.955"], TWENTY, 0),
+        (["--published", "0.955"], TWENTY[:-6], 1),
+        (["--published", "0.99"], TWENTY, 1),
+        (["--published", "0.955", "--published", "0.99"], TWENTY, 1),
+        (["--published", "0.955", "--published", "0.96"], TWENTY, 0),
+        (["--published", "0.96", "--margin", "0.001"], TWENTY, 1),
+        (["--published", "0.9"], "0.9", 1),
+        (["--published", "1"], "1\n" * 20, 0),
+    ],
+    ids=["shown", "19 runs", "another", "one of two", "two", "margin", "one run", "all equal"],
+)
+@pytest.mark.usefixtures("here")
+def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: int) -> None:
+    """It is 0 if enough runs show that their mean is equivalent to each published accuracy, and else 1."""
+    Path("accuracies.csv").write_text(text)
+    assert invoke(*options, "accuracies.csv").exit_code == code
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"0.9\n0.25",
+        b"0.9\r\n0.25\r\n",
+        b"\xef\xbb\xbf0.9\n0.25\n\n\n",
+        b" 0.9 \n\t.25\n",
+        b"9e-1\n2.5E-1\n",
+        b"test accuracy\n0.9\n0.25\n",
+        b"seed,accuracy,loss\n0,0.9,7\n1,0.25,8\n",
+        b'"seed","accuracy"\n"0","0.9"\n1,0.25',
+        b"\xef\xbb\xbfaccuracy,run\r\n0.9,=1\r\n0.25,\r\n",
+    ],
+    ids=["lines", "CRLF", "BOM", "spaces", "exponents", "one column", "columns", "quotes", "of a spreadsheet"],
+)
+def test_accuracies_are_read(content: bytes, tmp_path: Path) -> None:
+    """A text file of one a line, and a CSV as programs and spreadsheets write it."""
+    (tmp_path / "file").write_bytes(content)
+    assert judging.read_accuracies(tmp_path / "file") == [0.9, 0.25]
+
+
+def test_a_column_is_chosen(tmp_path: Path) -> None:
+    """Any column may hold the accuracies."""
+    (tmp_path / "file").write_text("accuracy,val\n0.1,0.9\n0.2,0.8\n")
+    assert judging.read_accuracies(tmp_path / "file", "val") == [0.9, 0.8]
+
+
+BAD: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "expected an accuracy on each line, got an empty file."),
+    "blank": ("\n \n", "expected an accuracy on each line, got an empty file."),
+    "a head alone": ("accuracy\n", "expected 1 to 100,000 accuracies, got 0."),
+    "NaN": ("0.9\nnan\n", "line 2: expected an accuracy from 0 to 1, got 'nan'."),
+    "NaN first": ("NaN\n0.9\n", "line 1: expected an accuracy from 0 to 1, got 'NaN'."),
+    "infinity": ("0.9\ninf\n", "line 2: expected an accuracy from 0 to 1, got 'inf'."),
+    "negative": ("-0.1\n", "line 1: expected an accuracy from 0 to 1, got '-0.1'."),
+    "per cent": (
+        "0.9\n88.2\n",
+        "line 2: expected an accuracy from 0 to 1, got 88.2. Divide what is in per cent by 100.",
+    ),
+    "per cent sign": (
+        "95%\n",
+        "line 1: expected an accuracy from 0 to 1, got '95%'. Divide what is in per cent by 100.",
+    ),
+    "too large": ("1.0000001\n", "line 1: expected an accuracy from 0 to 1, got 1.0000001."),
+    "huge": ("1e999\n", "line 1: expected an accuracy from 0 to 1, got inf."),
+    "other digits": ("0.9\n٠.٩\n", "line 2: expected an accuracy from 0 to 1, got '٠.٩'."),
+    "underscore": ("0.9\n0.9_5\n", "line 2: expected an accuracy from 0 to 1, got '0.9_5'."),
+    "word": ("0.9\nfailed\n", "line 2: expected an accuracy from 0 to 1, got 'failed'."),
+    "gap": ("0.9\n\n0.8\n", "line 2: expected an accuracy from 0 to 1, got ''."),
+    "decimal comma": ("0,9\n0,8\n", "line 1: expected one accuracy, or the names of columns, got 2 numbers. Write a"),
+    "decimal comma later": (
+        "0.9\n0,8\n",
+        "line 2: expected as many values as in line 1, which has 1, got 2. Write a decimal point",
+    ),
+    "no such column": (
+        "seed,accuracies\n1,0.9\n",
+        "line 1: expected a column 'accuracy', got 'seed', 'accuracies'. Did you",
+    ),
+    "column twice": ("accuracy,accuracy\n1,0.9\n", "line 1: expected each column once, got 'accuracy' again."),
+    "short row": ("seed,accuracy\n1,0.9\n2\n", "line 3: expected as many values as in line 1, which has 2, got 1."),
+    "open quote": ('accuracy\n"0.9\n', "line 2: expected a CSV, got unexpected end of data."),
+    "null": ("accuracy\n0.9\0\n", "line 2: expected an accuracy from 0 to 1, got '0.9\\x00'."),
+    "UTF-16": ("0.9\n".encode("utf-16"), "expected UTF-8 text, got "),
+    "binary": (b"\x89PNG\r\n\x1a\n", "expected UTF-8 text, got "),
+    "too many": ("1\n" * 100_001, "expected 1 to 100,000 accuracies, got 100,001."),
+    "too long": ("1" * (2**24 + 1), "expected a readable file, got: it is larger than 16777216 bytes."),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_other_accuracies_are_refused(name: str, tmp_path: Path) -> None:
+    """The file, the line, and what is wrong with it are named."""
+    content, message = BAD[name]
+    path = tmp_path / "file"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ContractError) as caught:
+        judging.read_accuracies(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_no_file_is_refused_at_once() -> None:
+    """Neither a pipe nor a device nor a folder is waited for."""
+    os.mkfifo("pipe")
+    for name, reason in (
+        ("pipe", "it is no regular file"),
+        ("/dev/zero", "it is no regular file"),
+        (".", "Is a directory"),
+        ("nothing", "No such file or directory"),
+    ):
+        for arguments in (["--published", "0.9", name], ["--published", name, "accuracies.csv"]):
+            result = invoke(*arguments)
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert result.stderr == f"Error: {name}: expected a readable file, got: {reason}.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--published", "95.5"], "published accuracy: expected an accuracy from 0 to 1, got 95.5. Divide what"),
+        (["--published", "95.5%"], "published accuracy: expected an accuracy from 0 to 1, got '95.5%'. Divide what"),
+        (["--published", "nan"], "published accuracy: expected an accuracy from 0 to 1, got 'nan'."),
+        (["--published", "0.9", "--margin", "0"], "margin: expected a number greater than 0 and less than 1, got 0.0."),
+        (["--published", "0.9", "--margin", "nan"], "margin: expected a number greater than 0 and less than 1, got"),
+        (["--published", "0.9"] * 4, "published accuracies: expected 1 to 3 at once, got 4."),
+        (["--published", "0.9", "--column", "x"], "line 1: expected one accuracy"),
+        ([], "Missing option '--published'"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_bad_options_are_exit_code_2(options: list[str], message: str) -> None:
+    """What was asked for in another way than it can be is refused."""
+    Path("accuracies.csv").write_text("0.9,0.9\n" if "--column" in options else TWENTY)
+    result = invoke(*options, "accuracies.csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_figures_are_read_from_a_file() -> None:
+    """A file in the format of published.json says who published what, for which parameters."""
+    result = invoke("--published", figures({}), "accuracies.csv")
+    assert result.exit_code == 0
+    assert (
+        "published  0.9550  (paper): replicated\nThe paper's published accuracy of 0.9550 replicates" in result.stdout
+    )
+    ours = helpers.TESTS.parent / "fmnist/replication/published.json"
+    result = invoke(
+        "--published", str(ours), "-p", "epochs=100", "-p", "validation_split=0.1", "-p", "x=y", "accuracies.csv"
+    )
+    assert result.exit_code == 2
+    chosen = ["-p", "epochs=100", "-p", "validation_split=0.1", "-p", "compile_optimizer=adam"]
+    result = invoke("--published", str(ours), *chosen, "accuracies.csv")
+    assert (result.exit_code, result.stdout.count("published  ")) == (1, 1)
+    assert "0.8819  (same-example-100-epochs): not replicated" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected JSON, got: "),
+        ("[" * 100_000, "expected JSON, got: "),
+        ("[]", "Input should be"),
+        ('{"figures": []}', "figures: List should have at least 1 item"),
+        ('{"figures": [{"name": "a"}]}', "figures.0.accuracy: Field required."),
+        (
+            '{"figures": [{"name": "a", "accuracy": 88.2}]}',
+            "figures.0.accuracy: Input should be less than or equal to 1.",
+        ),
+        ('{"figures": [{"name": "a", "accuracy": "0.9"}]}', "figures.0.accuracy: Input should be a valid number."),
+        ('{"figures": [{"name": "a", "accuracy": NaN}]}', "figures.0.accuracy: "),
+        ('{"figures": [{"name": "a", "accuracy": 0.9, "extra": 1}]}', "figures.0.extra: Extra inputs are not"),
+        (
+            '{"figures": [{"name": "a", "accuracy": 0.9, "accuracy": 1}]}',
+            "expected JSON, got: the key 'accuracy' twice.",
+        ),
+        (
+            '{"figures": [{"name": "\\u001b[2J", "accuracy": 0.9}]}',
+            "figures.0.name: Value error, expected text that can",
+        ),
+    ],
+    ids=[
+        "no JSON",
+        "deep",
+        "list",
+        "none",
+        "no accuracy",
+        "per cent",
+        "text",
+        "NaN",
+        "misspelt",
+        "key twice",
+        "controls",
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_other_files_of_figures_are_refused(text: str, message: str) -> None:
+    """The file, the place in it, and what is wrong are named."""
+    Path("figures.json").write_text(text)
+    result = invoke("--published", "figures.json", "accuracies.csv")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: figures.json: ")
+    assert message in result.stderr
+    assert len(result.stderr) < 500
+
+
+@pytest.mark.usefixtures("here")
+def test_figures_of_other_runs_are_not_compared_with() -> None:
+    """Where figures are of several parameters, only those of the runs count, and somebody has to say which they are."""
+    name = figures({}, {"name": "longer", "parameters": {"epochs": 9}, "compared_with": {"epochs": 10}})
+    assert invoke("--published", name, "accuracies.csv").stderr == (
+        "Error: figures.json: expected figures of the same parameters, got others. Say with -p which those of your "
+        "runs are, as -p epochs=3.\n"
+    )
+    assert "(longer)" in invoke("--published", name, "-p", "epochs=10", "-p", "seed=1", "accuracies.csv").stdout
+    assert invoke("--published", name, "-p", "epochs=9", "accuracies.csv").stderr == (
+        "Error: figures.json: expected a figure for these parameters, got those for -p epochs=3; -p epochs=10.\n"
+    )
+    assert (
+        "each figure's name once, got 'paper' again" in invoke("--published", figures({}, {}), "accuracies.csv").stderr
+    )
+
+
+@pytest.mark.usefixtures("here")
+def test_verdicts_are_printed_as_json() -> None:
+    """A program reads what a person does, and what one run leaves open is null."""
+    Path("accuracies.csv").write_text("0.95")
+    found = json.loads(invoke("--published", figures({}), "--json", "--margin", "0.01", "accuracies.csv").stdout)
+    assert [(one["name"], one["outcome"], one["n"], one["margin"]) for one in found] == [
+        ("paper", "inconclusive", 1, 0.01)
+    ]
+    assert (found[0]["deviation"], found[0]["interval"]) == (None, [None, None])
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_has_verdicts_pictures_and_a_report() -> None:
+    """The same each time, with what is known of accuracies alone, and no word of what is not."""
+    Path("figures.json").write_text(
+        json.dumps({"figures": [{**FIGURE, "source": "https://<paper>", "note": "A & B."}]})
+    )
+    result = invoke("--published", "figures.json", "-o", "judged", "accuracies.csv")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "report     judged/report.html\npicture    judged/distribution.png\n" in result.stdout
+    before = {path.name: path.read_bytes() for path in Path("judged").iterdir()}
+    assert sorted(before) == [
+        "distribution-dark.svg",
+        "distribution.png",
+        "distribution.svg",
+        "report.html",
+        "verdict.json",
+    ]
+    page = before["report.html"].decode()
+    assert "<title>Accuracies of 20 seeds: mean 0.9550</title>" in page
+    assert "<h1>The paper&#39;s published accuracy of 0.9550 replicates: it is a plausible single run" in page
+    assert 'alt="Dot plot of the accuracies of 20 seeds: from 0.9540 to 0.9560, with the mean at 0.9550.' in page
+    assert "paper: https://&lt;paper&gt;. A &amp; B." in page
+    assert not [word for word in ("Fashion-MNIST", "Confusion", "sha256sum", "sampling error", "nan") if word in page]
+    assert json.loads(before["verdict.json"])[0]["outcome"] == "replicated"
+    assert invoke("--published", "figures.json", "-o", "judged", "accuracies.csv").exit_code == 0
+    assert {path.name: path.read_bytes() for path in Path("judged").iterdir()} == before
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_of_something_else_is_left_alone() -> None:
+    """A study's verdict, say, is not replaced."""
+    Path("study").mkdir()
+    for name in ("verdict.json", "study.json"):
+        Path("study", name).write_text("its own")
+    result = invoke("--published", "0.9", "-o", "study", "accuracies.csv")
+    assert result.exit_code == 2
+    assert "expected a new one, or that of an earlier judgement, got study with study.json. Nothing" in result.stderr
+    assert {path.read_text() for path in Path("study").iterdir()} == {"its own"}
+
+
+def test_from_python_values_are_checked() -> None:
+    """A list of accuracies and a number are enough; others are refused by their place."""
+    assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"
+    with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got nan\.$"):
+        judging.judge([0.9, float("nan")], 0.9)
+    with pytest.raises(ContractError, match=r"^accuracies: expected 1 to 100,000, got 0\.$"):
+        judging.judge([], 0.9)
+    with pytest.raises(ContractError, match=r"^published accuracy: expected an accuracy from 0 to 1, got 88\."):
+        judging.judge([0.9], 88)
+
+
+def test_nothing_of_tensorflow_is_imported(here: Path) -> None:
+    """A verdict with its report takes a second and any machine."""
+    code = (
+        "import sys; from fmnist.cli.fmnist import main\n"
+        "try: main(['judge', '--published', '0.955', '-o', 'judged', 'accuracies.csv'])\n"
+        "except SystemExit as end: print(end.code, {'tensorflow', 'keras', 'kfp'} & sys.modules.keys())"
+    )
+    assert helpers.python(code, cwd=here).splitlines()[-1] == "0 set()"
