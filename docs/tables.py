@@ -12,11 +12,12 @@ from configparser import ConfigParser
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import click
 import yaml
 
+from fmnist import _HOMES
 from fmnist.cli import fmnist, same
 from fmnist.pipeline import COMPONENTS
 from fmnist.replication import published
@@ -28,6 +29,20 @@ DOCS = ROOT / "docs"
 
 #: The pages, from the root of the project.
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md")))
+
+#: The modules whose names other code may import.
+API = (
+    "fmnist",
+    "fmnist.kubeflow.code",
+    "fmnist.kubeflow.components",
+    "fmnist.orders",
+    "fmnist.pipeline",
+    "fmnist.steps.errors",
+    "fmnist.testing",
+)
+
+#: The modules of the names that `fmnist` itself has.
+HOMES = {name: f"fmnist.{home}" for name, home in _HOMES.items()}
 
 #: The command lines, by the names of their programs.
 PROGRAMS: Mapping[str, click.Command] = {"fmnist": fmnist.main, "same": same.main}
@@ -205,6 +220,53 @@ def leaves(name: str, command: click.Command) -> dict[str, click.Command]:
         return {name: command}
     below = (leaves(f"{name} {key}", one) for key, one in command.commands.items())
     return {key: one for found in below for key, one in found.items()}
+
+
+def api() -> str:
+    """Return the public names of each public module, with the first line of what is said of them."""
+    parts = []
+    for name in API:
+        tree, _ = parsed(name)
+        homes = HOMES if name == "fmnist" else {}
+        names = next(ast.literal_eval(one.value or "") for one in tree.body if assigns(one, "__all__"))
+        rows = [(f"`{one}`", meaning(one, *parsed(homes.get(one, name)))) for one in names]
+        parts.append(f"**{name}**: {first_line(ast.get_docstring(tree))}\n\n{table('name | what it is', rows)}")
+    return "\n".join(parts)
+
+
+def parsed(name: str) -> tuple[ast.Module, str]:
+    """Return a module's tree and source, without an import: some import Keras."""
+    path = ROOT / name.replace(".", "/")
+    source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+    return ast.parse(source), source
+
+
+def meaning(name: str, tree: ast.Module, source: str) -> str:
+    """Return what the docstring of a public name, or the comment above it, says first; without one this fails."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return first_line(ast.get_docstring(node))
+        if assigns(node, name):
+            lines = source.splitlines()[: node.lineno - 1]
+            return (
+                first_line(re.sub(r"^ *#: ?", "", lines[-1]))
+                if re.match(" *#:", "".join(lines[-1:]))
+                else first_line(None)
+            )
+    raise ValueError(f"public name {name}: expected a definition, got none")
+
+
+def assigns(node: ast.AST, name: str) -> TypeGuard[ast.Assign | ast.AnnAssign]:
+    """Return whether a statement gives `name` a value or a type."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return any(isinstance(one, ast.Name) and one.id == name for one in targets)
+
+
+def first_line(text: str | None) -> str:
+    """Return the first line of what is said of a public name."""
+    if not text:
+        raise ValueError("public name: expected a docstring, or a comment that begins with #:, got none")
+    return text.partition("\n\n")[0].replace("\n", " ")
 
 
 def exit_codes() -> str:

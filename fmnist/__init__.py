@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fmnist.steps.settings import Settings
     from fmnist.steps.training import train
 
+    #: The version of fmnist.
     __version__: str
 
 __all__ = [

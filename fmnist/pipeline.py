@@ -33,6 +33,7 @@ __all__ = [
     "make_pipeline",
 ]
 
+#: The name of the compiled pipeline.
 FILE_NAME = "fashion_mnist_pipeline.yaml"
 
 #: The components, by their names on a cluster.

@@ -1,5 +1,6 @@
 """Tests of the pages: what they show was measured, and their links, commands, code and promises are good."""
 
+import ast
 import csv
 import json
 import re
@@ -20,6 +21,7 @@ from docs import publish, tables
 from fmnist.cli import console, fmnist, waiting
 from fmnist.cluster import logs, watch
 from fmnist.cluster.names import LONGEST
+from fmnist.kubeflow import carried
 from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
@@ -165,6 +167,35 @@ def test_the_tables_are_made_from_the_data(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.count("(changed)")) == (5, 1), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", tables.API)
+def test_every_public_name_is_documented(name: str) -> None:
+    """The page of public names has each of them, with what it is; the page itself is compared by another test."""
+    path = ROOT / name.replace(".", "/")
+    source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+    names = re.findall(r'"(\w+)"', source.partition("__all__ = [")[2].partition("]")[0])
+    rows = tables.api().partition(f"**{name}**: ")[2].partition("\n**")[0]
+    said = dict(re.findall(r"^\| `(\w+)` \| (\S.*) \|$", rows, re.MULTILINE))
+    assert names
+    assert [*said] == names
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1", "expected a docstring, or a comment that begins with #:, got none"),
+        ("# A number.\nx = 1", "expected a docstring, or a comment that begins with #:, got none"),
+        ("def x(): pass", "expected a docstring, or a comment that begins with #:, got none"),
+        ("y = 1", "public name x: expected a definition, got none"),
+    ],
+    ids=["value", "plain comment", "function", "nowhere"],
+)
+def test_a_public_name_without_documentation_fails(source: str, said: str) -> None:
+    """Nothing is listed with an empty meaning."""
+    with pytest.raises(ValueError, match=said):
+        tables.meaning("x", ast.parse(source), source)
+    assert tables.meaning("x", ast.parse("#: A number.\nx = 1"), "#: A number.\nx = 1") == "A number."
+
+
 def test_the_tables_are_of_what_there_is() -> None:
     """The mutants are those of the modules that are mutated, and what has a duration is an environment of tox."""
     mutated = PROJECT["tool"]["mutmut"]["only_mutate"]
@@ -284,8 +315,10 @@ def measured() -> dict[tuple[str, str], set[str]]:
         # Versions of Kubeflow Pipelines.
         ("docs/cluster.md", "On a cluster"): {"2", "6"},  # and a share of what Argo keeps
         ("docs/cluster.md", "A study"): {"2.5"},
+        ("docs/cluster.md", "The cache"): {"2.17"},
         ("docs/cluster.md", "Servers"): {"2.4", "2.5", "2.16", "2.17"},
         ("docs/cluster.md", "Logs and files"): {"2.17", f"{logs.MOST // 2**20}"},
+        ("docs/testing-your-pipeline.md", "Code that the steps carry"): {f"{carried.LONGEST:,}"},
         ("docs/same.md", "On a cluster"): {"2"},
         ("docs/same.md", "What is checked"): {
             *(str(LONGEST[key][0]) for key in ("pipeline", "version", "run")),
@@ -399,8 +432,8 @@ def test_a_wrong_link_is_seen(target: str) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.python()], ids=lambda page: page.path.name)
-def test_python_code_runs(
-    page: Page, few: Split, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_python_code_runs(  # noqa: PLR0913, PLR0917 - what the blocks need
+    page: Page, few: Split, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_component: Any
 ) -> None:
     """Each block of Python does what it shows, on few images or where a run and a study are finished.
 
@@ -417,7 +450,9 @@ def test_python_code_runs(
             assert {path.name for path in (tmp_path / "results").iterdir()} >= {"model.keras", "metrics.json"}
         elif "fmnist.run(" in code:
             assert (names["run"].accuracy, names["study"].mean) == (0.8773, pytest.approx(0.8800, abs=1e-4))
-        else:
+        elif "def test_" in code:
+            names["test_split"](run_component)
+        elif "pytest_plugins" not in code:
             assert len(names["model"].history.epoch) == 10
 
 

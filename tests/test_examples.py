@@ -1,53 +1,46 @@
-"""Tests of the examples: they do what they show."""
+"""Tests of the example: its own tests pass, and it is as small as it says."""
 
-import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from kfp import compiler, components, local
+from support import helpers
 
-from examples import digits
-from fmnist import pipeline
-from fmnist.pipeline import Where
-from fmnist.runs import run as runs
+from fmnist.cluster.arguments import parse_arguments
+from fmnist.cluster.pipeline_file import compile_pipeline_file
+from fmnist.cluster.program import load
+from fmnist.testing import Compiled
 
-ROOT = Path(__file__).parents[1]
+DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 
 
-@pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
-def test_another_pipeline_uses_the_confusion_matrix(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_python: str
-) -> None:
-    """A pipeline of scikit-learn's digits, with the component from its file, runs and counts its predictions."""
-    component = pipeline.compile_component("confusion-matrix", tmp_path / "component.yaml", Where(runs.LOCAL_IMAGE))
-    compiled = tmp_path / "digits.yaml"
-    compiler.Compiler().compile(digits.make_pipeline(component, runs.LOCAL_IMAGE, install=False), str(compiled))
-    monkeypatch.setattr(sys, "executable", warm_python)
-    local.init(
-        local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(tmp_path / "out"),
-        workspace_root=str(tmp_path / "workspace"),
+def test_its_own_tests_pass() -> None:
+    """In its folder, with its settings alone, the pipeline of digits compiles, runs, and keeps its contracts."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull]
+    environment = {**helpers.clean_environment(), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(
+        [*command, "--rootdir", "."], cwd=DIGITS, env=environment, capture_output=True, text=True, check=False
     )
-    components.load_component_from_file(str(compiled))()
-    [matrix] = tmp_path.glob("out/*/confusion-matrix/matrix")
-    header, *rows = csv.reader(matrix.read_text().splitlines())
-    assert (
-        header[1:]
-        == [row[0] for row in rows]
-        == ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-    )
-    counts = [[int(count) for count in row[1:]] for row in rows]
-    assert sum(map(sum, counts)) == 450
-    assert sum(counts[i][i] for i in range(10)) > 400
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("2 passed in ")
 
 
-def test_the_commands_of_the_example_work(tmp_path: Path) -> None:
-    """What its docstring says to type compiles the component and the pipeline."""
-    fmnist = str(Path(sys.executable).with_name("fmnist"))
-    subprocess.run(
-        [fmnist, "compile", "--component", "confusion-matrix"], cwd=tmp_path, check=True, capture_output=True
-    )
-    subprocess.run([sys.executable, str(ROOT / "examples" / "digits.py")], cwd=tmp_path, check=True)
-    assert components.load_component_from_file(str(tmp_path / "digits.yaml")).name == "digits"
+def test_it_is_small() -> None:
+    """All of it, tests included, has at most 120 lines."""
+    files = [path for path in DIGITS.iterdir() if path.is_file()]
+    assert len(files) >= 5
+    assert sum(len(path.read_text().splitlines()) for path in files) <= 120
+
+
+def test_its_program_file_names_it(tmp_path: Path) -> None:
+    """What `same` would compile and run is the pipeline, with parameters that it has."""
+    program = load(DIGITS / "same.yaml", pytest.fail)
+    compiled = Compiled(compile_pipeline_file(program.pipeline.package, tmp_path / "digits.yaml"))
+    assert parse_arguments(compiled.spec, program.run.parameters) == {"epochs": 10, "seed": 0}
+    assert compiled.tasks.keys() == {"train", "test", "confusion-matrix"}
+    assert [pin for pin in compiled.pins["train"] if "learn" in pin] == [
+        pin for pin in compiled.pins["test"] if "learn" in pin
+    ]
+    assert not [pin for pin in compiled.pins["confusion-matrix"] if pin.startswith("tensorflow")]

@@ -33,6 +33,7 @@ __all__ = [
     "train",
 ]
 
+#: The image of each step, where none is given.
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
 #: The release that a compiled file names: the oldest one allowed here, as no other compiles to anything else.

@@ -125,7 +125,8 @@ def recalls(counts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
     array([1.  , 0.75])
     """
     matrix = np.array(counts, dtype=float)
-    return np.asarray(matrix.diagonal() / matrix.sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(matrix.diagonal() / matrix.sum(axis=1))
 
 
 def _classes(figure: published.Figure, of_seeds: NDArray[np.float64] | None) -> tuple[ClassRecall, ...]:

@@ -15,6 +15,7 @@ from fmnist.replication.published import Figure
 from fmnist.replication.verdict import deviation, judge
 from fmnist.steps import files, model
 from fmnist.steps.confusion import confusion_matrix
+from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.training import Training
@@ -72,10 +73,12 @@ class Result:
         On the 10,000 test images.
     history : mapping of str to list of float
         Loss and accuracy of each epoch, for training and validation.
-    counts : list of 10 lists of 10 int
+    counts : list of k lists of k int
         The confusion matrix: rows are the true label, columns the predicted one.
     mistakes : sequence of Mistake
         The images that were taken for another class, by number.
+    class_names : tuple of k str
+        The names of the classes, in the order of their numbers.
     """
 
     seed: int
@@ -85,6 +88,7 @@ class Result:
     history: Mapping[str, Sequence[float]]
     counts: Sequence[Sequence[int]]
     mistakes: Sequence[Mistake]
+    class_names: tuple[str, ...] = CLASS_NAMES
 
     def __repr__(self) -> str:
         return f"<Result of seed {self.seed}: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}>"
@@ -113,17 +117,22 @@ class Result:
                 for image in range(len(true))
                 if true[image] != predicted[image]
             ),
+            class_names=evaluation.labels.class_names,
         )
 
     @classmethod
     def from_json(cls, text: bytes) -> "Result":
         """Return the result that `to_json` made of one; whether another text is one, `fmnist.runs.checked` says."""
         values = json.loads(text)
-        return cls(**{**values, "mistakes": Mistakes(values["mistakes"])})
+        names = tuple(values.get("class_names", CLASS_NAMES))
+        return cls(**{**values, "mistakes": Mistakes(values["mistakes"]), "class_names": names})
 
     def to_json(self) -> bytes:
-        """Return the result as JSON; equal results give equal bytes."""
-        return files.canonical_json({**vars(self), "mistakes": list(self.mistakes)})
+        """Return the result as JSON; equal results give equal bytes. Of Fashion-MNIST it has no names of classes."""
+        values = {**vars(self), "mistakes": list(self.mistakes)}
+        if self.class_names == CLASS_NAMES:
+            del values["class_names"]
+        return files.canonical_json(values)
 
 
 class _Accuracies:
@@ -230,15 +239,22 @@ class Sample(_Accuracies):
 
     @cached_property
     def counts(self) -> NDArray[np.float64]:
-        """The mean confusion matrix, of shape (10, 10): rows are the true label, columns the predicted one."""
+        """The mean confusion matrix, of shape (k, k): rows are the true label, columns the predicted one."""
         return np.asarray(np.mean([result.counts for result in self.results], axis=0))
 
     @cached_property
     def recalls(self) -> NDArray[np.float64]:
-        """The recalls of each seed, of shape (n, 10), in [0, 1]."""
+        """The recalls of each seed, of shape (n, k), in [0, 1]."""
         return np.array([recalls(result.counts) for result in self.results])
 
     @cached_property
     def conclusions(self) -> tuple[Conclusion, ...]:
-        """What the seeds say of each accuracy that was published for the parameters; there may be none."""
+        """What the seeds say of each accuracy that was published for Fashion-MNIST and the parameters, if any."""
+        if self.class_names != CLASS_NAMES:
+            return ()  # of other data, whatever the parameters are
         return conclude(self.parameters, self.accuracies, self.recalls)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.results[0].class_names

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fmnist.replication import verdict
 from fmnist.replication.conclusions import ClassRecall, recalls
-from fmnist.replication.results import Judged, Result, Sample
+from fmnist.replication.results import Judged, Sample
 from fmnist.report import FILE_NAME, pictures
 from fmnist.steps import dataset
-from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 
@@ -44,7 +42,7 @@ def write_report(sample: Sample | Judged, folder: str | Path) -> Path:
     ContractError
         If a part of the record or of a result is missing.
     DataError
-        If the test images, of which the page shows a few, are missing.
+        If the test images of Fashion-MNIST, of which the page shows a few, are missing.
     """
     import jinja2
 
@@ -80,22 +78,21 @@ def _verdict(sample: Sample | Judged) -> dict[str, Any]:
 def _content(sample: Sample) -> dict[str, Any]:
     return {
         "images": round(sample.counts.sum()),
+        "ours": sample.class_names == dataset.CLASS_NAMES,
         "last": {
             name: float(np.mean([result.history[name][-1] for result in sample.results]))
             for name in ("loss", "val_loss", "accuracy", "val_accuracy")
         },
-        "matrix": _matrix(sample.counts),
-        "mistakes": _mistakes(sample.results),
+        "matrix": _matrix(sample),
+        "mistakes": _mistakes(sample),
         "commands": _commands(sample),
         "curves": _themed(partial(pictures.loss_curves, [result.history for result in sample.results])),
-        "recalls": {
-            one.figure.name: _recalls(sample.recalls, one.classes) for one in sample.conclusions if one.classes
-        },
+        "recalls": {one.figure.name: _recalls(sample, one.classes) for one in sample.conclusions if one.classes},
     }
 
 
-def _recalls(of_seeds: NDArray[np.float64], classes: Sequence[ClassRecall]) -> dict[str, Any]:
-    draw = partial(pictures.recalls, of_seeds, [one.published for one in classes])
+def _recalls(sample: Sample, classes: Sequence[ClassRecall]) -> dict[str, Any]:
+    draw = partial(pictures.recalls, sample.recalls, [one.published for one in classes], sample.class_names)
     furthest = max(classes, key=lambda one: abs(one.mean - one.published))
     return {"furthest": furthest, "narrow": _themed(partial(draw, narrow=True)), **_themed(draw)}
 
@@ -109,33 +106,35 @@ def _embedded(kind: str, content: bytes) -> str:
     return f"data:{kind};base64," + base64.b64encode(content).decode()
 
 
-def _matrix(counts: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _matrix(sample: Sample) -> list[dict[str, Any]]:
     """Return the rows of the confusion matrix, whose fields are counts and shades in per cent."""
+    counts = sample.counts
     fields = np.dstack([counts, 100 * pictures.shades(counts)]).tolist()
     return [
         {"name": name, "recall": recall, "fields": row}
-        for name, recall, row in zip(CLASS_NAMES, recalls(counts.tolist()), fields, strict=True)
+        for name, recall, row in zip(sample.class_names, recalls(counts.tolist()), fields, strict=True)
     ]
 
 
-def _mistakes(results: Sequence[Result]) -> list[dict[str, Any]]:
+def _mistakes(sample: Sample) -> list[dict[str, Any]]:
     """Return the mistakes that most seeds make, of those the ones they make most confidently."""
     # Of 10,000 seeds, twelve million.
     confidences: defaultdict[tuple[int, int, int], array[float]] = defaultdict(lambda: array("d"))
-    for result in results:
+    for result in sample.results:
         for mistake in result.mistakes:
             confidences[mistake.image, mistake.true, mistake.predicted].append(mistake.confidence)
     # The number of the image decides between equals.
     ranked = sorted((-len(values), -float(np.mean(values)), mistake) for mistake, values in confidences.items())
-    images = dataset.load("test").images
+    ours = sample.class_names == dataset.CLASS_NAMES
+    images = dataset.load("test").images if ours else None
     return [
         {
             "image": image,
-            "true": CLASS_NAMES[true],
-            "predicted": CLASS_NAMES[predicted],
+            "true": sample.class_names[true],
+            "predicted": sample.class_names[predicted],
             "seeds": -seeds,
             "confidence": -confidence,
-            "picture": _embedded("image/png", pictures.thumbnail(images[image])),
+            "picture": None if images is None else _embedded("image/png", pictures.thumbnail(images[image])),
         }
         for seeds, confidence, (image, true, predicted) in ranked[:_MISTAKES]
     ]

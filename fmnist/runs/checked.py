@@ -1,7 +1,7 @@
 """Reading of runs and studies: nothing is believed, or signed again, that does not agree with all the rest."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fmnist.kubeflow import bundle
@@ -13,7 +13,6 @@ from fmnist.runs.models import History, Metrics, RunRecord, StudyPlan, StudyReco
 from fmnist.runs.provenance import provenance
 from fmnist.runs.recorded import LABELS, digests_in, need, read_files, refusals, results_in, seed_result
 from fmnist.steps import dataset
-from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, Content, sha256, write
 
@@ -70,15 +69,16 @@ def _run(files: Mapping[str, bytes]) -> Sample:
     result = seed_result("results.csv", found.to_json(), found.seed, record.parameters.epochs, true)
     for name, content in (
         (f"{LABELS}/true.txt", "".join(f"{label}\n" for label in true)),
-        ("confusion_matrix.csv", _matrix(result.counts)),
+        ("confusion_matrix.csv", _matrix(result)),
     ):
         if files[name] != content.encode():
             raise ContractError(f"{name}: expected what results.csv and the dataset say, got another")
     return Sample.of_run(json.loads(files[RUN]), result)
 
 
-def _matrix(counts: Iterable[Iterable[int]]) -> str:
-    rows = [("true \\ predicted", *CLASS_NAMES), *((name, *row) for name, row in zip(CLASS_NAMES, counts, strict=True))]
+def _matrix(result: Result) -> str:
+    names = result.class_names
+    rows = [("true \\ predicted", *names), *((name, *row) for name, row in zip(names, result.counts, strict=True))]
     return "".join(",".join(map(str, row)) + "\n" for row in rows)
 
 

@@ -16,6 +16,7 @@ from fmnist.runs.folder import read_result
 from fmnist.steps import confusion, evaluation, files
 from fmnist.steps.dataset import Split
 from fmnist.steps.errors import ContractError
+from fmnist.steps.labels import Labels
 from fmnist.steps.training import Training
 
 
@@ -120,3 +121,26 @@ def test_the_plan_stands_above_the_record() -> None:
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 1}, "code": {"sha256": "planned"}}
     sample = Sample.of_study(plan, [samples.result(3)], {"code": {"sha256": "other"}, "jobs": 2})
     assert sample.record == {**plan, "jobs": 2}
+
+
+def test_class_names_travel_with_a_result() -> None:
+    """A result of other classes has their names, in its file too; one of Fashion-MNIST's file is as it always was."""
+    names = ("cat", "dog", "emu")
+    labels = Labels(np.array([0, 1, 2]), np.array([0, 1, 1]), names)
+    tested = evaluation.Evaluation(labels, np.full(3, 0.5, np.float32), 0.25)
+    found = Result.of_files(7, b"a network", {}, tested)
+    assert (found.class_names, found.counts) == (names, [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    again = Result.from_json(found.to_json())
+    assert again == found
+    assert Sample({}, [again], {}, is_study=False).class_names == names
+    ours = samples.result(7)
+    assert ours.class_names[0] == "T-shirt/top"
+    assert b"class_names" not in ours.to_json()
+    assert Result.from_json(ours.to_json()) == ours
+
+
+def test_other_classes_are_not_compared_with_fashion_mnists_figures() -> None:
+    """An accuracy on other data is none of those that were published for the same parameters."""
+    other = samples.result(7, class_names=("cat", "dog"), counts=[[1, 0], [0, 1]])
+    assert not Sample(PARAMETERS, [other], {}, is_study=False).conclusions
+    assert len(Sample(PARAMETERS, [samples.result(7)], {}, is_study=False).conclusions) == 2

@@ -330,3 +330,17 @@ def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
         f"page.write_report(run_sample(result(7)), Path({str(tmp_path)!r})); print(len(set(sys.modules) - before))"
     )
     assert int(helpers.python(code, PYTHONPATH=str(helpers.TESTS))) < 20
+
+
+def test_other_classes_have_a_page(tmp_path: Path) -> None:
+    """Their names are on it, escaped; nothing of Fashion-MNIST is: neither images nor what was published for it."""
+    names = ("cat", "<b>dog</b>", "émeu")
+    counts = [[5, 1, 0], [0, 4, 2], [0, 0, 0]]
+    others = {"counts": counts, "mistakes": [Mistake(3, 0, 1, 0.75)], "class_names": names}
+    path = write_report(study_sample([result(seed, 0.75, **others) for seed in (1000, 1001)]), tmp_path)
+    page = Page(path)
+    assert "Fashion-MNIST" not in page.words
+    assert "3 classes · study of 2 seeds No accuracy was published for these parameters" in page.words
+    assert "<b>dog</b> 0 4.0 2.0 0.667 émeu 0 0 0 none" in page.words
+    assert "cat , taken for <b>dog</b> by 2 of 2 seeds" in page.words
+    assert "<b>" not in path.read_text()

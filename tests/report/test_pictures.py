@@ -451,6 +451,42 @@ def test_the_matrix_has_counts_and_recalls() -> None:
     assert fields[0, 10.3] == "rows: the true class; columns: the predicted one"
 
 
+OTHERS: dict[str, tuple[str, ...]] = {
+    "two": ("cat", "dog"),
+    "three long ones": ("a very long name that somebody gave to a class", "<b>&amp; $x_1$", "Füchse"),
+    "of several scripts": ("кошка", "γάτα", "שועל", "a\x1b[2J"),
+    "twenty-six": tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    "a hundred": tuple(f"class {i}" for i in range(100)),
+}
+OTHER_CLASSES: dict[str, Callable[..., bytes]] = {
+    "matrix": lambda names, **look: pictures.confusion_matrix(np.diag([900.0] * len(names)), names, **look),
+    "recalls": lambda names, **look: pictures.recalls(np.full((3, len(names)), 0.9), [0.8] * len(names), names, **look),
+}
+
+
+@pytest.mark.parametrize("names", OTHERS.values(), ids=OTHERS.keys())
+@pytest.mark.parametrize("kind", OTHER_CLASSES)
+def test_any_classes_have_their_names_and_room(kind: str, names: tuple[str, ...]) -> None:
+    """Whatever and however many they are, each is named in full, and no text leaves the picture or meets another."""
+    figure = drawn(lambda **look: OTHER_CLASSES[kind](names, **look))
+    (axes,) = figure.axes
+    labels = axes.get_yticklabels()
+    assert [label.get_text() for label in labels] == [name.replace("\x1b", "\\x1b") for name in names]
+    page = figure.bbox
+    texts = [*labels, *axes.texts, *(axes.get_xticklabels() if kind == "matrix" else [])]
+    for box in (text.get_window_extent() for text in texts if text.get_text()):
+        assert page.x0 <= box.x0 < box.x1 <= page.x1
+        assert page.y0 <= box.y0 < box.y1 <= page.y1
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes))
+
+
+def test_a_class_without_images_has_no_recall() -> None:
+    """It is said, instead of a NaN."""
+    figure = drawn(lambda **look: pictures.confusion_matrix(np.array([[3.0, 1.0], [0.0, 0.0]]), ("a", "b"), **look))
+    assert [text.get_text() for text in figure.axes[0].texts][4:6] == ["0.750", "none"]
+
+
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
 def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> None:
     """The diagonal is a shade of blue and the rest of orange; an empty field is paper."""

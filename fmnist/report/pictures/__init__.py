@@ -61,10 +61,10 @@ def save(sample: Sample, folder: Path) -> list[str]:
     draws: dict[str, Callable[..., bytes]] = {
         "distribution": partial(distribution, sample.accuracies, [one.figure for one in sample.conclusions]),
         "loss_curves": partial(loss_curves, [result.history for result in sample.results]),
-        "confusion_matrix": partial(confusion_matrix, sample.counts),
+        "confusion_matrix": partial(confusion_matrix, sample.counts, sample.class_names),
     }
     for classes in (one.classes for one in sample.conclusions if one.classes):
-        draws["recalls"] = partial(recalls, sample.recalls, [one.published for one in classes])
+        draws["recalls"] = partial(recalls, sample.recalls, [one.published for one in classes], sample.class_names)
     contents = {f"{name}.{kind}": draw(kind=kind) for name, draw in draws.items() for kind in ("png", "svg")}
     contents["distribution-dark.svg"] = draws["distribution"](theme=DARK)
     for name, content in contents.items():

@@ -1,13 +1,26 @@
 """Colours, axes and sizes of all pictures; equal pictures are equal bytes."""
 
-from collections.abc import Callable
+import bisect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fmnist.steps import canvas
 from fmnist.steps.canvas import Kind
 
-__all__ = ["DARK", "LIGHT", "MANY_SEEDS", "MOST_SHAPES", "TEXT", "Kind", "Theme", "render", "style_axes", "text_width"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "MANY_SEEDS",
+    "MOST_SHAPES",
+    "TEXT",
+    "Kind",
+    "Theme",
+    "render",
+    "shortened",
+    "style_axes",
+    "text_width",
+]
 
 
 @dataclass(frozen=True)
@@ -48,12 +61,23 @@ def style_axes(axes: Any, theme: Theme) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def render(size: tuple[int, int], theme: Theme, kind: Kind, draw: Callable[[Any], None]) -> bytes:
-    """Return a picture of `size`, in pixels of a page."""
-    style = {"font.size": TEXT, "svg.hashsalt": "fmnist", "text.parse_math": False}
+def render(
+    size: tuple[float, float], theme: Theme, kind: Kind, draw: Callable[[Any], None], fonts: Sequence[str] = ()
+) -> bytes:
+    """Return a picture of `size`, in pixels of a page; its `fonts` are those of `fmnist.steps.fonts.families`."""
+    style: dict[str, Any] = {"font.size": TEXT, "svg.hashsalt": "fmnist", "text.parse_math": False}
+    style |= {"font.family": list(fonts)} if len(fonts) > 1 else {}
     # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
     paper, dpi = (theme.paper, 216) if kind == "png" else ("none", 144)
     return canvas.render(draw, kind, style=style, facecolor=paper, figsize=(size[0] / 96, size[1] / 96), dpi=dpi)
+
+
+def shortened(text: str, size: float, width: float, **font: Any) -> str:
+    """Return `text`, or as much of it as has room in `width` points, and dots."""
+    if text_width(text, size, **font) <= width:
+        return text
+    end = bisect.bisect(range(1, len(text)), width, key=lambda end: text_width(text[:end] + "…", size, **font))
+    return text[:end] + "…"
 
 
 def text_width(text: str, size: float = TEXT, **font: Any) -> float:

@@ -1,4 +1,4 @@
-"""The pictures of the ten classes: what each was taken for, and how much of each was found."""
+"""The pictures of the classes: what each was taken for, and how much of each was found."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,41 +7,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import conclusions
-from fmnist.report.pictures.canvas import LIGHT, MOST_SHAPES, Kind, Theme, render, style_axes
+from fmnist.report.pictures.canvas import (
+    LIGHT,
+    MOST_SHAPES,
+    TEXT,
+    Kind,
+    Theme,
+    render,
+    shortened,
+    style_axes,
+    text_width,
+)
+from fmnist.steps import fonts
 from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.safe import printable
 
 __all__ = ["confusion_matrix", "count", "recalls", "shades"]
 
 
-def confusion_matrix(counts: NDArray[np.float64], *, theme: Theme = LIGHT, kind: Kind = "svg") -> bytes:
+def confusion_matrix(
+    counts: NDArray[np.float64],
+    class_names: Sequence[str] = CLASS_NAMES,
+    *,
+    theme: Theme = LIGHT,
+    kind: Kind = "svg",
+) -> bytes:
     """Return a picture of a confusion matrix, with the recalls at its right; right is blue, and mistakes are orange.
 
     Parameters
     ----------
-    counts : float64 ndarray of shape (10, 10)
+    counts : float64 ndarray of shape (k, k)
         Counts, or means of them: rows are the true label, columns the predicted one.
+    class_names : sequence of k str
+        The names of rows and columns.
     """
+    names, fonts, longest = _drawable(class_names)
+    # Of a page's pixels; a matrix of few classes is as large as one of ten.
+    left, right = max(100.8, longest + 16), max(72.0, 0.9 * longest)
+    top, bottom = max(84.0, 0.6 * longest + 24), 36.0
+    width, height = max(547.2, 36.0 * len(names)), max(480.0, 24.0 * len(names))
+    size = (round(left + width + right), round(bottom + height + top))
 
     def draw(figure: Any) -> None:
-        axes = figure.add_axes((0.14, 0.06, 0.76, 0.8))
+        place = (left / size[0], bottom / size[1], width / size[0], height / size[1])
+        axes = figure.add_axes([round(share, 6) for share in place])
         k, exact = len(counts), bool((counts == counts.round()).all())
+        beside, below, above = (round(k * share, 6) for share in (1 + 13.68 / width, 1 + 14.4 / height, -9.6 / height))
         axes.imshow(_shaded(counts, theme), interpolation="nearest", aspect="auto", extent=(0, k, k, 0), zorder=0)
         for (row, column), value in np.ndenumerate(counts):
             look = {"color": theme.ink if value else theme.soft, "weight": "bold" if row == column else "normal"}
             axes.text(column + 0.5, row + 0.5, count(value, exact=exact), ha="center", va="center", **look)
         for row, recall in enumerate(conclusions.recalls(counts.tolist())):
-            axes.text(k + 0.25, row + 0.5, f"{recall:.3f}", va="center", color=theme.ink, weight="bold")
-        axes.text(k + 0.25, -0.2, "recall", color=theme.soft, rotation=35, rotation_mode="anchor")
-        axes.set_xticks(np.arange(k) + 0.5, CLASS_NAMES, rotation=35, ha="left", rotation_mode="anchor")
-        axes.set_yticks(np.arange(k) + 0.5, CLASS_NAMES)
+            axes.text(beside, row + 0.5, _share(recall), va="center", color=theme.ink, weight="bold")
+        axes.text(beside, above, "recall", color=theme.soft, rotation=35, rotation_mode="anchor")
+        axes.set_xticks(np.arange(k) + 0.5, names, rotation=35, ha="left", rotation_mode="anchor")
+        axes.set_yticks(np.arange(k) + 0.5, names)
         axes.xaxis.tick_top()
         axes.tick_params(length=0, labelcolor=theme.ink)
-        axes.text(0, k + 0.3, "rows: the true class; columns: the predicted one", color=theme.soft, va="center")
+        axes.text(0, below, "rows: the true class; columns: the predicted one", color=theme.soft, va="center")
         axes.spines[:].set_visible(False)
         axes.hlines(range(1, k), 0, k, color=theme.paper, linewidth=2)
         axes.vlines(range(1, k), 0, k, color=theme.paper, linewidth=2)
 
-    return render((720, 600), theme, kind, draw)
+    return render(size, theme, kind, draw, fonts)
+
+
+def _share(recall: float) -> str:
+    return "none" if np.isnan(recall) else f"{recall:.3f}"
+
+
+def _drawable(class_names: Sequence[str]) -> tuple[list[str], list[str], float]:
+    """Return names as this machine's fonts can draw them, these fonts, and the pixels of the longest name."""
+    shown = [printable(name) for name in class_names]
+    found, missing = fonts.families("".join(shown))
+    names = [fonts.drawable(name, missing) for name in shown]
+    return names, found, max(text_width(name, TEXT, family=found) for name in names) * 96 / 72
 
 
 def shades(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,7 +89,7 @@ def shades(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Mistakes are few, so a quarter of a row's images is their strongest shade. On half of a colour ink can be read.
     """
-    shares = counts / counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return np.asarray(0.5 * np.where(np.eye(len(counts), dtype=bool), shares, np.minimum(1, 4 * shares)))
 
 
@@ -76,9 +116,10 @@ def count(value: float, *, exact: bool) -> str:
     return f"{value:.1f}" if value >= 0.05 else "<0.1"  # noqa: PLR2004 - it would be written as 0.0
 
 
-def recalls(
+def recalls(  # noqa: PLR0913 - what is shown, and how
     seeds: NDArray[np.float64],
     figure: Sequence[float],
+    class_names: Sequence[str] = CLASS_NAMES,
     *,
     theme: Theme = LIGHT,
     kind: Kind = "svg",
@@ -88,15 +129,23 @@ def recalls(
 
     Parameters
     ----------
-    seeds : float64 ndarray of shape (n, 10)
+    seeds : float64 ndarray of shape (n, k)
         The recalls of each seed.
-    figure : sequence of 10 float
+    figure : sequence of k float
         The published ones.
+    class_names : sequence of k str
+        The names of the classes.
     """
+    names, fonts, longest = _drawable(class_names)
+    width, height = 328.0 if narrow else 720.0, 420.0 + 24.0 * max(0, len(names) - 10)
+    right = 0.97 if narrow else 0.98
+    # Above and below the axes is as much as of ten classes, and names leave room for what explains the marks.
+    left = min(max(0.24 if narrow else 0.15, (longest + 10) / width), 0.36 if narrow else 0.5)
+    foot, head = (63.0, 42.0) if narrow else (50.4, 33.6)
 
     def draw(page: Any) -> None:
-        axes = page.add_axes((0.24, 0.15, 0.73, 0.75) if narrow else (0.15, 0.12, 0.83, 0.8))
-        rows, n = np.arange(len(CLASS_NAMES)), len(seeds)
+        axes = page.add_axes((left, foot / height, right - left, 1 - (foot + head) / height))
+        rows, n = np.arange(len(names)), len(seeds)
         # Multiples of the golden ratio are spread evenly, however many there are.
         offsets = ((np.arange(n) * 0.618034 + 0.5) % 1 - 0.5) * 0.5 if n > 1 else np.zeros(1)
         dots: dict[str, Any] = {"color": theme.blue, "markeredgewidth": 0, "rasterized": seeds.size > MOST_SHAPES}
@@ -107,7 +156,7 @@ def recalls(
             axes.vlines(seeds.mean(axis=0), rows - 0.34, rows + 0.34, color=theme.blue, linewidth=2)
         axes.plot(figure, rows, "D", color=theme.orange, markersize=7, markeredgecolor=theme.paper, clip_on=False)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(rows, CLASS_NAMES)
+        axes.set_yticks(rows, [shortened(name, TEXT, left * width * 72 / 96 - 6, family=fonts) for name in names])
         what = ("recall: the share of a class' images", "that is classified right")
         axes.set_xlabel(("\n" if narrow else " ").join(what), color=theme.soft)
         axes.grid(axis="x", color=theme.rule, linewidth=0.6)
@@ -116,7 +165,7 @@ def recalls(
         axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
         _explain(axes, theme, n, narrow=narrow)
 
-    return render((328, 420) if narrow else (720, 420), theme, kind, draw)
+    return render((width, height), theme, kind, draw, fonts)
 
 
 def _explain(axes: Any, theme: Theme, n: int, *, narrow: bool) -> None:

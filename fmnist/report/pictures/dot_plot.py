@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import published, verdict
-from fmnist.report.pictures.canvas import LIGHT, MANY_SEEDS, TEXT, Kind, Theme, render, style_axes, text_width
+from fmnist.report.pictures.canvas import (
+    LIGHT,
+    MANY_SEEDS,
+    TEXT,
+    Kind,
+    Theme,
+    render,
+    shortened,
+    style_axes,
+    text_width,
+)
 
 __all__ = ["arrange", "distribution", "stacked"]
 
@@ -72,7 +82,7 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
     edge, foot = 2.0, 48.0 if width < _WIDE else 36.0
     axes = figure.add_axes((edge / width, foot / height, 1 - 2 * edge / width, 1 - foot / height))
     width, height = width - 2 * edge, height - foot
-    marks = [mark._replace(note=_shortened(mark.note, width / 2 - 1.5 * _GAP)) for mark in marks]
+    marks = [mark._replace(note=shortened(mark.note, _NOTE, width / 2 - 1.5 * _GAP)) for mark in marks]
     widths = [max(text_width(mark.title, TEXT, weight="bold"), text_width(mark.note, _NOTE)) for mark in marks]
     low, high, places = _arranged([mark.at for mark in marks], accuracies, widths, width)
     # Upwards the axes count in points, so that dots are round and rows are as high as their text.
@@ -211,10 +221,3 @@ def _rows(ascending: NDArray[np.float64], width: float) -> NDArray[np.int64]:
         lasts[row : row + 1] = [value]
         rows.append(row)
     return np.array(rows)
-
-
-def _shortened(text: str, width: float) -> str:
-    if text_width(text, _NOTE) <= width:
-        return text
-    end = bisect.bisect(range(1, len(text)), width, key=lambda end: text_width(text[:end] + "…", _NOTE))
-    return text[:end] + "…"

@@ -1,0 +1,34 @@
+"""The tests of the pipeline: run `python -m pytest` in this folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import digits  # type: ignore[import-not-found]
+import pipeline  # type: ignore[import-not-found]
+from kfp.dsl import Model
+
+from fmnist.testing import assert_contract
+
+
+def test_the_pipeline_compiles_and_runs(compile_each_way: Any, run_component: Any, run_pipeline: Any) -> None:
+    """Each way to compile gives the same bytes; the train step gives those of its function; digits are read."""
+    compiled = compile_each_way(Path(pipeline.__file__))
+    compiled.check()
+    assert compiled.edges == {("train", "model", "test"), ("test", "labels", "confusion-matrix")}
+    assert compiled.parameters == {"epochs": 10, "seed": 0}
+    assert "digits.py" in compiled.tasks["train"].code
+    ran, made = run_component(pipeline.train, epochs=10, seed=7), run_pipeline(compiled, seed=7)
+    assert_contract(ran, parameters={"epochs": int, "seed": int}, outputs={"model": Model})
+    assert Path(made["train"]["model"].path).read_bytes() == ran.files["model"]
+    assert made["test"]["metrics"].metadata["accuracy"] > 0.9
+    assert ",zero,one,two," in Path(made["confusion-matrix"]["matrix"].path).read_text()
+
+
+def test_the_published_accuracy_is_judged(tmp_path: Path) -> None:
+    """Two seeds are too few to say anything."""
+    table = tmp_path / "accuracies.txt"
+    table.write_text("".join(f"{one}\n" for one in digits.accuracies(range(2))))
+    command = [sys.executable, "-m", "fmnist", "judge", "--published", "published.json", str(table)]
+    assert b"first-run): inconclusive" in subprocess.run(command, check=False, capture_output=True).stdout
