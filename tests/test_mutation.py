@@ -160,6 +160,7 @@ def test_methods_count_as_functions(tmp_path: Path) -> None:
     assert names == ["xǁAǁone__mutmut_*", "x_two__mutmut_*"]
     assert mutation.function_of("a.part.xǁAǁone__mutmut_3") == "a.part.A.one"
     assert mutation.function_of("a.part.x_two__mutmut_1") == "a.part.two"
+    assert mutation.function_of("a.part.xǁMatrixǁ_csv__mutmut_1") == "a.part.Matrix._csv"
 
 
 def test_without_a_commit_to_compare_with_all_count(copied: Path) -> None:

@@ -19,7 +19,7 @@ TOX = ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini")
 
 #: The environments of tox that `.ci/run` goes through, after `tox` itself and the main job.
-CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "disturbances", "faults", "mutation"}
+CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "disturbances", "faults"}
 
 
 def script(name: str) -> str:
@@ -138,6 +138,7 @@ def test_ci_runs_every_check() -> None:
     commands = TOX["testenv:ci"]["commands"]
     assert set(re.findall(r"\[testenv:(\w+)\]commands", commands)) == CHECKS
     assert "fmnist run -o" in commands
+    assert "python tests/faults/mutation.py --since HEAD^" in commands.splitlines()
     assert "\npython tests/support/offline.py python docs/notebook.py --check\n" in commands
     example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     [job] = example["jobs"].values()

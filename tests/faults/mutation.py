@@ -96,7 +96,7 @@ def shown(name: str) -> Mutant:
 def function_of(name: str) -> str:
     """Return the function of a mutant, which mutmut names in a way of its own."""
     module, _, function = name.partition("__mutmut_")[0].rpartition(".")
-    return f"{module}.{function.removeprefix('x_').replace('xǁ', '').replace('ǁ', '.')}"
+    return f"{module}.{function.removeprefix('x_').removeprefix('xǁ').replace('ǁ', '.')}"
 
 
 def fresh() -> None:

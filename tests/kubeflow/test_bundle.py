@@ -139,6 +139,16 @@ def test_only_the_archive_is_replaced() -> None:
     assert embedded == SOURCE.format(base64.b64encode(bundle.archive(FILES)).decode())
 
 
+def test_code_of_the_package_is_compacted_and_no_other() -> None:
+    """The package's own Python loses its docstrings; its data, and what an author adds, are carried as they are."""
+    code = b'"""Say it."""\nX = 1  # one\n'
+    files = {"fmnist/a.py": code, "fmnist/a.pyx": code, "mine/fmnist/a.py": code, "mine.py": code}
+    embedded = bundle.embed(SOURCE.format("QUJD"), files)
+    carried = files | {"fmnist/a.py": bundle.compact(code)}
+    assert carried["fmnist/a.py"] != code
+    assert embedded == SOURCE.format(base64.b64encode(bundle.archive(carried)).decode())
+
+
 def train_another() -> None:
     """Train another network than the tutorial's."""
     from fmnist.steps import training

@@ -164,6 +164,22 @@ def test_artifacts_go_where_they_are_told(tmp_path: Path) -> None:
     }
 
 
+class Measured:
+    """A result with metrics before another artifact."""
+
+    def artifacts(self) -> dict[str, files.Content]:
+        """Return both."""
+        return {"metrics": b"m", "results": b"r"}
+
+
+def test_metrics_may_have_no_file(tmp_path: Path) -> None:
+    """A server that keeps the values of metrics gives them no path; with one they are written, and the rest always."""
+    files.write_artifacts(Measured(), metrics="", results=str(tmp_path / "r"))
+    assert testing.contents(tmp_path) == {"r": b"r"}
+    files.write_artifacts(Measured(), metrics=str(tmp_path / "m"), results=str(tmp_path / "r"))
+    assert testing.contents(tmp_path) == {"m": b"m", "r": b"r"}
+
+
 @pytest.mark.parametrize("names", [["history"], ["history", "labels", "model"]], ids=["missing", "extra"])
 def test_artifacts_and_paths_must_match(tmp_path: Path, names: list[str]) -> None:
     """A path too few or too many is an error, and nothing is written."""

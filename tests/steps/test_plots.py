@@ -1,9 +1,11 @@
 """Tests of the pictures."""
 
 import base64
+import hashlib
 import io
 import os
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support.helpers import fewer_examples
+from support.samples import UNLIKE
 
 from fmnist.steps import plots
+from fmnist.steps.dataset import CLASS_NAMES
 
 HISTORY = {
     "loss": [0.5, 0.4, 0.3],
@@ -95,6 +99,22 @@ def test_the_users_settings_do_not_change_a_picture(monkeypatch: pytest.MonkeyPa
         assert plots.loss_png(HISTORY) == before
     monkeypatch.setitem(os.environ, "SOURCE_DATE_EPOCH", "0")
     assert plots.loss_png(HISTORY) == before
+
+
+@pytest.mark.parametrize(
+    ("draw", "digest"),
+    [
+        (lambda: plots.loss_png(HISTORY), "9b5c364ad46d8c9c1c69a77bc26a0d5b7ff913145b41a582157b811ff5714509"),
+        (
+            lambda: plots.confusion_png(UNLIKE, CLASS_NAMES),
+            "04a3203440947415cac04a784230b2ef6dc1fca1b2bc936a61ff7583a5ac301e",
+        ),
+    ],
+    ids=["loss", "matrix"],
+)
+def test_the_pictures_have_the_bytes_that_somebody_looked_at(draw: Callable[[], bytes], digest: str) -> None:
+    """Layout, sizes, words and colours are those of the picture that was accepted, to the last pixel."""
+    assert hashlib.sha256(draw()).hexdigest() == digest
 
 
 def test_a_picture_does_not_say_who_made_it() -> None:

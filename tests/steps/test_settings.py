@@ -1,6 +1,7 @@
 """Tests of the parameters of the experiment."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,17 @@ def test_the_defaults_are_the_pipelines() -> None:
 )
 def test_bad_epochs_are_refused(value: Any) -> None:
     """Epochs that are not a whole number of at least 1 are refused with what was got."""
-    with pytest.raises(SettingsError, match=r"^epochs: expected a whole number of at least 1, got "):
+    # Text that is a number is read as one.
+    said = f"epochs: expected a whole number of at least 1, got {10.0 if value == '1e1' else value!r}."
+    with pytest.raises(SettingsError, match=f"^{re.escape(said)}$"):
         Settings.parse({"epochs": value})
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, math.nan, math.inf, "half", True, None], ids=repr)
 def test_bad_validation_splits_are_refused(value: Any) -> None:
     """A validation split that is not strictly between 0 and 1 is refused with what was got."""
-    with pytest.raises(
-        SettingsError, match=r"^validation_split: expected a number greater than 0 and less than 1, got "
-    ):
+    said = f"validation_split: expected a number greater than 0 and less than 1, got {value!r}."
+    with pytest.raises(SettingsError, match=f"^{re.escape(said)}$"):
         Settings.parse({"validation_split": value})
 
 
