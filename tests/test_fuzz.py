@@ -101,6 +101,9 @@ SAME = (helpers.TESTS.parent / "same.yaml").read_bytes()
 @example(content=b"a: " * 20_000)
 @example(content=b"[" * 60_000)
 @example(content=b"run: {parameters: {epochs: 2026-02-30}}")
+@example(content=b"run: {parameters: {epochs: " + b"9" * 400 + b"}}")
+@example(content=b"metadata: {name: x, version: " + b"9" * 400 + b"}")
+@example(content=b"run: {parameters: {epochs: 0x" + b"9" * 400 + b"}}")
 def test_program_files(content: bytes, tmp_path: Path) -> None:
     """A program file, for a cluster and for a run here."""
     (tmp_path / "same.yaml").write_bytes(content)

@@ -223,7 +223,7 @@ def _value(node: yaml.Node, kind: Any, keys: Keys, on_warning: OnWarning) -> Any
         # A version is text, also where YAML takes it for a number, and 1.10 for 1.1.
         if (number := isinstance(value, int | float)) and keys == ("metadata", "version"):
             return node.value
-        if number and math.isfinite(value) and not _PLAIN.fullmatch(node.value):
+        if number and abs(value) < math.inf and not _PLAIN.fullmatch(node.value):
             expected = "a number as in 10, 0.5 or 1e-3, true or false, or text in quotes"
             raise _error(_at(node), expected, _shown(node), keys)
         return value
