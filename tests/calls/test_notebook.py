@@ -82,7 +82,7 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    """The kernel of all tests of this module; the last one kills it."""
+    """The kernel of all tests of this module."""
     notebook = Notebook(str(tmp_path_factory.mktemp("n")))
     yield notebook
     notebook.close()
@@ -142,10 +142,11 @@ def test_an_interrupted_study_leaves_no_process(notebook: Notebook, tmp_path: Pa
     assert_nothing_is_left(notebook)
 
 
-def test_a_killed_kernel_leaves_no_process(notebook: Notebook, tmp_path: Path) -> None:
-    """Who restarts the kernel ends the run in it."""
+def test_a_killed_kernel_leaves_no_process(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Who restarts the kernel ends the run in it; the other tests need theirs, in whatever order they come."""
+    notebook = Notebook(str(tmp_path_factory.mktemp("k")))
     notebook.start(f"import fmnist\nfmnist.run({str(tmp_path / 'run')!r}, epochs=10_000)")
     notebook.wait("train")
     assert notebook.others() != []
-    notebook.kill()
+    notebook.close()
     assert_nothing_is_left(notebook)
