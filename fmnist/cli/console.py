@@ -38,6 +38,7 @@ __all__ = [
     "INTERRUPTED",
     "Failure",
     "Group",
+    "Number",
     "Text",
     "added",
     "given",
@@ -154,6 +155,16 @@ class Text(click.types.StringParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value` if it is one."""
         return value or self.fail("expected a text, got an empty one. Is a variable empty?", param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number, as JSON has it: Python's `float` also takes 1_0, nan and digits of any script."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as a number if it is one."""
+        if isinstance(value, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", value):
+            self.fail(f"{excerpt(repr(value), 100)} is not a valid number.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Whole(click.IntRange):

@@ -26,7 +26,7 @@ NOT_SHOWN = 1
 @click.option("--column", metavar="NAME", help="Column of the accuracies, if they are in a CSV.  [default: accuracy]")
 @click.option(
     "--margin",
-    type=float,
+    type=console.Number(),
     default=verdict.MARGIN,
     show_default=True,
     help="How far the mean may be from a published accuracy; choose it before you see the results.",

@@ -92,6 +92,9 @@ def test_a_number_is_spelt_in_one_way(text: str) -> None:
     """Options and parameters take a whole number as JSON has it, and no other spelling of one."""
     with pytest.raises(click.BadParameter):
         console.Whole(0).convert(text, None, None)
+    if text not in {"1.0", "1e3"}:
+        with pytest.raises(click.BadParameter):
+            console.Number().convert(text, None, None)
     for name in ("epochs", "seed"):
         with pytest.raises(SettingsError, match=f"^{name}: expected a whole number"):
             Settings.parse({name: text})
@@ -109,6 +112,6 @@ def test_each_option_for_a_number_takes_only_such() -> None:
     assert len(found) > 50
     numbers = [one for one in found if isinstance(one.type, click.types.IntParamType | click.types.FloatParamType)]
     assert {one.opts[-1] for one in numbers} == {
-        *("--seeds", "--first-seed", "--shards", "--parallel", "--jobs", "--sample", "--timeout"),
+        *("--seeds", "--first-seed", "--shards", "--parallel", "--jobs", "--sample", "--timeout", "--margin"),
     }
-    assert all(isinstance(one.type, console.Whole) for one in numbers)
+    assert all(isinstance(one.type, console.Whole | console.Number) for one in numbers)

@@ -181,7 +181,7 @@ def test_what_is_no_file_is_refused_at_once() -> None:
         (["--published", "95.5%"], "published accuracy: expected an accuracy from 0 to 1, got '95.5%'. Divide what"),
         (["--published", "nan"], "published accuracy: expected an accuracy from 0 to 1, got 'nan'."),
         (["--published", "0.9", "--margin", "0"], "margin: expected a number greater than 0 and less than 1, got 0.0."),
-        (["--published", "0.9", "--margin", "nan"], "margin: expected a number greater than 0 and less than 1, got"),
+        (["--published", "0.9", "--margin", "nan"], "Invalid value for '--margin': 'nan' is not a valid number."),
         (["--published", "0.9"] * 4, "published accuracies: expected 1 to 3 at once, got 4."),
         (["--published", "0.9", "--column", "x"], "line 1: expected one accuracy"),
         ([], "Missing option '--published'"),

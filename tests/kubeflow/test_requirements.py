@@ -44,12 +44,12 @@ def test_a_step_installs_what_it_needs(step: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_module_of_a_step_has_its_pin(step: str) -> None:
-    """Whatever a step's modules import is Python's own, the package's, or pinned; kfp is what runs the step."""
+    """What a step's modules import is Python's own, the package's, or pinned; kfp runs the step, and requires yaml."""
     function, names = STEPS[step]
     sources = [text.decode() for name, text in bundle.imported_by(function).items() if name.endswith(".py")]
     found = {name.partition(".")[0] for source in sources for name in bundle.imports(source)}
     packages = {"PIL": "pillow", "sklearn": "scikit-learn"}
-    pinned = {*names.split(), "fmnist", "kfp", *sys.stdlib_module_names}
+    pinned = {*names.split(), "fmnist", "kfp", "yaml", *sys.stdlib_module_names}
     assert {packages.get(name, name) for name in found} <= pinned
 
 
