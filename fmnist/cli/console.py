@@ -157,7 +157,7 @@ class Text(click.types.StringParamType):
         return value or self.fail("expected a text, got an empty one. Is a variable empty?", param, ctx)
 
 
-class Number(click.FloatRange):
+class Number(click.types.FloatParamType):
     """A number, as JSON has it: Python's `float` also takes 1_0, nan and digits of any script."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

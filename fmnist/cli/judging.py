@@ -27,6 +27,7 @@ NOT_SHOWN = 1
 @click.option(
     "--margin",
     type=console.Number(),
+    metavar="NUMBER",
     default=verdict.MARGIN,
     show_default=True,
     help="How far the mean may be from a published accuracy; choose it before you see the results.",
