@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.steps.confusion import ConfusionMatrix, confusion_matrix
+from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
 
 CLASSES = 4
@@ -66,3 +68,12 @@ def test_no_name_is_a_formula_in_the_table() -> None:
         b"true \\ predicted,'=1+1,'@a,T-shirt/top,\\x1b[2J\n"
         b"'=1+1,1,0,0,0\n'@a,0,1,0,0\nT-shirt/top,0,0,1,0\n\\x1b[2J,0,0,0,1\n"
     )
+
+
+@pytest.mark.parametrize("value", [None, [0, 1], {"true": [0]}], ids=["None", "a list", "a dict"])
+def test_what_is_no_labels_is_named(value: Any) -> None:
+    """The error says what was expected and what came."""
+    got = {"NoneType": "None", "list": "a list", "dict": "a dict"}[type(value).__name__]
+    with pytest.raises(ContractError) as caught:
+        confusion_matrix(value)
+    assert str(caught.value) == f"labels: expected Labels, as those of an Evaluation, got {got}."

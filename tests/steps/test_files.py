@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import secrets
 import socket
 import stat
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -194,6 +196,23 @@ def test_save_names_the_files(tmp_path: Path) -> None:
     """A saved result has the published file names."""
     files.save(tmp_path, Result())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "labels"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "result", "message"),
+    [
+        (None, Result(), "folder: expected a path, before the results, got None."),
+        (Result(), Result(), "folder: expected a path, before the results, got a Result."),
+        ("x", {}, "results: expected what train(), test() or confusion_matrix() returns, got a dict."),
+    ],
+    ids=["nothing", "a result", "a mapping"],
+)
+def test_what_cannot_be_saved_is_named(tmp_path: Path, folder: Any, result: Any, message: str) -> None:
+    """The error says what was expected and what came, and nothing is written, not even of the results before."""
+    folder = tmp_path / "x" if folder == "x" else folder
+    with pytest.raises(ContractError, match=f"^{re.escape(message)}$"):
+        files.save(folder, Result(), result)
+    assert list(tmp_path.iterdir()) == []
 
 
 def killed_while_writing(path: Path) -> None:

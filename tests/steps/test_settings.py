@@ -148,3 +148,11 @@ def test_a_monstrous_name_is_refused_briefly() -> None:
     """A name of megabytes is not compared with the known ones, nor repeated whole."""
     with pytest.raises(SettingsError, match=r"^parameter: expected one of .*, got 'x{199} \.\.\.\.$"):
         Settings.parse({"x" * 10**7: "1"})
+
+
+def test_parameters_are_a_mapping() -> None:
+    """A list of parameters is none of names to values; the error shows it."""
+    values: Any = ["epochs", 3]
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse(values)
+    assert str(caught.value) == "parameters: expected a mapping of names to values, got ['epochs', 3]."
