@@ -87,6 +87,13 @@ def mutate(root: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.fixture
+def in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder has a place for the list."""
+    monkeypatch.chdir(tmp_path)
+    Path("tests", "faults").mkdir(parents=True)
+
+
 #: What the fixture's run has found.
 FOUND = {
     mutation.Mutant("fmnist.part.add_13", "return value + 13", new): "survived"
@@ -95,24 +102,22 @@ FOUND = {
 
 
 @pytest.mark.parametrize(
-    ("listed", "message"),
+    ("listed", "good", "message"),
     [
-        (BOTH, ""),
-        (survivor("return value - 13"), 'old = "return value + 13"\nnew = "return value + 14"\nreason = ""'),
-        (BOTH + survivor("return value - 2", "add_2"), "no survivor any more, take it off tests/faults/surviv"),
-        (BOTH + survivor("return value - 3", "add_3"), ""),
-        (BOTH.replace("nobody looks", "", 1), "without a reason in tests/faults/survivors.toml"),
+        (BOTH, True, ""),
+        (survivor("return value - 13"), False, 'old = "return value + 13"\nnew = "return value + 14"\nreason = ""'),
+        (BOTH + survivor("return value - 2", "add_2"), True, "no survivor any more, take it off tests/faults/surviv"),
+        (BOTH + survivor("return value - 3", "add_3"), True, ""),
+        (BOTH.replace("nobody looks", "", 1), False, "without a reason in tests/faults/survivors.toml"),
     ],
     ids=["those listed", "a new one", "one that is killed", "one that did not run", "no reason"],
 )
 def test_survivors_are_those_listed(
-    listed: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    listed: str, good: bool, message: str, in_a_project: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A survivor needs a reason, and a reason a survivor among the functions that ran."""
-    monkeypatch.chdir(tmp_path)
-    Path("tests", "faults").mkdir(parents=True)
+    """A survivor needs a reason; a reason without a survivor, among the functions that ran, is told."""
     mutation.SURVIVORS.write_text(listed)
-    assert mutation.compare(FOUND, {"fmnist.part.add_2", "fmnist.part.add_13"}) == (not message)
+    assert mutation.compare(FOUND, {"fmnist.part.add_2", "fmnist.part.add_13"}) == good
     assert message in capsys.readouterr().out
 
 
