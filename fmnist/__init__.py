@@ -13,7 +13,6 @@ their own, whatever this one has done before. A notebook shows what they return.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and no more: a part of fmnist needs neither the other parts nor what they need."""
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("fmnist")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
-from fmnist.kubeflow import ending, runnable
+from fmnist.kubeflow import ending
 from fmnist.kubeflow.ending import OutOfMemory, explained
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import ContractError, StepError
@@ -116,7 +114,10 @@ def run_compiled(
     ContractError
         If kfp would replace a part of the path of `folder`.
     """
+    import yaml
     from kfp import components, local
+
+    from fmnist.kubeflow import runnable
 
     root = Path(folder).absolute()
     if "{{$" in str(root):
