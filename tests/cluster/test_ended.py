@@ -137,3 +137,14 @@ def test_long_errors_leave_room_for_each_other(server: Server, target: Cluster, 
     assert message.endswith(run.link)
     assert "train failed. At last it said:" in message
     assert "test failed. At last it said:" in message
+
+
+def test_what_the_run_itself_says_is_told_too(server: Server, target: Cluster, compiled: Path) -> None:
+    """An error of the run, beside those of its steps, is the last of the causes."""
+    found = {
+        **look("FAILED", retry=True, train="FAILED"),
+        "error": {"code": 13, "message": "the deadline\nhas passed."},
+    }
+    lines = failure(server, target, compiled, found, ours("train-failed"), retry=True).splitlines()
+    assert lines[0] == "train failed, with exit code 1. At last it said:"
+    assert lines[-2] == "the deadline has passed."

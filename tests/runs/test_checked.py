@@ -158,6 +158,7 @@ SIGNED: dict[str, tuple[str, Forge, str]] = {
     "accuracy that is true": ("study", setting(SEED, "accuracy", to=True), SEED),
     "accuracy in quotes": ("study", setting(SEED, "accuracy", to="0.8773"), SEED),
     "accuracy NaN": ("study", setting(SEED, "accuracy", to=float("nan")), SEED),
+    "loss without end": ("study", setting(SEED, "loss", to=float("inf")), SEED),
     "accuracy of infinitely many digits": ("study", setting(SEED, "accuracy", to=float("inf")), SEED),
     "loss negative": ("study", setting(SEED, "loss", to=-1.0), SEED),
     "loss whole": ("study", setting(SEED, "loss", to=1), SEED),
