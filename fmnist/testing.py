@@ -15,11 +15,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.kubeflow import compiled, local, runnable
 from fmnist.kubeflow.carried import LONGEST
+from fmnist.kubeflow.declared import types_of
 from fmnist.steps.errors import ContractError
 
 try:
@@ -116,7 +117,7 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         __tracebackhide__ = True
         function = getattr(component, "python_func", component)
         folder = tmp_path / f"{function.__name__}-{next(runs)}"
-        declared = _declared(function)
+        declared = types_of(function)
         inputs = {
             name: _fake(kind, folder / "inputs" / name, given.pop(name))
             for name, kind in declared["inputs"].items()
@@ -135,21 +136,6 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         return Ran(returned, outputs, **declared, files=contents(folder / "outputs"))
 
     return run
-
-
-def _declared(function: Callable[..., Any]) -> dict[str, dict[str, Any]]:
-    """Return the types of a function's parameters, of the artifacts that it reads and of those that it writes."""
-    from kfp.dsl.types import type_annotations as kinds
-
-    found: dict[str, dict[str, Any]] = {"parameters": {}, "inputs": {}, "outputs": {}}
-    for name, hint in get_type_hints(function, include_extras=True).items():
-        marker = getattr(hint, "__metadata__", (None,))[0]
-        writes = marker is kinds.OutputAnnotation or isinstance(hint, kinds.OutputPath)
-        reads = not writes and (isinstance(hint, kinds.InputPath) or kinds.is_artifact_class(hint) or bool(marker))
-        if name != "return":
-            what = "inputs" if reads else "outputs" if writes else "parameters"
-            found[what][name] = getattr(hint, "__origin__", hint) if marker and what != "parameters" else hint
-    return found
 
 
 def _fake(kind: Any, path: Path, given: Any = None) -> Any:
@@ -264,15 +250,8 @@ def compile_each_way(tmp_path: Path) -> Callable[..., Compiled]:
 
     def compile_all(source: Path, *commands: Sequence[str]) -> Compiled:
         __tracebackhide__ = True
-        kfp = [
-            str(Path(sys.executable).with_name("kfp")),
-            "dsl",
-            "compile",
-            "--py",
-            str(source),
-            "--output",
-            "kfp.yaml",
-        ]
+        program = str(Path(sys.executable).with_name("kfp"))
+        kfp = [program, "dsl", "compile", "--output", "kfp.yaml", "--py", str(source)]
         first = _compiled_by(kfp, tmp_path / "way 0", {}, 0o022)
         for i, command in enumerate([kfp, *commands], start=1):
             path = _compiled_by(list(map(str, command)), tmp_path / f"way {i}", _ELSEWHERE, 0o077)

@@ -253,8 +253,3 @@ def test_settings_change_on_purpose(data_regression: DataRegressionFixture) -> N
 
 def _lines(section: Mapping[str, Any]) -> dict[str, list[str]]:
     return {key: [line for line in text.splitlines() if line] for key, text in section.items()}
-
-
-def test_the_golden_document_is_kept_with_the_others() -> None:
-    """It is where the other ones are."""
-    assert (ROOT / "tests" / "golden" / "checks.yml").is_file()

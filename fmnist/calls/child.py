@@ -7,7 +7,6 @@ read only if it ends without either.
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,10 @@ def run(tell: Tell, folder: Path, parameters: Mapping[str, Any]) -> Any:
 def study(tell: Tell, folder: Path, parameters: Mapping[str, Any], seeds: int, jobs: int) -> Any:
     """Return the sample of a study."""
     settings = Settings.parse(parameters)
-    last = replace(settings, seed=settings.seed + seeds - 1)
-    from fmnist.runs.study import run_study
+    from fmnist.runs.study import run_study, seeds_from
 
     callbacks = {name: tell(name) for name in ("on_seeds", "on_result", "on_failure", "on_progress")}
-    return run_study(settings, range(settings.seed, last.seed + 1), folder, jobs, **callbacks)
+    return run_study(settings, seeds_from(settings, seeds), folder, jobs, **callbacks)
 
 
 #: What can be asked for, by name.

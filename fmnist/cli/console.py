@@ -212,9 +212,8 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
 def print_sample(sample: "Sample | Judged", seeds: str, folder: Path | None) -> None:
     """Print the accuracies of a sample in a table, and what they say of each published one in a sentence."""
     low, high = min(sample.accuracies), max(sample.accuracies)
-    rows = [("seeds", seeds), ("mean", f"{sample.mean:.4f}")]
-    rows += [("deviation", f"{sample.deviation:.4f}")] if len(sample.accuracies) > 1 else []
-    rows += [("range", f"{low:.4f} to {high:.4f}")]
+    spread = [("deviation", f"{sample.deviation:.4f}")] if len(sample.accuracies) > 1 else []
+    rows = [("seeds", seeds), ("mean", f"{sample.mean:.4f}"), *spread, ("range", f"{low:.4f} to {high:.4f}")]
     rows += [
         ("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}")
         for one in sample.conclusions

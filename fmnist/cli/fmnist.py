@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +125,16 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
       fmnist study --seeds 60 --first-seed 1000
       fmnist study -p epochs=100 -p validation_split=0.1 --seeds 40 --first-seed 2000 -o studies/long
     """  # noqa: D301 - click wants the character \b
-    from fmnist.runs.study import run_study
+    from fmnist.runs.study import run_study, seeds_from
 
     settings = console.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
-    last = replace(settings, seed=settings.seed + seeds - 1)
+    wanted = seeds_from(settings, seeds)
     folder = output or console.new_folder("studies")
     try:
         with Display() as display:
             sample = run_study(
                 settings,
-                range(settings.seed, last.seed + 1),
+                wanted,
                 folder,
                 jobs,
                 on_seeds=display.on_seeds,

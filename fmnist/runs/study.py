@@ -6,6 +6,7 @@ the parameters or the number of seeds in the light of the results.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,20 @@ from fmnist.steps.errors import StepError
 from fmnist.steps.files import canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["LOG", "gather", "run_study"]
+__all__ = ["LOG", "gather", "run_study", "seeds_from"]
 
 LOG = "log.txt"
+
+
+def seeds_from(settings: Settings, count: int) -> range:
+    """Return `count` consecutive seeds, from that of the settings on.
+
+    Raises
+    ------
+    SettingsError
+        If the last of them would be too large.
+    """
+    return range(settings.seed, replace(settings, seed=settings.seed + count - 1).seed + 1)
 
 
 def run_study(  # noqa: PLR0913 - all but the first four are callbacks

@@ -50,12 +50,12 @@ def is_by_image(network: Any) -> bool:
     Of other networks a batch has its own size, because Keras may give a batch another one in ways that nobody can list.
     """
     tensorflow()
-    from keras import layers
+    from keras import activations, layers
 
     return all(
         type(layer) in {layers.InputLayer, layers.Flatten, layers.Dense}
         and layer.activity_regularizer is None
-        and getattr(layer, "activation", is_by_image).__module__.startswith(("keras.", __name__))
+        and getattr(layer, "activation", activations.linear).__module__.startswith("keras.")
         for layer in network.layers
     )
 
