@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import nbformat
 from nbclient import NotebookClient
@@ -44,9 +45,8 @@ def execute(notebook: Any) -> Any:
         If a cell ends with an error.
     """
     fresh = nbformat.from_dict(notebook)
-    with tempfile.TemporaryDirectory() as folder:
-        # Without the settings of whoever calls this, and without a trace in their home.
-        os.environ |= {name: str(Path(folder, name)) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
+    # Without the settings of whoever calls this, and without a trace in their home.
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, _places(folder)):
         work = Path(folder, "work")
         work.mkdir()
         NotebookClient(
@@ -63,6 +63,10 @@ def execute(notebook: Any) -> Any:
         if "progress" in cell.metadata.get("tags", ()):
             cell.outputs = [output for output in cell.outputs if output.output_type == "execute_result"]
     return fresh
+
+
+def _places(folder: str) -> dict[str, str]:
+    return {name: str(Path(folder, name)) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
 
 
 def differences(kept: Any, fresh: Any) -> Iterator[str]:

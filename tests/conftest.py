@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support import warm
+from support import process, warm
 
 from fmnist.steps import dataset, training
 from fmnist.steps.dataset import Split
@@ -20,6 +20,15 @@ hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
 hypothesis.settings.register_profile("nightly", hypothesis.settings.get_profile("default"), max_examples=2_000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """Fail a test that leaves the process otherwise than it was: what comes after it would depend on it."""
+    before = process.state()
+    yield
+    changed = process.changed(before)
+    assert not changed, f"expected a process as before the test, got another value of {', '.join(changed)}"
 
 
 @pytest.fixture(scope="session")

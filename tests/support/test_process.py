@@ -1,0 +1,47 @@
+"""Tests of the guard that tests leave their process as it was."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import process
+
+
+def nothing() -> None:
+    """Change nothing."""
+
+
+CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
+    "nothing": (nothing, []),
+    "a new variable": (lambda: os.environ.update(IPYTHONDIR="/gone"), ["IPYTHONDIR"]),
+    "another value": (lambda: os.environ.update(PATH="/gone"), ["PATH"]),
+    "a variable less": (lambda: os.environ.pop("PATH"), ["PATH"]),
+    "what TensorFlow sets": (lambda: os.environ.update(TF2_BEHAVIOR="1"), []),
+    "a folder": (lambda: os.chdir("/"), ["the working directory"]),
+    "a mask": (lambda: os.umask(0o777), ["the umask"]),
+    "a path": (lambda: sys.path.insert(0, "/gone"), ["sys.path"]),
+    "a handler": (lambda: signal.signal(signal.SIGTERM, lambda *_: None), ["the signals' handlers"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_test_changes_is_named(change: str) -> None:
+    """Whatever tests share and a test leaves otherwise is named, and only that."""
+    act, expected = CHANGES[change]
+    environment, here, path, mask = dict(os.environ), Path.cwd(), list(sys.path), os.umask(0o022)
+    handler = signal.getsignal(signal.SIGTERM)
+    before = process.state()
+    try:
+        act()
+        found = process.changed(before)
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(here)
+        sys.path[:] = path
+        os.umask(mask)
+        signal.signal(signal.SIGTERM, handler)
+    assert found == expected
