@@ -232,7 +232,8 @@ def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
     (project / "fmnist" / "__init__.py").write_text("def double(n):\n    return 5 + 2 * n\n")
     result = invoke(*arguments(project))
     assert result.exit_code == 1
-    assert f"without any fault, a test fails: {TEST}" in result.stderr
+    assert f"without any fault, a test fails: {TEST}\n" in result.stderr
+    assert "assert 9 == 4" in result.stderr
     assert result.stdout == ""
 
 

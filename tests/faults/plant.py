@@ -123,8 +123,8 @@ async def pytest(python: str, copy: Path, *arguments: str) -> tuple[int, str, st
     return code, failed.read_text() if failed.exists() else "", log.read_text(errors="replace")
 
 
-async def first_failure(python: str, copy: Path, tests: Iterable[str]) -> str | None:
-    """Run `tests` on `copy` up to the first that fails, and return it, or None if all pass.
+async def first_failure(python: str, copy: Path, tests: Iterable[str]) -> tuple[str, str] | None:
+    """Run `tests` on `copy` up to the first that fails, and return it with what was printed, or None if all pass.
 
     Raises
     ------
@@ -145,7 +145,7 @@ async def first_failure(python: str, copy: Path, tests: Iterable[str]) -> str | 
         return None
     if code != 1 or not failed:
         raise FaultError(f"pytest ended with exit code {code}:\n{output[-2_000:].strip()}")
-    return failed
+    return failed, output
 
 
 async def check_baseline(python: str, root: Path, outcomes: Iterable[Outcome], slots: asyncio.Semaphore) -> None:
@@ -165,7 +165,7 @@ async def check_baseline(python: str, root: Path, outcomes: Iterable[Outcome], s
             with copied(root) as copy:
                 failed = await first_failure(python, copy, sorted(tests))
         if failed:
-            raise FaultError(f"without any fault, a test fails: {failed}")
+            raise FaultError(f"without any fault, a test fails: {failed[0]}\n{failed[1][-2_000:].strip()}")
 
     await asyncio.gather(*map(check, by_file.values()))
 
@@ -176,7 +176,7 @@ async def plant(python: str, root: Path, fault: Fault) -> Outcome:
     try:
         with copied(root) as copy:
             (copy / fault.file).write_text(fault.edited(copy), encoding="utf-8")
-            caught_by = await first_failure(python, copy, fault.tests)
+            caught_by, _ = await first_failure(python, copy, fault.tests) or (None, None)
     except FaultError as error:
         problem = str(error)
     return Outcome(fault, time.monotonic() - started, caught_by, problem)

@@ -13,6 +13,9 @@ SET_BY_IMPORTS = re.compile("KERAS_HOME|PYTEST_CURRENT_TEST|(TF|TF2|XLA|KMP|ONED
 #: The signals that end a program, or what it waits for.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
 
+#: What is there at the start, which depends on what started Python; asyncio puts another of them back.
+NO_HANDLERS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+
 
 def state() -> dict[str, str]:
     """Return the environment, and by what it is called the working directory, the umask and the like."""
@@ -22,7 +25,7 @@ def state() -> dict[str, str]:
         "the working directory": str(Path.cwd()),
         "the umask": f"{mask:04o}",
         "sys.path": str(sys.path),
-        "the signals' handlers": str([signal.getsignal(one) for one in SIGNALS]),
+        "the signals' handlers": str([one for one in map(signal.getsignal, SIGNALS) if one not in NO_HANDLERS]),
     }
 
 

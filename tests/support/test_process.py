@@ -24,6 +24,7 @@ CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "a mask": (lambda: os.umask(0o777), ["the umask"]),
     "a path": (lambda: sys.path.insert(0, "/gone"), ["sys.path"]),
     "a handler": (lambda: signal.signal(signal.SIGTERM, lambda *_: None), ["the signals' handlers"]),
+    "what a shell sets in the background": (lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN), []),
 }
 
 
