@@ -129,9 +129,9 @@ class _Nodes:
 
     def step(self, name: str) -> Step:
         """Return the step of this whole name."""
-        around = (*(f"{name}({k})" for k in reversed(range(_ATTEMPTS))), name)
         # Where its own node is missing, an attempt of it may be there.
-        own = self._tasks.get(name) or next((self._tasks[one] for one in around if one in self._tasks), {})
+        around = (name, *(f"{name}({k})" for k in reversed(range(_ATTEMPTS))))
+        own = next((self._tasks[one] for one in around if one in self._tasks), {})
         outer = next((f"{one}.executor" for one in around if f"{one}.executor" in self._known), "")
         tries = [k for k in range(_ATTEMPTS) if node_id(self._workflow, f"{outer}({k})") in self._names]
         executor = self._tasks.get(outer) or {}
@@ -141,7 +141,7 @@ class _Nodes:
         return Step(
             _last(name) + iterations,
             _state(own, executor, last, driver),
-            _seconds(last if last.get("end_time") and executor.get("state") != "SKIPPED" else own),
+            _seconds(last or own),
             self._logs(name, outer, tries),
             tries[-1] + 1 if tries else 1,
             next((text for one in (last, executor, driver, own) if (text := message_of(one))), ""),
@@ -151,8 +151,8 @@ class _Nodes:
         """Return the ids of the nodes that may have the log of a step: its attempts, known or not, and its driver."""
         names = [f"{outer}({k})" for k in reversed(tries)]
         names += [f"{name}.executor", f"{name}(0).executor(0)", f"{name}-driver(0)", f"{name}-driver"]
-        if not self._names and name.startswith(f"{self._workflow}.root."):
-            names += [one.replace(f"{self._workflow}.root.", f"{self._workflow}(0).root(0).", 1) for one in names]
+        if not self._names:
+            names += [one.replace(f"{self._workflow}.root.", f"{self._workflow}(0).root(0).") for one in names]
         return tuple(dict.fromkeys(node_id(self._workflow, one) for one in names))
 
     def _walk(self, digests: set[int]) -> Iterator[tuple[str, str]]:
@@ -221,8 +221,7 @@ def _around(name: str) -> Iterator[str]:
 
 def _parent_of_executor(name: str) -> str:
     """Return the name of the step whose executor this is, or nothing."""
-    outer = _ATTEMPT.sub("", name)
-    return outer.removesuffix(".executor") if outer.endswith(".executor") else ""
+    return name.removesuffix(".executor") if name.endswith(".executor") else ""
 
 
 def _distance(task: Json, around: Json) -> float:
@@ -236,7 +235,7 @@ def _distance(task: Json, around: Json) -> float:
 
 def _state(own: Json, executor: Json, last: Json, driver: Json) -> str:
     """Return the state of a step from that of its node, its executor, the last attempt of that, and its driver."""
-    state = own.get("state") or ""
+    state = own.get("state")
     if state == "SUCCEEDED":
         return "CACHED" if executor.get("state") == "SKIPPED" else "SUCCEEDED"
     if state in {"FAILED", "SKIPPED", "CANCELED"}:

@@ -51,9 +51,9 @@ class Watch:
         elif step.state == "RUNNING":
             yield f"{step.name}: started" + (f", after {duration(waited)}" if before == "WAITING" else "")
         elif step.state in _ENDS:
-            took = step.state in {"SUCCEEDED", "FAILED"} and step.seconds is not None
-            how = f" {'in' if step.state == 'SUCCEEDED' else 'after'} {duration(step.seconds or 0)}" if took else ""
-            yield f"{step.name}: {_ENDS[step.state]}{how}"
+            how = {"SUCCEEDED": "in", "FAILED": "after"}.get(step.state)
+            took = f" {how} {duration(step.seconds)}" if how and step.seconds is not None else ""
+            yield f"{step.name}: {_ENDS[step.state]}{took}"
 
     def _patience(self, step: Step) -> Iterator[str]:
         waited = monotonic() - self._waiting[step.name]

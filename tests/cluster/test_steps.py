@@ -47,7 +47,12 @@ def test_a_step_that_failed_is_found_without_retry_nodes() -> None:
     run = recorded("get run: failed, Argo without retry nodes (as servers before 2.17 set it up)")
     train, *others = steps_of(run)
     assert (train.name, train.state, train.seconds) == ("train", "FAILED", 100.0)
-    assert train.nodes[0] == "fashion-mnist-f8n7r-2921172310"
+    assert train.nodes == (
+        "fashion-mnist-f8n7r-2921172310",
+        "fashion-mnist-f8n7r-3099331016",
+        "fashion-mnist-f8n7r-3989493491",
+        "fashion-mnist-f8n7r-1248919888",
+    )
     assert {(step.name, step.state) for step in others} == {("test", ""), ("confusion-matrix", "")}
 
 
@@ -97,7 +102,11 @@ def test_names_are_enough_where_there_are_no_children(retry: bool) -> None:
         task["child_tasks"] = []
     found = {step.name: step for step in steps_of(run)}
     assert {name: step.state for name, step in found.items()} == {"train": "SUCCEEDED", "test": "FAILED"}
-    assert kfp_logs.executor("test", retry=retry) in found["test"].nodes
+    assert found["test"].nodes == tuple(
+        kfp_logs.node(f"{root}.{name}")
+        for root in (".root", "(0).root(0)")
+        for name in ("test.executor", "test(0).executor(0)", "test-driver(0)", "test-driver")
+    )
 
 
 def test_a_node_that_is_there_twice_is_one_step() -> None:
@@ -171,6 +180,91 @@ def test_servers_with_tasks_for_steps_are_believed() -> None:
     assert (found[2].nodes, found[3].message) == (("w-2",), "no")
 
 
+def pod(name: str, kind: str = "EXECUTOR") -> dict[str, str]:
+    """Return a pod as a task has it."""
+    return {"name": name, "type": kind}
+
+
+@pytest.mark.parametrize(
+    ("task", "step"),
+    [
+        ({}, Step("unnamed", "")),
+        ({"display_name": "shown", "status": "RUNNING", "pods": None}, Step("shown", "WAITING")),
+        ({"name": "a", "display_name": "b", "state": "FAILED", "status": "RUNNING"}, Step("a", "FAILED")),
+        ({"name": "a", "type_attributes": {"iteration_index": 0}, "state": "CACHED"}, Step("a 0", "CACHED")),
+        (
+            {
+                "name": "a",
+                "type": "RUNTIME",
+                "state": "SUCCEEDED",
+                "start_time": "2026-11-26T11:00:00Z",
+                "end_time": "2026-11-26T11:00:09Z",
+                "pods": [
+                    pod("w-system-container-impl-1"),
+                    pod("w-3", "DRIVER"),
+                    pod("w-retry-system-container-impl-2"),
+                ],
+                "error": {"message": "own"},
+                "status_metadata": {"message": "other"},
+            },
+            Step("a", "SUCCEEDED", 9.0, ("w-2", "w-1"), 2, "own"),
+        ),
+        ({"name": "a", "status_metadata": {"message": "other"}}, Step("a", "", message="other")),
+        ({"name": "a", "status_metadata": {}}, Step("a", "")),
+    ],
+)
+def test_a_task_is_a_whole_step(task: dict[str, Any], step: Step) -> None:
+    """All that a task says is in its step: the log of the last attempt comes first, and what is not said is nothing."""
+    assert steps_of({"tasks": [task]}) == [step]
+
+
+def test_tasks_come_in_the_order_of_their_starts() -> None:
+    """What has not started yet has a time at which it was made."""
+    tasks = [
+        {"name": "c", "start_time": "2026-11-26T11:00:02Z", "create_time": "2026-11-26T11:00:00Z"},
+        {"name": "b", "create_time": "2026-11-26T11:00:01Z"},
+        {"name": "other", "type": "LOOP"},
+        {"name": "a"},
+    ]
+    assert [step.name for step in steps_of({"tasks": tasks})] == ["a", "b", "c"]
+
+
+@LAYOUTS
+def test_a_driver_that_failed_is_the_step_that_failed(retry: bool) -> None:
+    """A step whose driver failed has no executor; what the driver says is its message."""
+    run = look("FAILED", retry=retry, train="RUNNING")
+    tasks = run["run_details"]["task_details"]
+    driver = "train-driver(0)" if retry else "train-driver"
+    left = [task for task in tasks if "executor" not in task["display_name"]]
+    for task in left:
+        if task["display_name"] == driver:
+            task |= {"state": "FAILED", "error": {"message": "no such volume"}}
+        elif task["display_name"].startswith("train-driver"):
+            task["state"] = "RUNNING"
+    run["run_details"]["task_details"] = left
+    [step] = steps_of(run)
+    assert (step.state, step.message) == ("FAILED", "no such volume")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"executor(0)": "attempt", "executor": "executor", "train": "own"}, "attempt"),
+        ({"executor": "executor", "train-driver(0)": "driver", "train": "own"}, "executor"),
+        ({"train-driver(0)": "driver", "train": "own"}, "driver"),
+        ({"train": "own"}, "own"),
+        ({}, ""),
+    ],
+)
+def test_the_innermost_node_explains_a_step(said: dict[str, str], message: str) -> None:
+    """Where several nodes have messages, the one nearest to what failed is told."""
+    run = look("FAILED", train="FAILED")
+    for task in run["run_details"]["task_details"]:
+        if text := said.get(task["display_name"]):
+            task["error"] = {"message": text}
+    assert [step.message for step in steps_of(run)] == [message]
+
+
 def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
     """Steps of one name in a loop are told apart."""
     workflow, root = "w", "(0).root(0).loop(0).iterator(0:0)(0)"
@@ -185,6 +279,33 @@ def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
         kfp_logs._task(f"{root}.shard(0).executor(0)", "RUNNING", 0, [], workflow),
     ]
     assert states({"run_details": {"task_details": tasks}}) == {"shard 0": "RUNNING"}
+
+
+def test_steps_in_a_loop_in_a_loop_have_both_numbers() -> None:
+    """From the outer loop to the inner one."""
+    outer = ".root.outer.iterator(2:2)"
+    inner = f"{outer}.inner.iterator(10:10)"
+    names = ["", ".root", ".root.outer", outer, f"{outer}.inner", inner, f"{inner}.shard", f"{inner}.shard.executor"]
+    tasks = [
+        kfp_logs._task(name, "RUNNING", 0, [below] if below else [], "w")
+        for name, below in zip(names, [*names[1:], ""], strict=True)
+    ]
+    assert states({"run_details": {"task_details": tasks}}) == {"shard 2 10": "RUNNING"}
+
+
+@pytest.mark.parametrize(
+    ("start", "around", "seconds"),
+    [
+        ("2026-11-26T10:01:30Z", "2026-11-26T10:00:00Z", 90),
+        ("2026-11-26T10:00:00Z", "2026-11-26T10:00:00Z", 0),
+        ("2026-11-26T10:00:00Z", "2026-11-26T10:00:30Z", 1_000_000_030),
+        ("soon", "2026-11-26T10:00:00Z", float("inf")),
+        ("2026-11-26T10:00:00Z", None, float("inf")),
+    ],
+)
+def test_a_node_is_nearest_to_what_began_before_it(start: str, around: str | None, seconds: float) -> None:
+    """What began before the node around it is farther than all that began after, and what has no time is farthest."""
+    assert steps._distance({"start_time": start}, {"start_time": around}) == seconds
 
 
 OK, BAD, ON, LATER, LEFT = ({"state": name} for name in ("SUCCEEDED", "FAILED", "RUNNING", "PENDING", "SKIPPED"))

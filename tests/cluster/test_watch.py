@@ -60,12 +60,25 @@ def test_each_change_of_a_step_is_a_line(clock: list[float]) -> None:
 def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float]) -> None:
     """After 5 minutes without a start, and again after twice as long, the wait is told."""
     lines = told(clock, *[look("RUNNING", train="PENDING")] * 10, seconds=100)
-    assert [line.partition(" for its pod")[0] for line in lines] == [
-        "train: waits",
-        "train has waited 5 min",
-        "train has waited 10 min",
+    advice = (
+        " for its pod: the image may not be there, or not allowed, or no node has room for it; "
+        "`kubectl get events` says which"
+    )
+    assert lines == [
+        "train: waits for its pod",
+        f"train has waited 5 min{advice}",
+        f"train has waited 10 min{advice}",
     ]
-    assert "the image may not be there, or not allowed" in lines[1]
+
+
+def test_a_step_that_waits_again_is_told_as_soon(clock: list[float]) -> None:
+    """Of another attempt, the patience is that of the first."""
+    waits, runs, again = (Step("s", "WAITING"), Step("s", "RUNNING"), Step("s", "WAITING", attempt=2))
+    lines = told(clock, *[[waits]] * 4, [runs], *[[again]] * 4, seconds=100)
+    assert [line.partition(" for its pod")[0] for line in lines] == [
+        "s: waits", "s has waited 5 min", "s: started, after 6 min 40 s",
+        "s: attempt 2", "s: waits", "s has waited 5 min",
+    ]  # fmt: skip
 
 
 def test_what_has_ended_does_not_begin_again(clock: list[float]) -> None:
@@ -83,3 +96,38 @@ def test_what_has_ended_does_not_begin_again(clock: list[float]) -> None:
 def test_any_state_is_told_or_left_out(clock: list[float], state: str, line: list[str]) -> None:
     """States that no step should have are no error."""
     assert told(clock, [Step("s", state)]) == line
+
+
+@pytest.mark.parametrize(
+    ("steps", "lines"),
+    [
+        ([Step("s", "RUNNING")], ["s: started"]),
+        ([Step("s", "RUNNING", attempt=2)], ["s: attempt 2", "s: started"]),
+        ([Step("s", "SUCCEEDED")], ["s: done"]),
+        ([Step("s", "SUCCEEDED", 0.0)], ["s: done in 0 s"]),
+        ([Step("s", "FAILED")], ["s: failed"]),
+        ([Step("s", "CACHED", 5.0)], ["s: from the cache"]),
+        ([Step("s", "SKIPPED", 5.0), Step("t", "CANCELED", 5.0)], ["s: skipped", "t: canceled"]),
+    ],
+)
+def test_what_is_seen_first_is_told_as_it_is(clock: list[float], steps: list[Step], lines: list[str]) -> None:
+    """A look may come late; only what ran, and has a time, is told with that."""
+    assert told(clock, steps) == lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h"),
+        (3601, "1 h 1 s"),
+        (7265, "2 h 1 min"),
+        (86_399, "23 h 59 min"),
+    ],
+)
+def test_a_time_is_told_in_its_two_largest_parts(seconds: float, text: str) -> None:
+    """As people say it."""
+    assert watch.duration(seconds) == text
