@@ -110,7 +110,7 @@ class _Nodes:
     def __init__(self, tasks: Sequence[Json]) -> None:
         self._workflow = workflow_of({"run_details": {"task_details": tasks}})
         self._shown = {_ATTEMPT.sub("", task["display_name"]) for task in tasks}
-        self._drivers = {name.removesuffix("-driver") for name in self._shown if name.endswith("-driver")}
+        self._drivers = {name.removesuffix("-driver") for name in self._shown if name.endswith("-driver")} - {"root"}
         digests = {int(digest) for id_ in _children(tasks) if (digest := id_.rpartition("-")[2]).isdecimal()}
         self._names = dict(self._walk(digests))
         self._known = {around for name in self._names.values() for around in _around(name)}
@@ -119,13 +119,13 @@ class _Nodes:
     def steps(self) -> list[str]:
         """Return the whole name of each step."""
         parents = {_ATTEMPT.sub("", parent) for name in self._names.values() if (parent := _parent_of_executor(name))}
+        driven = self._drivers & self._shown
         if not self._names:
             # No ids: only the names are left.
-            parents = {f"{self._workflow}.root.{name}" for name in self._drivers & self._shown}
-        others = {name for name in self._tasks if _last(name) in self._drivers and _last(name) in self._shown}
-        groups = {name for name in others if any(_ATTEMPT.sub("", _above(one)) == name for one in parents | others)}
-        found = (parents | others) - groups - {name for name in parents | others if _last(name) == "root"}
-        return sorted(found, key=lambda name: (_start(self._tasks.get(name, {})), name))
+            parents = {f"{self._workflow}.root.{name}" for name in driven}
+        found = parents | {name for name in self._tasks if _last(name) in driven}
+        groups = {_ATTEMPT.sub("", _above(name)) for name in found}
+        return sorted(found - groups, key=lambda name: (_start(self._tasks.get(name, {})), name))
 
     def step(self, name: str) -> Step:
         """Return the step of this whole name."""

@@ -342,9 +342,9 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "metadata of an artifact": (
         NOTHING,
-        {f"{OUTPUTS}.artifacts.model.metadata": {"a": "b"}},
+        {f"{OUTPUTS}.artifacts.model.metadata": {"a": 20 * "b"}},
         "outputs changed: model ([{'schemaTitle': 'system.Model'}, None] → "
-        "[{'schemaTitle': 'system.Model'}, {'a': 'b'}])",
+        "[{'schemaTitle': 'system.Model'}, {'a': 'bbbbbbbbbbbbbbbbbbb ...)",
     ),
     "type of a parameter": (
         NOTHING,

@@ -114,7 +114,7 @@ def test_a_node_that_is_there_twice_is_one_step() -> None:
     run = look("RUNNING", train="PENDING")
     again = look("RUNNING", train="RUNNING")["run_details"]["task_details"]
     run["run_details"]["task_details"] += again
-    assert list(states(run)) == ["train"]
+    assert states(run) == {"train": "RUNNING"}
 
 
 @pytest.mark.parametrize("missing", range(11))
@@ -144,6 +144,64 @@ def test_any_node_may_be_missing(missing: int) -> None:
 def test_what_has_no_step_has_none(run: dict[str, Any]) -> None:
     """A run without tasks, or with such as no server of Argo gives, has no step."""
     assert (steps_of(run), workflow_of(run)) == ([], "")
+
+
+def test_a_workflow_is_named_by_the_pods_of_tasks() -> None:
+    """On servers that have steps for tasks, a pod has the name of the workflow before its own."""
+    pods = [{}, {"name": "other"}, {"name": "my-flow-1-retry-system-container-impl-77"}, {"name": "late-2"}]
+    assert workflow_of({"tasks": [{}, {"pods": None}, {"pods": pods}]}) == "my-flow-1"
+
+
+def test_a_workflow_without_ids_is_named_as_the_first_node_that_can_be_it() -> None:
+    """Argo puts five letters or digits behind the name of a pipeline."""
+    names = ["root", "train-driver", "flow-ABCDE", "flow-abcdef", "my-flow-a1b2c", "other-a1b2c"]
+    assert workflow_of({"run_details": {"task_details": [{"display_name": name} for name in names]}}) == "my-flow-a1b2c"
+
+
+@LAYOUTS
+def test_a_step_without_its_driver_and_its_executor_is_found(retry: bool) -> None:
+    """The ids of what a node is around are enough to know that it is a step, and of which name."""
+    run = look("RUNNING", retry=retry, train="RUNNING")
+    left = ("", "root", "train")
+    tasks = run["run_details"]["task_details"]
+    run["run_details"]["task_details"] = [one for one in tasks if one["display_name"].removesuffix("(0)") in left]
+    [step] = steps_of(run)
+    assert step.name == "train"
+    assert kfp_logs.executor("train", retry=retry) in step.nodes
+
+
+@LAYOUTS
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
+def test_a_part_of_the_pipeline_is_no_step(retry: bool, begun: bool) -> None:
+    """What has drivers and steps inside is not told itself, nor is the root, which has a driver too."""
+    end = "(0)" if retry else ""
+    root, part = f"{end}.root", f"{end}.root{end}.part"
+    deep = f"{part}{end}.deep"
+    names = ["", f"{end}.root-driver", root, f"{root}{end}.part-driver", part, f"{part}{end}.deep-driver", deep]
+    names += [f"{deep}{end}.executor"] if begun else []
+    tasks = []
+    for name, below in zip(names, [*names[1:], ""], strict=True):
+        attempt = f"{name}{end}"
+        children = [below] if below else []
+        if retry:
+            tasks += [kfp_logs._task(name, "RUNNING", 0, [attempt], "w")]
+        tasks += [kfp_logs._task(attempt, "RUNNING", 0, children, "w")]
+    assert list(states({"run_details": {"task_details": tasks}})) == ["deep"]
+    only = [task for task in tasks if task["display_name"].startswith(("w", "root"))]
+    assert steps_of({"run_details": {"task_details": only}}) == []
+
+
+def test_a_name_has_those_of_the_nodes_around_it() -> None:
+    """Each attempt is in the node that is tried again."""
+    assert list(steps._around("w(0).root.a(1).executor(2)")) == [
+        "w(0).root.a(1).executor(2)",
+        "w(0).root.a(1).executor",
+        "w(0).root.a(1)",
+        "w(0).root.a",
+        "w(0).root",
+        "w(0)",
+        "w",
+    ]
 
 
 def test_servers_with_tasks_for_steps_are_believed() -> None:
