@@ -463,6 +463,16 @@ def test_what_runs_counts_more_than_what_may(tmp_path: Path) -> None:
     only = {**both, f"{TASKS}.check.inputs.artifacts": {}}
     found = told(tmp_path, {**only, f"{CONTAINER}.image": "x"}, only)
     assert found["check"] == "unchanged, may hit: make would have to give the same a"
+    two = {f"{TASKS}.check.inputs.artifacts.file": {"taskOutputArtifact": {"producerTask": "lone"}}}
+    found = told(tmp_path, {**two, f"{CONTAINER}.env": None, f"{TASKS}.lone.cachingOptions": None}, two)
+    assert found["check"] == again("lone", "file")
+
+
+def test_a_task_that_comes_or_goes_has_no_changes(tmp_path: Path) -> None:
+    """There is nothing to compare it with."""
+    less, all_ = written(tmp_path / "less.yaml", {f"{TASKS}.make": None}), written(tmp_path / "all.yaml", {})
+    assert Forecast("make", [], "new") in forecast(less, all_)
+    assert forecast(all_, less)[-1] == Forecast("make", [], "removed")
 
 
 def test_a_forecast_is_data() -> None:
