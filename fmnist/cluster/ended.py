@@ -46,7 +46,7 @@ def _of_step(client: Client, run: Json, step: Step, logs: Logs) -> str:
         head += f", with exit code {code}"
     if code == _KILLED:
         limit = _limit(client, run, step)
-        head += f": killed, most likely for its memory, of which it may have {limit}" if limit else ": out of memory"
+        head += ": killed, most likely for its memory" + (f", of which it may have {limit}" if limit else "")
     return _told(f"{head}. At last it said:" if log.error else f"{head}.", [*said, *log.error.splitlines()])
 
 

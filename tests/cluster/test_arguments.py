@@ -80,10 +80,13 @@ def test_a_value_of_another_type_is_refused(kind: str, value: Any, message: str)
 def test_an_unknown_parameter_is_refused() -> None:
     """A name that the pipeline lacks is refused, and the nearest one suggested."""
     takes = spec(epochs={"parameterType": "NUMBER_INTEGER"}, seed={"parameterType": "NUMBER_INTEGER"})
-    with pytest.raises(ContractError, match="expected one of epochs, seed, got 'epoch'. Did you mean 'epochs'?"):
+    with pytest.raises(ContractError) as caught:
         parse_arguments(takes, {"epoch": 3, "seed": 1})
-    with pytest.raises(ContractError, match="expected none, as the pipeline takes none, got 'epoch'"):
-        parse_arguments({"root": {}}, {"epoch": 3})
+    assert str(caught.value) == "parameter: expected one of epochs, seed, got 'epoch'. Did you mean 'epochs'?"
+    for none in ({}, {"root": {}}, {"root": {"inputDefinitions": {"artifacts": {}}}}):
+        with pytest.raises(ContractError) as caught:
+            parse_arguments(none, {"epoch": 3})
+        assert str(caught.value) == "parameter: expected none, as the pipeline takes none, got 'epoch'."
 
 
 def test_what_has_no_default_must_be_given() -> None:
@@ -91,5 +94,20 @@ def test_what_has_no_default_must_be_given() -> None:
     needed = {"parameterType": "STRING"}
     takes = spec(a=needed, b={**needed, "defaultValue": ""}, c={**needed, "isOptional": True})
     assert parse_arguments(takes, {"a": "x"}) == {"a": "x"}
-    with pytest.raises(ContractError, match="parameter a: expected a value, as the pipeline has no default, got none"):
+    with pytest.raises(ContractError) as caught:
         parse_arguments(takes, {})
+    assert str(caught.value) == "parameter a: expected a value, as the pipeline has no default, got none."
+
+
+@pytest.mark.parametrize("whole", [2**53, -(2**53), str(2**53)])
+def test_the_largest_whole_number_is_taken(whole: Any) -> None:
+    """What a double keeps to the last digit."""
+    assert parse_arguments(spec(x={"parameterType": "NUMBER_INTEGER"}), {"x": whole}) == {"x": int(whole)}
+
+
+@pytest.mark.parametrize(("length", "shown"), [(298, 298 * "y" + "'"), (299, 299 * "y" + " ...")])
+def test_a_long_value_is_cut(length: int, shown: str) -> None:
+    """Its first 300 characters are enough to know it."""
+    with pytest.raises(ContractError) as caught:
+        parse_arguments(spec(x={"parameterType": "BOOLEAN"}), {"x": length * "y"})
+    assert str(caught.value) == f"parameter x: expected true or false, got '{shown}."

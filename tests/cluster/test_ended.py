@@ -9,8 +9,10 @@ from support.kfp_logs import look, recorded
 from support.kfp_server import Server, respond
 from support.submission import submitted
 
+from fmnist.cluster import ended
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster
+from fmnist.cluster.steps import Step
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -148,3 +150,134 @@ def test_what_the_run_itself_says_is_told_too(server: Server, target: Cluster, c
     lines = failure(server, target, compiled, found, ours("train-failed"), retry=True).splitlines()
     assert lines[0] == "train failed, with exit code 1. At last it said:"
     assert lines[-2] == "the deadline has passed."
+
+
+# A run that is not there any more, or that the API tells little of
+
+
+def told(target: Cluster, run: dict[str, Any]) -> list[str]:
+    """Return the lines of why a run failed."""
+    return ended.cause_of(target._client, {"run_id": "x", "state": "FAILED", **run}, None).splitlines()
+
+
+def test_what_the_api_says_of_a_step_stands_before_its_log(server: Server, target: Cluster) -> None:
+    """Its message is one line; the log's last ones follow, or why there is none."""
+    run = look("FAILED", train=("FAILED", 1))
+    for task in run["run_details"]["task_details"]:
+        if task["display_name"] == "executor":
+            task["error"] = {"message": "pod deleted\nby the node."}
+    head = "train failed at attempt 2"
+    assert told(target, run) == [
+        f"{head}; the log of train cannot be had: the server has none for it.",
+        "  pod deleted by the node.",
+    ]
+    server.store.logs[kfp_logs.executor("train", 1)] = b"I1126 11:35:02.832386      16 main.go:67] Setting\n"
+    assert told(target, run) == [f"{head}. At last it said:", "  pod deleted by the node.", "  Setting"]
+    server.store.logs[kfp_logs.executor("train", 1)] = b"I1126 11:35:02.832386      16 main.go:67] \n"
+    assert told(target, run) == [f"{head}.", "  pod deleted by the node."]
+
+
+def test_a_step_killed_without_a_limit_is_told_so(server: Server, target: Cluster) -> None:
+    """Where nothing tells the limit, the head says what is known."""
+    server.store.logs[kfp_logs.executor("train")] = recorded("train-out-of-memory", "x")
+    lines = told(target, look("FAILED", train="FAILED"))
+    assert lines[0] == "train failed, with exit code 137: killed, most likely for its memory. At last it said:"
+    assert lines[-1] == "  Killed"
+
+
+def test_of_very_many_failures_twenty_are_named(target: Cluster) -> None:
+    """And the number of all is told."""
+    lines = told(target, look("FAILED", **{f"s{number:02}": "FAILED" for number in range(30)}))
+    named = ", ".join(f"s{number:02}" for number in range(3, 23))
+    assert lines[-1] == f"27 more failed: {named}."
+    three = told(target, look("FAILED", a="FAILED", b="FAILED", c="FAILED"))
+    assert [line.partition(" failed")[0] for line in three] == ["a", "b", "c"]
+
+
+def test_without_steps_the_tasks_are_told_and_then_the_run(target: Cluster) -> None:
+    """Each in a line of its own."""
+    tasks = [{"display_name": "train", "state": "FAILED", "error": {"message": "no\nroom."}}]
+    run = {"run_details": {"task_details": tasks}, "error": {"message": "too\nlate"}}
+    assert told(target, run) == ["task train: no room.", "too late."]
+    assert told(target, {"error": {"message": ""}}) == ["the API gives no cause."]
+
+
+def test_long_causes_share_the_room(target: Cluster) -> None:
+    """3,000 characters in all, for one cause or for two."""
+    tasks = [{"display_name": "train", "state": "FAILED", "error": {"message": 4_000 * "x"}}]
+    one = told(target, {"run_details": {"task_details": tasks}})
+    assert one == [f"task train: {2_988 * 'x'} ..."]
+    two = told(target, {"run_details": {"task_details": tasks}, "error": {"message": 4_000 * "y"}})
+    assert two == [f"task train: {1_488 * 'x'} ...", f"{1_500 * 'y'} ..."]
+
+
+def test_a_run_that_no_step_explains_is_argos() -> None:
+    """The sentence says whom to ask."""
+    run = look("FAILED", train="RUNNING")
+    assert ended._unknown(run) == (
+        "no step failed: Argo Workflows ended the run, for example because it is larger than an object of Kubernetes "
+        "may be. `kubectl get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}` says why."
+    )
+    assert ended._unknown({}) == "the API gives no cause."
+
+
+@pytest.mark.parametrize(
+    ("tasks", "told"),
+    [
+        ([], []),
+        ([{"display_name": "a", "state": "SUCCEEDED"}, {"display_name": "b", "state": "FAILED"}], ["task b"]),
+        ([{"state": "FAILED", "error": {"message": "m"}}], ["task unnamed: m"]),
+        (
+            [
+                {"display_name": name, "state": "FAILED"}
+                for name in ("root", "executor", "try", "train(0)", "flow-a1b2c", "train", "test")
+            ],
+            ["task train", "task test"],
+        ),
+        (
+            [{"display_name": "around", "state": "FAILED"}]
+            + [{"display_name": name, "state": "FAILED", "error": {"message": "m"}} for name in ("executor", "b")],
+            ["task executor: m", "task b: m"],
+        ),
+    ],
+)
+def test_tasks_that_failed_are_told(tasks: list[dict[str, Any]], told: list[str]) -> None:
+    """Those with a message or, if none has one, those that are not Argo's own."""
+    assert list(ended._of_tasks({"display_name": "try", "run_details": {"task_details": tasks}})) == told
+    assert list(ended._of_tasks({"run_details": None})) == []
+
+
+def spec(**resources: object) -> dict[str, Any]:
+    """Return a pipeline with a step in a part, whose container has these resources."""
+    return {
+        "root": {"dag": {"tasks": {"part": {"componentRef": {"name": "comp-part"}}}}},
+        "components": {
+            "comp-part": {"dag": {"tasks": {"shard": {"componentRef": {"name": "comp-shard"}}}}},
+            "comp-shard": {"executorLabel": "exec-shard"},
+        },
+        "deploymentSpec": {"executors": {"exec-shard": {"container": {"resources": resources}}}},
+    }
+
+
+TWICE = spec(memoryLimit=2)
+TWICE["root"]["dag"]["tasks"]["shard"] = {"componentRef": {"name": "comp-shard"}}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "limit"),
+    [
+        (spec(resourceMemoryLimit="2Gi", memoryLimit=1), "2Gi"),
+        ({"pipeline_spec": spec(resourceMemoryLimit="2Gi"), "platform_spec": {}}, "2Gi"),
+        (spec(memoryLimit=2.5), "2.5 GB"),
+        (spec(cpuLimit=2), ""),
+        # Of two steps of one name nobody knows which it was.
+        (TWICE, ""),
+        ({}, ""),
+        ([], ""),
+    ],
+    ids=["text", "in a run", "number", "none", "two", "nothing", "another"],
+)
+def test_the_limit_of_a_step_is_as_its_pipeline_has_it(target: Cluster, pipeline: Any, limit: str) -> None:
+    """Also of a step in a loop, whose name has a number; without any, it is left out."""
+    run = {"run_id": "x", "pipeline_spec": pipeline}
+    assert ended._limit(target._client, run, Step("shard 3", "FAILED")) == limit
