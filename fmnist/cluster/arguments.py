@@ -70,7 +70,7 @@ def _argument(name: str, value: Any, kind: str) -> Any:
 def _is_json(value: Any) -> bool:
     """Return whether a server can read it: all numbers are finite doubles, all text is UTF-8, and there is no more."""
     try:
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode()
         # A larger number has more digits than a double, and no server reads it.
         return all(math.isfinite(number) for number in _numbers(value))
     except (TypeError, ValueError, OverflowError, RecursionError):

@@ -112,7 +112,7 @@ def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[
 
 
 def _log(client: Client, run: Mapping[str, Any], namespace: str | None, step: Step) -> Log:
-    return Logs(client, run["run_id"], namespace, str(run.get("created_at", ""))).of(step)
+    return Logs(client, run, namespace).of(step)
 
 
 def full(client: Client, run: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ Json = Mapping[str, Any]
 
 def cause_of(client: Client, run: Json, namespace: str | None) -> str:
     """Return why a run, as an answer of the API has it, failed: what can be had of it, without secrets."""
-    logs = Logs(client, run["run_id"], namespace, str(run.get("created_at", "")))
+    logs = Logs(client, run, namespace)
     failed = [step for step in steps_of(run) if step.state == "FAILED"]
     causes = [_of_step(client, run, step, logs) for step in failed[:_MOST]]
     if len(failed) > _MOST:

@@ -114,8 +114,9 @@ class Log:
 class Logs:
     """Fetches the logs of a run's steps, at the API's address or at that of the UI."""
 
-    def __init__(self, client: Client, run_id: str, namespace: str | None, created: str) -> None:
-        self._client, self._run_id, self._namespace, self._created = client, run_id, namespace, created
+    def __init__(self, client: Client, run: Mapping[str, Any], namespace: str | None) -> None:
+        self._client, self._run_id, self._namespace = client, run["run_id"], namespace or "kubeflow"
+        self._created = str(run.get("created_at"))[:10]
         self._at_ui = False
 
     def of(self, step: Step) -> Log:
@@ -151,7 +152,7 @@ class Logs:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
         workflow, _, number = node.rpartition("-")
-        where = {"runid": self._run_id, "podnamespace": self._namespace or "kubeflow", "createdat": self._created[:10]}
+        where = {"runid": self._run_id, "podnamespace": self._namespace, "createdat": self._created}
         pod = f"{workflow}-system-container-impl-{number}"
         text = self._client.fetch("read a log", "/k8s/pod/logs", _text, podname=pod, **where)
         self._at_ui = True

@@ -29,8 +29,8 @@ KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT
         ("NUMBER_DOUBLE", 3, 3),
         ("BOOLEAN", True, True),
         ("BOOLEAN", "True", True),
-        ("BOOLEAN", "false", False),
-        ("LIST", "[1, 2]", [1, 2]),
+        ("BOOLEAN", "FALSE", False),
+        ("LIST", '[1, "A"]', [1, "A"]),
         ("STRUCT", '{"a": null}', {"a": None}),
     ],
 )
@@ -51,6 +51,7 @@ def test_a_value_of_the_type_is_taken(kind: str, value: Any, expected: Any) -> N
         ("NUMBER_DOUBLE", "1" + "0" * 400, "expected a finite number, got '1000"),
         ("LIST", [10**400], "expected a list as JSON, with finite numbers, got .1000"),
         ("LIST", [{1, 2}], "expected a list as JSON, with finite numbers, got .{1, 2}"),
+        ("STRUCT", {"a": [10**400]}, "expected a mapping as JSON, with finite numbers, got"),
         ("STRUCT", {"a": "\udcff"}, "expected a mapping as JSON, with finite numbers, got"),
         ("NUMBER_INTEGER", 3.0, "expected a whole number, at most 2\\*\\*53 from zero, got 3.0"),
         ("NUMBER_INTEGER", True, "expected a whole number, at most 2\\*\\*53 from zero, got True"),
@@ -83,7 +84,8 @@ def test_an_unknown_parameter_is_refused() -> None:
     with pytest.raises(ContractError) as caught:
         parse_arguments(takes, {"epoch": 3, "seed": 1})
     assert str(caught.value) == "parameter: expected one of epochs, seed, got 'epoch'. Did you mean 'epochs'?"
-    for none in ({}, {"root": {}}, {"root": {"inputDefinitions": {"artifacts": {}}}}):
+    documents: list[dict[str, Any]] = [{}, {"root": {}}, {"root": {"inputDefinitions": {"artifacts": {}}}}]
+    for none in documents:
         with pytest.raises(ContractError) as caught:
             parse_arguments(none, {"epoch": 3})
         assert str(caught.value) == "parameter: expected none, as the pipeline takes none, got 'epoch'."

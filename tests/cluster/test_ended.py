@@ -187,7 +187,8 @@ def test_a_step_killed_without_a_limit_is_told_so(server: Server, target: Cluste
 
 def test_of_very_many_failures_twenty_are_named(target: Cluster) -> None:
     """And the number of all is told."""
-    lines = told(target, look("FAILED", **{f"s{number:02}": "FAILED" for number in range(30)}))
+    steps: dict[str, Any] = {f"s{number:02}": "FAILED" for number in range(30)}
+    lines = told(target, look("FAILED", **steps))
     named = ", ".join(f"s{number:02}" for number in range(3, 23))
     assert lines[-1] == f"27 more failed: {named}."
     three = told(target, look("FAILED", a="FAILED", b="FAILED", c="FAILED"))

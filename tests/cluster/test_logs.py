@@ -147,6 +147,12 @@ def test_hostile_json_is_no_artifact(text: str) -> None:
     assert Log(f"[KFP Executor x INFO]: Got executor_input:\n{text}").outputs == {}
 
 
+@pytest.mark.parametrize(("value", "number"), [(0.5, 0.5), (-3, -3.0), (0, 0.0)])
+def test_a_number_is_a_double(value: float, number: float) -> None:
+    """Whole or not."""
+    assert (logs.number(value), type(logs.number(value))) == (number, float)
+
+
 @pytest.mark.parametrize("value", [True, "0.5", None, [], float("nan"), float("inf"), 10**400], ids=repr)
 def test_what_is_no_number_is_none(value: object) -> None:
     """A metric is a finite number."""
@@ -158,7 +164,7 @@ def test_what_is_no_number_is_none(value: object) -> None:
 
 def reader(target: Cluster, run_id: str, namespace: str | None = None) -> Logs:
     """Return what reads the logs of a run."""
-    return Logs(target._client, run_id, namespace, "2026-11-26T12:35:43Z")
+    return Logs(target._client, {"run_id": run_id, "created_at": "2026-11-26T12:35:43Z"}, namespace)
 
 
 TEST = Step("test", "SUCCEEDED", None, (kfp_logs.node("none"), kfp_logs.executor("test")))
@@ -176,8 +182,18 @@ def test_the_ui_is_told_the_namespace(server: Server, target: Cluster) -> None:
     """With several users the pod is in their namespace."""
     server.store.ui = True
     server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded")
-    reader(target, RECORDED_RUN, "al-ice").of(TEST)
-    assert {one.query["podnamespace"] for one in server.asked("/k8s/pod/logs")} == {"al-ice"}
+    for namespace in (None, "al-ice"):
+        reader(target, RECORDED_RUN, namespace).of(TEST)
+    assert [one.query for one in server.asked("/k8s/pod/logs")[-2:]] == [
+        {
+            "podname": re.sub(r"(?=-\d+$)", "-system-container-impl", node),
+            "runid": RECORDED_RUN,
+            "podnamespace": "al-ice",
+            "createdat": "2026-11-26",
+        }
+        for node in TEST.nodes
+    ]
+    assert {one.query["podnamespace"] for one in server.asked("/k8s/pod/logs")[:-2]} == {"kubeflow"}
 
 
 def test_the_log_of_another_step_or_run_is_not_taken(server: Server, target: Cluster) -> None:
