@@ -140,7 +140,7 @@ deploymentSpec:
         args: [--flag]
         env: [{{name: MODE, value: secret}}]
     exec-other: {{container: {{image: alpine:3, command: [echo, hello]}}}}
-    exec-importer: {{importer: {{artifactUri: {{constant: 'gs://x'}}, typeSchema: {{schemaTitle: system.Model}}}}}}
+    exec-importer: {{importer: {{typeSchema: {{schemaTitle: system.Model}}, artifactUri: {{constant: 'gs://x'}}}}}}
 """
 
 BASE = yaml.safe_load(DOCUMENT)

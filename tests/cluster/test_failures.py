@@ -1,0 +1,221 @@
+"""What is told of each failure between here and a cluster: its kind, what came, and what to do, word for word."""
+
+import http.client
+from typing import Any
+
+import pytest
+import urllib3
+from kfp_server_api import ApiException
+
+from fmnist.cluster import failures
+from fmnist.cluster.failures import AnswerError, ClusterError, InvalidInputError, TransientError
+
+PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+LOGIN = "Give a valid token, in a file or in $FMNIST_KFP_TOKEN, or cookies in $FMNIST_KFP_COOKIES."
+PROXY = "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
+CHECK = "Check names, namespace and parameters against the server's message."
+LATER = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
+GONE = "It is not there, or was deleted in the meantime: do the same again, which makes what is missing."
+NETWORK = (
+    "Check the network, the server, and whether it took the request even so; then try again. "
+    "A proxy may also limit size or time."
+)
+CERTIFICATE = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+
+POOL, CONNECTION = urllib3.HTTPConnectionPool("h"), urllib3.connection.HTTPConnection("h")
+
+
+def status(number: int, body: str | None = None, reason: str = "Why", **headers: str) -> ApiException:
+    """Return what kfp's client raises for an HTTP status."""
+    error = ApiException(status=number, reason=reason)
+    error.body, error.headers = body, headers or None
+    return error
+
+
+def verified(message: str) -> urllib3.exceptions.SSLError:
+    """Return the error for a certificate that is not trusted, with OpenSSL's own words."""
+    inner = OSError("long text")
+    inner.verify_message = message  # type: ignore[attr-defined]
+    return urllib3.exceptions.SSLError(inner)
+
+
+def refused() -> urllib3.exceptions.NewConnectionError:
+    """Return the error for a port where nobody listens."""
+    error = urllib3.exceptions.NewConnectionError(CONNECTION, "long text")
+    error.__cause__ = OSError("Connection refused")
+    return error
+
+
+FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
+    "400": (status(400), ClusterError, "HTTP 400 Why", CHECK),
+    "401": (status(401, ""), ClusterError, "HTTP 401 Why", LOGIN),
+    "403": (status(403), ClusterError, "HTTP 403 Why", "Check the namespace, and that your account may do this there."),
+    "404": (status(404), ClusterError, "HTTP 404 Why", f"Check the address: {PATH}"),
+    "405": (status(405), ClusterError, "HTTP 405 Why", f"Check the address: {PATH}"),
+    "407": (status(407), ClusterError, "HTTP 407 Why", PROXY),
+    "409": (
+        status(409),
+        ClusterError,
+        "HTTP 409 Why",
+        "Something of that name is there or being made: try again, or choose another name.",
+    ),
+    "413": (
+        status(413),
+        ClusterError,
+        "HTTP 413 Why",
+        "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
+    ),
+    "418": (status(418), ClusterError, "HTTP 418 Why", LATER),
+    "428": (status(428), ClusterError, "HTTP 428 Why", LATER),
+    "429": (status(429), TransientError, "HTTP 429 Why", "The server is busy: try again later."),
+    "430": (status(430), ClusterError, "HTTP 430 Why", LATER),
+    "499": (status(499), ClusterError, "HTTP 499 Why", LATER),
+    "500": (status(500), TransientError, "HTTP 500 Why", LATER),
+    "599": (status(599), TransientError, "HTTP 599 Why", LATER),
+    "no reason": (status(502, reason=""), TransientError, "HTTP 502", LATER),
+    "299": (status(299), ClusterError, "HTTP 299 Why", LATER),
+    "a redirection": (
+        status(300, Location="https://login.example/x?token=s3cret"),
+        ClusterError,
+        "HTTP 300 Why, to https://login.example/x",
+        f"It may be a login page: {LOGIN} Or {PATH}",
+    ),
+    "another": (
+        status(399, "Moved", Location="/x#part"),
+        ClusterError,
+        "HTTP 399 Why: Moved, to /x",
+        f"It may be a login page: {LOGIN} Or {PATH}",
+    ),
+    "to nowhere": (status(302), ClusterError, "HTTP 302 Why, to ", f"It may be a login page: {LOGIN} Or {PATH}"),
+    "a message": (status(500, '{"message": "m", "error": "e"}'), TransientError, "HTTP 500 Why: m", LATER),
+    "an older one": (status(500, '{"message": "", "error_message": "o"}'), TransientError, "HTTP 500 Why: o", LATER),
+    "an error": (status(500, '{"error": "e"}'), TransientError, "HTTP 500 Why: e", LATER),
+    "no message": (status(500, '{"code": 1}'), TransientError, 'HTTP 500 Why: {"code": 1}', LATER),
+    "a list": (status(500, "[1]"), TransientError, "HTTP 500 Why: [1]", LATER),
+    "a page": (status(502, "<p class='x'>a &lt;b&gt;</p> "), TransientError, "HTTP 502 Why: a <b>", LATER),
+    "invalid": (
+        status(500, '{"message": "Invalid input error: x"}'),
+        InvalidInputError,
+        "HTTP 500 Why: Invalid input error: x",
+        CHECK,
+    ),
+    "no template": (
+        status(400, "it has an unknown template format"),
+        InvalidInputError,
+        "HTTP 400 Why: it has an unknown template format",
+        CHECK,
+    ),
+    "gone": (
+        status(500, "ResourceNotFoundError: no"),
+        ClusterError,
+        "HTTP 500 Why: ResourceNotFoundError: no",
+        GONE,
+    ),
+    "no answer of the API": (AnswerError("x"), ClusterError, "x", f"It may be a login page, or {PATH} {LOGIN}"),
+    "bytes": (
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "y"),
+        ClusterError,
+        "an answer that is not text in UTF-8",
+        f"It may be a login page, or {PATH} {LOGIN}",
+    ),
+    "a certificate": (
+        urllib3.exceptions.MaxRetryError(POOL, "/", verified("expired")),
+        ClusterError,
+        "a certificate or connection that is not trusted: expired",
+        CERTIFICATE,
+    ),
+    "no certificate": (
+        urllib3.exceptions.SSLError("wrong version"),
+        ClusterError,
+        "a certificate or connection that is not trusted: wrong version",
+        CERTIFICATE,
+    ),
+    "a proxy": (
+        urllib3.exceptions.MaxRetryError(POOL, "/", urllib3.exceptions.ProxyError("long", OSError("no"))),
+        TransientError,
+        "no way through the proxy: no",
+        PROXY,
+    ),
+    "nobody there": (refused(), TransientError, "no connection: Connection refused", NETWORK),
+    "nobody there, without more": (
+        urllib3.exceptions.NewConnectionError(CONNECTION, "short"),
+        TransientError,
+        "no connection: HTTPConnection(host='h', port=80): short",
+        NETWORK,
+    ),
+    "late": (
+        urllib3.exceptions.ReadTimeoutError(POOL, "/", "x"),
+        TransientError,
+        "no answer in time (time-out)",
+        NETWORK,
+    ),
+    "cut": (
+        urllib3.exceptions.ProtocolError("Connection broken", http.client.IncompleteRead(b"")),
+        TransientError,
+        "a connection that was cut: IncompleteRead(0 bytes read)",
+        NETWORK,
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "kind", "got", "remedy"), FAILURES.values(), ids=FAILURES)
+def test_each_failure_is_told(error: Exception, kind: type[ClusterError], got: str, remedy: str) -> None:
+    """Which kind it is, what came instead of success, and what to do."""
+    assert failures.explain(error) == (kind, got, remedy)
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "message"),
+    [
+        (b"<p>", None, "no JSON of the Pipelines API, but: <p>"),
+        (b"", None, "no JSON of the Pipelines API, but: nothing"),
+        (b"[1]", "id", "no JSON of the Pipelines API, but: [1]"),
+        (b"\xff{", None, "no JSON of the Pipelines API, but: \ufffd{"),
+        (b'{"id": ""}', "id", "an answer without id"),
+        (b"{}", "run_id", "an answer without run_id"),
+    ],
+)
+def test_what_is_no_answer_is_refused(data: bytes, wanted: str | None, message: str) -> None:
+    """It is shown, as it may be a login page."""
+    with pytest.raises(AnswerError) as caught:
+        failures.parsed(data, wanted)
+    assert str(caught.value) == message
+    assert failures.parsed(b'{"id": "x"}', "id") == {"id": "x"}
+    assert failures.parsed(b"{}", None) == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (status(429, **{"Retry-After": "7"}), 7.0),
+        (status(429, **{"Retry-After": "60"}), 60.0),
+        (status(429, **{"Retry-After": "61"}), 60.0),
+        (status(429, **{"Retry-After": "7.5"}), None),
+        (status(429, Other="7"), None),
+        (status(429), None),
+        (OSError(), None),
+    ],
+)
+def test_a_pause_is_at_most_a_minute(error: Exception, seconds: float | None) -> None:
+    """Whatever a server asks for."""
+    assert failures.retry_after(error) == seconds
+
+
+def test_a_text_is_told_in_one_line() -> None:
+    """The sentence around it has a stop of its own."""
+    assert failures.in_one_line(" a\n b.c \t d... ") == "a b.c d"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (status(499), False),
+        (status(408), True),
+        (status(409), False),
+        (status(500, "Invalid input error"), False),
+        (status(500, "ResourceNotFoundError"), False),
+    ],
+)
+def test_what_the_server_refused_has_not_worked(error: Any, expected: bool) -> None:
+    """Also where it calls that its own failure."""
+    assert failures.may_have_worked(error) is expected
