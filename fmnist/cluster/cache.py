@@ -209,7 +209,7 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
 
 def _volumes(task: Task, platforms: list[Mapping[str, Any]]) -> list[str]:
     """Return the volumes that are mounted, as the document for Kubernetes names them."""
-    label = task.component.get("executorLabel", "")
+    label = task.component["executorLabel"]
     executors = [
         platform.get("deploymentSpec", {}).get("executors", {}).get(label, {})
         for one in platforms

@@ -185,6 +185,15 @@ def test_a_step_killed_without_a_limit_is_told_so(server: Server, target: Cluste
     assert lines[-1] == "  Killed"
 
 
+def test_the_log_is_of_a_pod_in_the_namespace(server: Server, target: Cluster) -> None:
+    """The UI's address wants that, and the day of the run."""
+    server.store.ui = True
+    run = {"run_id": "x", "created_at": "2026-11-26T12:35:43Z", **look("FAILED", train="FAILED")}
+    ended.cause_of(target._client, run, "alice")
+    asked = server.asked("/k8s/pod/logs")
+    assert {(one.query["podnamespace"], one.query["createdat"]) for one in asked} == {("alice", "2026-11-26")}
+
+
 def test_of_very_many_failures_twenty_are_named(target: Cluster) -> None:
     """And the number of all is told."""
     steps: dict[str, Any] = {f"s{number:02}": "FAILED" for number in range(30)}

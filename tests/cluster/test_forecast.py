@@ -85,6 +85,11 @@ root:
         inputs:
           parameters: {{items: {{componentInputParameter: text}}}}
         parameterIterator: {{itemInput: item, items: {{inputParameter: items}}}}
+      outer:
+        componentRef: {{name: comp-outer}}
+        inputs:
+          artifacts: {{given: {{taskOutputArtifact: {{producerTask: make, outputArtifactKey: model}}}}}}
+          parameters: {{what: {{componentInputParameter: text}}}}
       last:
         cachingOptions: {{enableCache: true}}
         componentRef: {{name: comp-last}}
@@ -101,6 +106,14 @@ components:
   comp-count: {{executorLabel: exec-other}}
   comp-lone: {{executorLabel: exec-importer}}
   comp-last: {{executorLabel: exec-other}}
+  comp-outer:
+    dag:
+      tasks:
+        inner:
+          componentRef: {{name: comp-part}}
+          inputs:
+            artifacts: {{given: {{componentInputArtifact: given}}}}
+            parameters: {{what: {{componentInputParameter: what}}}}
   comp-part:
     dag:
       tasks:
@@ -148,6 +161,7 @@ BASE = yaml.safe_load(DOCUMENT)
 #: The tasks as they run, though the document has one before what it needs.
 ORDER = [
     "make", "check", "count", "lone", "part/deep", "part/deeper", "last", "loop/each", "files/file", "named/each",
+    "outer/inner/deep", "outer/inner/deeper",
 ]  # fmt: skip
 
 TASKS, MAKE, COMPONENT = "root.dag.tasks", "root.dag.tasks.make", "components.comp-make"
@@ -199,6 +213,7 @@ def test_tasks_that_wait_for_each_other_are_told_too(tmp_path: Path) -> None:
     path = written(tmp_path / "x.yaml", {f"{MAKE}.inputs.parameters.text": OF_COUNT})
     assert [one.task for one in forecast(path, path)] == [
         "lone", "loop/each", "files/file", "named/each", "check", "make", "count", "part/deep", "part/deeper", "last",
+        "outer/inner/deep", "outer/inner/deeper",
     ]  # fmt: skip
 
 
@@ -214,6 +229,8 @@ AFTER = {
     "part/deep": again("make"),
     "part/deeper": again("part/deep"),
     "last": again("part/deep"),
+    "outer/inner/deep": again("make"),
+    "outer/inner/deeper": again("outer/inner/deep"),
 }
 PERHAPS = {
     name: said.replace("would run", "may hit", 1).replace("would run", "may run") for name, said in AFTER.items()
@@ -392,8 +409,25 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
             "make": f"parameters changed: text ({PIPELINES} → the pipeline's text), would run",
             **AFTER,
             "part/deep": f"parameters changed: what ({PIPELINES} → the pipeline's text), would run",
+            "outer/inner/deep": f"parameters changed: what ({PIPELINES} → the pipeline's text), would run",
             "named/each": f"parameters changed: item (each of {PIPELINES} → each of the pipeline's text), would run",
         },
+    ),
+    "no inputs": (
+        {TEXT: None},
+        {"root.inputDefinitions": None},
+        {},
+    ),
+    "no artifacts": ({"root.inputDefinitions.artifacts": None}, NOTHING, {}),
+    "no items": (
+        NOTHING,
+        {f"{TASKS}.loop.parameterIterator.items": None},
+        {"loop/each": f"parameters changed: item (each of {LISTED} → each of null), would run"},
+    ),
+    "other platforms": (
+        {"platform": {"platforms": {"a": {}, "b": {"deploymentSpec": {}}, "c": {"deploymentSpec": {"executors": {}}}}}},
+        {"platform": {}},
+        {},
     ),
     "the name": (
         NOTHING,

@@ -1,5 +1,6 @@
 """What is believed of a step's log, from recorded logs of a real server and from hostile ones."""
 
+import json
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from support.submission import submitted
 
 from fmnist.cluster import logs
 from fmnist.cluster.cluster import Cluster
-from fmnist.cluster.logs import Log, LogError, Logs
+from fmnist.cluster.logs import Artifact, Log, LogError, Logs
 from fmnist.cluster.steps import Step
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -194,6 +195,99 @@ def test_the_ui_is_told_the_namespace(server: Server, target: Cluster) -> None:
         for node in TEST.nodes
     ]
     assert {one.query["podnamespace"] for one in server.asked("/k8s/pod/logs")[:-2]} == {"kubeflow"}
+
+
+def test_the_host_is_taken_for_the_uis_once_it_is(server: Server, target: Cluster) -> None:
+    """The API's address is not tried for each log."""
+    server.store.ui = True
+    server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded")
+    read = reader(target, RECORDED_RUN)
+    assert read.of(TEST) == read.of(TEST)
+    assert [len(server.asked(path)) for path in ("v1alpha1", "/k8s/pod/logs")] == [2, 4]
+
+
+def test_the_api_is_asked_for_what_is_there_now(server: Server, target: Cluster) -> None:
+    """It must not wait for more; names are parts of the address whatever they hold."""
+    with pytest.raises(LogError):
+        reader(target, "a/b").of(Step("test", "FAILED", None, ("n/o-1",)))
+    [asked] = server.asked("log")
+    assert (asked.path, asked.query) == ("/apis/v1alpha1/runs/a%2Fb/nodes/n%2Fo-1/log", {"follow": "false"})
+
+
+def test_a_step_in_a_loop_has_its_log(server: Server, target: Cluster) -> None:
+    """Its name has the number of the iteration behind, which the store does not know."""
+    server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded")
+    assert reader(target, RECORDED_RUN).of(Step("test 3", "SUCCEEDED", None, TEST.nodes)).exit_code is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "times"),
+    [
+        (respond(401), "read a log at URL: expected success, got HTTP 401 Unauthorized. Give a valid token", 1),
+        (respond(403), "read a log at URL: expected success, got HTTP 403 Forbidden. Check the namespace", 1),
+        (respond(500, b"no"), "read a log at URL: expected success, got HTTP 500 Internal Server Error: no.", 2),
+        (respond(200, b" <html>"), "the server answered with a page, perhaps of a login", 2),
+    ],
+)
+def test_who_may_not_read_a_log_asks_once(
+    server: Server, target: Cluster, fault: object, said: str, times: int
+) -> None:
+    """Each other answer may be one about this node alone."""
+    server.fail("GET .*/log", fault, times=9)  # type: ignore[arg-type]
+    with pytest.raises(LogError) as caught:
+        reader(target, RECORDED_RUN).of(TEST)
+    message = str(caught.value)
+    assert message.startswith(f"the log of test cannot be had: {said.replace('URL', server.url)}")
+    assert not message.endswith(".")
+    assert len(server.asked("/log")) == times
+
+
+class Chunks:
+    """A response that comes in chunks."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = list(chunks)
+
+    def read1(self, size: int) -> bytes:
+        """Give the next one."""
+        assert size == 65_536
+        return self.chunks.pop(0) if self.chunks else b""
+
+
+@pytest.mark.parametrize(
+    ("chunks", "text"),
+    [
+        ([b"ab", b"cdef", b"ghij", b"kl"], "abcdefghijkl"),
+        ([b"ab", b"cdef", b"ghij", b"kl", b"m"], "abcd\n(cut)\njklm"),
+        ([b"abcdefghijklmnop"], "abcd\n(cut)\nmnop"),
+        ([b"ab\xff", b"c\xfe"], "ab\ufffdc\ufffd"),
+        ([], ""),
+    ],
+)
+def test_start_and_end_are_kept(monkeypatch: pytest.MonkeyPatch, chunks: list[bytes], text: str) -> None:
+    """All of what is not longer than three times what is kept; else it is said that something lacks."""
+    monkeypatch.setattr(logs, "KEPT", 4)
+    monkeypatch.setattr(logs, "MOST", 16)
+    assert logs._text(Chunks(*chunks)) == text
+    with pytest.raises(LogError) as caught:
+        logs._text(Chunks(b"abcdefghijklmnop", b"q"))
+    assert str(caught.value) == "it is longer than 0 MiB, or took longer than 60 s"
+
+
+def test_an_artifact_is_told_whole() -> None:
+    """Of several of one name the first; what it lacks is nothing."""
+    given = {
+        "a": {
+            "artifacts": [{"uri": "u/a", "type": {"schemaTitle": "system.Model"}, "metadata": {"x": 1}}, {"uri": "b"}]
+        },
+        "b": {"artifacts": [{"uri": "u/b", "type": None, "metadata": [1]}]},
+        "c": {"artifacts": []},
+    }
+    text = f"[KFP Executor x INFO]: Got executor_input:\n{json.dumps({'inputs': {'artifacts': given}})}"
+    assert Log(text).inputs == {
+        "a": Artifact("a", "system.Model", "u/a", {"x": 1}),
+        "b": Artifact("b", "", "u/b", {}),
+    }
 
 
 def test_the_log_of_another_step_or_run_is_not_taken(server: Server, target: Cluster) -> None:

@@ -45,7 +45,7 @@ def test_what_a_server_keeps_is_taken(key: str, text: str) -> None:
         ("version", "x" * 128, "version name: expected at most 127 bytes, got 128"),
         ("experiment", "x" * 129, "experiment name: expected at most 128 bytes, got 129"),
         ("run", "x" * 256, "run name: expected at most 255 characters, got 256"),
-        ("run", "x" * 10_000_000, "run name: expected at most 255 characters, got 10000000"),
+        ("run", "x" * 1_000_000, "run name: expected at most 255 characters, got 1000000"),
         ("run_description", "x" * 256, "run description: expected at most 255 characters, got 256"),
         ("experiment_description", "x" * 256, "experiment description: expected at most 255 characters, got 256"),
         ("pipeline_description", "x" * 300_001, "pipeline description: expected at most 300000 bytes, got 300001"),
@@ -69,6 +69,25 @@ def test_what_no_server_keeps_is_refused(key: str, text: Any, message: str) -> N
     shown = str(caught.value)
     assert shown.isprintable()
     assert len(shown) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a\u2029b",
+            "run name: expected one line of characters that can be shown, got a line's end or a control character "
+            "('a\\u2029b').",
+        ),
+        (256 * "x", f"run name: expected at most 255 characters, got 256 ('{99 * 'x'} ...)."),
+        (100 * [1], f"run name: expected text, got [{33 * '1, '} ...."),
+    ],
+)
+def test_a_text_is_shown_with_what_it_lacks(text: Any, message: str) -> None:
+    """Its first hundred characters are enough to know it."""
+    with pytest.raises(ContractError) as caught:
+        check_texts(run=text)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
