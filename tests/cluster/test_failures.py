@@ -149,6 +149,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "no answer in time (time-out)",
         NETWORK,
     ),
+    "cut, without more": (
+        urllib3.exceptions.ProtocolError("reset"),
+        TransientError,
+        "a connection that was cut: reset",
+        NETWORK,
+    ),
     "cut": (
         urllib3.exceptions.ProtocolError("Connection broken", http.client.IncompleteRead(b"")),
         TransientError,
@@ -203,7 +209,7 @@ def test_a_pause_is_at_most_a_minute(error: Exception, seconds: float | None) ->
 
 def test_a_text_is_told_in_one_line() -> None:
     """The sentence around it has a stop of its own."""
-    assert failures.in_one_line(" a\n b.c \t d... ") == "a b.c d"
+    assert failures.in_one_line(" a\n b.c \t X... ") == "a b.c X"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import datetime as dt
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import urllib3
@@ -10,7 +11,7 @@ from kfp_server_api import ApiException
 from support.kfp_server import Server, cut, respond, unheard
 from support.submission import STEPS, failure, submitted
 
-from fmnist.cluster import failures
+from fmnist.cluster import failures, start
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster
 from fmnist.steps.errors import ContractError
@@ -131,3 +132,57 @@ def test_a_version_that_is_gone_is_named(server: Server, target: Cluster, compil
     with pytest.raises(ClusterError, match="HTTP 500 .* It is not there, or was deleted"):
         target.run(version, experiment="first", run_name="try", parameters={})
     assert server.runs == []
+
+
+# Words
+
+LOST = ClusterError("start run at http://h: expected success, got x. Do y.")
+
+
+def words(server: Server, target: Cluster, found: list[Any] | None, failure: ClusterError = LOST) -> str:
+    """Return what is told of a start that was lost."""
+    run = {"display_name": "try", "experiment_id": "e"}
+    return str(start._lost(target._client, run, failure, found)).replace(server.url, "URL")
+
+
+def test_what_may_have_started_is_told_whole(server: Server, target: Cluster) -> None:
+    """With where to look, before another one is started."""
+    look = "look at URL/#/experiments/details/e before you start it again."
+    assert (
+        words(server, target, [])
+        == f"{LOST} No run of this name has appeared so far, but it may have started even so: {look}"
+    )
+    assert (
+        words(server, target, None)
+        == f"{LOST} The run may have started even so, and the server does not list its runs now: {look}"
+    )
+    assert words(server, target, [{"run_id": "a"}, {"run_id": "b"}]) == (
+        f"{LOST} But a run of this name has appeared since: a, URL/#/runs/details/a; b, URL/#/runs/details/b. "
+        "Look there, or wait for it, before you start another."
+    )
+
+
+@pytest.mark.parametrize(("kind", "status"), [(failures.TransientError, None), (ClusterError, 408)])
+def test_a_remedy_that_tries_again_is_left_out(
+    server: Server, target: Cluster, kind: type[ClusterError], status: int | None
+) -> None:
+    """It would start another run."""
+    error = kind("start run at http://h: expected success, got x. Try again.")
+    error.status, error.got = status, "a time-out"
+    message = words(server, target, [], error)
+    assert message.startswith("start run at URL: expected success, got a time-out. No run of this name")
+
+
+def test_runs_that_are_looked_for_are_few_and_new(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
+    """Those of the name in the experiment, newest first; one of the same second may be it."""
+    server.clock = lambda: dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+    server.fail(START, unheard(server, 504))
+    assert "has appeared since" in failure(target, compiled)
+    [asked] = server.asked("GET .*/runs$")
+    query = {name: value for name, value in asked.query.items() if name != "filter"}
+    experiment = server.experiments[0]["experiment_id"]
+    assert query == {"experiment_id": experiment, "sort_by": "created_at desc", "page_size": "10"}
+    assert '"string_value": "try"' in unquote(asked.query["filter"])
+    assert slept == []

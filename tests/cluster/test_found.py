@@ -1,0 +1,99 @@
+"""What is called so on a cluster is found by its name, and each message is told whole."""
+
+import json
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from support.kfp_server import Server
+from support.submission import submitted
+
+from fmnist.cluster import found
+from fmnist.cluster.cluster import Cluster
+from fmnist.cluster.failures import ClusterError
+from fmnist.steps.errors import ContractError
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+
+def failed(status: int | None) -> ClusterError:
+    """Return an error of the server."""
+    error = ClusterError("no")
+    error.status = status
+    return error
+
+
+def test_a_filter_is_what_the_server_decodes() -> None:
+    """Once more than other values."""
+    decoded = {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": "50% a+b"}]}
+    assert json.loads(unquote(found.named("50% a+b"))) == decoded
+    assert json.loads(unquote(found.named("x", "name")))["predicates"][0]["key"] == "name"
+    assert not set('{"+ ') & set(found.named("50% a+b"))
+
+
+@pytest.mark.parametrize("what", ["pipeline", "experiment"])
+def test_several_of_one_name_are_told_with_their_ids(server: Server, target: Cluster, what: str) -> None:
+    """Nobody guesses which is meant."""
+    items = {"pipeline": server.pipelines, "experiment": server.experiments}[what]
+    for id_ in ("first", "second"):
+        items.append({f"{what}_id": id_, "display_name": "x", "name": id_, "created_at": "2000"})
+    with pytest.raises(ContractError) as caught:
+        found.find(target._client, what, "x")
+    assert str(caught.value) == f"{what}: expected one called 'x' at {server.url}, got several: first, second."
+    found_one = found.find(target._client, what, "second")
+    assert found_one is None if what == "experiment" else found_one == items[1]
+
+
+def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster, compiled: Path) -> None:
+    """With when each was made and its state; of more than a page that there are others."""
+    server.page_limit = 2
+    ids = [submitted(target, compiled).id for _ in range(3)]
+    for day, run in enumerate(server.runs, 1):
+        run |= {"state": "RUNNING", "created_at": f"2027-01-0{day}T00:00:00Z"}
+    with pytest.raises(ContractError) as caught:
+        found.find_run(target._client, "try", None)
+    assert str(caught.value).splitlines() == [
+        f"run: expected one of the name 'try' at {server.url}, got these. Give an id.",
+        f"  {ids[2]}  2027-01-03T00:00:00Z  RUNNING",
+        f"  {ids[1]}  2027-01-02T00:00:00Z  RUNNING",
+        "  and others",
+    ]
+    del server.runs[0]
+    with pytest.raises(ContractError) as caught:
+        found.find_run(target._client, "try", None)
+    assert "others" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nobody", 36 * "a", 36 * "A"])
+def test_no_run_is_told_with_the_name(server: Server, target: Cluster, name: str) -> None:
+    """Also of what could be an id."""
+    with pytest.raises(ContractError) as caught:
+        found.find_run(target._client, name, None)
+    assert str(caught.value) == f"run: expected the id or the name of one at {server.url}, got {name!r}."
+    assert len(server.asked("/runs/")) == (len(name) == 36)
+
+
+def test_what_is_there_is_not_made() -> None:
+    """And what another one makes in the meantime is found."""
+    there, made = {"id": "there"}, {"id": "made"}
+
+    def conflicts() -> dict[str, str]:
+        raise failed(409)
+
+    assert found.found_or_made(lambda: there, lambda: made) == there
+    assert found.found_or_made(lambda: None, lambda: made) == made
+    finds = iter([None, there])
+    assert found.found_or_made(lambda: next(finds), conflicts) == there
+
+
+@pytest.mark.parametrize(("status", "times"), [(409, 2), (500, 1), (None, 1)])
+def test_only_a_conflict_is_looked_after_again(status: int | None, times: int) -> None:
+    """Any other error says nothing of what is there."""
+    looks: list[None] = []
+
+    def make() -> dict[str, str]:
+        raise failed(status)
+
+    with pytest.raises(ClusterError, match="^no$") as caught:
+        found.found_or_made(lambda: looks.append(None), make)
+    assert (caught.value.status, len(looks)) == (status, times)
