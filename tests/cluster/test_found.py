@@ -40,6 +40,9 @@ def test_several_of_one_name_are_told_with_their_ids(server: Server, target: Clu
     with pytest.raises(ContractError) as caught:
         found.find(target._client, what, "x")
     assert str(caught.value) == f"{what}: expected one called 'x' at {server.url}, got several: first, second."
+    filters = [json.loads(unquote(one.query["filter"]))["predicates"][0] for one in server.asked(f"GET .*/{what}s$")]
+    keys = {"pipeline": ["name", "display_name"], "experiment": ["display_name"]}[what]
+    assert filters == [{"operation": "EQUALS", "key": key, "string_value": "x"} for key in keys]
     found_one = found.find(target._client, what, "second")
     assert found_one is None if what == "experiment" else found_one == items[1]
 

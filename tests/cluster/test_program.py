@@ -51,6 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outer") / "project"
     (folder / "code").mkdir(parents=True)
     (folder / "code" / "pipeline.py").touch()
+    (folder / "code" / "compiled.yaml").touch()
     (folder / "code" / "notes.txt").touch()
     (folder.parent / "outside.py").touch()
     (folder / "link.py").symlink_to(folder.parent / "outside.py")
@@ -125,11 +126,34 @@ def test_what_people_write_is_taken(folder: Path, old: str, new: str, attribute:
     assert got == value if value is not None else got["other"] == 10
 
 
-@pytest.mark.parametrize("file", ["inside.py", "./code/../code/pipeline.py"])
-def test_a_pipeline_file_inside_is_taken(folder: Path, file: str) -> None:
-    """A link and a detour that end inside of the folder are taken."""
+@pytest.mark.parametrize(
+    ("file", "real"),
+    [
+        ("inside.py", "pipeline.py"),
+        ("./code/../code/pipeline.py", "pipeline.py"),
+        ("code/compiled.yaml", "compiled.yaml"),
+    ],
+)
+def test_a_pipeline_file_inside_is_taken(folder: Path, file: str, real: str) -> None:
+    """A compiled file is taken, and so are a link and a detour that end inside of the folder."""
     got = load(folder, edited("code/pipeline.py", file))
-    assert got.pipeline.package == (folder / "code" / "pipeline.py").resolve()
+    assert got.pipeline.package == (folder / "code" / real).resolve()
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53)])
+def test_the_largest_number_is_taken(folder: Path, number: int) -> None:
+    """A double keeps it to the last digit; the next one is refused."""
+    assert load(folder, edited("10", str(number))).run.parameters["epochs"] == number
+    with pytest.raises(ContractError, match=r"epochs: expected a whole number, at most 2\*\*53 from zero, got"):
+        load(folder, edited("10", str(number + number // 2**53)))
+
+
+def test_the_largest_file_is_read(folder: Path) -> None:
+    """64 KiB, and not a byte more."""
+    assert load(folder, GOOD + "#" * (65_536 - len(GOOD))).metadata.name == "trial"
+    with pytest.raises(ContractError) as caught:
+        load(folder, GOOD + "#" * (65_537 - len(GOOD)))
+    assert str(caught.value) == f"program file {folder}/same.yaml: expected at most 65536 bytes, got more."
 
 
 BAD = {
