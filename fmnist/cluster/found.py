@@ -27,9 +27,9 @@ def find(client: Client, what: str, name: str, *of: str, **where: Any) -> dict[s
     A pipeline that has another name, but that the UI shows under this one, counts if there is no other.
     """
     for key in ("display_name",) if what == "experiment" else ("name", "display_name"):
-        # To the server's database, names that differ in case are equal; servers before 2.5 have one name.
+        # To the server's database, names that differ in case are equal; servers before 2.5 have only what they show.
         pages = _pages(client, what, *of, filter=named(name, key), **where)
-        found = [item for item in pages if item.get(key, item.get("display_name")) == name]
+        found = [item for item in pages if item.get(key) == name]
         if len(found) > 1:
             ids = ", ".join(item[f"{what}_id"] for item in found)
             raise ContractError(f"{what}: expected one called {name!r} at {client.host}, got several: {ids}.")

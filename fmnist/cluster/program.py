@@ -195,16 +195,16 @@ def _composed(path: Path) -> yaml.Node:
     if len(content) > LARGEST:
         raise _error(at, f"at most {LARGEST} bytes", "more")
     try:
-        node = _Loader(content.decode("utf-8"), path).get_single_node()
+        node = _Loader(content.decode(), path).get_single_node()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = content[: error.start].count(b"\n") + 1
         raise _error(f"{at}, line {line}", "text in UTF-8", f"the byte {content[error.start]:#04x}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         trouble = ", ".join(filter(None, (error.context, error.problem)))
         raise _error(f"{at}, line {line}", "YAML", f"an error {trouble}") from error
     except yaml.reader.ReaderError as error:
-        line = content.decode("utf-8").count("\n", 0, error.position) + 1
+        line = content.decode()[: error.position].count("\n") + 1
         raise _error(f"{at}, line {line}", "YAML", f"the character {error.character!r}") from error
     except RecursionError:
         raise _error(at, "YAML of a few levels", "too many") from None

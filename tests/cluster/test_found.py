@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from support.kfp_server import Server
+from support.kfp_server import Server, respond
 from support.submission import submitted
 
 from fmnist.cluster import found
@@ -45,6 +45,14 @@ def test_several_of_one_name_are_told_with_their_ids(server: Server, target: Clu
     assert filters == [{"operation": "EQUALS", "key": key, "string_value": "x"} for key in keys]
     found_one = found.find(target._client, what, "second")
     assert found_one is None if what == "experiment" else found_one == items[1]
+
+
+@pytest.mark.parametrize("what", ["pipeline", "version", "experiment"])
+def test_a_server_that_refuses_is_told_with_what_was_looked_for(server: Server, target: Cluster, what: str) -> None:
+    """Whichever it was."""
+    server.fail("GET ", respond(403))
+    with pytest.raises(ClusterError, match=f"^find {what} at {server.url}: expected success, got HTTP 403 Forbidden"):
+        found.find(target._client, what, "x", *(["id"] if what == "version" else []))
 
 
 def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster, compiled: Path) -> None:
