@@ -49,7 +49,7 @@ def _pages(client: Client, what: str, *of: str, **where: Any) -> Iterator[dict[s
     while True:
         page = client.ask(f"find {what}", call, *of, page_token=token, **where)
         yield from map(dict, page.get(kind) or ())
-        if not (token := page.get("next_page_token", "")):
+        if not (token := page.get("next_page_token")):
             return
 
 

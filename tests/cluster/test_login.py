@@ -116,7 +116,50 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert submitted(connect(), compiled).link == f"<Kubeflow>/pipeline/#/runs/details/{server.runs[0]['run_id']}"
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("kubeflow.example/", "https://kubeflow.example"),
+        ("http://kubeflow.example:1/pipeline/", "http://kubeflow.example:1/pipeline"),
+        ("https://[::1]", "https://[::1]"),
+    ],
+)
+def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: str) -> None:
+    """Without a slash at its end."""
+    assert login.checked_host(host) == url
+
+
+@pytest.mark.parametrize(
+    "host", ["http://h:0", "https://h\x1f", "https://[::1", "ftp://h", "https://a@h", "h#a", "h?a"]
+)
+def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
+    """Without repeating it."""
+    with pytest.raises(ContractError) as caught:
+        login.checked_host(host)
+    assert str(caught.value) == (
+        "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
+        "got another one."
+    )
+
+
 # Tokens and cookies
+
+
+def test_a_token_is_told_by_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte order mark is not part of it, and two words are none."""
+    file = tmp_path / "token"
+    file.write_text(f"\ufeff{TOKEN}\n", encoding="utf-8")
+    token = login.credentials(file)
+    assert token is not None
+    assert token._token() == TOKEN
+    file.write_text("two words")
+    with pytest.raises(ContractError) as caught:
+        login.credentials(file)
+    assert str(caught.value) == f"token: expected one word in {file}, got 2."
+    monkeypatch.setenv(login.TOKEN, "two words")
+    with pytest.raises(ContractError) as caught:
+        login.credentials(None)
+    assert str(caught.value) == "token: expected one word in $FMNIST_KFP_TOKEN, got 2."
 
 
 @pytest.mark.parametrize("source", ["file", "variable", "service account"])

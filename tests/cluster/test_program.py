@@ -182,7 +182,10 @@ BAD = {
     "too large": (GOOD + "#" * 70_000, "expected at most 65536 bytes, got more"),
     "deep": (GOOD + "x: " + "[" * 1_000, "expected YAML of a few levels, got too many"),
     "deep blocks": (GOOD + "x:\n" + " " + "- " * 1_000 + "1", "expected YAML of a few levels, got too many"),
-    "no character": (edited("What it does", '"\\UFFFFFFFF"'), "expected YAML, got (Python int too large to convert to C int|chr.* arg .*)\\.$"),
+    "no character": (
+        edited("What it does", '"\\UFFFFFFFF"'),
+        "expected YAML, got (Python int too large to convert to C int|chr.* arg .*)\\.$",
+    ),
     "half a character": (edited("adam", '"\\ud800"'), "line 17: expected a value that YAML can read as str"),
     "code": (edited("adam", "!!python/object/apply:os.system ['exit 1']"), "line 17: expected YAML.*no plain data"),
     "code elsewhere": (GOOD + "x: !!python/name:os.system\n", "line 21: expected YAML.*no plain data"),
@@ -219,7 +222,8 @@ BAD = {
         edited("10", "9" * 20),
         r"line 18: run.parameters.epochs: expected a whole number, at most 2\*\*53 from zero, got 9",
     ),
-    "thousands of digits": (edited("10", "9" * 5_000), "line 18: expected a value that YAML can read as int, got '999"),
+    "thousands of digits": (edited("10", "9" * 5_000), r"read as int, got '9{99} \.\.\.\.$"),
+    "a long text": (edited("type: kubeflow", "type: " + "a" * 200), r"expected 'kubeflow', got 'a{99} \.\.\.\.$"),
     "twice": (
         edited("share: 0.05", "epochs: 3"),
         "line 19: run.parameters.epochs: expected it once, got it again after line 18",
@@ -330,9 +334,10 @@ def test_what_holds_itself_is_refused(folder: Path, text: str) -> None:
             edited("kubeflow\n", "kubeflow\n  parameters: {kubeflowVersion: 1.10, kubeflowNamespace: me}\n"),
             "line 7: workflow.parameters has no effect: expected one of type.",
         ),
+        (GOOD + "k" * 200 + ": 1\n", r"line 21: k{100} \.\.\. has no effect"),
         (GOOD + '"a\\nb": 1\n', r"line 21: 'a\\nb' has no effect"),
     ],
-    ids=["top", "metadata", "run", "workflow", "unprintable"],
+    ids=["top", "metadata", "run", "workflow", "long", "unprintable"],
 )
 def test_a_key_without_effect_is_warned_of(folder: Path, text: str, message: str) -> None:
     """A key that has no effect is named with its line and the nearest one that has, and the rest is read."""
