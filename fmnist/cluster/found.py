@@ -85,6 +85,6 @@ def find_run(client: Client, name: str, namespace: str | None) -> str:
     if not found:
         raise ContractError(f"run: expected the id or the name of one at {client.host}, got {name!r}.")
     more = ["and others"] if page.get("next_page_token") else []
-    lines = [f"{one['run_id']}  {one.get('created_at', '')}  {one.get('state', '')}" for one in found]
+    lines = ["  ".join(str(one.get(key, "")) for key in ("run_id", "created_at", "state")) for one in found]
     message = f"run: expected one of the name {name!r} at {client.host}, got these. Give an id."
     raise ContractError("\n  ".join([message, *lines, *more]))

@@ -69,10 +69,23 @@ def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster,
         f"  {ids[1]}  2027-01-02T00:00:00Z  RUNNING",
         "  and others",
     ]
-    del server.runs[0]
+    del server.runs[0], server.runs[0]["state"]
     with pytest.raises(ContractError) as caught:
         found.find_run(target._client, "try", None)
-    assert "others" not in str(caught.value)
+    assert str(caught.value).splitlines()[1:] == [
+        f"  {ids[2]}  2027-01-03T00:00:00Z  RUNNING",
+        f"  {ids[1]}  2027-01-02T00:00:00Z  ",
+    ]
+
+
+def test_a_run_that_cannot_be_looked_for_is_told(server: Server, target: Cluster) -> None:
+    """By its id or by its name."""
+    server.fail("GET .*/runs/", respond(200, b'{"x": 1}'))
+    with pytest.raises(ClusterError, match=f"^find run at {server.url}: .* got an answer without run_id"):
+        found.find_run(target._client, 36 * "a", None)
+    server.fail("GET .*/runs$", respond(403))
+    with pytest.raises(ClusterError, match=f"^find run at {server.url}: expected success, got HTTP 403"):
+        found.find_run(target._client, "x", None)
 
 
 @pytest.mark.parametrize("name", ["nobody", 36 * "a", 36 * "A"])

@@ -122,6 +122,7 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("kubeflow.example/", "https://kubeflow.example"),
         ("http://kubeflow.example:1/pipeline/", "http://kubeflow.example:1/pipeline"),
         ("https://[::1]", "https://[::1]"),
+        ("kubeflow.exampleX//", "https://kubeflow.exampleX"),
     ],
 )
 def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: str) -> None:
@@ -139,6 +140,30 @@ def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
     assert str(caught.value) == (
         "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
         "got another one."
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "login_"),
+    [
+        ("proxy.example:1", "http://proxy.example:1", None),
+        ("https://proxy.example", "https://proxy.example", None),
+        ("http://me:p%40ss@proxy.example:3128/x", "http://proxy.example:3128", "Basic bWU6cEBzcw=="),
+    ],
+)
+def test_a_proxy_is_an_address_and_a_login(given: str, place: str, login_: str | None) -> None:
+    """The login goes in a header of its own."""
+    assert login.proxy_for("https://h", given) == (place, {"Proxy-Authorization": login_} if login_ else None)
+
+
+@pytest.mark.parametrize("given", ["socks5://p:1", "http://p:0", "http://", "http://[::1", "http://p q", "http://p:x"])
+def test_a_proxy_that_is_none_is_told_with_what_one_is(given: str) -> None:
+    """Without repeating it."""
+    with pytest.raises(ContractError) as caught:
+        login.proxy_for("https://h", given)
+    assert str(caught.value) == (
+        "proxy: expected an address as http://proxy.example:3128, of http or https, got another one (not shown). "
+        "Check --proxy, $HTTPS_PROXY and $ALL_PROXY."
     )
 
 

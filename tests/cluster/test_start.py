@@ -136,6 +136,18 @@ def test_a_version_that_is_gone_is_named(server: Server, target: Cluster, compil
 
 # Words
 
+
+def test_a_start_that_is_refused_is_told_whole(server: Server, target: Cluster, compiled: Path) -> None:
+    """And an answer without an id is none."""
+    server.fail(START, respond(403))
+    assert failure(target, compiled) == (
+        f"start run at {server.url}: expected success, got HTTP 403 Forbidden. Check the namespace, and that your "
+        "account may do this there."
+    )
+    server.fail(START, respond(200, b'{"x": 1}'))
+    assert "expected success, got an answer without run_id" in failure(target, compiled)
+
+
 LOST = ClusterError("start run at http://h: expected success, got x. Do y.")
 
 
