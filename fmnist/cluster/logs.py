@@ -181,7 +181,7 @@ def _text(response: Any) -> str:
             # Without its end, nobody could tell the launcher's lines from the step's.
             raise LogError(f"it is longer than {MOST // 2**20} MiB, or took longer than {LONGEST:g} s")
     cut = _CUT if total > len(start) + len(end) else ""
-    return start.decode("utf-8", "replace") + cut + end.decode("utf-8", "replace")
+    return start.decode(errors="replace") + cut + end.decode(errors="replace")
 
 
 def _json_after(match: re.Match[str] | None, text: str) -> Any:

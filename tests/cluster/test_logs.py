@@ -204,6 +204,9 @@ def test_the_host_is_taken_for_the_uis_once_it_is(server: Server, target: Cluste
     read = reader(target, RECORDED_RUN)
     assert read.of(TEST) == read.of(TEST)
     assert [len(server.asked(path)) for path in ("v1alpha1", "/k8s/pod/logs")] == [2, 4]
+    server.fail("GET .*/pod/logs", respond(403))
+    with pytest.raises(LogError, match=f"^the log of test cannot be had: read a log at {server.url}: .* HTTP 403"):
+        read.of(TEST)
 
 
 def test_the_api_is_asked_for_what_is_there_now(server: Server, target: Cluster) -> None:
