@@ -5,11 +5,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from support.kfp_server import Server, respond
+from support.kfp_server import Server, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import found
-from fmnist.cluster.cluster import Cluster
+from fmnist.cluster.cluster import Cluster, connect
 from fmnist.cluster.failures import ClusterError
 from fmnist.steps.errors import ContractError
 
@@ -53,6 +53,34 @@ def test_a_server_that_refuses_is_told_with_what_was_looked_for(server: Server, 
     server.fail("GET ", respond(403))
     with pytest.raises(ClusterError, match=f"^find {what} at {server.url}: expected success, got HTTP 403 Forbidden"):
         found.find(target._client, what, "x", *(["id"] if what == "version" else []))
+
+
+def test_a_name_is_looked_for_on_each_page(server: Server, target: Cluster) -> None:
+    """The database takes names that differ in case for equal ones."""
+    server.page_limit = 1
+    for id_, name in enumerate(("X", "X", "x", "X")):
+        server.pipelines.append({"pipeline_id": f"{id_}", "display_name": name, "name": name, "created_at": "2000"})
+    one = found.find(target._client, "pipeline", "x")
+    assert one == server.pipelines[2]
+
+
+def test_a_name_is_looked_for_in_its_namespace() -> None:
+    """Where a cluster has several users, each has names of their own."""
+    with serving(multi_user=True) as server:
+        client = connect(server.url, namespace="alice")._client
+        assert found.find(client, "experiment", "x", namespace="alice") is None
+        with pytest.raises(ContractError):
+            found.find_run(client, "x", "alice")
+        assert {one.query["namespace"] for one in server.asked("(experiments|runs)$")} == {"alice"}
+
+
+def test_a_run_is_found_by_its_id_or_its_name(server: Server, target: Cluster, compiled: Path) -> None:
+    """Its id is returned."""
+    run = submitted(target, compiled)
+    assert found.find_run(target._client, run.id, None) == found.find_run(target._client, "try", None) == run.id
+    server.fail("GET .*/runs/", respond(403))
+    with pytest.raises(ClusterError, match="HTTP 403"):
+        found.find_run(target._client, run.id, None)
 
 
 def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster, compiled: Path) -> None:
