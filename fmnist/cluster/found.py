@@ -45,7 +45,7 @@ def _pages(client: Client, what: str, *of: str, **where: Any) -> Iterator[dict[s
         "version": ("pipeline_versions", client.pipelines.pipeline_service_list_pipeline_versions),
         "experiment": ("experiments", client.experiments.experiment_service_list_experiments),
     }[what]
-    token = ""
+    token: str | None = ""
     while True:
         page = client.ask(f"find {what}", call, *of, page_token=token, **where)
         yield from map(dict, page.get(kind) or ())
