@@ -156,6 +156,14 @@ def test_a_proxy_is_an_address_and_a_login(given: str, place: str, login_: str |
     assert login.proxy_for("https://h", given) == (place, {"Proxy-Authorization": login_} if login_ else None)
 
 
+def test_a_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the host's scheme, unless the host is one to ask directly."""
+    for name, value in {"https_proxy": "http://p:1", "http_proxy": "http://q:2", "no_proxy": "direct"}.items():
+        monkeypatch.setenv(name, value)
+    found = [login.proxy_for(host, None)[0] for host in ("https://h", "http://h", "https://direct", "http://direct")]
+    assert found == ["http://p:1", "http://q:2", None, None]
+
+
 @pytest.mark.parametrize("given", ["socks5://p:1", "http://p:0", "http://", "http://[::1", "http://p q", "http://p:x"])
 def test_a_proxy_that_is_none_is_told_with_what_one_is(given: str) -> None:
     """Without repeating it."""
