@@ -5,6 +5,7 @@ import os
 import random
 import re
 import string
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,19 @@ def test_the_largest_file_is_read(folder: Path) -> None:
     with pytest.raises(ContractError) as caught:
         load(folder, GOOD + "#" * (65_537 - len(GOOD)))
     assert str(caught.value) == f"program file {folder}/same.yaml: expected at most 65536 bytes, got more."
+
+
+def test_of_a_huge_file_little_is_read(tmp_path: Path) -> None:
+    """What is behind the largest page of text takes no memory."""
+    with (tmp_path / "same.yaml").open("wb") as file:
+        file.truncate(50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContractError, match="expected at most 65536 bytes, got more"):
+            program.load(tmp_path / "same.yaml", warnings.warn)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 BAD = {
