@@ -1,12 +1,13 @@
 """What a step carries, and what it installs for that: checked here, as on a cluster it would only be missing."""
 
 import ast
+import functools
 import importlib.metadata
 import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fmnist.kubeflow import bundle, requirements
@@ -161,13 +162,19 @@ def _check(  # noqa: PLR0913 - all that decides
                 f"code: expected what {where} imports, got no {name}, which none of the patterns {patterns} of "
                 f"{own[0].package!r} matches. Add one, or leave {where} out."
             )
-    elif not ({requirements.package_of(top), *_distributions(top)} & {*requirements.pinned(), *installed}):
+        return
+    known = {*requirements.pinned(), *installed}
+    if requirements.package_of(top) in known:
+        return
+    names = [_named(one) for one in _distributions().get(top, [top])]
+    if not known & {*names}:
         raise ContractError(
             f"code: expected what {where} imports, got no package that has {top}. Name one in packages, as in "
-            f"'{next(iter(_distributions(top)), top)}==1.0', or carry it, with Code({top!r})."
+            f"'{names[0]}==1.0', or carry it, with Code({top!r})."
         )
 
 
-def _distributions(module: str) -> list[str]:
-    """Return the names of the packages that have a module of this name here."""
-    return [_named(name) for name in importlib.metadata.packages_distributions().get(module, [module])]
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the packages that are here by the modules that they have, which takes a second to find out."""
+    return importlib.metadata.packages_distributions()
