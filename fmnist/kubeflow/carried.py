@@ -139,7 +139,8 @@ def _optional(node: ast.AST) -> list[ast.stmt]:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {getattr(one, "id", getattr(one, "attr", "")) for one in ast.walk(node)}
+    names = (one for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute))
+    return {one.id if isinstance(one, ast.Name) else one.attr for one in names}
 
 
 def _check(  # noqa: PLR0913 - all that decides

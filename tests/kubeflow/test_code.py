@@ -1,6 +1,7 @@
 """Tests of an author's own code in a step: what is carried is whole, and the same bytes from any checkout."""
 
 import codecs
+import errno
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from numpy._core import _multiarray_umath as umath  # type: ignore[attr-defined]
 
 from fmnist.kubeflow import bundle, components
 from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by
@@ -25,7 +27,9 @@ PACKAGE: dict[str, bytes] = {
     "mine/sub/deep.py": b"x = 1\n",
     "mine/data/table.csv": b"a;b\r\n\xff\xfe\x00\r\n",
     "mine/__pycache__/model.cpython-311.pyc": b"compiled",
+    "mine/__pycache__/source.py": b"made by a tool",
     "mine/old.pyc": b"compiled",
+    "mine/old.pyo": b"compiled",
     "mine/.env": b"password",
     "mine/.git/config.py": b"hidden",
 }
@@ -138,16 +142,34 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "no match": (
         lambda _: None,
         Code("mine", ("*.py", "*.json", "nothing/**")),
-        "code 'mine': expected a file for each pattern, got none for '*.json', 'nothing/**', got 2 for the others in",
+        "code 'mine': expected a file for each pattern, got none for '*.json', 'nothing/**', got 2 for the others in "
+        "{place}/mine.",
     ),
-    "a folder": (lambda _: None, Code("mine", "data"), "got none for 'data'"),
+    "no match, of a module": (
+        lambda place: lay(place, {"mymodel.py": b""}),
+        Code("mymodel", ("*.py", "*.json")),
+        "code 'mymodel': expected a file for each pattern, got none for '*.json', got 1 for the others in mymodel.py.",
+    ),
+    "a folder": (lambda _: None, Code("mine", "data"), "got none for 'data', got 0 for the others in {place}/mine."),
     "only compiled files": (lambda _: None, Code("mine", "*.pyc"), "got none for '*.pyc'"),
     "only hidden files": (lambda _: None, Code("mine", ".git"), "got none for '.git'"),
     "no pattern of fmnist": (lambda _: None, Code("fmnist", ("nothing.py",)), "got none for nothing.py"),
     "no package": (
         lambda _: None,
         Code("nowhere"),
-        "code 'nowhere': expected a package or module of your own that can be imported here, from a folder, got none.",
+        "code 'nowhere': expected a package or module of your own that can be imported here, from a folder, got none. "
+        "Install it, or compile where it is.",
+    ),
+    "fmnist in part": (
+        lambda _: None,
+        Code("fmnist.steps"),
+        "code: expected fmnist as a whole, as in FMNIST, got 'fmnist.steps'.",
+    ),
+    "Python's own, in part": (
+        lambda _: None,
+        Code("json.decoder"),
+        "code 'json.decoder': expected a package or module of your own that can be imported here, from a folder, got "
+        "one of Python's own.",
     ),
     "no parent": (lambda _: None, Code("nowhere.deep"), "got ModuleNotFoundError: No module named 'nowhere'."),
     "a parent that fails": (
@@ -159,7 +181,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "Python's own": (lambda _: None, Code("json"), "got one of Python's own."),
     "built in": (lambda _: None, Code("_operator"), "got one of Python's own."),
     "the program": (lambda _: None, Code("__main__"), "got the program itself."),
-    "compiled": (lambda _: None, Code("numpy._core._multiarray_umath"), "_multiarray_umath"),
+    "compiled": (lambda _: None, Code("numpy._core._multiarray_umath"), f"from a folder, got {umath.__file__}."),
     "outside": (lambda _: None, Code("mine", "../beside.py"), "expected patterns of files in its folder"),
     "absolute": (lambda _: None, Code("mine", "/etc/*"), "expected patterns of files in its folder"),
     "empty": (lambda _: None, Code("mine", ""), "expected patterns of files in its folder"),
@@ -172,7 +194,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "a link to itself": (lambda place: (place / "mine" / "x.py").symlink_to("x.py"), Code("mine"), "or in a circle: "),
     "a folder outside": (lambda place: (place / "mine" / "all").symlink_to("/usr"), Code("mine"), "in a circle: "),
     "a folder above": (lambda place: (place / "mine" / "sub" / "up").symlink_to(".."), Code("mine"), "in a circle: "),
-    "a pipe": (lambda place: os.mkfifo(place / "mine" / "pipe.py"), Code("mine"), "expected regular files, got "),
+    "a pipe": (
+        lambda place: os.mkfifo(place / "mine" / "pipe.py"),
+        Code("mine"),
+        "expected regular files, got {place}/mine/pipe.py.",
+    ),
     "huge": (
         lambda place: os.truncate(place / "mine" / "data" / "table.csv", 17_000_000),
         Code("mine", "data/*"),
@@ -195,7 +221,62 @@ def test_what_would_be_missing_on_the_cluster_is_refused(
     change(place)
     with pytest.raises(ContractError) as caught:
         code.files()
-    assert said in str(caught.value)
+    assert said.replace("{place}", str(place)) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails is told with the file."""
+
+    def fail(path: Path, _: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr("fmnist.kubeflow.code.read", fail)
+    with pytest.raises(ContractError) as caught:
+        Code("mine", "model.py").files()
+    told = f"expected files that can be read, got {place}/mine/__init__.py: Input/output error."
+    assert str(caught.value) == f"code 'mine': {told}"
+
+
+#: A folder of the package, a pattern, and whether it may match a file in there.
+REACHED = [
+    ("x", "*.py", False),
+    ("x", "*", False),
+    ("x", "*/a.py", True),
+    ("x", "y/a.py", False),
+    ("x", "x/y/a.py", True),
+    ("a/x", "a/*/b.py", True),
+    ("a/x", "a/b.py", False),
+    ("a/x", "b/x/c.py", False),
+    ("a/x", "a/y/c.py", False),
+    ("a/x", "**/x/c.py", True),
+    ("a/x", "**/b.py", True),
+    ("a/x", "a/**", True),
+    ("a/b/x", "*/b/x/c.py", True),
+    ("a/b/x", "a/**/c.py", True),
+    ("a/b/x", "**/x/*.py", True),
+    (".x", "**/*.py", False),
+    (".x", "**", False),
+    (".x", "*/a.py", False),
+    (".x", ".*/a.py", True),
+    (".x", "**/.x/a.py", True),
+    ("a/.x", "**", False),
+    ("a/.x", "**/.x/a.py", True),
+    ("a/.x", "a/**/b.py", False),
+    (".a/x", ".a/**", True),
+    (".a/x", "**/x/*", False),
+]
+
+
+@pytest.mark.parametrize(("folder", "pattern", "reached"), REACHED)
+def test_only_where_a_pattern_may_match_is_looked(place: Path, folder: str, pattern: str, reached: bool) -> None:
+    """A link out of the package is refused where files are looked for, and nobody minds it elsewhere."""
+    lay(place, {"mine/here.py": b""})
+    (place / "mine" / folder).parent.mkdir(parents=True, exist_ok=True)
+    (place / "mine" / folder).symlink_to("/usr")
+    with pytest.raises(ContractError) as caught:
+        Code("mine", ("here.py", pattern, "nothing")).files()
+    link = f"files in the package's folder, got a link out of it, or in a circle: {place}/mine/{folder}."
+    assert (link in str(caught.value)) is reached
 
 
 def test_a_link_in_the_package_is_carried_as_what_it_is(place: Path) -> None:
@@ -305,6 +386,12 @@ except ImportError:
     import json as ujson
 if TYPE_CHECKING:
     import pandas
+if typing.TYPE_CHECKING:
+    import polars
+try:
+    import orjson
+except (KeyError, builtins.ImportError):
+    pass
 """
     lay(place, {"mine/model.py": source})
     assert "mine/model.py" in carried_by(step, [Code("mine")])
@@ -344,6 +431,18 @@ def test_too_much_code_is_told_with_figures(place: Path) -> None:
     )
     assert "it carries 7 files, the largest are mine/data/noise.bin (100,000 bytes), mine/" in str(caught.value)
     check_length("step", "x" * LONGEST, {})
+
+
+def test_a_program_that_is_too_long_is_told_whole() -> None:
+    """Its largest files are named, and what to do."""
+    files = {"a": b"1", "b": bytes(4000), "c": bytes(2), "d": bytes(5)}
+    with pytest.raises(ContractError) as caught:
+        check_length("step", "é" * (LONGEST // 2 + 1), files)
+    assert str(caught.value) == (
+        "step step: expected a program of at most 131,071 bytes, which Linux takes as one argument, got 131,072: it "
+        "carries 4 files, the largest are b (4,000 bytes), d (5 bytes), c (2 bytes). Carry fewer, by patterns, or "
+        "compile for an image that has them."
+    )
 
 
 def test_an_image_must_hold_the_code(place: Path) -> None:

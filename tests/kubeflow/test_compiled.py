@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import tarfile
+import zlib
 from typing import Any
 
 import pytest
@@ -38,6 +39,11 @@ def packed(files: dict[str, bytes], **more: str) -> str:
             entry.type, entry.linkname = (tarfile.SYMTYPE if target else tarfile.DIRTYPE), target
             tar.addfile(entry)
     return f"__KFP_EMBEDDED_ARCHIVE_B64 = '{base64.b64encode(out.getvalue()).decode()}'\n"
+
+
+def unpacked(files: dict[str, bytes]) -> bytes:
+    """Return the archive of files as it is before it is compressed."""
+    return gzip.decompress(base64.b64decode(packed(files).split("'")[1]))
 
 
 def test_a_task_of_a_function_is_taken_apart() -> None:
@@ -181,6 +187,7 @@ def test_all_files_in_all_archives_are_carried() -> None:
         "__KFP_EMBEDDED_ARCHIVE_B64 = 'abc'\n",
         f"__KFP_EMBEDDED_ARCHIVE_B64 = '{base64.b64encode(b'no gzip').decode()}'\n",
         f"__KFP_EMBEDDED_ARCHIVE_B64 = '{base64.b64encode(gzip.compress(b'no tar')).decode()}'\n",
+        f"__KFP_EMBEDDED_ARCHIVE_B64 = '{base64.b64encode(zlib.compress(unpacked({'zlib.py': b''}))).decode()}'\n",
         " " + packed({"indented.py": b""}),
     ]
     program = "".join(
@@ -192,7 +199,7 @@ def test_all_files_in_all_archives_are_carried() -> None:
 def test_too_much_code_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more is unpacked than a step may have; as much is."""
     program = packed({"a": bytes(1000)})
-    size = len(gzip.decompress(base64.b64decode(program.split("'")[1])))
+    size = len(unpacked({"a": bytes(1000)}))
     monkeypatch.setattr(compiled, "LARGEST", size)
     assert compiled.carried(program) == {"a": bytes(1000)}
     monkeypatch.setattr(compiled, "LARGEST", size - 1)

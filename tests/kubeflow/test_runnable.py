@@ -229,7 +229,7 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
             "loop": part,
         }
     }
-    names = {"a": "c", "empty": "empty", "loop-1": "loop", "part": "loop", "an-iteration-2": "loop"}
+    names = {"a": "c", "empty": "empty", "loop-1": "loop", "part": "loop", "an-iteration-2": "loop", "A": "loop"}
     spec["root"]["dag"]["tasks"] = {name: {"componentRef": {"name": one}} for name, one in names.items()}
     for path, text in {
         "run/a/written": "1",
@@ -247,6 +247,7 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
         ),
         "run/part/a/written": "4",
         "run/empty/written": "5",
+        "run/A/a/written": "9",
         "run/other/a/written": "not the task",
         "run/loop-1-iteration-0/loop-1/a/written": "6",
         "run/loop-1-iteration-0/loop-1/a/executor_output.json": "{}",
@@ -262,6 +263,7 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
         "loop-1-iteration-0/a": ["written"],
         "an-iteration-2-iteration-0/a": ["told"],
         "part/a": ["written"],
+        "A/a": ["written"],
         "loop-1-iteration-0/b": [],
     }
     a = found["a"]
@@ -302,3 +304,31 @@ def test_the_turns_of_a_loop_follow_each_other(others: Path) -> None:
     """Side by side they would mix what they print, and leave this process with another `print`."""
     tasks = runnable.made(read_spec(others))["root"]["dag"]["tasks"]
     assert tasks["for-loop-2"]["iteratorPolicy"] == {"parallelismLimit": 1}
+
+
+def test_nothing_else_is_changed_for_the_runner() -> None:
+    """Only loops have turns, also over artifacts and in parts, and only what installs is taken out of a command."""
+    loops: dict[str, Any] = {"by-value": {"parameterIterator": {}}, "by-file": {"artifactIterator": {}}, "once": {}}
+    tasks = {name: {"componentRef": {"name": "c"}, **more} for name, more in loops.items()}
+    install = installing("numpy==1.0")["deploymentSpec"]["executors"]["e"]["container"]
+    executors = {
+        "importer": {"importer": {"artifactUri": "x"}},
+        "image": {"container": {"image": "alpine:3"}},
+        "other": {"container": {"image": "alpine:3", "command": ["sh", "-c", "echo"], "args": ["pip install"]}},
+    }
+    document = {
+        "root": {"dag": {"tasks": {"part": {"componentRef": {"name": "part"}}}}},
+        "components": {"part": {"dag": {"tasks": tasks}}, "c": {"executorLabel": "function"}},
+        "deploymentSpec": {"executors": {**executors, "function": {"container": install}}},
+    }
+    made = runnable.made(document)
+    one = {"parallelismLimit": 1}
+    changed = made["components"]["comp-part"]["dag"]["tasks"]
+    assert {name: task.get("iteratorPolicy") for name, task in changed.items()} == {
+        "by-value": one,
+        "by-file": one,
+        "once": None,
+    }
+    command = ["sh", "-ec", "python3 -m kfp.dsl.executor_main", "import json"]
+    function = {"container": {"image": "python:3.11", "command": command}}
+    assert made["deploymentSpec"] == {"executors": {**executors, "function": function}}
