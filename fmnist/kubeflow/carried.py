@@ -103,7 +103,7 @@ def _installed(code: Sequence[Code]) -> dict[str, str]:
 
 def _named(requirement: str) -> str:
     """Return the name of a requirement's package, as package indexes compare names."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip(), maxsplit=1)[0]).lower()
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip())[0]).lower()
 
 
 def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
@@ -114,9 +114,7 @@ def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
         raise ContractError(
             f"code: expected Python in {where}, got {error}. Mend it, or leave it out of the patterns."
         ) from error
-    package = where.removesuffix(".py").removesuffix("/__init__").split("/")
-    if not where.endswith("/__init__.py"):
-        package.pop()
+    *package, _ = where.split("/")
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from numpy._core import _multiarray_umath as umath  # type: ignore[attr-defined]
 
-from fmnist.kubeflow import bundle, components
-from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by
+from fmnist.kubeflow import bundle, carried, components
+from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by, needed
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.steps.errors import ContractError
 
@@ -108,6 +108,13 @@ def test_a_module_is_code_too(place: Path) -> None:
     """A module beside the pipeline's file is carried as it is."""
     lay(place, {"mymodel.py": b"x = 1\n", "beside.py": b""})
     assert Code("mymodel").files() == {"mymodel.py": b"x = 1\n"}
+    assert list(Code("mine.sub.deep").files()) == ["mine/__init__.py", "mine/sub/__init__.py", "mine/sub/deep.py"]
+
+
+def test_as_much_code_as_is_allowed_is_carried(place: Path) -> None:
+    """The bound is of all files together."""
+    os.truncate(place / "mine" / "data" / "table.csv", 16_777_216)
+    assert len(Code("mine", "data/*").files()["mine/data/table.csv"]) == 16_777_216
 
 
 def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -184,6 +191,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "compiled": (lambda _: None, Code("numpy._core._multiarray_umath"), f"from a folder, got {umath.__file__}."),
     "outside": (lambda _: None, Code("mine", "../beside.py"), "expected patterns of files in its folder"),
     "absolute": (lambda _: None, Code("mine", "/etc/*"), "expected patterns of files in its folder"),
+    "the folder itself": (lambda _: None, Code("mine", "./model.py"), "as in 'data/*.csv', got './model.py'."),
+    "no name between": (lambda _: None, Code("mine", "sub//*.py"), "as in 'data/*.csv', got 'sub//*.py'."),
     "empty": (lambda _: None, Code("mine", ""), "expected patterns of files in its folder"),
     "a link out": (
         lambda place: (place / "mine" / "out.py").symlink_to(__file__),
@@ -204,7 +213,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
         Code("mine", "data/*"),
         "expected at most 16,777,216 bytes of code and small data, got 17,000,000 in 2 files.",
     ),
-    "a long name": (lambda place: lay(place, {f"mine/{'x' * 200}.py": b""}), Code("mine"), "of at most 100 bytes"),
+    "a long name": (
+        lambda place: lay(place, {f"mine/{'x' * 200}.py": b""}),
+        Code("mine"),
+        f"expected names in UTF-8 that an archive can hold, of at most 100 bytes, got 'mine/{'x' * 200}.py'.",
+    ),
     "a name in no script": (
         lambda place: (place / "mine" / os.fsdecode(b"\xff.py")).write_bytes(b""),
         Code("mine"),
@@ -315,6 +328,12 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
         "code: expected what step step imports, got no mine.model, which none of the patterns 'sub/*.py' of 'mine' "
         "matches. Add one, or leave step step out.",
     ),
+    "a module that no pattern of two matches": (
+        {},
+        step,
+        [Code("mine", ("sub/*.py", "data/*"))],
+        "which none of the patterns 'sub/*.py', 'data/*' of 'mine' matches.",
+    ),
     "a relative import": ({}, step, [Code("mine", "model.py")], "expected what mine/model.py imports, got no mine.sub"),
     "a relative module": (
         {"mine/model.py": b"from .sub.deep import x\n"},
@@ -354,6 +373,12 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
     "at least": ({}, step, [Code("mine", packages=["torch>=2"])], "code 'mine': expected packages of one version"),
     "any of one": ({}, step, [Code("mine", packages=["torch==2.*"])], "code 'mine': expected packages of one version"),
     "an option": ({}, step, [Code("mine", packages=["--pre"])], "code 'mine': expected packages of one version"),
+    "two versions of a name": (
+        {},
+        step,
+        [Code("mine", packages=["ruamel_.yaml==1"]), Code("mine.sub", packages=["Ruamel-Yaml == 1"])],
+        "code 'mine.sub': expected ruamel_.yaml==1, as other code, got Ruamel-Yaml == 1.",
+    ),
     "two versions": (
         {},
         step,
@@ -395,6 +420,50 @@ except (KeyError, builtins.ImportError):
 """
     lay(place, {"mine/model.py": source})
     assert "mine/model.py" in carried_by(step, [Code("mine")])
+
+
+OPTIONAL = {
+    "try:\n import a\nexcept ImportError:\n import b\nelse:\n import c\nfinally:\n import d": {"b", "c", "d"},
+    "try:\n import a\nexcept:\n import b": {"b"},
+    "try:\n import a\nexcept (KeyError, ModuleNotFoundError) as error:\n pass": set(),
+    "try:\n import a\nexcept KeyError:\n pass\nexcept builtins.Exception:\n pass": set(),
+    "try:\n import a\nexcept BaseException:\n raise": set(),
+    "try:\n import a\nexcept KeyError:\n import b": {"a", "b"},
+    "try:\n import a\nfinally:\n pass": {"a"},
+    "if TYPE_CHECKING:\n import a\nelse:\n import b": {"b"},
+    "if t.TYPE_CHECKING:\n import a\nelif x:\n import b": {"b"},
+    "while x:\n def f():\n  import a": {"a"},
+}
+
+
+@pytest.mark.parametrize(("source", "names"), OPTIONAL.items())
+def test_only_what_guards_an_import_lets_it_be_missing(source: str, names: set[str]) -> None:
+    """What is caught must be that it is missing; other branches are looked through."""
+    assert {name for name, _ in needed("step", source.encode())} == names
+
+
+IMPORTS = {
+    "import x.y, z as w": {"x.y": True, "z": True},
+    "from x.y import z as w, v": {"x.y": True, "x.y.z": False, "x.y.v": False},
+    "from . import d": {"a.b": True, "a.b.d": False},
+    "from .e.f import g": {"a.b.e.f": True, "a.b.e.f.g": False},
+    "from .. import h": {"a": True, "a.h": False},
+    "from ..i import j": {"a.i": True, "a.i.j": False},
+}
+
+
+@pytest.mark.parametrize("where", ["a/b/c.py", "a/b/__init__.py"])
+@pytest.mark.parametrize(("source", "names"), IMPORTS.items())
+def test_all_that_is_imported_is_named(where: str, source: str, names: dict[str, bool]) -> None:
+    """A dotted name is one from the top, also of a relative import; what follows `import` may be no module."""
+    assert dict(needed(where, source.encode())) == names
+
+
+def test_a_package_that_is_not_here_counts_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fmnist pins is known where it is not installed; kfp is in each step."""
+    lay(place, {"mine/model.py": b"import sklearn, PIL.Image, torch_x, kfp.dsl\n"})
+    monkeypatch.setattr(carried, "_distributions", dict)
+    assert "mine/model.py" in carried_by(step, [Code("mine", packages="torch_x==1")])
 
 
 def test_a_source_in_another_encoding_is_carried_as_it_is(place: Path) -> None:
