@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import tarfile
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -206,6 +207,19 @@ def test_too_much_code_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ContractError) as caught:
         compiled.carried(program)
     assert str(caught.value) == f"compiled pipeline: expected at most {size - 1:,} bytes of code in a step, got more."
+
+
+def test_no_more_is_unpacked_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What expands without limit takes no memory before it is refused."""
+    monkeypatch.setattr(compiled, "LARGEST", 1000)
+    text = base64.b64encode(gzip.compress(bytes(10_000_000))).decode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContractError, match="at most 1,000 bytes of code in a step, got more.$"):
+            compiled.carried(f"__KFP_EMBEDDED_ARCHIVE_B64 = '{text}'\n")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_bounds_are_those_of_servers_and_steps() -> None:

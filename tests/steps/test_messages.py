@@ -13,7 +13,7 @@ from fmnist.steps.numbers import LARGEST_SEED, check_whole
     ("name", "known", "said"),
     [
         ("epoch", ["seed", "epochs"], " Did you mean 'epochs'?"),
-        ("see", iter(["seed", "epochs", "sea"]), " Did you mean 'seed'?"),
+        ("see", {"seed": 1, "epochs": 2, "sea": 3}, " Did you mean 'seed'?"),
         ("learning_rate", ["epochs", "seed"], ""),
         ("epochs", [], ""),
         ("it's", ["its"], " Did you mean 'its'?"),
