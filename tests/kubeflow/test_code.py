@@ -479,6 +479,9 @@ def test_a_step_installs_what_its_code_names(place: Path) -> None:
     code = [FMNIST, Code("mine", packages=["torch==2.9.0", "PyYAML==6.0.3", "NumPy==2.0.0"])]
     assert installed_by(step, code) == ["NumPy==2.0.0", "PyYAML==6.0.3", "torch==2.9.0"]
     assert "mine/model.py" in carried_by(step, code)
+    lay(place, {"mine/model.py": b"import sklearn\n"})
+    installed = installed_by(step, [Code("mine", packages="Scikit._learn==1.6.0")])
+    assert [pin for pin in installed if "learn" in pin] == ["Scikit._learn==1.6.0"]
 
 
 def test_fmnist_is_carried_as_far_as_own_code_imports_it(place: Path) -> None:

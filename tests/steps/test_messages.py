@@ -46,6 +46,10 @@ class Aside(Odd):
     """The same, with another article."""
 
 
+class X(Odd):
+    """The same, with the first article again."""
+
+
 VALUES = {
     "short": (1.5, "1.5"),
     "long": ("x" * 198, f"'{'x' * 198}'"),
@@ -53,6 +57,7 @@ VALUES = {
     "too many digits": (10**5000, "an int"),
     "too deep": (Odd(), "an Odd"),
     "another article": (Aside(), "an Aside"),
+    "one letter": (X(), "a X"),
 }
 
 

@@ -17,6 +17,9 @@ ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
         ("(http://me@h:80)", "(http://***@h:80)"),
         ("ftp://me:p/w@h/x", "ftp://***@h/x"),
         ("at https://h/x?sv=2020&sig=abc.", "at https://h/x?sv=***&sig=***."),
+        ("https://h.example:80/a@b", "https://h.example:80/a@b"),
+        ("https://h.example:/a@b", "https://h.example:/a@b"),
+        ("https://[::1]/a@b", "https://[::1]/a@b"),
         ("at https://h/x?abc#def", "at https://h/x?***#***"),
         ("for url: /x?token=abc (Caused by", "for url: /x?token=*** (Caused by"),
         ("see https://h/pipeline/#/runs/details/r1.", "see https://h/pipeline/#/runs/details/r1."),
@@ -71,6 +74,28 @@ def test_what_the_environment_hides_is_hidden(
     assert safe(f"HTTP 500 ({writing}) <{writing}>") == "HTTP 500 (***) <***>"
 
 
+@pytest.mark.parametrize(
+    ("secret", "writing", "shown"),
+    [
+        ("sixsix", "(sixsix)", "(***)"),
+        ("fives", "(fives)", "(fives)"),
+        ("soft\u00adw0rd", "('soft\\xadw0rd')", "('***')"),
+        ('quote"w0rd', '("quote\\"w0rd")', '("***")'),
+        ("back\\w0rd", "('back\\\\w0rd')", "('***')"),
+    ],
+    ids=["six", "five", "Python's", "JSON's", "both"],
+)
+def test_a_secret_is_hidden_as_programs_write_it(
+    secret: str, writing: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short one is left: it occurs in words; a text of Python or JSON has escapes."""
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", secret)
+    assert safe(writing) == shown
+    monkeypatch.delenv("FMNIST_KFP_TOKEN")
+    assert safe(writing, [secret]) == shown
+    assert safe(writing) == writing
+
+
 def test_user_and_password_are_hidden_as_a_header_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy gets both in base64, as RFC 7617 says."""
     monkeypatch.setenv("HTTPS_PROXY", "http://Aladdin:open%20sesame@proxy.example")
@@ -115,6 +140,8 @@ def test_any_text_becomes_harmless(text: str) -> None:
         ("  =1", "'  =1"),
         ("＝1", "'＝1"),
         ("T-shirt/top", "T-shirt/top"),
+        ("\n=1", "\n=1"),
+        ("X=1", "X=1"),
         ("a\x1bb", "a\\x1bb"),
     ],
 )
