@@ -96,6 +96,39 @@ def test_a_secret_is_hidden_as_programs_write_it(
     assert safe(writing) == writing
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("FMNIST_KFP_COOKIES", "a=token=word==; b=1", "token=word=="),
+        ("FMNIST_KFP_COOKIES", "no-name-at-all ;b=1", "no-name-at-all"),
+        ("HTTPS_PROXY", "http://me:pass:word@h", "pass:word"),
+        ("FMNIST_MIRROR", "https://h/x?sig=abcdef%3A//ghij", "abcdef://ghij"),
+        ("FMNIST_MIRROR", "https://h/x?sig=abcdef://ghij", "abcdef%3A%2F%2Fghij"),
+        ("FMNIST_MIRROR", "https://h/x?sig=token=word", "token=word"),
+        ("KF_PIPELINES_ENDPOINT", "https://h/x#fragment", "fragment"),
+    ],
+)
+def test_a_secret_ends_where_its_variable_says(
+    name: str, value: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold the characters that separate names, users and addresses."""
+    monkeypatch.setenv(name, value)
+    assert safe(f"x {secret} y") == "x *** y"
+
+
+def test_the_longest_secret_goes_first() -> None:
+    """One may be part of another."""
+    assert safe("(abcdefgh) (bcdefg)", ["bcdefg", "abcdefgh"]) == "(***) (***)"
+    assert safe("(abcdefgh) (abcdef)", ["abcdefgh", "abcdef"]) == "(***) (***)"
+
+
+@pytest.mark.parametrize("value", ["http://me:s3cr\udcffet@h", "http://me:s3cr%FFet@h", "http://me:s3cr%ffet@h"])
+def test_a_secret_that_is_no_text_is_hidden(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes may be of another encoding than UTF-8, as they are or escaped, and a message about anything is made."""
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    assert safe("s3cr%FFet s3cr%ffet s3cr%25FFet s3cr\udcffet czNjcv9ldA==") == "*** *** *** *** ***"
+
+
 def test_user_and_password_are_hidden_as_a_header_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy gets both in base64, as RFC 7617 says."""
     monkeypatch.setenv("HTTPS_PROXY", "http://Aladdin:open%20sesame@proxy.example")
