@@ -3,10 +3,12 @@
 import codecs
 import errno
 import hashlib
+import importlib.machinery
 import os
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -290,6 +292,15 @@ def test_only_where_a_pattern_may_match_is_looked(place: Path, folder: str, patt
         Code("mine", ("here.py", pattern, "nothing")).files()
     link = f"files in the package's folder, got a link out of it, or in a circle: {place}/mine/{folder}."
     assert (link in str(caught.value)) is reached
+
+
+def test_a_module_that_was_never_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program made while it ran is not looked for in the folder that the program is in."""
+    made = types.ModuleType("made")
+    made.__spec__ = importlib.machinery.ModuleSpec("made", None)
+    monkeypatch.setitem(sys.modules, "made", made)
+    with pytest.raises(ContractError, match="^code 'made': expected a package or module .*, got none. Install it"):
+        Code("made").files()
 
 
 def test_a_link_in_the_package_is_carried_as_what_it_is(place: Path) -> None:
