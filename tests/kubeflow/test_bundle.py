@@ -93,10 +93,14 @@ class Plain(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-@pytest.mark.parametrize("name", bundle.source_files(("**/*.py",)))
+#: All modules of the package.
+SOURCES = bundle.source_files(("**/*.py",))
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_compact_code_is_the_same_program(name: str) -> None:
     """Without docstrings, comments and `__all__`, each module has the same statements on the same lines."""
-    source = bundle.source_files(("**/*.py",))[name]
+    source = SOURCES[name]
     compact = bundle.compact(source)
     trees: Any = ast.parse(compact), Plain().visit(ast.parse(source))
     assert ast.dump(trees[0]) == ast.dump(trees[1])
