@@ -470,6 +470,12 @@ def test_all_that_is_imported_is_named(where: str, source: str, names: dict[str,
     assert dict(needed(where, source.encode())) == names
 
 
+def test_a_pinned_package_is_known_by_its_modules(place: Path) -> None:
+    """Its name may be another one, as python-dateutil for dateutil."""
+    lay(place, {"mine/model.py": b"import dateutil.parser\n"})
+    assert "mine/model.py" in carried_by(step, [Code("mine")])
+
+
 def test_a_package_that_is_not_here_counts_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fmnist pins is known where it is not installed; kfp is in each step."""
     lay(place, {"mine/model.py": b"import sklearn, PIL.Image, torch_x, kfp.dsl\n"})
