@@ -162,7 +162,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "a folder": (lambda _: None, Code("mine", "data"), "got none for 'data', got 0 for the others in {place}/mine."),
     "only compiled files": (lambda _: None, Code("mine", "*.pyc"), "got none for '*.pyc'"),
     "only hidden files": (lambda _: None, Code("mine", ".git"), "got none for '.git'"),
-    "no pattern of fmnist": (lambda _: None, Code("fmnist", ("nothing.py",)), "got none for nothing.py"),
+    "no pattern of fmnist": (
+        lambda _: None,
+        Code("fmnist", ("nothing.py", "*.py", "never/*")),
+        "got none for nothing.py, never/*.",
+    ),
     "no package": (
         lambda _: None,
         Code("nowhere"),
