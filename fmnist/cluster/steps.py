@@ -141,7 +141,7 @@ class _Nodes:
         return Step(
             _last(name) + iterations,
             _state(own, executor, last, driver),
-            _seconds(last or own),
+            next((took for one in (last, own) if (took := _seconds(one)) is not None), None),
             self._logs(name, outer, tries),
             tries[-1] + 1 if tries else 1,
             next((text for one in (last, executor, driver, own) if (text := message_of(one))), ""),

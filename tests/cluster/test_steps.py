@@ -304,6 +304,17 @@ def test_a_driver_that_failed_is_the_step_that_failed(retry: bool) -> None:
     assert (step.state, step.message) == ("FAILED", "no such volume")
 
 
+@pytest.mark.parametrize(("end", "seconds"), [("12:01:30", 90.0), ("", 120.0)])
+def test_a_step_takes_the_time_of_its_last_attempt(end: str, seconds: float) -> None:
+    """Where the list does not say when that ended, it takes the time of its own node."""
+    run = look("SUCCEEDED", train="SUCCEEDED")
+    for task in run["run_details"]["task_details"]:
+        task |= {"start_time": "2026-11-26T12:00:00Z", "end_time": "2026-11-26T12:02:00Z"}
+        if task["display_name"] == "executor(0)":
+            task["end_time"] = end and f"2026-11-26T{end}Z"
+    assert [step.seconds for step in steps_of(run)] == [seconds]
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
