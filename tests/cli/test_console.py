@@ -22,8 +22,9 @@ from support import helpers, samples
 
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
-from fmnist.runs import others
+from fmnist.runs import others, run
 from fmnist.runs.verify import Difference, File, Verification
+from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
@@ -399,3 +400,46 @@ def test_another_pipeline_is_run_if_somebody_asks(
         "artifacts": {"make": {"a": f"{folder}/make/a", "b": f"{folder}/make/b"}, "use": {}},
     }
     assert text.startswith('{\n  "artifacts": {\n    "make": {\n      "a": ')
+
+
+def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its accuracy and those published, where its report and pictures are, and how to go on after an interruption."""
+    calls: list[tuple[Any, ...]] = []
+    record = {"parameters": vars(Settings()), "metrics": {"loss": 0.25, "accuracy": 0.87654}}
+
+    def run_pipeline(settings: Settings, folder: Path, on_event: Any, on_progress: Any) -> dict[str, Any]:
+        calls.append((settings.epochs, folder, on_event.__name__, on_progress.__name__))
+        if settings.epochs == 3:
+            raise KeyboardInterrupt
+        return record
+
+    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
+    monkeypatch.setattr(determinism, "caveat", lambda: "other bits.")
+    console.run_here({}, Path("out"), as_json=False)
+    shown = capsys.readouterr()
+    assert shown.err == "Warning: other bits.\n"
+    assert shown.out.splitlines() == [
+        "accuracy   0.8765",
+        "published  0.8693  (tensorflow-tutorial)",
+        "published  0.8822  (same-example-10-epochs)",
+        "report     out/report.html",
+        "picture    out/loss_plot.png",
+        "picture    out/confusion_matrix.png",
+    ]
+    monkeypatch.setattr(determinism, "caveat", lambda: None)
+    console.run_here({"epochs": "4"}, None, as_json=True)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == record
+    assert shown.out.startswith('{\n  "metrics": {\n    "accuracy": ')
+    assert shown.err == ""
+    with pytest.raises(console.Failure) as interrupted:
+        console.run_here({"epochs": "3"}, Path("out"), as_json=False)
+    assert interrupted.value.exit_code == 130
+    assert interrupted.value.message == (
+        "interrupted; finished epochs are kept. To resume, run the same command with -o out."
+    )
+    assert [(epochs, folder.parts[0], *heard) for epochs, folder, *heard in calls] == [
+        (10, "out", "on_event", "on_progress"),
+        (4, "runs", "on_event", "on_progress"),
+        (3, "out", "on_event", "on_progress"),
+    ]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fmnist.cli.display import Display
-from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.results import Result
 
 EVENTS: list[Event] = [
@@ -177,4 +177,55 @@ def test_in_a_terminal_bars_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) 
         "images ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00 1.0 MB",
         "train ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00 epoch 2/2 loss 0.4",
         "test ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00",
+    ]
+
+
+def resumed(stream: io.StringIO, columns: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the display shows last of a download of unknown size, a training that is resumed, and two steps."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", columns)
+    with Display() as display:
+        display.on_progress("images", 0, 0)
+        display.on_progress("images", 300_000, 0)
+        display.on_event(StepStarted("train"))
+        display.on_event(Resumed(1, 4))
+        display.on_event(StepStarted("test"))
+        display.on_event(StepStarted("odd\x1b[2J"))
+        display.on_event(StepFinished("odd\x1b[2J"))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n")
+    return re.sub(r"\d:\d\d:\d\d|\d+\.\d s", "TIME", text).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("columns", "bar", "note"), [("100", 40, " resumed after epoch 1/4"), ("60", 20, " resumed afte")]
+)
+def test_bars_stand_below_each_other(columns: str, bar: int, note: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each column has its place; a narrow terminal has shorter bars, and notes that are cut off."""
+    whole, quarter = "━" * bar, "━" * (bar // 4) + "╺" + "━" * (bar * 3 // 4 - 1)
+    assert resumed(Terminal(), columns, monkeypatch)[-4:] == [
+        f"images             {whole} TIME{' 0.3 MB'.ljust(len(note))}",
+        f"train              {quarter} TIME{note}",
+        f"test               {whole} TIME{' ' * len(note)}",
+        f"odd\\x1b[2J         {whole} TIME{' ' * len(note)}",
+    ]
+
+
+def test_lines_tell_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of a run that was broken off, and whole runs and seeds."""
+    assert resumed(io.StringIO(), "59", monkeypatch) == [
+        "images: started",
+        "train: started",
+        "train: resumed after epoch 1/4",
+        "test: started",
+        r"odd\x1b[2J: started",
+        r"odd\x1b[2J: done in TIME",
+    ]
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    with Display() as display:
+        display.on_event(RunFinished())
+        display.on_seeds([])
+    assert stream.getvalue().splitlines() == [
+        "The run was finished before: these are its results.",
+        "Each seed was trained before: these are their results.",
     ]
