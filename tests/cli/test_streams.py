@@ -143,5 +143,6 @@ def test_the_streams_are_guarded_for_a_while(monkeypatch: pytest.MonkeyPatch) ->
         assert sys.stdout is stream
         print("out\x1b")  # noqa: T201 - what is tested
         print("err\x1b", file=sys.stderr)  # noqa: T201 - what is tested
-    assert (sys.stdout, sys.stderr) == (out, err)
-    assert [one.buffer.getvalue() for one in (out, err)] == [b"out\\x1b\n", b"err\\x1b\n"]  # type: ignore[attr-defined]
+    after: list[object] = [sys.stdout, sys.stderr]
+    assert after == [out, err]
+    assert [one.buffer.getvalue() for one in (out, err)] == [b"out\\x1b\n", b"err\\x1b\n"]
