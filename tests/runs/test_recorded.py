@@ -88,13 +88,26 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         (lambda f: (f / "seeds" / "x").mkdir(), "'seeds/x': expected a file, got a folder"),
         (lambda f: (f / "labels").touch(), "'labels': expected a folder, got none"),
         (lambda f: (f / "link").symlink_to("study.json"), "'link': expected a file, got a link, a FIFO or a device"),
+        (lambda f: (f / "link").symlink_to("seeds"), "'link': expected a file, got a link, a FIFO or a device"),
         (lambda f: os.mkfifo(f / "pipe"), "'pipe': expected a file, got a link, a FIFO or a device"),
         (
             lambda f: (f / "RECORD.sha256").write_bytes(b"\xff"),
             "RECORD.sha256: expected lines of a SHA-256 and a name, each once, by name, got others",
         ),
     ],
-    ids=["no list", "missing", "more", "another", "two", "folder", "no folder", "link", "FIFO", "no list of it"],
+    ids=[
+        "no list",
+        "missing",
+        "more",
+        "another",
+        "two",
+        "folder",
+        "no folder",
+        "link",
+        "link to a folder",
+        "FIFO",
+        "no list of it",
+    ],
 )
 def test_what_is_wrong_is_told(folder: Path, change: Callable[[Path], object], said: str) -> None:
     """Each file by its name, what was expected, and what to do."""
@@ -123,17 +136,19 @@ def test_both_lists_must_agree(tmp_path: Path) -> None:
     assert refused(tmp_path) == "'SHA256SUMS': expected the checksums that RECORD.sha256 has, got others"
 
 
-def test_sizes_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file, and all together, may have just so many bytes: the list, and it with 16 more."""
+def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, and all together, may have just so many bytes; no more of one is read."""
     assert (recorded.LARGEST, recorded.LARGEST_FOLDER) == (67_108_864, 1_073_741_824)
-    record, all_files = len(listing(CONTENTS)), len(listing(CONTENTS)) + 16
-    monkeypatch.setattr(recorded, "LARGEST", record)
-    monkeypatch.setattr(recorded, "LARGEST_FOLDER", all_files)
-    assert len(recorded.read_files(folder)) == 5
-    monkeypatch.setattr(recorded, "LARGEST_FOLDER", all_files - 1)
-    assert refused(folder) == f"'study.json': expected at most {all_files - 1} bytes in all, got more"
-    monkeypatch.setattr(recorded, "LARGEST", record - 1)
-    assert refused(folder) == f"'RECORD.sha256': expected at most {record - 1} bytes, got more"
+    folder = recorded_folder(tmp_path, {**CONTENTS, "study.json": b"x" * 400})
+    monkeypatch.setattr(recorded, "LARGEST", 400)
+    monkeypatch.setattr(recorded, "LARGEST_FOLDER", 728)
+    assert sum(map(len, recorded.read_files(folder).values())) == 728
+    monkeypatch.setattr(recorded, "LARGEST_FOLDER", 727)
+    assert refused(folder) == "'study.json': expected at most 727 bytes in all, got more"
+    os.truncate(folder / "study.json", 2**40)
+    assert refused(folder) == "'study.json': expected at most 400 bytes, got more"
+    monkeypatch.setattr(recorded, "LARGEST", 315)
+    assert refused(folder) == "'RECORD.sha256': expected at most 315 bytes, got more"
 
 
 def test_a_file_that_changes_its_kind_meanwhile_is_not_read(tmp_path: Path) -> None:
@@ -185,7 +200,7 @@ SEED: dict[str, Any] = {
 
 PLAN: dict[str, Any] = {
     "parameters": {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05},
-    "seeds": {"first": 5, "count": 2},
+    "seeds": {"first": 5, "count": 3},
     "versions": {"python": "3.11"},
     "code": {"sha256": "b" * 64},
     "data": {"images": "c" * 64},
@@ -207,16 +222,21 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
     assert recorded.plan_in(tmp_path, there) == PLAN
     assert [(one.seed, one.model) for one in recorded.read_seeds(tmp_path, there)] == [(5, "a" * 64), (6, "d" * 64)]
     assert [one.seed for one in recorded.read_seeds(tmp_path, files({"6": {"seed": 6}}))] == [6]
+    for read in (recorded.plan_in, recorded.read_seeds):
+        with pytest.raises(ContractError) as caught:
+            read(tmp_path, {"study.json": b"{}"})
+        assert "got:\n  study.json: 'versions': Field required\n" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
-        ({"4": {"seed": 4}}, "'seeds/4.json': expected seeds of the plan, 5 to 6, got another"),
-        ({"7": {"seed": 7}}, "'seeds/7.json': expected seeds of the plan, 5 to 6, got another"),
-        ({"05": {}, "5": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 6, got another"),
+        ({"4": {"seed": 4}}, "'seeds/4.json': expected seeds of the plan, 5 to 7, got another"),
+        ({"8": {"seed": 8}}, "'seeds/8.json': expected seeds of the plan, 5 to 7, got another"),
+        ({"05": {}, "5": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
         ({"5": {}, "6": {"seed": 6}}, "'seeds/6.json': expected a model of its own, got that of 'seeds/5.json'"),
         ({"6": {}}, "'seeds/6.json': expected the seed 6, got 5"),
+        ({"5": {"accuracy": 1.5}}, "seeds/5.json: 'accuracy': Input should be less than or equal to 1"),
         (
             {"5": {"history": {name: [0.5] for name in SEED["history"]}}},
             "'seeds/5.json': expected the epochs 2, got 1",
@@ -233,7 +253,7 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
             "'seeds/5.json': expected the labels [9, 2, 1, 1, 6, 1, 4 ..., got [9, 9, 9, 9, 9, 9, 9 ...",
         ),
     ],
-    ids=["before", "after", "spelling", "model", "seed", "epochs", "labels", "many labels"],
+    ids=["before", "after", "spelling", "model", "seed", "range", "epochs", "labels", "many labels"],
 )
 def test_other_seeds_are_refused(seeds: Mapping[str, Mapping[str, Any]], said: str, tmp_path: Path) -> None:
     """A seed must be of the plan, in its own file, with a model of its own, and of the images that the dataset has."""
