@@ -302,6 +302,7 @@ def test_options_without_effect_are_told() -> None:
     assert called(body, "-n", "1", "--three", "3", options=options).stderr == (
         "Warning: --one has no effect beside --three.\n"
     )
+    assert called(body, "--two", "1", options=options).stderr == "Warning: --two has no effect beside --three.\n"
 
 
 def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -443,3 +444,14 @@ def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (4, "runs", "on_event", "on_progress"),
         (3, "out", "on_event", "on_progress"),
     ]
+
+
+@pytest.mark.parametrize(("kind", "text"), [(console.Text(), ""), (console.Number(), "x"), (console.Whole(), "x")])
+def test_a_bad_value_knows_its_option(kind: console.Text | console.Number | console.Whole, text: str) -> None:
+    """Click takes from them what to call the option, and which help to name."""
+    option = click.Option(["--value"])
+    context = click.Context(click.Command("go"))
+    with pytest.raises(click.BadParameter) as refused:
+        kind.convert(text, option, context)
+    assert refused.value.param is option
+    assert refused.value.ctx is context

@@ -1,6 +1,7 @@
 """Tests of the standard streams: closed, full, narrow in their characters, or a terminal of any kind."""
 
 import errno
+import fcntl
 import io
 import os
 import pty
@@ -146,3 +147,16 @@ def test_the_streams_are_guarded_for_a_while(monkeypatch: pytest.MonkeyPatch) ->
     after: list[object] = [sys.stdout, sys.stderr]
     assert after == [out, err]
     assert [one.buffer.getvalue() for one in (out, err)] == [b"out\\x1b\n", b"err\\x1b\n"]
+
+
+def test_a_closed_stream_is_occupied() -> None:
+    """The next file that a program opens does not take what steps print: there is a file already, for them too."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        with guarded():
+            found = os.fstat(0).st_rdev, os.get_inheritable(0), fcntl.fcntl(0, fcntl.F_GETFL) & os.O_ACCMODE
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert found == (Path(os.devnull).stat().st_rdev, True, os.O_RDWR)

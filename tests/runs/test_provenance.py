@@ -76,9 +76,10 @@ def test_start_seconds_and_machine_are_recorded(monkeypatch: pytest.MonkeyPatch)
 
 def test_differences_are_named_by_their_path() -> None:
     """What is there on one side only differs too; what is equal does not."""
-    before = {"b": {"c": 1, "d": {"e": 2}}, "a": None, "same": [1], "x.": 0}
-    now = {"b": {"c": 1, "d": {"e": 3}}, "f": 0, "same": [1], "x.": 0}
+    before = {"XX": 1, "b": {"c": 1, "d": {"e": 2}}, "a": None, "same": [1], "x.": 0}
+    now = {"XX": 2, "b": {"c": 1, "d": {"e": 3}}, "f": 0, "same": [1], "x.": 0}
     assert list(provenance.differences(before, now).items()) == [
+        ("XX", (1, 2)),
         ("a", (None, "not there")),
         ("b.d.e", (2, 3)),
         ("f", ("not there", 0)),
