@@ -4,10 +4,12 @@ import io
 import re
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from fmnist.cli.display import Display
+from fmnist.cli.streams import Stream
 from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.results import Result
 
@@ -229,3 +231,69 @@ def test_lines_tell_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> No
         "The run was finished before: these are its results.",
         "Each seed was trained before: these are their results.",
     ]
+
+
+def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes of a download, epochs of a training, whose number is known with the first, steps, and seeds."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with Display() as display:
+        display.on_progress("images", 100_000_000_000, 200_000_000_000)
+        display.on_progress("labels", 5, 5)
+        for step in ("train", "test"):
+            display.on_event(StepStarted(step))
+        display.on_event(StepStarted("train"))
+        display.on_event(Epoch(2, 3, "loss 0.5"))
+        display.on_seeds([7, 8, 9])
+        display.on_failure(8)
+        bars = [
+            (bar.description, bar.completed, bar.total, re.sub(" about .*", "", bar.fields["note"]))
+            for bar in display._progress.tasks
+        ]
+    assert bars == [
+        ("images", 100_000_000_000, 200_000_000_000, "100000.0 MB"),
+        ("labels", 5, 5, "0.0 MB"),
+        ("train", 0, None, ""),
+        ("test", 0, 1, ""),
+        ("train", 2, 3, "epoch 2/3  loss 0.5"),
+        ("seeds", 1, 3, "1/3, seed 8: failed,"),
+    ]
+
+
+def test_bars_move_the_cursor_of_a_stream_that_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs clean what they print, but for the bars' own codes; what others print goes where it went."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", stderr := Stream(terminal))
+    monkeypatch.setattr(sys, "stdout", stdout := io.StringIO())
+    monkeypatch.setenv("TERM", "xterm")
+    with Display() as display:
+        display.on_event(StepStarted("odd\x1b[2J"))
+        assert (sys.stdout, sys.stderr) == (stdout, stderr)
+    assert "\x1b[?25l" in terminal.getvalue()
+    assert terminal.getvalue().count("\\x1b") == terminal.getvalue().count("odd\\x1b[2J")
+
+
+def test_a_notebook_shows_bars_and_what_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has one output that changes, and no line a step; sentences are no errors."""
+    updated: list[Any] = []
+
+    class Shown:
+        """An output of a cell."""
+
+        def __init__(self, bars: Any, *, display_id: bool) -> None:
+            assert display_id
+            updated.append(bars)
+
+        def update(self, bars: Any) -> None:
+            updated.append(bars)
+
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("IPython.display.display", Shown)
+    with Display() as display:
+        for number, event in enumerate(EVENTS[:4], 2):
+            display.on_event(event)
+            assert updated == [display._progress] * number
+        display.on_event(RunFinished())
+    assert capsys.readouterr() == ("The run was finished before: these are its results.\n", "")

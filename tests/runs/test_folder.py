@@ -131,6 +131,10 @@ CONFIDENCES = (
             {"results": results("0.50")},
             "results: expected results and labels and metrics that agree with each row of results, got others",
         ),
+        (
+            {"results": results("0.500000001")},
+            "results: expected results and labels and metrics that agree with each row of results, got others",
+        ),
         ({"labels": {}}, "results: expected labels that agree with each row of results, got others"),
         ({"model": {"b": b"", "a": b""}}, "expected a file, got a folder of ['a', 'b']"),
     ],
