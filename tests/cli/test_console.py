@@ -446,7 +446,10 @@ def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     ]
 
 
-@pytest.mark.parametrize(("kind", "text"), [(console.Text(), ""), (console.Number(), "x"), (console.Whole(), "x")])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(console.Text(), ""), (console.Number(), "x"), (console.Whole(), "x"), (console.Whole(1, 3), "4")],
+)
 def test_a_bad_value_knows_its_option(kind: console.Text | console.Number | console.Whole, text: str) -> None:
     """Click takes from them what to call the option, and which help to name."""
     option = click.Option(["--value"])

@@ -121,6 +121,12 @@ def test_a_narrow_terminal_gets_plain_lines(columns: str, monkeypatch: pytest.Mo
     assert_plain(Terminal(), {"TERM": "xterm", "COLUMNS": columns}, monkeypatch)
 
 
+def test_a_terminal_of_no_name_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether it can move its cursor."""
+    monkeypatch.delenv("TERM", raising=False)
+    assert_plain(Terminal(), {"COLUMNS": "100"}, monkeypatch)
+
+
 class Terminal(io.StringIO):
     """A terminal."""
 
@@ -239,11 +245,15 @@ def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TERM", "xterm")
     with Display() as display:
         display.on_progress("images", 100_000_000_000, 200_000_000_000)
+        display.on_progress("labels", 3, 0)
         display.on_progress("labels", 5, 5)
         for step in ("train", "test"):
             display.on_event(StepStarted(step))
         display.on_event(StepStarted("train"))
         display.on_event(Epoch(2, 3, "loss 0.5"))
+        for step in ("tell", "train"):
+            display.on_event(StepStarted(step))
+            display.on_event(StepFinished(step))
         display.on_seeds([7, 8, 9])
         display.on_failure(8)
         bars = [
@@ -256,6 +266,8 @@ def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> No
         ("train", 0, None, ""),
         ("test", 0, 1, ""),
         ("train", 2, 3, "epoch 2/3  loss 0.5"),
+        ("tell", 1, 1, ""),
+        ("train", 1, 1, ""),
         ("seeds", 1, 3, "1/3, seed 8: failed,"),
     ]
 
@@ -266,6 +278,7 @@ def test_bars_move_the_cursor_of_a_stream_that_is_cleaned(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stderr", stderr := Stream(terminal))
     monkeypatch.setattr(sys, "stdout", stdout := io.StringIO())
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
     with Display() as display:
         display.on_event(StepStarted("odd\x1b[2J"))
         assert (sys.stdout, sys.stderr) == (stdout, stderr)

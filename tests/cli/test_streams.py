@@ -120,7 +120,8 @@ def test_a_stream_is_that_below(tmp_path: Path) -> None:
         stream.flush()
         assert (tmp_path / "file").read_text() == "a\\x1b\\xe9\nb\x1b\n"
     assert Stream(io.StringIO()).encoding == "utf-8"
-    assert Stream(None).isatty() is False
+    (closed := Stream(file)).write("no more")
+    assert (closed.lost, Stream(None).lost, Stream(None).isatty()) == (None, None, False)
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
         assert Stream(terminal).isatty() is True
