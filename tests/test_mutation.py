@@ -168,9 +168,13 @@ def test_methods_count_as_functions(tmp_path: Path) -> None:
     assert mutation.function_of("a.part.xǁMatrixǁ_csv__mutmut_1") == "a.part.Matrix._csv"
 
 
-def test_without_a_commit_to_compare_with_all_count(copied: Path) -> None:
-    """It is said, as the check is not the one asked for."""
-    code, said = mutate(copied, "--since", "nothing")
-    assert code == 0, said
-    assert "NOT LIMITED: there is no commit nothing here, so that all functions count as changed" in said
-    assert "fmnist.part                              24       22        2    91.7%" in said
+@pytest.mark.parametrize(("tested", "code", "row"), [(13, 0, "11        1    91.7%"), (12, 1, "10        2    83.3%")])
+def test_without_a_commit_to_compare_with_a_sample_decides(copied: Path, tested: int, code: int, row: str) -> None:
+    """It is said, as the check is not the one asked for; the mutants with the number 1 are run."""
+    path = copied / "tests" / "test_part.py"
+    path.write_text(path.read_text().replace("range(2, 13)", f"range(2, {tested})"))
+    (copied / "tests" / "faults" / "survivors.toml").write_text("")
+    ended, said = mutate(copied, "--since", "nothing")
+    assert ended == code, said
+    assert "NOT WHAT HAS CHANGED: there is no commit nothing here; a tenth of all mutants instead" in said
+    assert f"fmnist.part                              12       {row}" in said

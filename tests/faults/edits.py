@@ -1,6 +1,7 @@
 """The faults of a catalogue: small edits that follow the code, wherever it stands and however it is laid out."""
 
 import ast
+import functools
 import io
 import sys
 import tokenize
@@ -23,6 +24,7 @@ _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tok
 Place = tuple[int, int]
 
 
+@functools.cache
 def tokens(code: str) -> list[tuple[str, Place, Place]]:
     """Return the tokens of `code` with their places, without layout: comments, line breaks, quotes, last commas."""
     found = [
@@ -36,6 +38,12 @@ def tokens(code: str) -> list[tuple[str, Place, Place]]:
 
 def _is_plain(token: tokenize.TokenInfo) -> bool:
     return token.type == tokenize.STRING and "f" not in token.string.partition(token.string[-1])[0].lower()
+
+
+@functools.cache
+def known(code: str) -> list[tuple[str, Place, Place]]:
+    """Return the qualified name of each function and class of `code`, and where it begins and ends."""
+    return list(definitions(ast.parse(code)))
 
 
 def definitions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Place, Place]]:
@@ -57,8 +65,7 @@ def replaced(code: str, within: str, old: str, new: str) -> tuple[str, int]:
     tuple of str and int
         The new code, and how many times `old` was found; unless that is once, the code is as it was.
     """
-    known = list(definitions(ast.parse(code)))
-    parts = [(first, last) for name, first, last in known if name == within or not within]
+    parts = [(first, last) for name, first, last in known(code) if name == within or not within]
 
     def belongs(start: Place) -> bool:
         return bool(within) == any(first <= start <= last for first, last in parts)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from importlib.resources import files as resources
 from typing import Any
 
@@ -153,3 +154,11 @@ def test_json_holds_what_the_verdict_rests_on() -> None:
         "deviation": pytest.approx(0),
         "p": 1.0,
     }
+
+
+def test_a_class_without_images_has_no_recall() -> None:
+    """It is no number, without a warning; the others have theirs."""
+    with warnings.catch_warnings(action="error"):
+        first, second = conclusions.recalls([[0, 0], [1, 3]])
+    assert math.isnan(first)
+    assert second == 0.75
