@@ -161,7 +161,7 @@ def failing(error: BaseException) -> Result:
         (click.Abort(), 1, "Aborted!\n"),
         (click.exceptions.Exit(5), 5, ""),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+    ids=["contract", "settings", "step", "disk", "levels", "memory", "stopped", "long", "usage", "aborted", "ended"],
 )
 def test_each_error_has_its_exit_code(error: BaseException, code: int, said: str) -> None:
     """Bad input, failures and an interruption are told in a line each, however long."""
