@@ -1,12 +1,13 @@
 """What a step carries, and what it installs for that: checked here, as on a cluster it would only be missing."""
 
 import ast
+import functools
 import importlib.metadata
 import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fmnist.kubeflow import bundle, requirements
@@ -102,7 +103,7 @@ def _installed(code: Sequence[Code]) -> dict[str, str]:
 
 def _named(requirement: str) -> str:
     """Return the name of a requirement's package, as package indexes compare names."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip(), maxsplit=1)[0]).lower()
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip())[0]).lower()
 
 
 def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
@@ -113,9 +114,7 @@ def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
         raise ContractError(
             f"code: expected Python in {where}, got {error}. Mend it, or leave it out of the patterns."
         ) from error
-    package = where.removesuffix(".py").removesuffix("/__init__").split("/")
-    if not where.endswith("/__init__.py"):
-        package.pop()
+    *package, _ = where.split("/")
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
@@ -138,7 +137,8 @@ def _optional(node: ast.AST) -> list[ast.stmt]:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {getattr(one, "id", getattr(one, "attr", "")) for one in ast.walk(node)}
+    names = (one for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute))
+    return {one.id if isinstance(one, ast.Name) else one.attr for one in names}
 
 
 def _check(  # noqa: PLR0913 - all that decides
@@ -161,13 +161,19 @@ def _check(  # noqa: PLR0913 - all that decides
                 f"code: expected what {where} imports, got no {name}, which none of the patterns {patterns} of "
                 f"{own[0].package!r} matches. Add one, or leave {where} out."
             )
-    elif not ({requirements.package_of(top), *_distributions(top)} & {*requirements.pinned(), *installed}):
+        return
+    known = {*requirements.pinned(), *installed}
+    if requirements.package_of(top) in known:
+        return
+    names = [_named(one) for one in _distributions().get(top, [top])]
+    if not known & {*names}:
         raise ContractError(
             f"code: expected what {where} imports, got no package that has {top}. Name one in packages, as in "
-            f"'{next(iter(_distributions(top)), top)}==1.0', or carry it, with Code({top!r})."
+            f"'{names[0]}==1.0', or carry it, with Code({top!r})."
         )
 
 
-def _distributions(module: str) -> list[str]:
-    """Return the names of the packages that have a module of this name here."""
-    return [_named(name) for name in importlib.metadata.packages_distributions().get(module, [module])]
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the packages that are here by the modules that they have, which takes a second to find out."""
+    return importlib.metadata.packages_distributions()

@@ -117,7 +117,8 @@ class Code:
             spec = importlib.util.find_spec(self.package)
         except Exception as error:  # importing somebody's parent package may raise anything
             raise self._error(expected, f"{type(error).__name__}: {error}") from error
-        found = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
+        # Namespace packages have several, and what a program made while it ran has none.
+        found = [one for one in (spec.submodule_search_locations or (spec.origin,)) if one] if spec else []
         roots = [
             Path(one) for one in found if Path(one).is_dir() or (Path(one).suffix == ".py" and Path(one).is_file())
         ]

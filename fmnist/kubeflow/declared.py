@@ -11,11 +11,11 @@ def types_of(function: Callable[..., Any]) -> dict[str, dict[str, Any]]:
     from kfp.dsl.types import type_annotations as kinds
 
     found: dict[str, dict[str, Any]] = {"parameters": {}, "inputs": {}, "outputs": {}}
-    for name, hint in get_type_hints(function, include_extras=True).items():
-        marker = getattr(hint, "__metadata__", (None,))[0]
-        writes = marker is kinds.OutputAnnotation or isinstance(hint, kinds.OutputPath)
-        reads = not writes and (isinstance(hint, kinds.InputPath) or kinds.is_artifact_class(hint) or bool(marker))
+    noted = get_type_hints(function, include_extras=True)
+    for name, kind in get_type_hints(function).items():
+        notes = getattr(noted[name], "__metadata__", ())
+        writes = kinds.OutputAnnotation in notes or isinstance(kind, kinds.OutputPath)
+        reads = kinds.InputAnnotation in notes or isinstance(kind, kinds.InputPath) or kinds.is_artifact_class(kind)
         if name != "return":
-            what = "inputs" if reads else "outputs" if writes else "parameters"
-            found[what][name] = getattr(hint, "__origin__", hint) if marker and what != "parameters" else hint
+            found["outputs" if writes else "inputs" if reads else "parameters"][name] = kind
     return found

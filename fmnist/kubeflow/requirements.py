@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from importlib.resources import files as resources
@@ -31,7 +30,7 @@ def pins(function: Callable[..., Any], others: Iterable[bytes] = ()) -> list[str
     ours = (content for name, content in bundle.imported_by(function, others).items() if name.endswith(".py"))
     sources = [textwrap.dedent(inspect.getsource(function)).encode(), *ours, *others]
     modules = {name.partition(".")[0] for source in sources for name in bundle.imports(source)}
-    found = {package_of(name) for name in modules - {*sys.stdlib_module_names, "fmnist"}}
+    found = {package_of(name) for name in modules}
     while found:
         needed |= found
         found = {name for name, (_, wanted_by) in lock.items() if wanted_by & found} - needed

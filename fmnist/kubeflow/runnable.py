@@ -42,21 +42,22 @@ def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
         kinds = task.component.get("outputDefinitions", {}).get("artifacts", {})
         for place in sorted(folder.glob(f"*/**/{glob.escape(task.path)}/")):
             loops = place.relative_to(folder).as_posix().removesuffix(task.path).split("/")[1:-1]
-            if not all("-iteration-" in one for one in loops):
-                continue
+            if not (name := _named(task.path, loops)):
+                continue  # a task of this name in another part
             told = _told(place / "executor_output.json")
-            found[_named(task.path, loops)] = {
-                name: _artifact(name, kind["artifactType"], place / name, told.get(name, {}))
-                for name, kind in kinds.items()
-                if (place / name).exists() or name in told
+            found[name] = {
+                one: _artifact(one, kind["artifactType"], place / one, told.get(one, {}))
+                for one, kind in kinds.items()
+                if (place / one).exists() or one in told
             }
     return found
 
 
 def _named(path: str, loops: list[str]) -> str:
-    """Return the path of a task in the iterations `loops`."""
-    left, parts = list(loops), path.split("/")
-    return "/".join(left.pop(0) if left and left[0].rpartition("-iteration-")[0] == part else part for part in parts)
+    """Return the path of a task in the iterations `loops`, or no text if one of them is none of its loops."""
+    left = list(loops)
+    parts = [left.pop(0) if left and left[0].rpartition("-iteration-")[0] == part else part for part in path.split("/")]
+    return "" if left else "/".join(parts)
 
 
 def _told(output: Path) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def cell(text: str) -> str:
 def _bare(address: str) -> str:
     """Return the part of a URL that follows its scheme, without secrets."""
     login, rest = _login(address)
-    path, mark, query = re.fullmatch(r"(.*?)(?:(\?|#(?!/))(.*))?", rest, re.DOTALL).groups("")  # type: ignore[union-attr]
+    path, mark, query = re.fullmatch(r"(.*?)(?:(\?|#(?!/))(.*))?", rest).groups("")  # type: ignore[union-attr]
     return (f"{HIDDEN}@" if login else "") + path + mark + _values_hidden(query)
 
 
@@ -115,9 +115,10 @@ def _of_environment() -> Iterator[str]:
 
 def _forms(secret: str) -> set[str]:
     """Return how a secret may be written: itself, as in URLs, in texts of JSON and Python, and in headers."""
-    plain = {secret, unquote(secret)}
-    quoted = {form(one) for one in plain for form in (quote, quote_plus, lambda one: quote(one, safe=""))}
+    plain = {secret, unquote(secret, errors="surrogateescape")}
+    raw = {one.encode(errors="surrogateescape") for one in plain}
+    quoted = {form(one) for one in raw for form in (quote, quote_plus, lambda one: quote(one, safe=""))}
     quoted |= {re.sub("%..", lambda code: code[0].lower(), one) for one in quoted} | {quote(one) for one in quoted}
-    escaped = {one for text in plain for one in (json.dumps(text)[1:-1], repr(text)[1:-1])}
-    encoded = {base64.b64encode(one.encode(errors="replace")).decode() for one in plain if secret}
+    escaped = {form(one)[1:-1] for one in plain for form in (json.dumps, repr)}
+    encoded = {base64.b64encode(one).decode() for one in raw}
     return {form for form in plain | quoted | escaped | encoded if len(form) >= _SHORTEST}

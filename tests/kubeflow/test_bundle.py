@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import gzip
 import hashlib
 import io
 import os
@@ -41,6 +42,45 @@ def test_a_step_carries_what_it_imports(name: str) -> None:
     assert files == {path: (bundle.PACKAGE.parent / path).read_bytes() for path in files}
 
 
+def nothing() -> None:
+    """Import nothing."""
+
+
+#: What a source imports, and what a step carries for that: packages come with their `__init__`, rooms with their data.
+IMPORTED = {
+    "import fmnist.kubeflow": "kubeflow/__init__.py",
+    "import fmnist.kubeflow.declared": "kubeflow/__init__.py kubeflow/declared.py",
+    "from fmnist.replication import published": "replication/__init__.py replication/published.json "
+    "replication/published.py",
+    "import fmnist, fmnistic.steps.files, json": "",
+}
+
+
+@pytest.mark.parametrize(("source", "names"), IMPORTED.items())
+def test_packages_and_data_are_carried_with_modules(source: str, names: str) -> None:
+    """Code of others may import a package, a module of one, or one that has data."""
+    files = bundle.imported_by(nothing, iter([source.encode()]))
+    assert list(files) == ["fmnist/__init__.py", *(f"fmnist/{name}" for name in names.split())]
+
+
+def judging() -> None:
+    """Ask for the digest of the code."""
+    from fmnist.kubeflow import bundle  # noqa: F401
+
+
+def test_a_part_of_the_code_knows_the_digests_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that carries a part says which code it is of, as if all of it was there."""
+    expected = [bundle.digest(), bundle.digest(bundle.STEPS), bundle.digest(bundle.REPLICATION)]
+    files = bundle.imported_by(judging)
+    assert {"fmnist/kubeflow/digests.json", "fmnist/steps/files.py"} <= files.keys()
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(bundle, "PACKAGE", tmp_path / "fmnist")
+    assert [bundle.digest(), bundle.digest(bundle.STEPS), bundle.digest(bundle.REPLICATION)] == expected
+    assert expected[0] == expected[1] != expected[2]
+
+
 class Plain(ast.NodeTransformer):
     """Takes the text out of each docstring, and `__all__` away."""
 
@@ -53,10 +93,14 @@ class Plain(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-@pytest.mark.parametrize("name", bundle.source_files(("**/*.py",)))
+#: All modules of the package.
+SOURCES = bundle.source_files(("**/*.py",))
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_compact_code_is_the_same_program(name: str) -> None:
     """Without docstrings, comments and `__all__`, each module has the same statements on the same lines."""
-    source = bundle.source_files(("**/*.py",))[name]
+    source = SOURCES[name]
     compact = bundle.compact(source)
     trees: Any = ast.parse(compact), Plain().visit(ast.parse(source))
     assert ast.dump(trees[0]) == ast.dump(trees[1])
@@ -124,6 +168,13 @@ def test_entries_have_no_owner_and_no_time() -> None:
     assert bundle.archive(bundle.source_files())[4:8] == bytes(4)
     with tarfile.open(fileobj=io.BytesIO(bundle.archive(bundle.source_files()))) as tar:
         assert {(m.uid, m.gid, m.uname, m.gname, m.mtime, m.mode) for m in tar} == {(0, 0, "", "", 0, 0o644)}
+
+
+@pytest.mark.parametrize("name", ["a.py", f"{'a' * 60}/{'b' * 80}.py", "é.py"])
+def test_an_archive_is_of_one_format(name: str) -> None:
+    """It is the plain one of POSIX, as tarfile's default may change: a name, however it is, needs no more entries."""
+    content = gzip.decompress(bundle.archive({name: b"x"}))
+    assert (content[156:157], content[257:265], len(content)) == (b"0", b"ustar\x0000", 10_240)
 
 
 @pytest.mark.parametrize("source", ["x = 1", SOURCE.format("QUJD") * 2], ids=["none", "two"])

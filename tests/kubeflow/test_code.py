@@ -1,19 +1,23 @@
 """Tests of an author's own code in a step: what is carried is whole, and the same bytes from any checkout."""
 
 import codecs
+import errno
 import hashlib
+import importlib.machinery
 import os
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from numpy._core import _multiarray_umath as umath  # type: ignore[attr-defined]
 
-from fmnist.kubeflow import bundle, components
-from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by
+from fmnist.kubeflow import bundle, carried, components
+from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by, needed
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.steps.errors import ContractError
 
@@ -25,7 +29,9 @@ PACKAGE: dict[str, bytes] = {
     "mine/sub/deep.py": b"x = 1\n",
     "mine/data/table.csv": b"a;b\r\n\xff\xfe\x00\r\n",
     "mine/__pycache__/model.cpython-311.pyc": b"compiled",
+    "mine/__pycache__/source.py": b"made by a tool",
     "mine/old.pyc": b"compiled",
+    "mine/old.pyo": b"compiled",
     "mine/.env": b"password",
     "mine/.git/config.py": b"hidden",
 }
@@ -104,6 +110,13 @@ def test_a_module_is_code_too(place: Path) -> None:
     """A module beside the pipeline's file is carried as it is."""
     lay(place, {"mymodel.py": b"x = 1\n", "beside.py": b""})
     assert Code("mymodel").files() == {"mymodel.py": b"x = 1\n"}
+    assert list(Code("mine.sub.deep").files()) == ["mine/__init__.py", "mine/sub/__init__.py", "mine/sub/deep.py"]
+
+
+def test_as_much_code_as_is_allowed_is_carried(place: Path) -> None:
+    """The bound is of all files together."""
+    os.truncate(place / "mine" / "data" / "table.csv", 16_777_216)
+    assert len(Code("mine", "data/*").files()["mine/data/table.csv"]) == 16_777_216
 
 
 def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -138,16 +151,38 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "no match": (
         lambda _: None,
         Code("mine", ("*.py", "*.json", "nothing/**")),
-        "code 'mine': expected a file for each pattern, got none for '*.json', 'nothing/**', got 2 for the others in",
+        "code 'mine': expected a file for each pattern, got none for '*.json', 'nothing/**', got 2 for the others in "
+        "{place}/mine.",
     ),
-    "a folder": (lambda _: None, Code("mine", "data"), "got none for 'data'"),
+    "no match, of a module": (
+        lambda place: lay(place, {"mymodel.py": b""}),
+        Code("mymodel", ("*.py", "*.json")),
+        "code 'mymodel': expected a file for each pattern, got none for '*.json', got 1 for the others in mymodel.py.",
+    ),
+    "a folder": (lambda _: None, Code("mine", "data"), "got none for 'data', got 0 for the others in {place}/mine."),
     "only compiled files": (lambda _: None, Code("mine", "*.pyc"), "got none for '*.pyc'"),
     "only hidden files": (lambda _: None, Code("mine", ".git"), "got none for '.git'"),
-    "no pattern of fmnist": (lambda _: None, Code("fmnist", ("nothing.py",)), "got none for nothing.py"),
+    "no pattern of fmnist": (
+        lambda _: None,
+        Code("fmnist", ("nothing.py", "*.py", "never/*")),
+        "got none for nothing.py, never/*.",
+    ),
     "no package": (
         lambda _: None,
         Code("nowhere"),
-        "code 'nowhere': expected a package or module of your own that can be imported here, from a folder, got none.",
+        "code 'nowhere': expected a package or module of your own that can be imported here, from a folder, got none. "
+        "Install it, or compile where it is.",
+    ),
+    "fmnist in part": (
+        lambda _: None,
+        Code("fmnist.steps"),
+        "code: expected fmnist as a whole, as in FMNIST, got 'fmnist.steps'.",
+    ),
+    "Python's own, in part": (
+        lambda _: None,
+        Code("json.decoder"),
+        "code 'json.decoder': expected a package or module of your own that can be imported here, from a folder, got "
+        "one of Python's own.",
     ),
     "no parent": (lambda _: None, Code("nowhere.deep"), "got ModuleNotFoundError: No module named 'nowhere'."),
     "a parent that fails": (
@@ -159,9 +194,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "Python's own": (lambda _: None, Code("json"), "got one of Python's own."),
     "built in": (lambda _: None, Code("_operator"), "got one of Python's own."),
     "the program": (lambda _: None, Code("__main__"), "got the program itself."),
-    "compiled": (lambda _: None, Code("numpy._core._multiarray_umath"), "_multiarray_umath"),
+    "compiled": (lambda _: None, Code("numpy._core._multiarray_umath"), f"from a folder, got {umath.__file__}."),
     "outside": (lambda _: None, Code("mine", "../beside.py"), "expected patterns of files in its folder"),
     "absolute": (lambda _: None, Code("mine", "/etc/*"), "expected patterns of files in its folder"),
+    "the folder itself": (lambda _: None, Code("mine", "./model.py"), "as in 'data/*.csv', got './model.py'."),
+    "no name between": (lambda _: None, Code("mine", "sub//*.py"), "as in 'data/*.csv', got 'sub//*.py'."),
     "empty": (lambda _: None, Code("mine", ""), "expected patterns of files in its folder"),
     "a link out": (
         lambda place: (place / "mine" / "out.py").symlink_to(__file__),
@@ -172,13 +209,21 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
     "a link to itself": (lambda place: (place / "mine" / "x.py").symlink_to("x.py"), Code("mine"), "or in a circle: "),
     "a folder outside": (lambda place: (place / "mine" / "all").symlink_to("/usr"), Code("mine"), "in a circle: "),
     "a folder above": (lambda place: (place / "mine" / "sub" / "up").symlink_to(".."), Code("mine"), "in a circle: "),
-    "a pipe": (lambda place: os.mkfifo(place / "mine" / "pipe.py"), Code("mine"), "expected regular files, got "),
+    "a pipe": (
+        lambda place: os.mkfifo(place / "mine" / "pipe.py"),
+        Code("mine"),
+        "expected regular files, got {place}/mine/pipe.py.",
+    ),
     "huge": (
         lambda place: os.truncate(place / "mine" / "data" / "table.csv", 17_000_000),
         Code("mine", "data/*"),
         "expected at most 16,777,216 bytes of code and small data, got 17,000,000 in 2 files.",
     ),
-    "a long name": (lambda place: lay(place, {f"mine/{'x' * 200}.py": b""}), Code("mine"), "of at most 100 bytes"),
+    "a long name": (
+        lambda place: lay(place, {f"mine/{'x' * 200}.py": b""}),
+        Code("mine"),
+        f"expected names in UTF-8 that an archive can hold, of at most 100 bytes, got 'mine/{'x' * 200}.py'.",
+    ),
     "a name in no script": (
         lambda place: (place / "mine" / os.fsdecode(b"\xff.py")).write_bytes(b""),
         Code("mine"),
@@ -195,7 +240,71 @@ def test_what_would_be_missing_on_the_cluster_is_refused(
     change(place)
     with pytest.raises(ContractError) as caught:
         code.files()
-    assert said in str(caught.value)
+    assert said.replace("{place}", str(place)) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails is told with the file."""
+
+    def fail(path: Path, _: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr("fmnist.kubeflow.code.read", fail)
+    with pytest.raises(ContractError) as caught:
+        Code("mine", "model.py").files()
+    told = f"expected files that can be read, got {place}/mine/__init__.py: Input/output error."
+    assert str(caught.value) == f"code 'mine': {told}"
+
+
+#: A folder of the package, a pattern, and whether it may match a file in there.
+REACHED = [
+    ("x", "*.py", False),
+    ("x", "*", False),
+    ("x", "*/a.py", True),
+    ("x", "y/a.py", False),
+    ("x", "x/y/a.py", True),
+    ("a/x", "a/*/b.py", True),
+    ("a/x", "a/b.py", False),
+    ("a/x", "b/x/c.py", False),
+    ("a/x", "a/y/c.py", False),
+    ("a/x", "**/x/c.py", True),
+    ("a/x", "**/b.py", True),
+    ("a/x", "a/**", True),
+    ("a/b/x", "*/b/x/c.py", True),
+    ("a/b/x", "a/**/c.py", True),
+    ("a/b/x", "**/x/*.py", True),
+    (".x", "**/*.py", False),
+    (".x", "**", False),
+    (".x", "*/a.py", False),
+    (".x", ".*/a.py", True),
+    (".x", "**/.x/a.py", True),
+    ("a/.x", "**", False),
+    ("a/.x", "**/.x/a.py", True),
+    ("a/.x", "a/**/b.py", False),
+    (".a/x", ".a/**", True),
+    (".a/x", "**/x/*", False),
+]
+
+
+@pytest.mark.parametrize(("folder", "pattern", "reached"), REACHED)
+def test_only_where_a_pattern_may_match_is_looked(place: Path, folder: str, pattern: str, reached: bool) -> None:
+    """A link out of the package is refused where files are looked for, and nobody minds it elsewhere."""
+    lay(place, {"mine/here.py": b""})
+    (place / "mine" / folder).parent.mkdir(parents=True, exist_ok=True)
+    (place / "mine" / folder).symlink_to("/usr")
+    with pytest.raises(ContractError) as caught:
+        Code("mine", ("here.py", pattern, "nothing")).files()
+    link = f"files in the package's folder, got a link out of it, or in a circle: {place}/mine/{folder}."
+    assert (link in str(caught.value)) is reached
+
+
+def test_a_module_that_was_never_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program made while it ran is not looked for in the folder that the program is in."""
+    made = types.ModuleType("made")
+    made.__spec__ = importlib.machinery.ModuleSpec("made", None)
+    monkeypatch.setitem(sys.modules, "made", made)
+    with pytest.raises(ContractError, match="^code 'made': expected a package or module .*, got none. Install it"):
+        Code("made").files()
 
 
 def test_a_link_in_the_package_is_carried_as_what_it_is(place: Path) -> None:
@@ -233,6 +342,12 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
         [Code("mine", "sub/*.py")],
         "code: expected what step step imports, got no mine.model, which none of the patterns 'sub/*.py' of 'mine' "
         "matches. Add one, or leave step step out.",
+    ),
+    "a module that no pattern of two matches": (
+        {},
+        step,
+        [Code("mine", ("sub/*.py", "data/*"))],
+        "which none of the patterns 'sub/*.py', 'data/*' of 'mine' matches.",
     ),
     "a relative import": ({}, step, [Code("mine", "model.py")], "expected what mine/model.py imports, got no mine.sub"),
     "a relative module": (
@@ -273,6 +388,12 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
     "at least": ({}, step, [Code("mine", packages=["torch>=2"])], "code 'mine': expected packages of one version"),
     "any of one": ({}, step, [Code("mine", packages=["torch==2.*"])], "code 'mine': expected packages of one version"),
     "an option": ({}, step, [Code("mine", packages=["--pre"])], "code 'mine': expected packages of one version"),
+    "two versions of a name": (
+        {},
+        step,
+        [Code("mine", packages=["ruamel_.yaml==1"]), Code("mine.sub", packages=["Ruamel-Yaml == 1"])],
+        "code 'mine.sub': expected ruamel_.yaml==1, as other code, got Ruamel-Yaml == 1.",
+    ),
     "two versions": (
         {},
         step,
@@ -305,9 +426,65 @@ except ImportError:
     import json as ujson
 if TYPE_CHECKING:
     import pandas
+if typing.TYPE_CHECKING:
+    import polars
+try:
+    import orjson
+except (KeyError, builtins.ImportError):
+    pass
 """
     lay(place, {"mine/model.py": source})
     assert "mine/model.py" in carried_by(step, [Code("mine")])
+
+
+OPTIONAL = {
+    "try:\n import a\nexcept ImportError:\n import b\nelse:\n import c\nfinally:\n import d": {"b", "c", "d"},
+    "try:\n import a\nexcept:\n import b": {"b"},
+    "try:\n import a\nexcept (KeyError, ModuleNotFoundError) as error:\n pass": set(),
+    "try:\n import a\nexcept KeyError:\n pass\nexcept builtins.Exception:\n pass": set(),
+    "try:\n import a\nexcept BaseException:\n raise": set(),
+    "try:\n import a\nexcept KeyError:\n import b": {"a", "b"},
+    "try:\n import a\nfinally:\n pass": {"a"},
+    "if TYPE_CHECKING:\n import a\nelse:\n import b": {"b"},
+    "if t.TYPE_CHECKING:\n import a\nelif x:\n import b": {"b"},
+    "while x:\n def f():\n  import a": {"a"},
+}
+
+
+@pytest.mark.parametrize(("source", "names"), OPTIONAL.items())
+def test_only_what_guards_an_import_lets_it_be_missing(source: str, names: set[str]) -> None:
+    """What is caught must be that it is missing; other branches are looked through."""
+    assert {name for name, _ in needed("step", source.encode())} == names
+
+
+IMPORTS = {
+    "import x.y, z as w": {"x.y": True, "z": True},
+    "from x.y import z as w, v": {"x.y": True, "x.y.z": False, "x.y.v": False},
+    "from . import d": {"a.b": True, "a.b.d": False},
+    "from .e.f import g": {"a.b.e.f": True, "a.b.e.f.g": False},
+    "from .. import h": {"a": True, "a.h": False},
+    "from ..i import j": {"a.i": True, "a.i.j": False},
+}
+
+
+@pytest.mark.parametrize("where", ["a/b/c.py", "a/b/__init__.py"])
+@pytest.mark.parametrize(("source", "names"), IMPORTS.items())
+def test_all_that_is_imported_is_named(where: str, source: str, names: dict[str, bool]) -> None:
+    """A dotted name is one from the top, also of a relative import; what follows `import` may be no module."""
+    assert dict(needed(where, source.encode())) == names
+
+
+def test_a_pinned_package_is_known_by_its_modules(place: Path) -> None:
+    """Its name may be another one, as python-dateutil for dateutil."""
+    lay(place, {"mine/model.py": b"import dateutil.parser\n"})
+    assert "mine/model.py" in carried_by(step, [Code("mine")])
+
+
+def test_a_package_that_is_not_here_counts_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fmnist pins is known where it is not installed; kfp is in each step."""
+    lay(place, {"mine/model.py": b"import sklearn, PIL.Image, torch_x, kfp.dsl\n"})
+    monkeypatch.setattr(carried, "_distributions", dict)
+    assert "mine/model.py" in carried_by(step, [Code("mine", packages="torch_x==1")])
 
 
 def test_a_source_in_another_encoding_is_carried_as_it_is(place: Path) -> None:
@@ -323,6 +500,9 @@ def test_a_step_installs_what_its_code_names(place: Path) -> None:
     code = [FMNIST, Code("mine", packages=["torch==2.9.0", "PyYAML==6.0.3", "NumPy==2.0.0"])]
     assert installed_by(step, code) == ["NumPy==2.0.0", "PyYAML==6.0.3", "torch==2.9.0"]
     assert "mine/model.py" in carried_by(step, code)
+    lay(place, {"mine/model.py": b"import sklearn\n"})
+    installed = installed_by(step, [Code("mine", packages="Scikit._learn==1.6.0")])
+    assert [pin for pin in installed if "learn" in pin] == ["Scikit._learn==1.6.0"]
 
 
 def test_fmnist_is_carried_as_far_as_own_code_imports_it(place: Path) -> None:
@@ -344,6 +524,18 @@ def test_too_much_code_is_told_with_figures(place: Path) -> None:
     )
     assert "it carries 7 files, the largest are mine/data/noise.bin (100,000 bytes), mine/" in str(caught.value)
     check_length("step", "x" * LONGEST, {})
+
+
+def test_a_program_that_is_too_long_is_told_whole() -> None:
+    """Its largest files are named, and what to do."""
+    files = {"a": b"1", "b": bytes(4000), "c": bytes(2), "d": bytes(5)}
+    with pytest.raises(ContractError) as caught:
+        check_length("step", "é" * (LONGEST // 2 + 1), files)
+    assert str(caught.value) == (
+        "step step: expected a program of at most 131,071 bytes, which Linux takes as one argument, got 131,072: it "
+        "carries 4 files, the largest are b (4,000 bytes), d (5 bytes), c (2 bytes). Carry fewer, by patterns, or "
+        "compile for an image that has them."
+    )
 
 
 def test_an_image_must_hold_the_code(place: Path) -> None:

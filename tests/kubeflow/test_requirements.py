@@ -42,6 +42,26 @@ def test_a_step_installs_what_it_needs(step: str) -> None:
     assert {pin.partition("==")[0] for pin in pins(function)} == set(names.split())
 
 
+def nothing() -> None:
+    """Import nothing."""
+
+
+OTHERS = {
+    b"import sklearn.metrics": "cloudpickle joblib narwhals numpy scikit-learn scipy threadpoolctl",
+    b"from PIL import Image": "pillow",
+    b"import json, os.path, fmnist.steps.errors": "",
+    b"import pandas": "",
+}
+
+
+@pytest.mark.parametrize(("source", "names"), OTHERS.items())
+def test_code_of_others_is_looked_through_too(source: bytes, names: str) -> None:
+    """What it imports is installed, by the name of the package and with what that requires, if it is pinned."""
+    found = pins(nothing, iter([source]))
+    assert found == sorted(found)
+    assert [pin.partition("==")[0] for pin in found] == names.split()
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_every_module_of_a_step_has_its_pin(step: str) -> None:
     """What a step's modules import is Python's own, the package's, or pinned; kfp runs the step, and requires yaml."""

@@ -1,6 +1,8 @@
 """Tests of running pipelines of others here: no artifact hides another, and what is missing is named."""
 
+import base64
 import io
+import json
 import logging
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from kfp import compiler, dsl
 
 from fmnist.cluster.pipeline_file import read_spec
-from fmnist.kubeflow import compiled, local, runnable
+from fmnist.kubeflow import bundle, compiled, local, runnable
 from fmnist.steps.errors import ContractError
 
 
@@ -126,6 +128,152 @@ def test_what_is_missing_here_is_named(tmp_path: Path) -> None:
     ]
 
 
+def installing(*requirements: str, program: str = "import json") -> dict[str, Any]:
+    """Return the document of a pipeline with a task whose step installs these and runs a program."""
+    script = f"python3 -m pip install {' '.join(map(repr, requirements))} && $0 $@"
+    command = ["sh", "-c", script, "sh", "-ec", "python3 -m kfp.dsl.executor_main", program]
+    return of(container={"image": "python:3.11", "command": command})
+
+
+def of(**executor: Any) -> dict[str, Any]:
+    """Return the document of a pipeline with one task."""
+    return {
+        "root": {"dag": {"tasks": {"a": {"componentRef": {"name": "c"}}}}},
+        "components": {"c": {"executorLabel": "e"}},
+        "deploymentSpec": {"executors": {"e": executor}},
+    }
+
+
+VERSIONS = {
+    "whole==1": "",
+    "whole==1.0.0": "",
+    "whole===1": "",
+    "whole == 1.0": "",
+    "whole": "",
+    "whole[extra,more]==1": "",
+    "whole>=5": "",
+    "whole<1": "",
+    "whole!=1": "",
+    "whole~=5": "",
+    "whole @ https://x/whole.whl": "",
+    "https://x/absent.whl": "",
+    "whole==1.1": "whole==1.1, of which 1.0 is here (for a)",
+    "whole==10": "whole==10, of which 1.0 is here (for a)",
+    "ten==1": "ten==1, of which 10 is here (for a)",
+    "whole===2!1.0-1": "whole===2!1.0-1, of which 1.0 is here (for a)",
+    "local_one==1.5": "",
+    "local-one==1.5.0": "",
+    "local.one==1.5+cpu": "",
+    "local-one==1.5+gpu": "local-one==1.5+gpu, of which 1.5+cpu is here (for a)",
+    "local-one==1.6": "local-one==1.6, of which 1.5+cpu is here (for a)",
+    "local-one": "",
+    "absent": "absent (for a)",
+    "absent[x]>=2": "absent[x]>=2 (for a)",
+    "absent-of @ https://x/y.whl": "absent-of @ https://x/y.whl (for a)",
+}
+
+
+@pytest.mark.parametrize(("requirement", "said"), VERSIONS.items(), ids=VERSIONS)
+def test_a_requirement_is_met_or_named(
+    requirement: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One version must be the one that is here, up to zeros at its end and a part for this machine."""
+    for name, number in (("whole", "1.0"), ("ten", "10"), ("local_one", "1.5+cpu")):
+        (tmp_path / f"{name}-{number}.dist-info").mkdir()
+        (tmp_path / f"{name}-{number}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {number}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert runnable.missing(installing(requirement)) == ([said] if said else [])
+
+
+def test_what_carried_code_imports_is_asked_for() -> None:
+    """Its own modules are not; what is no Python of this release, or no Python, says nothing."""
+    files = {
+        "mine/__init__.py": b"from . import deep, absent_name\nimport beside.it, mine.deep",
+        "mine/deep.py": b"import gone_b.x, gone_a, json\nfrom .. import above",
+        "beside.py": b"import gone_a\n",
+        "broken.py": b"print 'x'",
+        "data.pyx": b"import gone_c",
+    }
+    archive = base64.b64encode(bundle.archive(files)).decode()
+    program = f"import mine, beside, broken, gone_0\n__KFP_EMBEDDED_ARCHIVE_B64 = '{archive}'\n"
+    assert runnable.missing(installing("absent==1", program=program)) == [
+        "absent==1 (for a)",
+        "the module gone_0 (for a)",
+        "the module gone_a (for a)",
+        "the module gone_b (for a)",
+    ]
+
+
+def test_what_is_missing_is_named_with_its_first_task() -> None:
+    """A task that needs the same says nothing more; what is no function needs its image, an importer nothing."""
+    spec = of(container={"image": "alpine:3", "command": ["echo"]})
+    spec["root"]["dag"]["tasks"] = {name: {"componentRef": {"name": "c"}} for name in ("first", "second")}
+    assert runnable.missing(spec) == ["the image alpine:3 (for first)"]
+    assert runnable.missing(of(container={"image": "alpine:3"})) == ["the image alpine:3 (for a)"]
+    assert runnable.missing(of(importer={"artifactUri": "x"})) == []
+    spec = installing("absent", program="import gone_a")
+    spec["root"]["dag"]["tasks"]["b"] = {"componentRef": {"name": "c"}}
+    assert runnable.missing(spec) == ["absent (for a)", "the module gone_a (for a)"]
+
+
+def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> None:
+    """Those that a task told of or wrote, by task and turn; what only looks like a task's folder is none."""
+    kinds = {"told": "system.Model", "written": "system.Dataset", "strange": "x.Y", "neither": "system.Metrics"}
+    artifacts = {name: {"artifactType": {"schemaTitle": kind}} for name, kind in kinds.items()}
+    part = {"dag": {"tasks": {"a": {"componentRef": {"name": "c"}}, "b": {"componentRef": {"name": "plain"}}}}}
+    spec = of(importer={}) | {
+        "components": {
+            "c": {"executorLabel": "e", "outputDefinitions": {"artifacts": artifacts}},
+            "plain": {"executorLabel": "e"},
+            "empty": {"executorLabel": "e", "outputDefinitions": {"parameters": {}}},
+            "loop": part,
+        }
+    }
+    names = {"a": "c", "empty": "empty", "loop-1": "loop", "part": "loop", "an-iteration-2": "loop", "A": "loop"}
+    spec["root"]["dag"]["tasks"] = {name: {"componentRef": {"name": one}} for name, one in names.items()}
+    for path, text in {
+        "run/a/written": "1",
+        "run/a/strange": "2",
+        "run/a/log.txt": "3",
+        "run/a/executor_output.json": json.dumps(
+            {
+                "artifacts": {
+                    "told": {"artifacts": [{"uri": "s3://x", "metadata": {"n": 1}}]},
+                    "written": {"artifacts": [{"uri": "", "metadata": None}]},
+                    "neither": {"artifacts": []},
+                    "strange": {},
+                }
+            }
+        ),
+        "run/part/a/written": "4",
+        "run/empty/written": "5",
+        "run/A/a/written": "9",
+        "run/other/a/written": "not the task",
+        "run/loop-1-iteration-0/loop-1/a/written": "6",
+        "run/loop-1-iteration-0/loop-1/a/executor_output.json": "{}",
+        "run/loop-1-iteration-0/loop-1/b/x": "7",
+        "run/an-iteration-2-iteration-0/an-iteration-2/a/told": "8",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    found = runnable.outputs(spec, tmp_path)
+    assert {task: [*artifacts] for task, artifacts in found.items()} == {
+        "a": ["told", "written", "strange"],
+        "empty": [],
+        "loop-1-iteration-0/a": ["written"],
+        "an-iteration-2-iteration-0/a": ["told"],
+        "part/a": ["written"],
+        "A/a": ["written"],
+        "loop-1-iteration-0/b": [],
+    }
+    a = found["a"]
+    assert [(type(one), one.name, one.uri, one.metadata) for one in a.values()] == [
+        (dsl.Model, "told", "s3://x", {"n": 1}),
+        (dsl.Dataset, "written", f"{tmp_path}/run/a/written", {}),
+        (dsl.Artifact, "strange", f"{tmp_path}/run/a/strange", {}),
+    ]
+
+
 def test_nothing_is_missing_for_a_pipeline_that_runs_here(others: Path) -> None:
     """What kfp itself installs for its steps is not asked for."""
     assert runnable.missing(read_spec(others)) == []
@@ -156,3 +304,31 @@ def test_the_turns_of_a_loop_follow_each_other(others: Path) -> None:
     """Side by side they would mix what they print, and leave this process with another `print`."""
     tasks = runnable.made(read_spec(others))["root"]["dag"]["tasks"]
     assert tasks["for-loop-2"]["iteratorPolicy"] == {"parallelismLimit": 1}
+
+
+def test_nothing_else_is_changed_for_the_runner() -> None:
+    """Only loops have turns, also over artifacts and in parts, and only what installs is taken out of a command."""
+    loops: dict[str, Any] = {"by-value": {"parameterIterator": {}}, "by-file": {"artifactIterator": {}}, "once": {}}
+    tasks = {name: {"componentRef": {"name": "c"}, **more} for name, more in loops.items()}
+    install = installing("numpy==1.0")["deploymentSpec"]["executors"]["e"]["container"]
+    executors = {
+        "importer": {"importer": {"artifactUri": "x"}},
+        "image": {"container": {"image": "alpine:3"}},
+        "other": {"container": {"image": "alpine:3", "command": ["sh", "-c", "echo"], "args": ["pip install"]}},
+    }
+    document = {
+        "root": {"dag": {"tasks": {"part": {"componentRef": {"name": "part"}}}}},
+        "components": {"part": {"dag": {"tasks": tasks}}, "c": {"executorLabel": "function"}},
+        "deploymentSpec": {"executors": {**executors, "function": {"container": install}}},
+    }
+    made = runnable.made(document)
+    one = {"parallelismLimit": 1}
+    changed = made["components"]["comp-part"]["dag"]["tasks"]
+    assert {name: task.get("iteratorPolicy") for name, task in changed.items()} == {
+        "by-value": one,
+        "by-file": one,
+        "once": None,
+    }
+    command = ["sh", "-ec", "python3 -m kfp.dsl.executor_main", "import json"]
+    function = {"container": {"image": "python:3.11", "command": command}}
+    assert made["deploymentSpec"] == {"executors": {**executors, "function": function}}

@@ -35,6 +35,12 @@ def functional() -> Any:
     return keras.Model(image, layers.Dense(10)(layers.Concatenate()([flat, layers.Dense(5)(flat)])))
 
 
+def compiled(network: Any) -> Any:
+    """Return a network with an optimizer and a loss, which its file holds too."""
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return network
+
+
 #: Networks of other people's, which the test step takes as well.
 OTHERS: dict[str, Callable[[], Any]] = {
     "convolution": lambda: sequential(
@@ -50,6 +56,7 @@ OTHERS: dict[str, Callable[[], Any]] = {
         layers.Flatten(), keras.Sequential([layers.Dense(8), layers.Dropout(0.1)]), layers.Dense(10)
     ),
     "recurrent": lambda: sequential(layers.LSTM(5), layers.Dense(10)),
+    "compiled": lambda: compiled(sequential(layers.Flatten(), layers.Dense(10))),
     "normalised": lambda: sequential(layers.Normalization(mean=0.0, variance=1.0), layers.Flatten(), layers.Dense(10)),
 }
 
@@ -108,32 +115,65 @@ def _elsewhere(file: Any) -> None:
     file.create_dataset("more", shape=(100,), dtype="f4", external=[("/etc/passwd", 0, 400)])
 
 
+def _virtual(file: Any) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (4,))
+    file.create_group("group").create_virtual_dataset("v", layout)
+
+
 #: A member of the tutorial's file, a change of it, and the refusal.
 HOSTILE: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "10**7 units": ("config.json", units(10**7), "network: expected at most 67108864 bytes, got 31800000040"),
     "10**15 units": ("config.json", units(10**15), "network: expected at most 67108864 bytes, got 3180000000000000040"),
     "text for units": ("config.json", units("9"), "that Keras loads safely, got TypeError"),
     "negative units": ("config.json", units(-1), "that Keras loads safely, got TypeError"),
-    "no mapping": ("config.json", lambda _: b"null", "expected a mapping as config.json"),
+    "no mapping": ("config.json", lambda _: b"null", "^model: expected a mapping as config.json, got other JSON.$"),
     "no JSON": ("config.json", lambda _: b"{", "that Keras loads safely, got JSONDecodeError"),
     "no UTF-8": ("config.json", lambda _: b"\xff", "that Keras loads safely, got UnicodeDecodeError"),
     "100,000 brackets": ("config.json", lambda _: b"[" * 100_000, "that Keras loads safely, got RecursionError"),
-    "no layers": ("config.json", lambda _: b'{"class_name": "Sequential"}', "expected input and output shapes"),
+    "no layers": (
+        "config.json",
+        lambda _: b'{"class_name": "Sequential"}',
+        r"^model: expected input and output shapes \(\(None, 28, 28\), \(None, 10\)\), got \(None, None\).$",
+    ),
+    "another shape": (
+        "config.json",
+        lambda config: config.replace(b'"units": 10,', b'"units": 9,'),
+        r"shapes \(\(None, 28, 28\), \(None, 10\)\), got \(\(None, 28, 28\), \(None, 9\)\).$",
+    ),
     "a large config": ("config.json", lambda text: text + bytes(2**18), "config.json: expected at most 262144 bytes"),
+    "a large text": (
+        "metadata.json",
+        lambda _: bytes(2**16 + 1),
+        "^model: metadata.json: expected at most 65536 bytes, got 65537.$",
+    ),
     "a bomb as weights": ("model.weights.h5", lambda _: bytes(2**27), "weights.h5: expected at most 67108864 bytes"),
     "a bomb in an array": (
         "model.weights.h5",
         weights(lambda file: file.create_dataset("more", (2**30,), "f4", chunks=True, compression="gzip")),
         "weights: expected at most 67108864 bytes, got 4295",
     ),
-    "an array elsewhere": ("model.weights.h5", weights(_elsewhere), "expected weights in the file itself, got 'more'"),
-    "no weights": ("model.weights.h5", lambda _: b"HDF", "that Keras loads safely, got OSError"),
-    "many groups": (
+    "two large arrays": (
         "model.weights.h5",
-        weights(lambda file: [file.create_group(str(i)) for i in range(10_000)]),
-        "at most 10000 groups and arrays",
+        weights(
+            lambda file: [
+                file.create_dataset(name, (9 * 2**20,), "f4", chunks=True, compression="gzip") for name in "ab"
+            ]
+        ),
+        "^model: weights: expected at most 67108864 bytes, got 759[0-9]{5}.$",
     ),
-    "another member": ("assets/x", lambda _: b"x", "expected a .keras file of metadata.json, config.json"),
+    "an array elsewhere": (
+        "model.weights.h5",
+        weights(_elsewhere),
+        "^model: expected weights in the file itself, got 'more' elsewhere.$",
+    ),
+    "an array of others": ("model.weights.h5", weights(_virtual), "expected weights in the file itself, got 'group/v'"),
+    "no weights": ("model.weights.h5", lambda _: b"HDF", "that Keras loads safely, got OSError"),
+    "another member": (
+        "assets/x",
+        lambda _: b"x",
+        "^model: expected a .keras file of metadata.json, config.json, model.weights.h5, got 4 other members.$",
+    ),
 }
 
 
@@ -163,6 +203,23 @@ def test_what_is_no_file_of_the_size_is_refused(make: Callable[[Path], None], re
     make(tmp_path / "model")
     with pytest.raises(ContractError, match=f"expected a .keras file at .*model, got .*{reason}"):
         model.read(tmp_path / "model")
+
+
+def test_what_is_as_large_as_allowed_is_read(good: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds themselves are allowed: here a config of 262,144 bytes, and as many groups and arrays as there are."""
+    shapes = ((None, 28, 28), (None, 10))
+    model_file.check(changed(good, "config.json", lambda text: text.ljust(2**18)), shapes)
+    assert (model_file.LARGEST, model_file._MOST_ITEMS) == (67_108_864, 10_000)
+    with zipfile.ZipFile(io.BytesIO(good)) as archive, h5py.File(archive.open("model.weights.h5")) as file:
+        items: list[str] = []
+        file.visit(items.append)
+    monkeypatch.setattr(model_file, "_MOST_ITEMS", len(items))
+    model_file.check(good, shapes)
+    monkeypatch.setattr(model_file, "_MOST_ITEMS", len(items) - 1)
+    with pytest.raises(
+        ContractError, match=f"^model: expected at most {len(items) - 1} groups and arrays of weights, got more.$"
+    ):
+        model_file.check(good, shapes)
 
 
 def test_the_check_changes_nothing_for_the_real_network(good: bytes) -> None:

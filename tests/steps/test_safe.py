@@ -17,6 +17,9 @@ ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
         ("(http://me@h:80)", "(http://***@h:80)"),
         ("ftp://me:p/w@h/x", "ftp://***@h/x"),
         ("at https://h/x?sv=2020&sig=abc.", "at https://h/x?sv=***&sig=***."),
+        ("https://h.example:80/a@b", "https://h.example:80/a@b"),
+        ("https://h.example:/a@b", "https://h.example:/a@b"),
+        ("https://[::1]/a@b", "https://[::1]/a@b"),
         ("at https://h/x?abc#def", "at https://h/x?***#***"),
         ("for url: /x?token=abc (Caused by", "for url: /x?token=*** (Caused by"),
         ("see https://h/pipeline/#/runs/details/r1.", "see https://h/pipeline/#/runs/details/r1."),
@@ -71,6 +74,61 @@ def test_what_the_environment_hides_is_hidden(
     assert safe(f"HTTP 500 ({writing}) <{writing}>") == "HTTP 500 (***) <***>"
 
 
+@pytest.mark.parametrize(
+    ("secret", "writing", "shown"),
+    [
+        ("sixsix", "(sixsix)", "(***)"),
+        ("fives", "(fives)", "(fives)"),
+        ("soft\u00adw0rd", "('soft\\xadw0rd')", "('***')"),
+        ('quote"w0rd', '("quote\\"w0rd")', '("***")'),
+        ("back\\w0rd", "('back\\\\w0rd')", "('***')"),
+    ],
+    ids=["six", "five", "Python's", "JSON's", "both"],
+)
+def test_a_secret_is_hidden_as_programs_write_it(
+    secret: str, writing: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short one is left: it occurs in words; a text of Python or JSON has escapes."""
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", secret)
+    assert safe(writing) == shown
+    monkeypatch.delenv("FMNIST_KFP_TOKEN")
+    assert safe(writing, [secret]) == shown
+    assert safe(writing) == writing
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("FMNIST_KFP_COOKIES", "a=token=word==; b=1", "token=word=="),
+        ("FMNIST_KFP_COOKIES", "no-name-at-all ;b=1", "no-name-at-all"),
+        ("HTTPS_PROXY", "http://me:pass:word@h", "pass:word"),
+        ("FMNIST_MIRROR", "https://h/x?sig=abcdef%3A//ghij", "abcdef://ghij"),
+        ("FMNIST_MIRROR", "https://h/x?sig=abcdef://ghij", "abcdef%3A%2F%2Fghij"),
+        ("FMNIST_MIRROR", "https://h/x?sig=token=word", "token=word"),
+        ("KF_PIPELINES_ENDPOINT", "https://h/x#fragment", "fragment"),
+    ],
+)
+def test_a_secret_ends_where_its_variable_says(
+    name: str, value: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold the characters that separate names, users and addresses."""
+    monkeypatch.setenv(name, value)
+    assert safe(f"x {secret} y") == "x *** y"
+
+
+def test_the_longest_secret_goes_first() -> None:
+    """One may be part of another."""
+    assert safe("(abcdefgh) (bcdefg)", ["bcdefg", "abcdefgh"]) == "(***) (***)"
+    assert safe("(abcdefgh) (abcdef)", ["abcdefgh", "abcdef"]) == "(***) (***)"
+
+
+@pytest.mark.parametrize("value", ["http://me:s3cr\udcffet@h", "http://me:s3cr%FFet@h", "http://me:s3cr%ffet@h"])
+def test_a_secret_that_is_no_text_is_hidden(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes may be of another encoding than UTF-8, as they are or escaped, and a message about anything is made."""
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    assert safe("s3cr%FFet s3cr%ffet s3cr%25FFet s3cr\udcffet czNjcv9ldA==") == "*** *** *** *** ***"
+
+
 def test_user_and_password_are_hidden_as_a_header_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy gets both in base64, as RFC 7617 says."""
     monkeypatch.setenv("HTTPS_PROXY", "http://Aladdin:open%20sesame@proxy.example")
@@ -115,6 +173,8 @@ def test_any_text_becomes_harmless(text: str) -> None:
         ("  =1", "'  =1"),
         ("＝1", "'＝1"),
         ("T-shirt/top", "T-shirt/top"),
+        ("\n=1", "\n=1"),
+        ("X=1", "X=1"),
         ("a\x1bb", "a\\x1bb"),
     ],
 )

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-#: Variables that imports and pytest set, for as long as the process is there.
-SET_BY_IMPORTS = re.compile("KERAS_HOME|PYTEST_CURRENT_TEST|(TF|TF2|XLA|KMP|ONEDNN|DNNL)_.*")
+#: Variables that pytest and what is imported late set, for as long as the process is there.
+OTHERS = re.compile("PYTEST_CURRENT_TEST|(TF|KMP)_.*")
 
 #: The signals that end a program, or what it waits for.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
@@ -24,12 +24,15 @@ def state() -> dict[str, str]:
         **os.environ,
         "the working directory": str(Path.cwd()),
         "the umask": f"{mask:04o}",
-        "sys.path": str(sys.path),
+        "the search path": str(sys.path),
+        "the start of TensorFlow": str("tensorflow" in sys.modules),
         "the signals' handlers": str([one for one in map(signal.getsignal, SIGNALS) if one not in NO_HANDLERS]),
     }
 
 
 def changed(before: Mapping[str, str]) -> list[str]:
-    """Return what is not as in `before`, but for variables that imports set."""
-    names = {name for name, _ in state().items() ^ before.items()}
-    return sorted(name for name in names if not SET_BY_IMPORTS.fullmatch(name))
+    """Return what is not as in `before`; where TensorFlow has started since, variables are what it needs."""
+    names = {name for name, _ in state().items() ^ before.items() if not OTHERS.fullmatch(name)}
+    if "the start of TensorFlow" in names:
+        names = {name for name in names if name.startswith("the ")} - {"the start of TensorFlow"}
+    return sorted(names)

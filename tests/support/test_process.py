@@ -19,10 +19,10 @@ CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "a new variable": (lambda: os.environ.update(IPYTHONDIR="/gone"), ["IPYTHONDIR"]),
     "another value": (lambda: os.environ.update(PATH="/gone"), ["PATH"]),
     "a variable less": (lambda: os.environ.pop("PATH"), ["PATH"]),
-    "what TensorFlow sets": (lambda: os.environ.update(TF2_BEHAVIOR="1"), []),
+    "what is imported late": (lambda: os.environ.update(KMP_INIT_AT_FORK="1"), []),
     "a folder": (lambda: os.chdir("/"), ["the working directory"]),
     "a mask": (lambda: os.umask(0o777), ["the umask"]),
-    "a path": (lambda: sys.path.insert(0, "/gone"), ["sys.path"]),
+    "a path": (lambda: sys.path.insert(0, "/gone"), ["the search path"]),
     "a handler": (lambda: signal.signal(signal.SIGTERM, lambda *_: None), ["the signals' handlers"]),
     "what a shell sets in the background": (lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN), []),
 }
@@ -46,3 +46,12 @@ def test_what_a_test_changes_is_named(change: str) -> None:
         os.umask(mask)
         signal.signal(signal.SIGTERM, handler)
     assert found == expected
+
+
+def test_tensorflow_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test in which it starts may set variables, and nothing else."""
+    before = process.state() | {"the start of TensorFlow": "another"}
+    monkeypatch.setenv("KERAS_BACKEND", "another")
+    assert process.changed(before) == []
+    monkeypatch.chdir("/")
+    assert process.changed(before) == ["the working directory"]

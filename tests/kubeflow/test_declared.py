@@ -1,0 +1,39 @@
+"""Tests of what a component's function declares."""
+
+from typing import Annotated, Any
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, InputPath, Metrics, Model, Output, OutputPath
+
+from fmnist.kubeflow.declared import types_of
+
+
+def every(  # noqa: PLR0913, PLR0917 - each way to declare
+    text: str,
+    many: list[int],
+    noted: Annotated[int, "of somebody else"],
+    plain: Dataset,
+    model: Input[Model],
+    several: Input[list[Dataset]],
+    path: InputPath("Dataset"),  # type: ignore[valid-type]
+    written: OutputPath(str),  # type: ignore[valid-type]
+    metrics: Output[Metrics],
+    left: dsl.OutputPath("Artifact"),  # type: ignore[valid-type]
+) -> Artifact:
+    """Return something."""
+
+
+#: The parameters that are given as a path.
+PATHS = [("inputs", "path"), ("outputs", "written"), ("outputs", "left")]
+
+
+def test_each_way_to_declare_is_known() -> None:
+    """Parameters are plain values, artifacts are read or written, as themselves or by their path."""
+    declared: dict[str, Any] = types_of(every)
+    paths = {name: type(declared[what].pop(name)) for what, name in PATHS}
+    assert declared == {
+        "parameters": {"text": str, "many": list[int], "noted": int},
+        "inputs": {"plain": Dataset, "model": Model, "several": list[Dataset]},
+        "outputs": {"metrics": Metrics},
+    }
+    assert paths == {"path": InputPath, "written": OutputPath, "left": OutputPath}
