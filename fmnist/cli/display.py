@@ -39,7 +39,7 @@ class Display:
         file: Any = self._stream.unchanged
         #: Where a notebook shows the bars.
         self._output: Any = None
-        self._step = ""
+        self._step: str
         self._seeds = self._ended = 0
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -47,8 +47,8 @@ class Display:
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(min_width=18)),
             BarColumn(table_column=Column(min_width=20)),
-            TimeElapsedColumn(table_column=Column(min_width=7)),
-            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
             console=Console(file=file, force_terminal=self._live, force_jupyter=False),
             redirect_stdout=False,
             redirect_stderr=False,

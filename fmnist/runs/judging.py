@@ -123,7 +123,7 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
 def _rows(path: str | Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a CSV that are not empty at its end, each with its number."""
     text = _text(path)
-    reader = csv.reader(text.rstrip("\r\n \t").splitlines(keepends=True), strict=True)
+    reader = csv.reader(text.rstrip().splitlines(keepends=True), strict=True)
     try:
         return [(reader.line_num, [value.strip() for value in row] or [""]) for row in reader]
     except csv.Error as error:
@@ -147,14 +147,14 @@ def _column(path: str | Path, line: int, head: Sequence[str], column: str) -> in
             f"decimal point, not a comma; or give the columns names, one of them {column!r}."
         )
     if twice := [name for name, count in Counter(head).items() if count > 1]:
-        raise ContractError(f"{path}, line {line}: expected each column once, got {shown(twice[0], 50)} again.")
+        raise ContractError(f"{path}, line {line}: expected each column once, got {shown(twice[0])} again.")
     if column in head:
         return head.index(column)
     if len(head) == 1 and column == COLUMN:
         return 0
     names = excerpt(", ".join(map(repr, head)), 200)
     raise ContractError(
-        f"{path}, line {line}: expected a column {shown(column, 50)}, got {names}.{did_you_mean(column, head)} Choose "
+        f"{path}, line {line}: expected a column {shown(column)}, got {names}.{did_you_mean(column, head)} Choose "
         "one with --column."
     )
 
@@ -171,7 +171,7 @@ def _is_number(text: str) -> bool:
 def _accuracy(where: str, text: str) -> float:
     if not _NUMBER.fullmatch(text):
         hint = " Divide what is in per cent by 100." if text.endswith("%") else ""
-        raise ContractError(f"{where}: expected an accuracy from 0 to 1, got {shown(text, 50)}.{hint}")
+        raise ContractError(f"{where}: expected an accuracy from 0 to 1, got {shown(text)}.{hint}")
     _check(where, value := float(text))
     return value
 
@@ -226,13 +226,13 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
         json.loads(text, object_pairs_hook=_once)
         found = _Figures.model_validate_json(text).figures
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors()[0]
         where = excerpt(".".join(map(str, first["loc"])), 100)
         raise ContractError(f"{path}: {where}{': ' if where else ''}{first['msg']}.") from error
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{path}: expected JSON, got: {excerpt(str(error), 200)}.") from error
     if twice := [name for name, count in Counter(one.name for one in found).items() if count > 1]:
-        raise ContractError(f"{path}: expected each figure's name once, got {shown(twice[0], 50)} again.")
+        raise ContractError(f"{path}: expected each figure's name once, got {shown(twice[0])} again.")
     figures = [published.figure(one.model_dump(exclude_none=True)) for one in found]
     if parameters is None:
         if any(one.parameters != figures[0].parameters for one in figures):
@@ -252,7 +252,7 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
-        raise ValueError(f"the key {shown(twice[0], 50)} twice")
+        raise ValueError(f"the key {shown(twice[0])} twice")
     return dict(pairs)
 
 

@@ -175,7 +175,7 @@ def parse(model: type[Model], name: str, content: bytes) -> Model:
     try:
         found = model.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors()[0]
         where = excerpt(".".join(map(repr, first["loc"])), 100)
         raise ContractError(f"{name}: {where}{': ' if where else ''}{first['msg']}") from error
     if canonical_json(found.model_dump()) != content:

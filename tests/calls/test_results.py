@@ -79,6 +79,7 @@ def test_a_study_in_a_notebook(here: Path) -> None:
         "All files are in study : the report shows more."
     )
     assert shown.pictures == ["data:image/png;base64,ZG90cw=="]
+    assert shown.alternatives == ["The accuracy of each seed"]
     assert shown.links == ["study/report.html"]
 
 
@@ -100,6 +101,8 @@ def test_in_a_line(here: Path) -> None:
     assert repr(Study(Path("/else/where"), study)) == (
         "<Study in /else/where: 3 seeds from 3 on, accuracy 0.8800 ± 0.0100>"
     )
+    two = samples.study_sample(samples.sample([0.87, 0.88], first=0))
+    assert repr(Study(here / "two", two)) == "<Study in two: 2 seeds from 0 on, accuracy 0.8750 ± 0.0071>"
 
 
 def test_the_numbers_of_a_study(here: Path) -> None:

@@ -1,17 +1,31 @@
 """Tests of what the command lines share: what surrounds the process changes neither a file nor an exit code."""
 
+import errno
+import io
+import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
-from support import helpers
+from click.testing import CliRunner, Result
+from support import helpers, samples
 
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
-from fmnist.steps.errors import SettingsError
+from fmnist.runs import others, run
+from fmnist.runs.verify import Difference, File, Verification
+from fmnist.steps import determinism
+from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
@@ -115,3 +129,332 @@ def test_each_option_for_a_number_takes_only_such() -> None:
         *("--seeds", "--first-seed", "--shards", "--parallel", "--jobs", "--sample", "--timeout", "--margin"),
     }
     assert all(isinstance(one.type, console.Whole | console.Number) for one in numbers)
+
+
+def called(body: Callable[..., object], *arguments: str, options: Sequence[Any] = ()) -> Result:
+    """Call a program whose command `go` does this."""
+    group = console.Group("program", commands=[click.Command("go", callback=body, params=list(options))])
+    return CliRunner().invoke(group, ["go", *arguments])
+
+
+def failing(error: BaseException) -> Result:
+    """Call a program whose command fails."""
+
+    def body() -> None:
+        raise error
+
+    return called(body)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ContractError("run: bad."), 2, "Error: run: bad.\n"),
+        (SettingsError("epochs: bad."), 2, "Error: epochs: bad.\n"),
+        (StepError("step train: it broke"), 3, "Error: step train: it broke\n"),
+        (OSError(28, "No space left"), 3, "Error: [Errno 28] No space left\n"),
+        (RecursionError(), 2, "Error: input: expected a few levels of lists and mappings, got too many.\n"),
+        (MemoryError(), 3, "Error: memory: expected enough for this, got too little. Free some, or give less.\n"),
+        (KeyboardInterrupt(), 130, "Error: interrupted; the same command starts afresh.\n"),
+        (ContractError("x" * 5000), 2, "Error: " + "x" * 4000 + " ...\n"),
+        (click.ClickException("y" * 5000), 1, "Error: " + "y" * 4000 + " ...\n"),
+        (click.Abort(), 1, "Aborted!\n"),
+        (click.exceptions.Exit(5), 5, ""),
+    ],
+    ids=["contract", "settings", "step", "disk", "levels", "memory", "stopped", "long", "usage", "aborted", "ended"],
+)
+def test_each_error_has_its_exit_code(error: BaseException, code: int, said: str) -> None:
+    """Bad input, failures and an interruption are told in a line each, however long."""
+    result = failing(error)
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
+
+
+def test_a_defect_is_told_as_one() -> None:
+    """Its traceback is what somebody needs who mends it."""
+    result = failing(ZeroDivisionError("zero"))
+    assert (result.exit_code, result.stdout) == (70, "")
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert result.stderr.endswith("\nZeroDivisionError: zero\n")
+
+
+def test_what_surrounds_a_command_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kfp would read is away, children are waited for, warnings end nothing, and misspelt variables are told."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name in ("KFP_PACKAGE_PATH", "_KFP_RUNTIME", "FMNIST_DATA_DIR", "FMNIST_XYZ_123456", "FMNIST_MIRRORS"):
+        monkeypatch.setitem(os.environ, name, "x")
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    seen: list[object] = []
+
+    def body() -> None:
+        warnings.warn("careful", stacklevel=1)
+        seen.extend([os.environ.keys() & {"KFP_PACKAGE_PATH", "_KFP_RUNTIME"}, signal.getsignal(signal.SIGCHLD)])
+
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("error")
+            result = called(body)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert (result.exit_code, seen) == (0, [set(), signal.SIG_DFL]), result.stderr
+    assert [str(one.message) for one in warned] == ["careful"]
+    assert result.stderr == (
+        "Warning: the variable FMNIST_MIRRORS has no effect. Did you mean 'FMNIST_MIRROR'?\n"
+        "Warning: the variable FMNIST_XYZ_123456 has no effect.\n"
+    )
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_lost_result_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked for a result that could not be written is told so."""
+    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(sys, "stderr", told := io.StringIO())
+    group = console.Group("program", commands=[click.Command("go", callback=lambda: click.echo("result"))])
+    with pytest.raises(SystemExit) as ended:
+        group.main(["go"])
+    assert ended.value.code == 3
+    assert told.getvalue() == "Error: stdout: expected to write the result there, got: [Errno 28] full.\n"
+    monkeypatch.setattr(sys, "stdout", kept := io.StringIO())
+    assert group.main(["go"], standalone_mode=False) is None
+    assert kept.getvalue() == "result\n"
+
+
+@pytest.mark.parametrize(("optimize", "refused"), [(0, False), (1, False), (2, True)])
+def test_texts_are_needed(optimize: int, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without docstrings there is no help."""
+    monkeypatch.setattr(sys, "flags", SimpleNamespace(optimize=optimize))
+    group = console.Group("program")
+    if refused:
+        with pytest.raises(click.UsageError, match="expected docstrings"):
+            group.parse_args(click.Context(group), ["go"])
+    else:
+        group.parse_args(context := click.Context(group), ["go"])
+        assert context._protected_args == ["go"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        (console.Text(), "", "expected a text, got an empty one. Is a variable empty?"),
+        (console.Number(), "1_0", "'1_0' is not a valid number."),
+        (console.Number(), "z" * 200, "'" + "z" * 99 + " ... is not a valid number."),
+        (console.Whole(0), "010", "'010' is not a valid integer range."),
+        (console.Whole(0), "z" * 200, "'" + "z" * 99 + " ... is not a valid integer range."),
+        (console.Whole(1, 3), "4", "4 is not in the range 1<=x<=3."),
+    ],
+)
+def test_another_value_is_told(kind: console.Text | console.Number | console.Whole, text: str, said: str) -> None:
+    """The option is named, and what was given, shortened."""
+    result = called(lambda value: None, "--value", text, options=[click.Option(["--value"], type=kind)])
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: Invalid value for '--value': {said}\n")
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("-0.25", -0.25), ("10.5e-1", 1.05), ("7E2", 700), (0.5, 0.5)])
+def test_a_plain_fraction_is_taken(text: Any, number: float) -> None:
+    """JSON's spellings of a number; a default is one already. A text that is there is itself."""
+    assert console.Number().convert(text, None, None) == number
+    assert console.Whole().convert(7, None, None) == 7
+    assert console.Text().convert("a b", None, None) == "a b"
+
+
+def test_options_that_commands_share() -> None:
+    """They are in the help in the order in which they are given."""
+    shared = console.added(console.params("--param", "A parameter."), console.output("A folder."))
+
+    @shared
+    def body(params: tuple[str, ...], output: Path) -> None:
+        click.echo(f"{params} {output!r}")
+
+    command = click.command()(body)
+    assert CliRunner().invoke(command, ["-p", "a=1", "--param", "b=2", "-o", "x"]).stdout == (
+        "('a=1', 'b=2') PosixPath('x')\n"
+    )
+    assert CliRunner().invoke(command, ["--help"]).stdout.splitlines()[3:-1] == [
+        "  -p, --param NAME=VALUE  A parameter.",
+        "  -o, --output PATH       A folder.",
+    ]
+
+
+def test_parameters_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Spaces around a name and a value count for nothing, and the last of two counts."""
+    given = ["a=1", " b = x = y ", "a=2", "c=3", " c= 3", "empty="]
+    assert console.given(given) == {"a": "2", "b": "x = y", "c": "3", "empty": ""}
+    assert capsys.readouterr() == ("", "Warning: -p a=1 has no effect, as it is given again.\n")
+    with pytest.raises(click.BadParameter) as refused:
+        console.given(["a=1", "epochs"])
+    assert refused.value.format_message() == "Invalid value for -p: expected NAME=VALUE, got 'epochs'."
+
+
+def test_options_without_effect_are_told() -> None:
+    """Those that somebody has given, by their long names; defaults are not given."""
+
+    def body(**_: object) -> None:
+        console.warn_of_idle({"one", "two"}, "beside --three")
+
+    options = [click.Option(["-n", "--one"]), click.Option(["--two"], default="2"), click.Option(["--three"])]
+    assert called(body, "-n", "1", "--three", "3", options=options).stderr == (
+        "Warning: --one has no effect beside --three.\n"
+    )
+    assert called(body, "--two", "1", options=options).stderr == "Warning: --two has no effect beside --three.\n"
+
+
+def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one seed there is no deviation; without figures nothing is compared; a folder has report and picture."""
+    parameters = {"compile_optimizer": "sgd", "epochs": 1, "validation_split": 0.05}
+    sample = samples.study_sample(samples.sample([0.8123], first=3), parameters)
+    console.print_sample(sample, "3", Path("a\nb"))
+    assert capsys.readouterr().out.splitlines() == [
+        "seeds      3",
+        "mean       0.8123",
+        "range      0.8123 to 0.8123",
+        "published  nothing for these parameters, so nothing is compared",
+        r"report     a\nb/report.html",
+        r"picture    a\nb/distribution.png",
+    ]
+    console.print_sample(samples.study_sample(samples.sample([0.87, 0.88], first=3)), "2", None)
+    assert capsys.readouterr().out.splitlines() == [
+        "seeds      2",
+        "mean       0.8750",
+        "deviation  0.0071",
+        "range      0.8700 to 0.8800",
+        "published  0.8693  (tensorflow-tutorial): inconclusive",
+        "published  0.8822  (same-example-10-epochs): inconclusive",
+        "2 seeds cannot tell whether the tutorial's published accuracy of 0.8693 replicates: the mean of 2 seeds, "
+        "0.8750, is a hint, and a verdict takes at least 20.",
+        "2 seeds cannot tell whether the SAME example's published accuracy of 0.8822 replicates: the mean of 2 seeds, "
+        "0.8750, is a hint, and a verdict takes at least 20.",
+    ]
+
+
+def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each file and each difference, and the outcome."""
+    files = [File("model.keras", "a" * 64, "b" * 64), File("log", "c" * 64, "c" * 64), File("x", None, "d" * 64)]
+    differs = Difference("versions.numpy", "1.0", "2.0", "other bits")
+    console.print_verification(Verification(environment=[differs], files=files))
+    assert capsys.readouterr().out.splitlines() == [
+        "model.keras  aaaaaaaaaaaa  bbbbbbbbbbbb  DIFFERS",
+        "log          cccccccccccc  cccccccccccc  same",
+        "x            missing       dddddddddddd  DIFFERS",
+        "versions.numpy: recorded 1.0, here 2.0; other bits",
+        "Not verified: 2 of 3 files differ, and so does the environment.",
+    ]
+    console.print_verification(Verification(altered="gone"))
+    assert capsys.readouterr().out == ("Not verified: it was altered, or is not whole. Nothing was executed.\ngone\n")
+
+
+def test_a_folder_is_named_by_the_time_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever somebody is, folders sort by when they were made."""
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        folder = console.new_folder("runs")
+    time.tzset()
+    made = datetime.strptime(folder.name, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    assert folder.parent == Path("runs")
+    assert abs((datetime.now(UTC) - made).total_seconds()) < 600
+
+
+@pytest.fixture
+def other_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What would be run of another pipeline: `test_others.py` does it."""
+    calls: list[tuple[Any, ...]] = []
+
+    def run_other(source: Path, parameters: Mapping[str, Any], folder: Path, on_event: Any) -> Any:
+        calls.append((source, parameters, folder, on_event.__name__))
+        return {"make": {"b": folder / "make" / "b", "a": folder / "make" / "a"}, "use": {}}
+
+    monkeypatch.setattr(others, "run_other", run_other)
+    return calls
+
+
+def test_another_pipeline_is_run_if_somebody_asks(
+    other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is somebody else's code; where each artifact is, is printed as a table or as JSON."""
+    with pytest.raises(click.UsageError) as refused:
+        console.run_theirs(Path("x.py"), {}, None, asked=False, as_json=False)
+    assert str(refused.value) == (
+        "-t local: expected fmnist's own pipeline, got x.py. Run that one on a cluster, with -t kubeflow, or, if you "
+        "trust whoever wrote it and its packages are in this environment, give --run-their-code."
+    )
+    assert other_runs == []
+    console.run_theirs(Path("x.py"), {"n": 1}, Path("out"), asked=True, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "folder     out",
+        "make: b    out/make/b",
+        "make: a    out/make/a",
+    ]
+    console.run_theirs(Path("x.py"), {}, None, asked=True, as_json=True)
+    [(*first, _), (*_, folder, heard)] = other_runs
+    assert first == [Path("x.py"), {"n": 1}, Path("out")]
+    assert (folder.parts[0], heard) == ("runs", "on_event")
+    text = capsys.readouterr().out
+    assert json.loads(text) == {
+        "folder": str(folder),
+        "artifacts": {"make": {"a": f"{folder}/make/a", "b": f"{folder}/make/b"}, "use": {}},
+    }
+    assert text.startswith('{\n  "artifacts": {\n    "make": {\n      "a": ')
+
+
+def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its accuracy and those published, where its report and pictures are, and how to go on after an interruption."""
+    calls: list[tuple[Any, ...]] = []
+    record = {"parameters": vars(Settings()), "metrics": {"loss": 0.25, "accuracy": 0.87654}}
+
+    def run_pipeline(settings: Settings, folder: Path, on_event: Any, on_progress: Any) -> dict[str, Any]:
+        calls.append((settings.epochs, folder, on_event.__name__, on_progress.__name__))
+        if settings.epochs == 3:
+            raise KeyboardInterrupt
+        return record
+
+    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
+    monkeypatch.setattr(determinism, "caveat", lambda: "other bits.")
+    console.run_here({}, Path("out"), as_json=False)
+    shown = capsys.readouterr()
+    assert shown.err == "Warning: other bits.\n"
+    assert shown.out.splitlines() == [
+        "accuracy   0.8765",
+        "published  0.8693  (tensorflow-tutorial)",
+        "published  0.8822  (same-example-10-epochs)",
+        "report     out/report.html",
+        "picture    out/loss_plot.png",
+        "picture    out/confusion_matrix.png",
+    ]
+    monkeypatch.setattr(determinism, "caveat", lambda: None)
+    console.run_here({"epochs": "4"}, None, as_json=True)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == record
+    assert shown.out.startswith('{\n  "metrics": {\n    "accuracy": ')
+    assert shown.err == ""
+    with pytest.raises(console.Failure) as interrupted:
+        console.run_here({"epochs": "3"}, Path("out"), as_json=False)
+    assert interrupted.value.exit_code == 130
+    assert interrupted.value.message == (
+        "interrupted; finished epochs are kept. To resume, run the same command with -o out."
+    )
+    assert [(epochs, folder.parts[0], *heard) for epochs, folder, *heard in calls] == [
+        (10, "out", "on_event", "on_progress"),
+        (4, "runs", "on_event", "on_progress"),
+        (3, "out", "on_event", "on_progress"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(console.Text(), ""), (console.Number(), "x"), (console.Whole(), "x"), (console.Whole(1, 3), "4")],
+)
+def test_a_bad_value_knows_its_option(kind: console.Text | console.Number | console.Whole, text: str) -> None:
+    """Click takes from them what to call the option, and which help to name."""
+    option = click.Option(["--value"])
+    context = click.Context(click.Command("go"))
+    with pytest.raises(click.BadParameter) as refused:
+        kind.convert(text, option, context)
+    assert refused.value.param is option
+    assert refused.value.ctx is context

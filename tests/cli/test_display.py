@@ -4,11 +4,13 @@ import io
 import re
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from fmnist.cli.display import Display
-from fmnist.kubeflow.local import Epoch, Event, StepFinished, StepStarted
+from fmnist.cli.streams import Stream
+from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.results import Result
 
 EVENTS: list[Event] = [
@@ -119,6 +121,12 @@ def test_a_narrow_terminal_gets_plain_lines(columns: str, monkeypatch: pytest.Mo
     assert_plain(Terminal(), {"TERM": "xterm", "COLUMNS": columns}, monkeypatch)
 
 
+def test_a_terminal_of_no_name_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether it can move its cursor."""
+    monkeypatch.delenv("TERM", raising=False)
+    assert_plain(Terminal(), {"COLUMNS": "100"}, monkeypatch)
+
+
 class Terminal(io.StringIO):
     """A terminal."""
 
@@ -178,3 +186,126 @@ def test_in_a_terminal_bars_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) 
         "train ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00 epoch 2/2 loss 0.4",
         "test ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 0:00:00",
     ]
+
+
+def resumed(stream: io.StringIO, columns: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the display shows last of a download of unknown size, a training that is resumed, and two steps."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", columns)
+    with Display() as display:
+        display.on_progress("images", 0, 0)
+        display.on_progress("images", 300_000, 0)
+        display.on_event(StepStarted("train"))
+        display.on_event(Resumed(1, 4))
+        display.on_event(StepStarted("test"))
+        display.on_event(StepStarted("odd\x1b[2J"))
+        display.on_event(StepFinished("odd\x1b[2J"))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n")
+    return re.sub(r"\d:\d\d:\d\d|\d+\.\d s", "TIME", text).splitlines()
+
+
+@pytest.mark.parametrize(("columns", "bar", "shown"), [("100", 40, 24), ("60", 20, 13)])
+def test_bars_stand_below_each_other(columns: str, bar: int, shown: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each column has its place; a narrow terminal has shorter bars, and notes that are cut off."""
+    note = " resumed after epoch 1/4"[:shown]
+    whole, quarter = "━" * bar, "━" * (bar // 4) + "╺" + "━" * (bar * 3 // 4 - 1)
+    assert resumed(Terminal(), columns, monkeypatch)[-4:] == [
+        f"images             {whole} TIME{' 0.3 MB'.ljust(len(note))}",
+        f"train              {quarter} TIME{note}",
+        f"test               {whole} TIME{' ' * len(note)}",
+        f"odd\\x1b[2J         {whole} TIME{' ' * len(note)}",
+    ]
+
+
+def test_lines_tell_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of a run that was broken off, and whole runs and seeds."""
+    assert resumed(io.StringIO(), "59", monkeypatch) == [
+        "images: started",
+        "train: started",
+        "train: resumed after epoch 1/4",
+        "test: started",
+        r"odd\x1b[2J: started",
+        r"odd\x1b[2J: done in TIME",
+    ]
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    with Display() as display:
+        display.on_event(RunFinished())
+        display.on_seeds([])
+    assert stream.getvalue().splitlines() == [
+        "The run was finished before: these are its results.",
+        "Each seed was trained before: these are their results.",
+    ]
+
+
+def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes of a download, epochs of a training, whose number is known with the first, steps, and seeds."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with Display() as display:
+        display.on_progress("images", 100_000_000_000, 200_000_000_000)
+        display.on_progress("labels", 3, 0)
+        display.on_progress("labels", 5, 5)
+        for step in ("train", "test"):
+            display.on_event(StepStarted(step))
+        display.on_event(StepStarted("train"))
+        display.on_event(Epoch(2, 3, "loss 0.5"))
+        for step in ("tell", "train"):
+            display.on_event(StepStarted(step))
+            display.on_event(StepFinished(step))
+        display.on_seeds([7, 8, 9])
+        display.on_failure(8)
+        bars = [
+            (bar.description, bar.completed, bar.total, re.sub(" about .*", "", bar.fields["note"]))
+            for bar in display._progress.tasks
+        ]
+    assert bars == [
+        ("images", 100_000_000_000, 200_000_000_000, "100000.0 MB"),
+        ("labels", 5, 5, "0.0 MB"),
+        ("train", 0, None, ""),
+        ("test", 0, 1, ""),
+        ("train", 2, 3, "epoch 2/3  loss 0.5"),
+        ("tell", 1, 1, ""),
+        ("train", 1, 1, ""),
+        ("seeds", 1, 3, "1/3, seed 8: failed,"),
+    ]
+
+
+def test_bars_move_the_cursor_of_a_stream_that_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs clean what they print, but for the bars' own codes; what others print goes where it went."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", stderr := Stream(terminal))
+    monkeypatch.setattr(sys, "stdout", stdout := io.StringIO())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    with Display() as display:
+        display.on_event(StepStarted("odd\x1b[2J"))
+        assert (sys.stdout, sys.stderr) == (stdout, stderr)
+    assert "\x1b[?25l" in terminal.getvalue()
+    assert terminal.getvalue().count("\\x1b") == terminal.getvalue().count("odd\\x1b[2J")
+
+
+def test_a_notebook_shows_bars_and_what_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has one output that changes, and no line a step; sentences are no errors."""
+    updated: list[Any] = []
+
+    class Shown:
+        """An output of a cell."""
+
+        def __init__(self, bars: Any, *, display_id: bool) -> None:
+            assert display_id
+            updated.append(bars)
+
+        def update(self, bars: Any) -> None:
+            updated.append(bars)
+
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("IPython.display.display", Shown)
+    with Display() as display:
+        for number, event in enumerate(EVENTS[:4], 2):
+            display.on_event(event)
+            assert updated == [display._progress] * number
+        display.on_event(RunFinished())
+    assert capsys.readouterr() == ("The run was finished before: these are its results.\n", "")

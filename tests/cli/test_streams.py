@@ -1,6 +1,7 @@
 """Tests of the standard streams: closed, full, narrow in their characters, or a terminal of any kind."""
 
 import errno
+import fcntl
 import io
 import os
 import pty
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import helpers
 
-from fmnist.cli.streams import Stream
+from fmnist.cli.streams import Stream, guarded
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
 
@@ -93,3 +94,70 @@ def test_a_stream_never_fails(error: Exception, lost: bool) -> None:
     assert stream.write("one") == 3
     stream.flush()
     assert (stream.lost is not None) is lost
+
+
+def test_a_pipe_without_a_reader_is_left_alone() -> None:
+    """What is still in the buffer goes nowhere when Python ends, and no more is written."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w", encoding="utf-8", buffering=1) as pipe:
+        stream = Stream(pipe)
+        assert stream.write("one\n") == 4
+        assert (stream.lost, stream.isatty(), stream.encoding) == (None, False, "utf-8")
+        assert os.fstat(theirs).st_rdev == Path(os.devnull).stat().st_rdev
+        assert stream.write("two\n") == 4
+        with pytest.raises(io.UnsupportedOperation, match="^fileno$"):
+            stream.fileno()
+
+
+def test_a_stream_is_that_below(tmp_path: Path) -> None:
+    """Number, encoding and text are the file's; what its encoding lacks, or what steers a terminal, is an escape."""
+    with (tmp_path / "file").open("w", encoding="ascii") as file:
+        stream = Stream(file)
+        assert (stream.fileno(), stream.encoding, stream.errors) == (file.fileno(), "ascii", "backslashreplace")
+        assert stream.write("a\x1b\u00e9\n") == 4
+        stream.unchanged.write("b\x1b\n")
+        stream.flush()
+        assert (tmp_path / "file").read_text() == "a\\x1b\\xe9\nb\x1b\n"
+    assert Stream(io.StringIO()).encoding == "utf-8"
+    (closed := Stream(file)).write("no more")
+    assert (closed.lost, Stream(None).lost, Stream(None).isatty()) == (None, None, False)
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        assert Stream(terminal).isatty() is True
+    os.close(ours)
+
+
+def test_a_full_disk_is_remembered_for_good() -> None:
+    """Why text was lost is told at the end, whatever comes after."""
+    stream = Stream(Broken(OSError(errno.ENOSPC, "full")))
+    stream.write("one")
+    stream.write("two")
+    assert str(stream.lost) == "[Errno 28] full"
+
+
+def test_the_streams_are_guarded_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are cleaned, and are afterwards what they were; all that was printed is there."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    with guarded() as stream:
+        assert sys.stdout is stream
+        print("out\x1b")  # noqa: T201 - what is tested
+        print("err\x1b", file=sys.stderr)  # noqa: T201 - what is tested
+    after: list[object] = [sys.stdout, sys.stderr]
+    assert after == [out, err]
+    assert [one.buffer.getvalue() for one in (out, err)] == [b"out\\x1b\n", b"err\\x1b\n"]
+
+
+def test_a_closed_stream_is_occupied() -> None:
+    """The next file that a program opens does not take what steps print: there is a file already, for them too."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        with guarded():
+            found = os.fstat(0).st_rdev, os.get_inheritable(0), fcntl.fcntl(0, fcntl.F_GETFL) & os.O_ACCMODE
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert found == (Path(os.devnull).stat().st_rdev, True, os.O_RDWR)

@@ -104,16 +104,47 @@ def test_mistakes_take_little_memory() -> None:
     assert list(packed) == found
     assert (packed == found, packed == Mistakes(found), packed == Mistakes(found[:1])) == (True, True, False)
     assert (packed[1], len(packed), hash(packed)) == (found[1], 2, hash(Mistakes(found)))
+    assert hash(packed) != hash(Mistakes(found[:1]))
     assert repr(packed) == "<2 mistakes>"
     assert len(pickle.dumps(Mistakes(found * 1_000))) < 25_000
 
 
-@pytest.mark.parametrize("seeds", [[3], [3, 3], [3, 5], [3, 4, 5]], ids=["missing", "twice", "another", "more"])
-def test_a_study_without_just_its_seeds_is_refused(seeds: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("seeds", "got"),
+    [
+        ([3], "1, and not 4"),
+        ([3, 3], "2, and not 4"),
+        ([3, 5], "2, and not 4"),
+        ([4], "1, and not 3"),
+        ([3, 4, 5], "3"),
+    ],
+    ids=["missing", "twice", "another", "first missing", "more"],
+)
+def test_a_study_without_just_its_seeds_is_refused(seeds: list[int], got: str) -> None:
     """A seed that is missing, or counted twice, would give another verdict than the one that was planned."""
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
-    with pytest.raises(ContractError, match="^study: expected 2 seeds from 3 on, each once, got "):
+    with pytest.raises(ContractError) as refused:
         Sample.of_study(plan, [samples.result(seed) for seed in seeds], {})
+    assert str(refused.value) == f"study: expected 2 seeds from 3 on, each once, got {got}."
+
+
+def test_two_seeds_with_one_model_are_refused() -> None:
+    """A result that was copied is none of another seed."""
+    plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
+    with pytest.raises(ContractError, match=r"^seed 4: expected a model of its own, got that of seed 3\.$"):
+        Sample.of_study(plan, [samples.result(4, model="a"), samples.result(3, model="a")], {})
+
+
+def test_a_sample_is_of_a_run_or_of_a_study() -> None:
+    """A run's has the parameters without the seed, and its record; both say in a line what they are."""
+    record = {"parameters": {"epochs": 3, "seed": 7}, "seconds": 1.5}
+    run = Sample.of_run(record, samples.result(7))
+    assert (run.parameters, run.record, run.results) == ({"epochs": 3}, record, [samples.result(7)])
+    assert run.is_study is False
+    assert repr(run) == "<Sample of a run: seeds 7 to 7, mean accuracy 0.8800>"
+    study = samples.study_sample(samples.sample([0.87, 0.88, 0.92], first=3))
+    assert study.is_study is True
+    assert repr(study) == "<Sample of a study: seeds 3 to 5, mean accuracy 0.8900>"
 
 
 def test_the_plan_stands_above_the_record() -> None:
