@@ -2,13 +2,13 @@
 
 import base64
 import gzip
-import io
 import tarfile
 import tracemalloc
 import zlib
 from typing import Any
 
 import pytest
+from support.kfp_logs import archive
 
 from fmnist.kubeflow import compiled
 from fmnist.steps.errors import ContractError
@@ -29,17 +29,10 @@ def task(command: list[Any] | None = None, **more: Any) -> compiled.Task:
 
 def packed(files: dict[str, bytes], **more: str) -> str:
     """Return a line of a program that carries an archive of files, and of folders and links."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-        for name, target in more.items():
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.linkname = (tarfile.SYMTYPE if target else tarfile.DIRTYPE), target
-            tar.addfile(entry)
-    return f"__KFP_EMBEDDED_ARCHIVE_B64 = '{base64.b64encode(out.getvalue()).decode()}'\n"
+    special = [tarfile.TarInfo(name) for name in more]
+    for entry, target in zip(special, more.values(), strict=True):
+        entry.type, entry.linkname = (tarfile.SYMTYPE if target else tarfile.DIRTYPE), target
+    return f"__KFP_EMBEDDED_ARCHIVE_B64 = '{base64.b64encode(archive(files, *special)).decode()}'\n"
 
 
 def unpacked(files: dict[str, bytes]) -> bytes:
