@@ -128,6 +128,8 @@ def result_of(seed: int, artifacts: Mapping[str, Content]) -> Result:
         evaluation = _evaluation(artifacts)
         expected = evaluation.artifacts()
         history = json.loads(_bytes(artifacts["history"]))
+    except ContractError:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise ContractError(f"results: expected those of a run, got {type(error).__name__}: {error}") from error
     if wrong := [name for name, content in expected.items() if artifacts[name] != content]:

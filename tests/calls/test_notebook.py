@@ -30,7 +30,9 @@ class Notebook:
     def __init__(self, mark: str) -> None:
         self._mark = f"{MARK}={mark}"
         self._manager = KernelManager(transport="ipc", ip=f"{mark}/kernel")
-        self._manager.start_kernel(env={**helpers.clean_environment(), MARK: mark})
+        # A kernel that knows of pytest shows nothing of what is written to file descriptors, as TensorFlow's lines are.
+        kept = {name: value for name, value in helpers.clean_environment().items() if not name.startswith("PYTEST_")}
+        self._manager.start_kernel(env={**kept, MARK: mark})
         self._client = self._manager.blocking_client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=PATIENCE)

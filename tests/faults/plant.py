@@ -208,7 +208,10 @@ def print_table(outcomes: Collection[Outcome]) -> None:
         table.add_row(outcome.fault.id, outcome.fault.title, verdict, f"{outcome.seconds:.1f}")
     console = Console(markup=False, highlight=False)
     (console if console.is_terminal else Console(markup=False, highlight=False, width=10_000)).print(table)
-    click.echo(f"{sum(outcome.caught_by is not None for outcome in outcomes)} of {len(outcomes)} faults caught")
+    missed = [outcome.fault.id for outcome in outcomes if outcome.caught_by is None]
+    click.echo(f"{len(outcomes) - len(missed)} of {len(outcomes)} faults caught")
+    if missed:  # again, as only the end of a long log is read
+        click.echo(f"not caught: {', '.join(missed)}")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

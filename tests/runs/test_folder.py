@@ -104,10 +104,7 @@ def results(confidence: str, actual: str = "Bag") -> bytes:
     return f"image,prediction,confidence,actual\n0,Bag,{confidence},{actual}\n".encode()
 
 
-CONFIDENCES = (
-    "results: expected those of a run, got ContractError: results: expected confidences from 0.1 to 1, of the most "
-    "likely class, got others"
-)
+CONFIDENCES = "results: expected confidences from 0.1 to 1, of the most likely class, got others"
 
 
 @pytest.mark.parametrize(
