@@ -105,6 +105,63 @@ def test_a_run_all_from_the_cache_says_so(server: Server, run: Run) -> None:
     assert "test came from the cache, and the server does not tell which run made its results" in why
 
 
+def test_a_step_without_a_name_of_its_own_is_not_asked(server: Server, run: Run) -> None:
+    """Of the turns of a loop none has the result of the run, so their logs are not read."""
+    server.store.looks = [look("SUCCEEDED", **{**STEPS, "for-loop-1 turn": "SUCCEEDED"})]
+    assert run.accuracy() == (0.8428, "")
+    assert run.files() == FILES
+
+
+def test_what_an_api_of_artifacts_answers_is_told_where_logs_say_nothing(server: Server, run: Run) -> None:
+    """That there is no such API says nothing; that it fails is why there is no accuracy, if the logs have none."""
+    server.fail("GET .*/artifact_tasks", respond(503, b"no healthy upstream"), times=3)
+    assert run.accuracy() == (0.8428, "")
+    server.store.looks = [look("SUCCEEDED", train="SUCCEEDED")]
+    assert run.accuracy() == (None, "no step tells a metric of the name accuracy")
+    server.store.looks = [look("SUCCEEDED")]
+    value, why = run.accuracy()
+    assert value is None
+    assert why.startswith("the server tells no step of the run; ")
+    assert "HTTP 503" in why
+
+
+def test_only_the_step_that_made_a_result_is_asked_for_it(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """Of the run that an input names, other steps' results are not taken, whatever they are called."""
+    earlier = printed(run.id, "train", {"metrics": "Metrics"}, metrics={"accuracy": 0.5})
+    later = submitted(target, compiled)
+    leave(server.store, later.id, workflow="later-abcde")
+    server.store.logs = {name: log for name, log in server.store.logs.items() if "later" not in name}
+    leave(server.store, run.id)
+    server.store.logs[kfp_logs.executor("train")] = earlier
+    cached = look("SUCCEEDED", workflow="later-abcde", train="SUCCEEDED", test="CACHED", confusion_matrix="SUCCEEDED")
+    inputs = {"labels": artifact(run.id, "test", "labels")}
+    for step, given in {"train": {}, "confusion-matrix": inputs}.items():
+        server.store.logs[kfp_logs.executor(step, workflow="later-abcde")] = printed(
+            later.id, step, {"matrix": "Dataset"}, given
+        )
+    server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
+    assert later.accuracy() == (0.8428, "")
+
+
+def test_a_run_that_no_longer_has_the_step_tells_nothing(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """Where the run that made a result does not list the step, the result is missing, and that is said."""
+    later = submitted(target, compiled)
+    server.store.logs.clear()
+    inputs = {"labels": artifact(run.id, "test", "labels")}
+    server.store.logs[kfp_logs.executor("confusion-matrix", workflow="later-abcde")] = printed(
+        later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs
+    )
+    cached = look("SUCCEEDED", workflow="later-abcde", test="CACHED", confusion_matrix="SUCCEEDED")
+    server.store.looks = [cached, look("SUCCEEDED", train="SUCCEEDED")]
+    value, why = later.accuracy()
+    assert value is None
+    assert "test came from the cache, and the server does not tell which run made its results" in why
+
+
 # Files
 
 

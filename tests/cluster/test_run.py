@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kfp_logs import look
 from support.kfp_server import Server, cut, hang, respond
 from support.submission import submitted
 
@@ -110,6 +111,73 @@ def test_a_server_that_fails_for_a_while_is_waited_for(
     server.fail("GET .*/runs/", respond(status), times=2)
     assert run.wait(timeout=600) == "SUCCEEDED"
     assert slept == [1, 2]
+
+
+def test_a_server_that_says_when_is_asked_then(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
+    """A busy server's own pause comes before ours, which goes on growing."""
+    server.states = ["SUCCEEDED"]
+    run = submitted(target, compiled)
+    for answer in (respond(503), respond(429, b"", **{"Retry-After": "7"}), respond(503)):
+        server.fail("GET .*/runs/", answer)
+    assert run.wait(timeout=600) == "SUCCEEDED"
+    assert slept == [1, 7, 4]
+
+
+def test_trouble_that_has_passed_does_not_count(
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch, slept: list[float]
+) -> None:
+    """After a good answer the pauses begin anew, and a time-out tells of no trouble."""
+    server.states = ["RUNNING"]
+    run = submitted(target, compiled)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            server.fail("GET .*/runs/", respond(503))
+        elif len(slept) == 5:
+            server.states = ["SUCCEEDED"]
+
+    monkeypatch.setattr("fmnist.cluster.run.sleep", sleep)
+    server.fail("GET .*/runs/", respond(503), times=2)
+    assert run.wait(timeout=600) == "SUCCEEDED"
+    assert slept == [1, 2, 5, 1, 5]
+
+
+def test_a_silent_server_does_not_outlast_the_time(
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has as long to answer as is left, but a second at least."""
+    run, patience = submitted(target, compiled), list[float]()
+    once = client.Client.once
+
+    def watched(self: client.Client, *args: Any, **limits: Any) -> Any:
+        patience.append(limits["patience"])
+        return once(self, *args, **limits)
+
+    monkeypatch.setattr(client.Client, "once", watched)
+    server.states = ["SUCCEEDED"]
+    for timeout in (30.0, 0.25):
+        run.wait(timeout=timeout)
+    assert 29 < patience[0] <= 30
+    assert patience[1] == 1
+
+
+def test_the_steps_are_told_within_their_run(server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps begin after the run has, and end before it does; no line has a secret."""
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", "s3cret-step")
+    run, lines = submitted(connect(server.url), compiled), list[str]()
+    server.states = ["RUNNING", "SUCCEEDED"]
+    server.store.looks = [
+        look("RUNNING", train="RUNNING", s3cret_step="PENDING"),
+        look("SUCCEEDED", train="SUCCEEDED", s3cret_step="SUCCEEDED"),
+    ]
+    run.wait(timeout=60, on_change=lines.append)
+    assert lines[0] == "RUNNING"
+    assert lines[-1] == "SUCCEEDED"
+    assert lines[1:3] == ["train: started", "***: waits for its pod"]
+    assert [line.partition(":")[0] for line in lines[3:-1]] == ["train", "***"]
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 405, 409, 413, 451])
