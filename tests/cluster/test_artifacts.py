@@ -45,6 +45,19 @@ def run(server: Server, target: Cluster, compiled: Path) -> Run:
     return run
 
 
+#: The Argo workflow of a run that takes results of another from the cache.
+LATER = "later-abcde"
+
+
+def continued(server: Server, target: Cluster, compiled: Path, run: Run) -> Run:
+    """Return a later run, of which the one log is that of its confusion matrix, whose labels `run` made."""
+    later = submitted(target, compiled)
+    inputs = {"labels": artifact(run.id, "test", "labels")}
+    log = printed(later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs)
+    server.store.logs[kfp_logs.executor("confusion-matrix", workflow=LATER)] = log
+    return later
+
+
 # Accuracy
 
 
@@ -83,15 +96,8 @@ def test_a_step_from_the_cache_tells_its_accuracy_through_the_step_after_it(
     server: Server, target: Cluster, compiled: Path, run: Run
 ) -> None:
     """The inputs of the confusion matrix name the run that made the labels, and its log has the accuracy."""
-    later = submitted(target, compiled)
-    inputs = {"labels": artifact(run.id, "test", "labels")}
-    leave(server.store, later.id, workflow="later-abcde")
-    server.store.logs = {name: log for name, log in server.store.logs.items() if "later" not in name}
-    leave(server.store, run.id)
-    cached = look("SUCCEEDED", workflow="later-abcde", train="CACHED", test="CACHED", confusion_matrix="SUCCEEDED")
-    server.store.logs[kfp_logs.executor("confusion-matrix", workflow="later-abcde")] = printed(
-        later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs
-    )
+    later = continued(server, target, compiled, run)
+    cached = look("SUCCEEDED", workflow=LATER, train="CACHED", test="CACHED", confusion_matrix="SUCCEEDED")
     server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
     assert later.accuracy() == (0.8428, "")
 
@@ -129,18 +135,11 @@ def test_only_the_step_that_made_a_result_is_asked_for_it(
     server: Server, target: Cluster, compiled: Path, run: Run
 ) -> None:
     """Of the run that an input names, other steps' results are not taken, whatever they are called."""
+    later = continued(server, target, compiled, run)
     earlier = printed(run.id, "train", {"metrics": "Metrics"}, metrics={"accuracy": 0.5})
-    later = submitted(target, compiled)
-    leave(server.store, later.id, workflow="later-abcde")
-    server.store.logs = {name: log for name, log in server.store.logs.items() if "later" not in name}
-    leave(server.store, run.id)
     server.store.logs[kfp_logs.executor("train")] = earlier
-    cached = look("SUCCEEDED", workflow="later-abcde", train="SUCCEEDED", test="CACHED", confusion_matrix="SUCCEEDED")
-    inputs = {"labels": artifact(run.id, "test", "labels")}
-    for step, given in {"train": {}, "confusion-matrix": inputs}.items():
-        server.store.logs[kfp_logs.executor(step, workflow="later-abcde")] = printed(
-            later.id, step, {"matrix": "Dataset"}, given
-        )
+    server.store.logs[kfp_logs.executor("train", workflow=LATER)] = printed(later.id, "train", {"model": "Model"})
+    cached = look("SUCCEEDED", workflow=LATER, train="SUCCEEDED", test="CACHED", confusion_matrix="SUCCEEDED")
     server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
     assert later.accuracy() == (0.8428, "")
 
@@ -149,13 +148,8 @@ def test_a_run_that_no_longer_has_the_step_tells_nothing(
     server: Server, target: Cluster, compiled: Path, run: Run
 ) -> None:
     """Where the run that made a result does not list the step, the result is missing, and that is said."""
-    later = submitted(target, compiled)
-    server.store.logs.clear()
-    inputs = {"labels": artifact(run.id, "test", "labels")}
-    server.store.logs[kfp_logs.executor("confusion-matrix", workflow="later-abcde")] = printed(
-        later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs
-    )
-    cached = look("SUCCEEDED", workflow="later-abcde", test="CACHED", confusion_matrix="SUCCEEDED")
+    later = continued(server, target, compiled, run)
+    cached = look("SUCCEEDED", workflow=LATER, test="CACHED", confusion_matrix="SUCCEEDED")
     server.store.looks = [cached, look("SUCCEEDED", train="SUCCEEDED")]
     value, why = later.accuracy()
     assert value is None

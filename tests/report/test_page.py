@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support import helpers
-from support.samples import COUNTS, PARAMETERS, RECORD, result, run_sample, sample, spread, study_sample
+from support.samples import COUNTS, HISTORIES, PARAMETERS, RECORD, result, run_sample, sample, spread, study_sample
 
 from fmnist.replication import published
 from fmnist.replication.results import Mistake
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
-from fmnist.report.page import write_report
+from fmnist.report.page import _p, write_report
 from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.errors import ContractError
 
@@ -168,6 +168,30 @@ def test_pictures_are_described_by_what_they_show(study_page: Page) -> None:
     assert "They are furthest apart for Shirt: published 0.689, here 0.880." in classes
 
 
+def test_the_description_of_many_curves_has_their_means(tmp_path: Path) -> None:
+    """Of three seeds that differ it has neither the first, nor the last, nor the greatest."""
+    results = [replace(one, history=history) for one, history in zip(sample(spread(3)), HISTORIES, strict=True)]
+    curves = Page(write_report(study_sample(results), tmp_path)).alts[1]
+    assert "After 3 epochs the training loss is 0.5000, the validation loss 0.7000" in curves
+    assert "the training accuracy 1.1000, the validation accuracy 0.9500 on average" in curves
+
+
+def test_a_class_may_be_furthest_below(tmp_path: Path) -> None:
+    """The greatest distance counts, in either direction."""
+    counts = COUNTS.copy()
+    counts[1, [1, 2]] = 300, 700
+    path = write_report(study_sample([replace(one, counts=counts.tolist()) for one in sample(spread(3))]), tmp_path)
+    assert "They are furthest apart for Trouser: published 0.974, here 0.300." in Page(path).alts[2]
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(0.05, "p = 0.050"), (0.001, "p = 0.001"), (0.00099, "p < 0.001"), (0.0, "p < 0.001")]
+)
+def test_a_p_value_has_three_places(p: float, shown: str) -> None:
+    """What would be shown as 0.000 is shown as less than 0.001; no line breaks within."""
+    assert _p(p) == shown.replace(" ", "\u00a0")
+
+
 def test_the_picture_of_a_run_is_described_too(run_page: Page) -> None:
     """The description says that it is one dot, and what is marked beside it."""
     assert run_page.alts[0].startswith("The accuracy of this run, 0.8765, as a dot on an axis.")
@@ -250,6 +274,13 @@ def test_each_seed_of_a_study_has_a_row(study_page: Page) -> None:
     assert "with 2 worker processes for 60 of 60 seeds" in study_page.words
     for one in sample(spread(60)):
         assert f"{one.seed} {one.accuracy:.4f} 0.3456 {one.model[:12]}" in study_page.words
+
+
+def test_a_thousand_seeds_have_a_row_each(tmp_path: Path) -> None:
+    """A thousand is not more than a thousand, for the table as for the pictures."""
+    shown = Page(write_report(study_sample(sample(spread(1000))), tmp_path))
+    assert re.search(r"1999 0\.8\d{3} 0\.3456", shown.words)
+    assert "each seed is a faint line" in shown.words
 
 
 def test_many_seeds_have_no_row_each(tmp_path: Path) -> None:

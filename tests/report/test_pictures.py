@@ -228,6 +228,17 @@ def test_one_run_is_one_dot_without_a_spread() -> None:
     assert figure.axes[0].lines[0].get_xdata()[0] == pytest.approx(0.8765)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_no_accuracy_beyond_what_can_be_is_marked(accuracy: float) -> None:
+    """The room around a dot at the end of all accuracies has no numbers."""
+    figure = drawn(lambda **look: pictures.distribution([accuracy], (), **look))
+    [axes] = figure.axes
+    low, high = axes.get_xlim()
+    assert low < 0 or high > 1
+    assert axes.get_xticks().size > 1
+    assert ((axes.get_xticks() >= 0) & (axes.get_xticks() <= 1)).all()
+
+
 def test_where_nothing_was_published_nothing_is_marked_but_the_mean() -> None:
     """Without published accuracies the picture has none."""
     figure = drawn(lambda **look: pictures.distribution(spread(9), (), **look))
@@ -330,6 +341,18 @@ def test_dots_lie_in_the_lowest_row_with_room(accuracies: list[float], heights: 
     assert dot == size
 
 
+def test_dots_that_just_touch_lie_in_one_row() -> None:
+    """Room beside a dot is room for another that is as far away as it is wide."""
+    _, y, dot = dot_plot.stacked([0.0, 0.5, 1.0], 24, 100)
+    assert (y.tolist(), dot) == ([6, 6, 6], 12)
+
+
+@pytest.mark.parametrize(("line", "rows"), [(66, [1, 0]), (67, [0, 0])])
+def test_a_line_keeps_clear_of_a_text_in_its_row(line: float, rows: list[int]) -> None:
+    """Of a text that ends at 64, a line beside it is at least 3 points away, or the text is above it."""
+    assert [place.row for place in dot_plot.arrange([10, line], [50, 20], 100)] == rows
+
+
 @given(st.lists(st.tuples(st.floats(0, 500), st.floats(10, 200)), min_size=1, max_size=3))
 def test_texts_are_arranged_without_meeting(marks: list[tuple[float, float]]) -> None:
     """Where there are places, no text is on another, nor outside; a line passes beside the texts of lower rows."""
@@ -358,6 +381,16 @@ def test_a_name_that_is_too_long_is_shortened() -> None:
     assert_readable(figure=drawing)
     (name,) = [text for text in said(drawing) if text.startswith("a-name-")]
     assert re.fullmatch(r"(a-name-)+[a-name-]*…", name)
+
+
+@pytest.mark.parametrize(("epochs", "faint", "strong"), [(1, "o", "o"), (2, "", "o"), (30, "", "o"), (31, "", "")])
+def test_epochs_are_marked_where_marks_do_not_blur(epochs: int, faint: str, strong: str) -> None:
+    """Up to 30 epochs the mean has a mark for each; a seed has one where a single epoch makes no line."""
+    histories = [{name: [0.5 + more] * epochs for name in HISTORY} for more in (0, 0.1)]
+    figure = drawn(lambda **look: pictures.loss_curves(histories, **look))
+    for axes in figure.axes:
+        marks = [str(line.get_marker()).removeprefix("None") for line in axes.lines]
+        assert marks == [faint, faint, strong] * 2
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 100])

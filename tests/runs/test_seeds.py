@@ -138,6 +138,22 @@ def test_a_shard_whose_seeds_all_fail_is_brief(made_up: MadeUp, tmp_path: Path) 
     assert len(str(error.value).splitlines()) == 13
 
 
+def test_a_long_reason_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each failure 400 characters are told, and that there are more."""
+    monkeypatch.setattr(workers, "train", lambda *_: {7: "x" * 10_000})
+    with pytest.raises(StepError) as error:
+        seeds.train_shard(SETTINGS, range(7, 8), tmp_path)
+    assert f"  seed 7: {'x' * 400} ..." in str(error.value).splitlines()
+
+
+def test_a_resumed_study_records_how_many_it_trained(made_up: MadeUp, tmp_path: Path) -> None:
+    """The record is of the last attempt: of three seeds one was missing."""
+    made_up.failing[8] = 1
+    with pytest.raises(StepError, match="1 of its seeds failed"):
+        study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2)
+    assert study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2).record["trained"] == 1
+
+
 @pytest.mark.parametrize(("raised", "kind"), [(DataError, DataError), (OSError, StepError)])
 def test_whatever_ends_a_shard_it_names_its_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[Exception], kind: type[FmnistError]

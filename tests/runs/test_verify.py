@@ -254,12 +254,12 @@ def test_a_missing_finding_is_seen(copy: Copy) -> None:
 
 def test_a_failed_seed_is_exit_code_3(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a seed cannot be trained, nothing is said of the results."""
-    monkeypatch.setattr(workers, "train", lambda *_: {6: "it broke"})
+    monkeypatch.setattr(workers, "train", lambda *_: {6: "it broke", 5: "it too"})
     result = verify(honest / "study")
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,
         "",
-        "seeds: started\nError: verify: seed 6: it broke\n",
+        "seeds: started\nError: verify: seed 5: it too\nseed 6: it broke\n",
     )
 
 

@@ -164,6 +164,18 @@ DECAY: dict[str, Any] = {
         (
             {
                 "learning_rate": {
+                    "class_name": "CosineDecay",
+                    "registered_name": "keras.optimizers.schedules>CosineDecay",
+                    "config": {"initial_learning_rate": 0, "decay_steps": 9, "warmup_steps": 5, "warmup_target": 1},
+                }
+            },
+            '{"learning_rate":{"class_name":"CosineDecay","config":{"alpha":0.0,"decay_steps":9.0,'
+            '"initial_learning_rate":0.0,"warmup_steps":5.0,"warmup_target":1.0},'
+            '"module":"keras.optimizers.schedules"}}',
+        ),
+        (
+            {
+                "learning_rate": {
                     "class_name": "PiecewiseConstantDecay",
                     "config": {"boundaries": [100, 200.0], "values": [1, 0.1, 0.01]},
                 }
@@ -271,6 +283,7 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         (config(learning_rate={"class_name": "CosineDecay"}), "expected a config that Keras takes, .*CosineDecay"),
         (config(learning_rate=steps([], [0.1])), "expected a config that Keras takes, .*Piecewise"),
         (config(learning_rate=steps([5, 1], [1, 2, 3])), "expected one greater than the one before, got .5.0, 1.0"),
+        (config(learning_rate=steps([5, 5], [1, 2, 3])), "expected one greater than the one before, got .5.0, 5.0"),
         ({}, "got None"),
         ("{not json", "got bad JSON"),
         (7, "got 7"),
@@ -300,6 +313,8 @@ MONSTROUS: dict[str, tuple[Any, str]] = {
     ),
     "49 levels": (rate('{"a":' * 47 + "1" + "}" * 47), "learning_rate: expected one of class_name, config"),
     "10 MB": ("x" * 10**7, "expected the name of a Keras optimizer"),
+    "10,001 characters": (f'{{"class_name": "{"x" * 9_983}"}}', "expected at most 10000 characters"),
+    "10,000 characters": (f'{{"class_name": "{"x" * 9_982}"}}', "expected the name of a Keras optimizer"),
     "10 MB of JSON": ('{"class_name": "' + "x" * 10**7 + '"}', "expected at most 10000 characters"),
     "a layer of code": (
         rate('{"module": "keras.layers", "class_name": "Lambda", "config": {}}'),
