@@ -137,14 +137,16 @@ def test_a_finished_study_is_shown(copy: Callable[[str], Path], capfd: pytest.Ca
 
 
 def test_a_process_that_dies_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message has how it ended, and the last lines that it printed."""
-    (tmp_path / "sitecustomize.py").write_text("import os; print('Good bye.', flush=True); os.kill(os.getpid(), 9)")
+    """The message has how it ended, and the last lines that it printed, also where these are no text."""
+    dying = "import os; os.write(1, b'Gone ' * 2_000 + b'Good bye.\\xff\\n'); os.kill(os.getpid(), 9)"
+    (tmp_path / "sitecustomize.py").write_text(dying)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(StepError) as caught:
         fmnist.run(tmp_path / "run", epochs=1)
     said = str(caught.value)
     assert said.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL).")
-    assert said.endswith(" It last said:\nGood bye.")
+    assert said.endswith("Gone Good bye.\N{REPLACEMENT CHARACTER}")
+    assert 2_000 < len(said) < 2_200
 
 
 def test_names_of_the_package() -> None:

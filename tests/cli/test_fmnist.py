@@ -373,6 +373,17 @@ def test_a_study_without_an_image_is_told_of(here: Path) -> None:
     assert "it needs --image there" not in invoke("compile", "--study", "--image", "an/image:1").stderr
 
 
+def test_a_program_reads_the_name_of_the_compiled_file(here: Path) -> None:
+    """It is all that is printed to stdout; what a person should know of the file is said on stderr, if anything."""
+    plain = invoke("compile", "-o", "x.yaml")
+    assert (plain.stdout, plain.stderr) == (
+        "x.yaml\n",
+        "Its steps install packages, as root. Where pods may not, compile with --image.\n",
+    )
+    image = invoke("compile", "-o", "x.yaml", "--image", "an/image:1")
+    assert (image.stdout, image.stderr) == ("x.yaml\n", "")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -338,7 +338,7 @@ def test_the_pipeline_called_from_python_gives_the_same_bytes(
 
 @pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner")
 def test_a_run_is_verified_with_the_code_that_it_carries(
-    folder: Path, run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_steps: None
 ) -> None:
     """A run of another fmnist is made again with its own code, if that is asked for, and each byte is the same."""
     theirs, installed = shutil.copytree(folder, tmp_path / "run"), bundle.PACKAGE

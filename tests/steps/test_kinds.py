@@ -140,6 +140,7 @@ def test_parameters_are_a_mapping(values: Any) -> None:
         (LABELS, "<Labels of 3 images and 2 classes>"),
         (EVALUATION, "<Evaluation of 3 images: accuracy 0.6667, loss 0.2500>"),
         (TRAINING, "<Training of 2 epochs, loss 0.2500, accuracy 0.8125>"),
+        (Training(None, {"loss": [], "accuracy": []}), "<Training of 0 epochs>"),
         (fmnist.confusion_matrix(LABELS), "<ConfusionMatrix of 3 images and 2 classes>"),
         (samples.result(7), "<Result of seed 7: accuracy 0.8800, loss 0.3456>"),
         (
