@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,8 +81,11 @@ def compiled(function: Callable[..., None], folder: Path) -> Path:
     return folder / "small.yaml"
 
 
-def test_a_step_runs_and_its_artifacts_are_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The artifact is returned by name; what kfp and the step print goes to the log and nowhere else."""
+def test_a_step_runs_and_its_artifacts_are_found(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The artifact is returned by name; what is printed goes to the log alone; no environment is made for a step."""
+    monkeypatch.setattr(venv, "create", lambda *_, **__: pytest.fail("a virtual environment was made"))
     log = io.StringIO()
     outputs = local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
     assert {task: [*artifacts] for task, artifacts in outputs.items()} == {"train": ["history"]}

@@ -11,6 +11,7 @@ import pytest
 from support import helpers
 
 from fmnist.steps import training
+from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
@@ -182,3 +183,15 @@ def test_a_checkpoint_is_a_regular_file_of_its_size(tmp_path: Path, kind: str) -
         os.truncate(path, 2**40)
     with pytest.raises(ContractError, match=f"checkpoint {path}: expected a regular file of this training's size, got"):
         train(path)
+
+
+def test_variables_of_any_size_are_kept(tmp_path: Path) -> None:
+    """Also where the last is larger than all before it."""
+    import tensorflow as tf
+
+    checkpoint = Checkpoint(tmp_path / "c", {"epochs": 1})
+    kept = [tf.Variable(np.arange(size, dtype=np.float32)) for size in (10, 10**5)]
+    checkpoint.save(kept, {"loss": [0.5]})
+    found = [tf.Variable(np.zeros(size, np.float32)) for size in (10, 10**5)]
+    assert checkpoint.restore(found, ["loss"]) == {"loss": [0.5]}
+    assert [variable.numpy().tobytes() for variable in found] == [variable.numpy().tobytes() for variable in kept]

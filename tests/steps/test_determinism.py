@@ -1,6 +1,8 @@
 """Tests of the gate to TensorFlow, mostly in other processes: TensorFlow starts once in each."""
 
 import json
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -134,3 +136,14 @@ def test_another_cpu_is_warned_of_when_tensorflow_starts() -> None:
         "except UserWarning as warning: print(warning)"
     )
     assert out.startswith("CPU: expected x86_64 with AVX2 and FMA, got aarch64")
+
+
+@pytest.mark.parametrize(("module", "shown"), [("ipykernel", ""), ("another", "an error")])
+def test_what_libraries_print_is_kept_from_notebooks_alone(
+    module: str, shown: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Elsewhere what TensorFlow says when it starts is shown, as it may be an error."""
+    monkeypatch.setitem(sys.modules, module, sys)
+    with determinism._quiet():
+        os.write(2, b"an error")
+    assert capfd.readouterr().err == shown
