@@ -71,7 +71,7 @@ class Server(State):
                 self._http.socket, server_side=True, do_handshake_on_connect=False
             )
         self.port = self._http.server_port
-        threading.Thread(target=self._http.serve_forever, args=(0.02,)).start()
+        threading.Thread(target=self._http.serve_forever, args=(0.002,)).start()
 
     def stop(self) -> None:
         """Close the port; connections are cut."""

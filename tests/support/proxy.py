@@ -32,7 +32,7 @@ def proxying(login: str | None = None) -> Iterator[Proxy]:
     proxy = Proxy(login)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy})) as server:
         proxy.port = server.server_port
-        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        threading.Thread(target=server.serve_forever, args=(0.002,)).start()
         try:
             yield proxy
         finally:
