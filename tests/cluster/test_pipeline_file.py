@@ -1,13 +1,23 @@
 """Tests of compiling a pipeline file that somebody wrote."""
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fmnist import pipeline
-from fmnist.cluster.pipeline_file import compile_pipeline_file, read_spec
+from fmnist.cluster import pipeline_file
+from fmnist.cluster.pipeline_file import (
+    check_checkout,
+    compile_pipeline_file,
+    is_ours,
+    read_compiled,
+    read_spec,
+)
 from fmnist.pipeline import Where
 from fmnist.runs import study_pipeline
 from fmnist.steps.errors import ContractError
@@ -33,6 +43,9 @@ def greetings(name: str, often: int = 2):
 again = greetings
 print("compiled")
 '''
+
+#: A compiled pipeline of one task.
+SMALL = b"pipelineInfo: {name: small}\nroot: {dag: {tasks: {a: {}}}}\n"
 
 
 def compiled(folder: Path, source: str) -> Path:
@@ -60,10 +73,14 @@ def test_another_pipeline_compiles_as_kfp_does_it(tmp_path: Path, capsys: pytest
     assert read_spec(got)["pipelineInfo"]["name"] == "greetings"
 
 
-def test_a_pipeline_with_two_names_is_one(tmp_path: Path) -> None:
-    """A second name for the pipeline does not make it two."""
+def test_a_pipeline_with_two_names_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second name for the pipeline does not make it two; what the file prints goes to stderr."""
     (tmp_path / "helper.py").write_text("NAME = 'greetings'")
-    assert read_spec(compiled(tmp_path, OTHER))["pipelineInfo"]["name"] == "greetings"
+    (tmp_path / "somebody.py").write_text(OTHER)
+    got = compile_pipeline_file(tmp_path / "somebody.py", str(tmp_path / "pipeline.yaml"))
+    assert got == tmp_path / "pipeline.yaml"
+    assert read_spec(got)["pipelineInfo"]["name"] == "greetings"
+    assert capsys.readouterr() == ("", "compiled\n")
 
 
 def test_a_lone_component_is_compiled(tmp_path: Path) -> None:
@@ -87,34 +104,60 @@ def test_a_file_may_be_called_as_a_module(tmp_path: Path, name: str) -> None:
     ("source", "message"),
     [
         ("", ": expected one pipeline, got none"),
-        ("x = 1\ny = undefined\n", "line 2: expected a pipeline that compiles, got NameError: name 'undefined'"),
-        ("x = (\n", r"line 1: expected a pipeline that compiles, got SyntaxError: '\(' was never closed"),
-        ("\ndef f():\n    raise ValueError('a\\nb')\n\nf()\n", "line 3: expected .*, got ValueError: a b."),
-        ("import no_such_module\n", "line 1: expected .*, got ModuleNotFoundError: No module named 'no_such_module'"),
-        ("import sys\nsys.exit(0)\n", "line 2: expected .*, got SystemExit: 0"),
-        ("raise Exception\n", "line 1: expected .*, got Exception"),
-        ("x = '\0'\n", "expected a pipeline that compiles, got .*null bytes"),
-        ("x = '\udcff'\n", "expected a pipeline that compiles, got SyntaxError"),
+        (
+            "x = 1\ny = undefined\n",
+            ", line 2: expected a pipeline that compiles, got NameError: name 'undefined' is not defined",
+        ),
+        ("x = (\n", r", line 1: expected a pipeline that compiles, got SyntaxError: '\(' was never closed"),
+        ("\ndef f():\n    raise ValueError('a\\nX:.')\n\nf()\n", ", line 3: expected .*, got ValueError: a X"),
+        ("import no_such_module\n", ", line 1: expected .*, got ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import sys\nsys.exit(0)\n", ", line 2: expected .*, got SystemExit: 0"),
+        ("raise Exception\n", ", line 1: expected .*, got Exception"),
+        ("raise Exception(289 * 'a')\n", ", line 1: expected .*, got Exception: a{289}"),
+        ("raise Exception(290 * 'a')\n", r", line 1: expected .*, got Exception: a{289} \.\.\."),
+        ("import sys\nraise Exception(__name__, sys.path[0])\n", r".*'same_program_somebody', 'FOLDER'\)"),
+        ("x = '\0'\n", ".*: expected a pipeline that compiles, got .*null bytes.*"),
+        ("x = '\udcff'\n", ".*: expected a pipeline that compiles, got SyntaxError: .*"),
         (
             "from kfp import dsl\n\n@dsl.component(base_image='x')\ndef f(x):\n    pass\n",
-            "line 3: expected a pipeline that compiles, got TypeError",
+            ", line 3: expected a pipeline that compiles, got TypeError: .*",
         ),
         (
             OTHER.replace("import helper", "").replace("helper.NAME", "'a'")
             + "\n@dsl.pipeline\ndef two(): greet(name='x', often=1)\n",
-            "expected one pipeline, got a, two",
+            ": expected one pipeline, got a, two",
+        ),
+        (
+            OTHER.partition("@dsl.pipeline")[0].replace("import helper", "")
+            + "\n@dsl.component(base_image='x')\ndef two() -> str:\n    return ''\n",
+            ": expected one pipeline, got greet, two",
         ),
     ],
-    ids=["nothing", "name", "syntax", "function", "import", "exit", "wordless", "null", "not UTF-8", "kfp", "two"],
-)
+    ids=[
+        "nothing", "name", "syntax", "function", "import", "exit", "wordless", "long", "longer", "as what", "null",
+        "not UTF-8", "kfp", "two", "two components",
+    ],
+)  # fmt: skip
 def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, message: str) -> None:
     """An error in the file gives one line of text with its line number, and no file."""
     path = tmp_path / "somebody.py"
     path.write_bytes(source.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ContractError, match=f"^pipeline file {path}.*{message}") as caught:
+    message = message.replace("FOLDER", str(tmp_path))
+    with pytest.raises(ContractError, match=rf"^pipeline file {path}{message}\.$") as caught:
         compile_pipeline_file(path, tmp_path / "pipeline.yaml")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "pipeline.yaml").exists()
+
+
+def test_an_error_beside_the_file_is_told_with_the_line_that_led_there(tmp_path: Path) -> None:
+    """The line is one of the file that was given, whichever file is wrong."""
+    (tmp_path / "wrong.py").write_text("\n\n\nx = (\n")
+    with pytest.raises(ContractError) as caught:
+        compiled(tmp_path, "\nimport wrong\n")
+    assert str(caught.value) == (
+        f"pipeline file {tmp_path}/somebody.py, line 2: expected a pipeline that compiles, "
+        "got SyntaxError: '(' was never closed."
+    )
 
 
 def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -126,22 +169,27 @@ def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "got"),
     [
-        (b"nothing", "another document"),
-        (b"a: [", "no YAML"),
-        (b"COMPILED\nnonsense: 1\n", "another document"),
+        (b"nothing", "another document: .*"),
+        (b"a: [", "no YAML: while parsing a flow node .*"),
+        (b"COMPILED\nnonsense: 1\n", "another document: .*nonsense.*"),
         (b"", "an empty file"),
-        (b" \n# nothing\n", "another document"),
-        (b"\x00\x01{{{", "no YAML"),
-        (b"\xff\xfe\xfd", "no YAML"),
+        (b" \n ", "an empty file"),
+        (b" \n# nothing\n", "another document: .*"),
+        (b"\x00\x01{{{", "no YAML: .*"),
+        (b"\xff\xfe\xfd", "no YAML: .*"),
         (b"PK\x03\x04\x00", "an archive: unpack it"),
         (b"\x1f\x8b\x08\x00", "an archive: unpack it"),
-        (b"name: a\nimplementation: {container: {image: x}}\n", "another document"),
-        (b"apiVersion: v1\nkind: Pod\n", "another document"),
-        (b"COMPILED\n---\na: 1\n", "another document"),
-        (b"COMPILED\n---\nplatforms: {}\n---\nplatforms: {}\n", "one called 'fashion-mnist-study'"),
-        (b"pipelineInfo: {name: Big Name}\nroot: {dag: {tasks: {a: {}}}}\n", "one called 'Big Name'"),
+        (b"name: a\nimplementation: {container: {image: x}}\n", "another document: .*"),
+        (b"apiVersion: v1\nkind: Pod\n", "another document: .*"),
+        (b"COMPILED\n---\na: 1\n", "another document: .*"),
+        (SMALL + b"---\nplatforms: {}\n---\nplatforms: {}\n", "one called 'small', with 1 tasks"),
+        (SMALL.replace(b"small", b"Big Name"), "one called 'Big Name', with 1 tasks"),
+        (SMALL.replace(b"small", b"s" * 129), f"one called '{129 * 's'}', with 1 tasks"),
+        (SMALL.replace(b"small", b"-s"), "one called '-s', with 1 tasks"),
         (b"pipelineInfo: {name: small}\nroot: {dag: {tasks: {}}}\n", "one called 'small', with 0 tasks"),
-        (b"[" * 100_000, ""),
+        (SMALL.replace(b"small", b"&a [*a]"), "another document: its aliases stand for too much"),
+        (SMALL.replace(b"small", b"'" + 400 * b"x" + b"'"), rf"one called '{288 * 'x'} \.\.\."),
+        (b"[" * 100_000, ".+"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -152,7 +200,131 @@ def test_a_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, change: 
     if b"COMPILED" in change:
         compiled = study_pipeline.compile_pipeline(path, Where("registry.example/fmnist:1")).read_bytes()
     path.write_bytes(change.replace(b"COMPILED", compiled))
-    with pytest.raises(ContractError, match=f"^pipeline file {path}: expected a compiled .*; got {got}") as caught:
+    expected = (
+        "expected a compiled pipeline, as `fmnist compile` or kfp writes one, with tasks and a name of a-z, 0-9 and -"
+    )
+    with pytest.raises(ContractError, match=rf"^pipeline file {path}: {expected}; got {got}\.$") as caught:
         compile_pipeline_file(path, tmp_path / "got.yaml")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "got.yaml").exists()
+
+
+@pytest.mark.parametrize("name", [b"0", b"a-b-9", b"s" * 128])
+def test_a_compiled_file_is_its_content_and_its_document(tmp_path: Path, name: bytes) -> None:
+    """The document for Kubernetes that may follow is part of the content alone, and an empty one of nothing."""
+    path = tmp_path / "small.yaml"
+    content = SMALL.replace(b"small", b"'" + name + b"'") + b"---\nplatforms: {}\n---\n"
+    path.write_bytes(content)
+    document = {"pipelineInfo": {"name": name.decode()}, "root": {"dag": {"tasks": {"a": {}}}}}
+    assert read_compiled(str(path)) == (content, document)
+    assert read_spec(str(path)) == document
+
+
+def test_a_file_may_be_as_large_as_a_server_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's limit holds for the bytes."""
+    assert pipeline_file.LARGEST == 33_554_432
+    path = tmp_path / "small.yaml"
+    path.write_bytes(SMALL)
+    monkeypatch.setattr(pipeline_file, "LARGEST", 58)
+    assert read_compiled(path)[0] == SMALL
+    monkeypatch.setattr(pipeline_file, "LARGEST", 57)
+    with pytest.raises(ContractError, match=r"; got a file that cannot be read: it is larger than 57 bytes\.$"):
+        read_compiled(path)
+
+
+def test_what_the_aliases_of_a_file_stand_for_has_the_same_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small file that the server would write out to a large one is refused."""
+    path = tmp_path / "small.yaml"
+    tasks = ", ".join(f"t{number}: {{taskInfo: {{name: *a}}}}" for number in range(9))
+    path.write_text(
+        f"pipelineInfo: {{name: &a {100 * 'x'}}}\nroot: {{dag: {{tasks: {{{tasks}}}}}}}\n---\nplatforms: {{}}\n"
+    )
+    monkeypatch.setattr(pipeline_file, "LARGEST", 1190)
+    read_compiled(path)
+    monkeypatch.setattr(pipeline_file, "LARGEST", 1189)
+    with pytest.raises(ContractError, match=r"; got another document: its aliases stand for too much\.$"):
+        read_compiled(path)
+
+
+SHARED: list[Any] = ["ab"]
+ENDLESS: list[Any] = []
+ENDLESS.append({"inner": ENDLESS})
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("abc", 3),
+        (b"ab", 2),
+        ("", 0),
+        (5, 1),
+        (None, 1),
+        ([], 1),
+        ({}, 1),
+        (["ab", 1], 4),
+        ({"a": "bcd"}, 5),
+        ([SHARED, SHARED], 7),
+        (ENDLESS, float("inf")),
+    ],
+    ids=str,
+)
+def test_a_value_is_as_large_as_it_is_written_out(value: Any, size: float) -> None:
+    """An alias counts each time, and one in itself has no end."""
+    assert pipeline_file._size(value, {}) == size
+
+
+# This package's own
+
+
+def test_our_file_is_known_with_any_ends_of_lines(tmp_path: Path) -> None:
+    """Its content counts, not where it is."""
+    ours, path = (ROOT / "fmnist" / "pipeline.py").read_bytes(), tmp_path / "other.py"
+    assert not is_ours(path)
+    found = []
+    for content in (ours, ours.replace(b"\n", b"\r\n"), ours + b"#", ours.replace(b"\n", b" "), 3 * ours, b""):
+        path.write_bytes(content)
+        found.append(is_ours(path))
+    assert found == [True, True, False, False, False, False]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The package's folder in a copy of the repository."""
+    for path in (ROOT / "fmnist").rglob("*.py"):
+        copied = tmp_path / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copied)
+    return tmp_path / "fmnist"
+
+
+@pytest.mark.parametrize("source", ["pipeline.py", "runs/study_pipeline.py"])
+def test_a_checkout_with_the_installed_code_is_good(checkout: Path, source: str) -> None:
+    """Also with Windows' ends of lines."""
+    check_checkout(checkout / source)
+    path = checkout / "steps" / "training.py"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    check_checkout(checkout / source)
+
+
+@pytest.mark.parametrize("source", ["pipeline.py", "runs/study_pipeline.py"])
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("other")], ids=["missing", "other"])
+@pytest.mark.parametrize("name", ["__init__.py", "steps/training.py"])
+def test_a_checkout_with_other_code_is_refused(
+    checkout: Path, source: str, change: Callable[[Path], object], name: str
+) -> None:
+    """The installed code is what would run; the error says which file differs, and how to install the checkout."""
+    change(checkout / name)
+    with pytest.raises(ContractError) as caught:
+        check_checkout(checkout / source)
+    assert str(caught.value) == (
+        f"pipeline: expected the code of the fmnist that is installed, in {ROOT / 'fmnist'}, got another "
+        f"{checkout / name}. Install that checkout first, with pip install -e {checkout.parent}."
+    )
+
+
+def test_a_file_in_no_checkout_is_checked_against_nothing(tmp_path: Path) -> None:
+    """Somebody's own pipeline needs none of our code beside it."""
+    (tmp_path / "kubeflow").mkdir()
+    check_checkout(tmp_path / "kubeflow" / "pipeline.py")
