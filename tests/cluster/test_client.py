@@ -65,10 +65,23 @@ def test_an_answer_that_is_not_the_apis_is_refused(
     assert re.search(pattern, failure(target, compiled))
 
 
-def test_an_answer_without_an_id_is_refused(server: Server, target: Cluster, compiled: Path) -> None:
+@pytest.mark.parametrize(
+    ("action", "key"),
+    [
+        ("create pipeline", "pipeline_id"),
+        ("upload version", "pipeline_version_id"),
+        ("read version", "pipeline_spec"),
+        ("create experiment", "experiment_id"),
+        ("start run", "run_id"),
+    ],
+)
+def test_an_answer_without_what_is_wanted_is_refused(
+    server: Server, target: Cluster, compiled: Path, action: str, key: str
+) -> None:
     """A JSON object of another API is an error."""
-    server.fail(STEPS["start run"], respond(200, b'{"kind": "Status"}'))
-    assert "got an answer without run_id" in failure(target, compiled)
+    server.fail(STEPS[action], respond(200, b'{"kind": "Status"}'))
+    expected = f"{action} at {server.url}: expected success, got an answer without {key}. It may be a login page, or "
+    assert failure(target, compiled).startswith(expected)
 
 
 def test_an_error_in_another_encoding_is_an_error(server: Server, target: Cluster, compiled: Path) -> None:

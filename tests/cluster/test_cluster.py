@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from support import kfp_server
 from support.kfp_server import Server, respond, serving
 from support.submission import STEPS, names, submitted
 
+from fmnist.cluster import cluster
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster, connect
 from fmnist.steps.errors import ContractError
@@ -100,8 +102,11 @@ def test_a_pipeline_that_is_not_there_has_no_latest_version(server: Server, targ
     target.create(compiled, name="fashion")
     server.versions.clear()
     for name in ("other", "fashion"):
-        with pytest.raises(ContractError, match=f"expected one called '{name}' at {server.url}, got none"):
+        with pytest.raises(ContractError) as caught:
             target.latest(name)
+        assert str(caught.value) == (
+            f"pipeline: expected one called '{name}' at {server.url}, got none. Create it first."
+        )
 
 
 def test_the_newest_of_one_second_is_found(
@@ -125,13 +130,43 @@ def test_the_newest_of_one_second_is_found(
 def test_versions_that_nothing_orders_are_not_guessed(server: Server, target: Cluster, compiled: Path) -> None:
     """Where another client made two versions within one second, none of them is called the newest."""
     version = target.create(compiled, name="fashion")
-    server.versions.append(server.versions[0] | {"pipeline_version_id": "other", "name": "ui"})
-    with pytest.raises(
-        ContractError, match=f"expected a newest version, got .*'{version.name}'.*, made in one second, 20"
-    ):
+    unnamed = {key: value for key, value in server.versions[0].items() if key != "name"}
+    server.versions[0]["display_name"] = "as shown"
+    server.versions.append(unnamed | {"pipeline_version_id": "other", "display_name": "ui"})
+    with pytest.raises(ContractError) as caught:
         target.latest("fashion")
+    second = server.versions[0]["created_at"]
+    assert str(caught.value) in [
+        f"pipeline 'fashion' at {server.url}: expected a newest version, got {both}, made in one second, {second}. "
+        "Run the file itself, without --run-only, or upload one again."
+        for both in (f"'{version.name}' and 'ui'", f"'ui' and '{version.name}'")
+    ]
     server.versions.append(server.versions[0] | {"pipeline_version_id": "new", "name": "new", "created_at": "2099"})
     assert target.latest("fashion").id == "new"
+    server.versions[-1]["created_at"] = "2000"
+    server.versions[0]["created_at"] = "2001"
+    assert target.latest("fashion").id == "other"
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed"])
+@pytest.mark.parametrize("kubernetes", [b"", b"---\nplatforms:\n  kubernetes: {}\n"], ids=["one", "two documents"])
+def test_a_version_is_read_once(
+    server: Server, compiled: Path, tmp_path: Path, listed: bool, kubernetes: bytes
+) -> None:
+    """The document of what was made here, or listed with it, is known, and another is asked for once."""
+    path = tmp_path / "some.yaml"
+    path.write_bytes(compiled.read_bytes() + kubernetes)
+    made = (first := connect(server.url)).create(path, name="fashion")
+    content = server.versions[0]["pipeline_spec"]
+    if not listed:
+        del server.versions[0]["pipeline_spec"]
+    found = (second := connect(server.url)).latest("fashion")
+    server.versions[0]["pipeline_spec"] = content
+    for target, version, asked in ((first, made, 0), (second, found, 0 if listed else 1)):
+        server.requests.clear()
+        for _ in range(2):
+            assert target.spec(version) == yaml.safe_load(compiled.read_text())
+        assert len(server.requests) == asked
 
 
 def test_a_renamed_pipeline_is_found_by_its_name(server: Server, target: Cluster, compiled: Path) -> None:
@@ -237,6 +272,32 @@ def test_caching_is_left_on(server: Server, compiled: Path) -> None:
     assert "enableCache': False" not in str(server.versions)
 
 
+@pytest.mark.parametrize(
+    ("content", "uncached"),
+    [
+        ({"root": {}}, {"root": {}}),
+        (
+            {"root": {"dag": {"tasks": {"a": {"cachingOptions": {"enableCache": True, "cacheKey": "k"}}}}}},
+            {"root": {"dag": {"tasks": {"a": {"cachingOptions": {"enableCache": False}}}}}},
+        ),
+        (
+            {"root": {"dag": {}}, "components": {"b": {"executorLabel": "x"}, "c": {"dag": {"tasks": {"d": {}}}}}},
+            {
+                "root": {"dag": {}},
+                "components": {
+                    "b": {"executorLabel": "x"},
+                    "c": {"dag": {"tasks": {"d": {"cachingOptions": {"enableCache": False}}}}},
+                },
+            },
+        ),
+    ],
+    ids=["nothing", "task", "components"],
+)
+def test_any_pipeline_can_do_without_caching(content: dict[str, Any], uncached: dict[str, Any]) -> None:
+    """Whatever it lacks, and whatever a task says of the cache."""
+    assert cluster._uncached(content) == uncached
+
+
 def test_a_part_for_kubernetes_is_kept_without_caching(server: Server, compiled: Path, tmp_path: Path) -> None:
     """A compiled file of two documents keeps both."""
     both = tmp_path / "both.yaml"
@@ -266,7 +327,11 @@ def test_namespaces_are_apart(compiled: Path) -> None:
     """Two users of a cluster have pipelines and experiments of the same names, each in their namespace."""
     with serving(multi_user=True) as server:
         for namespace in ("alice", "bob", "alice"):
-            submitted(connect(server.url, namespace=namespace), compiled)
+            target = connect(server.url, namespace=namespace)
+            run = submitted(target, compiled, run_name=namespace)
+            assert target.latest("fashion").pipeline_id == server.pipelines[namespace == "bob"]["pipeline_id"]
+            assert repr(target) == f"Cluster(host='{server.url}', namespace='{namespace}')"
+            assert run._namespace == namespace
         assert [item["namespace"] for item in server.pipelines] == ["alice", "bob"]
         assert [item["namespace"] for item in server.experiments] == ["alice", "bob"]
 
@@ -281,8 +346,11 @@ def test_a_namespace_is_not_sent_to_a_cluster_for_one_user(server: Server, compi
 def test_several_users_need_a_namespace() -> None:
     """A cluster for several users is not asked for anything without a namespace."""
     with serving(multi_user=True) as server:
-        with pytest.raises(ContractError, match="expected a namespace, as http://.* has several users, got none"):
+        with pytest.raises(ContractError) as caught:
             connect(server.url)
+        assert str(caught.value) == (
+            f"cluster: expected a namespace, as {server.url} has several users, got none. Give one."
+        )
         assert len(server.requests) == 1
 
 
