@@ -1,7 +1,9 @@
 """Faults between the client and a cluster, each planted in a strict API server on this machine."""
 
+import datetime as dt
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import kfp_server
@@ -9,7 +11,7 @@ from support.kfp_server import Server, cut, hang, respond, serving
 from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import client
-from fmnist.cluster.client import ClusterError
+from fmnist.cluster.client import ClusterError, TransientError
 from fmnist.cluster.cluster import Cluster, connect
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -170,7 +172,8 @@ def test_a_server_that_stays_busy_is_left_alone(
     """After a few times, that the server is busy is an error."""
     server.fail(STEPS["start run"], respond(429, Retry_After="7"), times=10)
     assert "got HTTP 429 Too Many Requests. The server is busy" in failure(target, compiled)
-    assert len(server.asked(STEPS["start run"])) == len(slept) + 1 == 4
+    assert slept == [7, 7, 7]
+    assert len(server.asked(STEPS["start run"])) == 4
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,100 @@ def test_an_odd_retry_after_is_no_reason_to_wait(
     server.fail(STEPS["start run"], respond(429, Retry_After=value))
     assert "HTTP 429" in failure(target, compiled)
     assert slept == []
+
+
+# What an error and an answer know
+
+
+def test_an_error_knows_what_came(server: Server, target: Cluster) -> None:
+    """Its status, the server's words, whether the request may have worked, and when to ask again."""
+    read = target._client.read
+    server.fail("GET .*/some", respond(503, b"so\nbusy.", Retry_After="7"))
+    with pytest.raises(TransientError) as busy:
+        read("some")
+    assert str(busy.value) == (
+        f"read some at {server.url}: expected success, got HTTP 503 Service Unavailable: so busy. "
+        "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
+    )
+    server.fail("GET .*/some", respond(404, b"no"))
+    with pytest.raises(ClusterError) as lacking:
+        read("some")
+    server.fail("GET .*/some", cut())
+    with pytest.raises(TransientError) as lost:
+        read("some")
+    known = [(one.status, one.got, one.unsure, one.pause) for one in (busy.value, lacking.value, lost.value)]
+    assert known[:2] == [
+        (503, "HTTP 503 Service Unavailable: so busy", True, 7.0),
+        (404, "HTTP 404 Not Found: no", False, None),
+    ]
+    assert known[2][0] is None
+    assert known[2][2:] == (True, None)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(380, 380 * "x"), (381, 380 * "x" + " ...")])
+def test_a_long_answer_is_cut(server: Server, target: Cluster, length: int, shown: str) -> None:
+    """Its first 400 characters, with the status, are enough to know it."""
+    server.fail("GET .*/some", respond(403, length * b"x"))
+    with pytest.raises(ClusterError) as caught:
+        target._client.read("some")
+    assert caught.value.got == f"HTTP 403 Forbidden: {shown}"
+
+
+def test_the_servers_time_is_that_of_its_last_answer(server: Server, target: Cluster) -> None:
+    """In the API's own words, whatever time it is here; a server may not say it."""
+    server.clock = lambda: dt.datetime(2026, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
+    server.artifacts = []
+    target._client.read("artifacts")
+    assert target._client.now == "2026-02-03T04:05:06Z"
+    server.fail("GET .*/artifacts", respond(200, b"{}", Date="soon"))
+    target._client.read("artifacts")
+    assert client._time("Wed, 21 Oct 2026 07:28:00 GMT") == "2026-10-21T07:28:00Z"
+    assert client._time(None) == client._time("soon") == ""
+
+
+@pytest.mark.parametrize(
+    ("patience", "limits"), [(60.0, (10.0, 60.0)), (7.0, (7.0, 7.0)), (20.0, (10.0, 20.0)), (100.0, (10.0, 60.0))]
+)
+def test_nobody_waits_longer_than_a_minute(target: Cluster, patience: float, limits: tuple[float, float]) -> None:
+    """Ten seconds for a connection, and a minute for the next part of an answer, unless less is left."""
+    given = target._client._tried("ask", lambda **given: given, patience)
+    assert given == {"_preload_content": False, "_request_timeout": limits}
+
+
+def test_each_way_to_ask_has_a_minute(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the caller has less."""
+    patience = list[float]()
+    tried = client.Client._tried
+
+    def watched(self: client.Client, action: str, request: Any, most: float) -> Any:
+        patience.append(most)
+        return tried(self, action, request, most)
+
+    monkeypatch.setattr(client.Client, "_tried", watched)
+    server.artifacts = []
+    target._client.read("artifacts")
+    target._client.fetch("fetch", "/apis/v2beta1/artifacts", lambda response: response.read())
+    target._client.once("ask", target._client.healthzs.healthz_service_get_healthz, patience=7.0)
+    assert patience == [60, 60, 7]
+
+
+def test_what_is_fetched_is_left_alone_after_it_was_taken(server: Server, target: Cluster) -> None:
+    """Also when taking it fails: the rest of an endless body is never asked for."""
+    server.artifacts, responses = [{"artifact_id": "one"}], list[Any]()
+
+    def take(response: Any) -> bytes:
+        responses.append(response)
+        part = bytes(response.read1(4))
+        if len(responses) > 1:
+            raise ClusterError("of the caller")
+        return part
+
+    fetch = target._client.fetch
+    assert fetch("fetch", "/apis/v2beta1/artifacts", take, page_size="5") == b'{"ar'
+    with pytest.raises(ClusterError, match=r"^of the caller$"):
+        fetch("fetch", "/apis/v2beta1/artifacts", take)
+    assert [response.closed for response in responses] == [True, True]
+    assert [request.query for request in server.asked("/artifacts")] == [{"page_size": "5"}, {}]
 
 
 # The server

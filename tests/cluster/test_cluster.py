@@ -366,6 +366,16 @@ def test_the_namespace_is_found(home: Path, file: str, content: str) -> None:
     assert [path for path in home.rglob("*") if path.is_file()] == [home / file]
 
 
+def test_the_users_own_namespace_goes_before_that_of_the_pod(home: Path) -> None:
+    """What somebody has chosen counts."""
+    (home / ".config/kfp").mkdir(parents=True)
+    (home / ".config/kfp/context.json").write_text('{"namespace": "carol"}')
+    (home / "namespace").write_text("kubeflow")
+    with serving(multi_user=True) as server:
+        assert connect(server.url).namespace == "carol"
+        assert connect(server.url, namespace="dave").namespace == "dave"
+
+
 # Runs that are there
 
 

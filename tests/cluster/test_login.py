@@ -1,5 +1,6 @@
 """Hosts, tokens, cookies and certificates, good ones for a strict API server on this machine, and bad ones."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> certificates.Authorit
 
 def test_no_host_is_bad_usage(capfd: pytest.CaptureFixture[str]) -> None:
     """Without host, endpoint and kubeconfig, the error says how to give one, and that there is another way."""
-    with pytest.raises(ContractError, match=r"got none. Give a host, set \$KF_PIPELINES_ENDPOINT, .* with -t local"):
+    with pytest.raises(ContractError) as caught:
         connect()
+    assert str(caught.value) == (
+        "cluster: expected the address of a Kubeflow Pipelines API, got none. Give a host, set $KF_PIPELINES_ENDPOINT, "
+        "or have a kubeconfig; or run the pipeline here, with -t local."
+    )
     assert capfd.readouterr().out == ""
 
 
@@ -93,6 +98,16 @@ def test_a_kubeconfig_is_enough(
         write_kubeconfig(home, place | {"insecure-skip-tls-verify": True})
         with pytest.raises(ClusterError, match="certificate"):
             connect()
+
+
+def test_the_password_of_a_kubeconfig_is_not_shown(home: Path) -> None:
+    """An address of a cluster may have one."""
+    write_kubeconfig(home, {"server": "http://me:s3cret-pass@127.0.0.1:9/"})
+    with pytest.raises(ClusterError) as caught:
+        connect()
+    place = "http://***@127.0.0.1:9/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+    assert str(caught.value).startswith(f"connect at {place}: expected success, got no connection: ")
+    assert "s3cret" not in str(caught.value)
 
 
 def write_kubeconfig(home: Path, place: dict[str, Any]) -> None:
@@ -308,8 +323,30 @@ def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content:
     """Kfp's own file with a namespace and cookies is named where it is broken."""
     (home / ".config/kfp").mkdir(parents=True)
     (home / ".config/kfp/context.json").write_text(content)
-    with pytest.raises(ContractError, match=r"expected a JSON object of texts in .*context\.json"):
+    with pytest.raises(ContractError) as caught:
         connect(server.url)
+    assert str(caught.value) == (
+        f"kfp's context: expected a JSON object of texts in {home}/.config/kfp/context.json, got something else."
+    )
+
+
+def test_the_login_in_a_context_of_kfp_is_sent_and_not_shown(server: Server, compiled: Path, home: Path) -> None:
+    """Kfp's own file may have cookies and a header, each part of which is a secret."""
+    (home / ".config/kfp").mkdir(parents=True)
+    context = {
+        "client_authentication_cookie": "session=c00kie-1; other= c00kie=2 ",
+        "client_authentication_header_name": "x-own",
+        "client_authentication_header_value": "Basic h3ader-value",
+    }
+    (home / ".config/kfp/context.json").write_text(json.dumps(context))
+    target = connect(server.url)
+    assert server.requests[0].headers["x-own"] == "Basic h3ader-value"
+    assert server.requests[0].headers["cookie"] == "session=c00kie-1; other= c00kie=2 "
+    server.fail(STEPS["start run"], respond(500, b"no h3ader-value, c00kie-1, (c00kie=2) for Basic"))
+    assert "got HTTP 500 Internal Server Error: no ***, ***, (***) for Basic. " in failure(target, compiled)
+    other = connect(server.url, cookies="session=given-one")
+    server.fail(STEPS["start run"], respond(500, b"no given-one"))
+    assert "Error: no ***. " in failure(other, compiled)
 
 
 def test_a_context_of_kfp_may_lack_a_namespace(server: Server, home: Path) -> None:
@@ -324,8 +361,12 @@ def test_missing_google_credentials_are_an_error(server: Server, monkeypatch: py
     error = google.auth.exceptions.DefaultCredentialsError("no credentials")
     monkeypatch.setattr(google.auth, "default", Mock(side_effect=error))
     monkeypatch.setenv("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", "abc")
-    with pytest.raises(ContractError, match=r"expected what \$KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs"):
+    with pytest.raises(ContractError) as caught:
         connect(server.url)
+    assert str(caught.value) == (
+        "login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: no credentials "
+        "Without that variable another login counts."
+    )
 
 
 def test_a_long_token_is_not_shown_in_part(server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
