@@ -245,8 +245,11 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.Tar
         (b"", "no whole .tar.gz|no file"),
         (b"\x1f\x8b", "no whole .tar.gz"),
     ],
-    ids=lambda value: None,
-)
+    ids=[
+        "above", "above the folder", "elsewhere", "symbolic link", "link", "device", "pipe", "twice", "many", "bomb",
+        "cut", "text", "empty", "head",
+    ],
+)  # fmt: skip
 def test_a_hostile_archive_is_refused(
     server: Server, run: Run, monkeypatch: pytest.MonkeyPatch, body: bytes, message: str
 ) -> None:
