@@ -1,8 +1,10 @@
 """Tests of what the report says, of a run and of a study; `test_report_page.py` opens it in a browser."""
 
 import base64
+import inspect
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,10 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 from support import helpers
-from support.samples import COUNTS, HISTORIES, PARAMETERS, RECORD, result, run_sample, sample, spread, study_sample
+from support.samples import (
+    COUNTS,
+    HISTORIES,
+    HISTORY,
+    PARAMETERS,
+    RECORD,
+    result,
+    run_sample,
+    sample,
+    spread,
+    study_sample,
+)
 
 from fmnist.replication import published
-from fmnist.replication.results import Mistake
+from fmnist.replication.results import Judged, Mistake, Sample
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
 from fmnist.report.page import _p, write_report
@@ -22,28 +35,85 @@ from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.errors import ContractError
 
 
+def plain(text: str) -> str:
+    """Return `text` with a space for all blanks between words."""
+    return " ".join(text.split()).replace("\u00a0", " ")
+
+
 class Page(HTMLParser):
     """What a reader of a page gets."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.words, self.heading, self.alts, self.references, self.tags = "", "", [], [], []  # type: ignore[var-annotated]
+        self.words, self.alts, self.references, self.tags = "", [], [], []  # type: ignore[var-annotated]
+        #: Each element's name and attributes, and the rows of each table.
+        self.elements: list[tuple[str, dict[str, Any]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.in_cell = False
         self.feed(path.read_text(encoding="utf-8"))
-        self.words = " ".join(self.words.split()).replace("\u00a0", " ")
+        self.words = plain(self.words)
+        self.tables = [[[plain(cell) for cell in row] for row in table] for table in self.tables]
 
     def handle_data(self, data: str) -> None:
         self.words += data if self.tags and self.tags[-1] != "style" else ""
+        if self.in_cell:
+            self.tables[-1][-1][-1] += data
 
     def handle_endtag(self, tag: str) -> None:
         self.words += " "
+        self.in_cell = self.in_cell and tag not in {"th", "td"}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
         self.tags.append(tag)
         self.words += " "
         values = dict(attrs)
+        self.elements.append((tag, values))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in {"th", "td"}:
+            self.tables[-1][-1].append("")
+            self.in_cell = True
+        elif tag == "br":
+            self.handle_data(" ")
         self.references += [values[name] for name in ("src", "srcset", "href", "action") if name in values]
         if tag == "img":
             self.alts.append(values["alt"])
+
+    def pictures(self) -> list[tuple[str, ...]]:
+        """Return each picture that is no photo: for which screens, its size, and what it is a sketch of."""
+        found: list[tuple[str, ...]] = []
+        for tag, values in self.elements:
+            kind, _, content = values.get("src", values.get("srcset", "")).partition(",")
+            if kind == "data:image/svg+xml;base64":
+                size = values.get("width", ""), values.get("height", "")
+                found.append((tag, values.get("media", ""), *size, base64.b64decode(content).decode()))
+        return found
+
+
+def sketch(draw: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Return what stands for a function that draws: in the place of a picture it gives what it was asked for."""
+    signature = inspect.signature(draw)
+
+    def sketched(*data: Any, **look: Any) -> bytes:
+        asked = signature.bind(*data, **look)
+        asked.apply_defaults()
+        theme, narrow = asked.arguments.pop("theme"), asked.arguments.pop("narrow", False)
+        assert asked.arguments.pop("kind") == "svg"
+        shade = {pictures.LIGHT: "light", pictures.DARK: "dark"}[theme]
+        values = {name: np.asarray(value).tolist() for name, value in asked.arguments.items()}
+        return f"{'narrow ' if narrow else ''}{shade} {draw.__name__} of {values}".encode()
+
+    return sketched
+
+
+def page_of(made: Sample | Judged, folder: Path) -> Page:
+    """Write a report with sketches of its pictures, because drawing takes long, and return what a reader gets."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("distribution", "loss_curves", "recalls"):
+            patch.setattr(pictures, name, sketch(getattr(pictures, name)))
+        return Page(write_report(made, folder))
 
 
 STUDY = study_sample(sample(spread(60)))
@@ -56,27 +126,27 @@ ODD = {**PARAMETERS, "epochs": 11, "compile_optimizer": f'{{"class_name": "{HOST
 @pytest.fixture(scope="module")
 def run_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of a run."""
-    return Page(write_report(run_sample(result(7, 0.8765)), tmp_path_factory.mktemp("run")))
+    return page_of(run_sample(result(7, 0.8765)), tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
 def study_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of a study of 60 seeds."""
-    return Page(write_report(STUDY, tmp_path_factory.mktemp("study")))
+    return page_of(STUDY, tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")
 def few_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of a study of 5 seeds without mistakes, whose record is of a process that trained none of them."""
     results = [replace(one, mistakes=[]) for one in sample(spread(5))]
-    return Page(write_report(study_sample(results, trained=0), tmp_path_factory.mktemp("few")))
+    return page_of(study_sample(results, trained=0), tmp_path_factory.mktemp("few"))
 
 
 @pytest.fixture(scope="module")
 def odd_run_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of a run with odd parameters and thirty mistakes."""
     one = result(7, mistakes=[Mistake(i, 0, 6, 0.5) for i in range(30)])
-    return Page(write_report(run_sample(one, ODD), tmp_path_factory.mktemp("odd_run")))
+    return page_of(run_sample(one, ODD), tmp_path_factory.mktemp("odd_run"))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +160,7 @@ def odd_study_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
         result(1001, mistakes=strong, counts=other.tolist()),
     ]
     record = {"versions": {HOSTILE: HOSTILE}}
-    return Page(write_report(study_sample(results, ODD, **record), tmp_path_factory.mktemp("odd_study")))
+    return page_of(study_sample(results, ODD, **record), tmp_path_factory.mktemp("odd_study"))
 
 
 def test_the_first_words_of_a_study_are_its_verdict(study_page: Page) -> None:
@@ -140,6 +210,214 @@ def test_the_figures_sources_are_given(study_page: Page) -> None:
         assert f"{figure.name}: {figure.source}." in study_page.words
 
 
+PHONE, DARK = "screen and (max-width: 45rem)", "(prefers-color-scheme: dark)"
+
+
+def test_each_screen_has_its_picture(run_page: Page) -> None:
+    """A telephone gets a narrow picture and a dark page a dark one, of the sizes they are drawn in."""
+    found = [(*how, sketched.split(" of ")[0]) for *how, sketched in run_page.pictures()]
+    assert found == [
+        ("source", f"{PHONE} and {DARK}", "328", "236", "narrow dark distribution"),
+        ("source", PHONE, "328", "236", "narrow light distribution"),
+        ("source", f"screen and {DARK}", "680", "272", "dark distribution"),
+        ("img", "", "680", "272", "light distribution"),
+        ("source", f"screen and {DARK}", "", "", "dark loss_curves"),
+        ("img", "", "860", "330", "light loss_curves"),
+        ("source", f"{PHONE} and {DARK}", "328", "420", "narrow dark recalls"),
+        ("source", PHONE, "328", "420", "narrow light recalls"),
+        ("source", f"screen and {DARK}", "", "", "dark recalls"),
+        ("img", "", "720", "420", "light recalls"),
+    ]
+
+
+def test_pictures_are_of_the_sample(run_page: Page) -> None:
+    """What is drawn is what the page is about, in every form of a picture."""
+    told = {sketched.split(" of ", 1)[1] for *_, sketched in run_page.pictures()}
+    published_recalls = [0.86, 0.974, 0.79, 0.88, 0.813, 0.968, 0.689, 0.883, 0.979, 0.986]
+    expected = {"seeds": [[0.88] * 10], "figure": published_recalls, "class_names": list(CLASS_NAMES)}
+    distribution = {"accuracies": [0.8765], "figures": list(published.matching(PARAMETERS))}
+    assert told == {str(distribution), str({"histories": [HISTORY]}), str(expected)}
+
+
+def test_the_tables_of_a_run(run_page: Page) -> None:
+    """Each cell stands under its heading; of one run there are neither deviations nor tests."""
+    evidence, matrix, classes, record = run_page.tables
+    assert evidence == [
+        [
+            *("Published accuracy", "Difference of the run", "Is it a plausible single run?"),
+            *("Is the mean equivalent to it?", "Outcome"),
+        ],
+        ["0.8693 tensorflow-tutorial", "+0.0072", "One run cannot tell", "One run cannot tell", "inconclusive"],
+        ["0.8822 same-example-10-epochs", "-0.0057", "One run cannot tell", "One run cannot tell", "inconclusive"],
+    ]
+    assert matrix[0] == ["", *CLASS_NAMES, "Recall"]
+    assert matrix[10] == ["Ankle boot", "120", *["0"] * 8, "880", "0.880"]
+    assert [row[0] for row in matrix] == ["", *CLASS_NAMES]
+    assert classes[:3] == [
+        ["Class", "Published", "This run", "Difference"],
+        ["T-shirt/top", "0.860", "0.880", "+0.020"],
+        ["Trouser", "0.974", "0.880", "-0.094"],
+    ]
+    assert record[:10] == [
+        ["compile_optimizer", "adam"],
+        ["epochs", "10"],
+        ["validation_split", "0.05"],
+        ["seed", "7"],
+        ["test loss", "0.3456"],
+        ["started", "2026-01-01T00:00:00+00:00, took 12.3 s"],
+        ["CPU", "A <fast> CPU (sparc), Linux. Who knows."],
+        ["versions", "numpy 3.0, tensorflow 2.0"],
+        ["code, SHA-256", "c0de"],
+        ["train-images-idx3-ubyte", "da7a"],
+    ]
+    assert record[10:] == [[name, value] for name, value in RECORD["switches"].items()]
+
+
+def test_the_tables_of_a_study(study_page: Page) -> None:
+    """Those of many seeds have deviations, tests and a row for each seed."""
+    evidence, _, classes, record, seeds = study_page.tables
+    margin = "two one-sided t-tests, margin ±0.015, p < 0.001"
+    unusual = "equivalent, but the published run is unusual"
+    assert evidence[0][1] == "Difference of the mean"
+    assert evidence[1:] == [
+        ["0.8693 tensorflow-tutorial", "+0.0113", "No two-sided rank test, p = 0.033", f"Yes {margin}", unusual],
+        [
+            "0.8822 same-example-10-epochs",
+            "-0.0016",
+            "Yes two-sided rank test, p = 0.820",
+            f"Yes {margin}",
+            "replicated",
+        ],
+    ]
+    assert classes[0] == ["Class", "Published", "Mean", "s.d.", "Difference", "Adjusted p", "The published recall is"]
+    assert {len(row) for row in classes} == {7}
+    assert record[3:6] == [
+        ["seeds", "1000 to 1059"],
+        ["mean test loss", "0.3456"],
+        ["started", "2026-01-01T00:00:00+00:00, took 12.3 s with 2 worker processes for 60 of 60 seeds"],
+    ]
+    assert seeds[0] == ["Seed", "Accuracy", "Loss", "Model"]
+    assert [row[0] for row in seeds[1:]] == [str(seed) for seed in range(1000, 1060)]
+
+
+def test_a_study_of_one_seed_speaks_of_one(tmp_path: Path) -> None:
+    """Words are singular, a loss is no mean, an unknown CPU is said to be, and no caveat leaves no full stop."""
+    machine = {"system": "Linux", "cpu": {"architecture": "sparc", "model": None}, "caveat": None}
+    page = page_of(study_sample([result(1000, loss=0.25)], jobs=1, trained=1, machine=machine), tmp_path)
+    assert page.tables[3][3:7] == [
+        ["seed", "1000"],
+        ["test loss", "0.2500"],
+        ["started", "2026-01-01T00:00:00+00:00, took 12.3 s with 1 worker process for 1 of 1 seed"],
+        ["CPU", "unknown (sparc), Linux"],
+    ]
+    assert "Record of the study" in page.words
+    assert page.tables[4][1:] == [["1000", "0.8800", "0.2500", "0" * 12]]
+
+
+def test_the_mean_loss_is_that_of_all_seeds(tmp_path: Path) -> None:
+    """It is neither the first nor the sum."""
+    page = page_of(study_sample([result(1000, loss=0.25), result(1001, loss=0.5)]), tmp_path)
+    assert ["mean test loss", "0.3750"] in page.tables[3]
+
+
+def test_a_wide_spread_shows_nothing(tmp_path: Path) -> None:
+    """What is not shown to be equivalent is not said to be."""
+    page = page_of(study_sample(sample([0.8, 0.85, 0.9])), tmp_path)
+    cells = page.tables[0][1]
+    assert cells[2].startswith("Yes 95 % prediction interval 0.6016 to 1.0984")
+    assert cells[3:] == ["Not shown two one-sided t-tests, margin ±0.015, p = 0.552", "inconclusive"]
+
+
+@pytest.mark.parametrize(
+    ("n", "asks"), [(18, "With 18 seeds it cannot tell: it takes at least 19"), (19, "A recall with an adjusted p of")]
+)
+def test_nineteen_seeds_tell_of_classes(tmp_path: Path, n: int, asks: str) -> None:
+    """From there on recalls can be unusual; before, the page says why nothing is said of them."""
+    page = page_of(study_sample(sample(spread(n))), tmp_path)
+    assert f"corrected for asking it of ten classes. {asks}" in page.words
+    assert ("Adjusted p" in page.tables[2][0]) is (n == 19)
+
+
+def test_accuracies_alone_have_a_page(tmp_path: Path) -> None:
+    """It has the verdict on them, and says what it does not know; nothing of a record is made up."""
+    page = page_of(Judged(spread(60), published.matching(PARAMETERS), 0.015), tmp_path)
+    assert page.words.startswith("Accuracies of 60 seeds: mean 0.8806 Accuracies of 60 seeds The tutorial's published")
+    assert (
+        "0.8806 mean accuracy of 60 seeds standard deviation 0.0047, from 0.8710 to 0.8920 The evidence" in page.words
+    )
+    assert "The margin is only good if it was not chosen in the light of the results." in page.words
+    assert "no test above contains it" not in page.words
+    assert page.words.endswith(
+        "What is not known here This page was made of the accuracies alone. It does not know which program they are "
+        "of, on how many images they were counted, and how the seeds were chosen: the verdict holds if nobody chose "
+        "them, or the margin, in the light of the results."
+    )
+    assert len(page.tables) == 1
+    assert page.alts == [
+        "Dot plot of the accuracies of 60 seeds: from 0.8710 to 0.8920, with the mean at 0.8806. The published 0.8693 "
+        "(tensorflow-tutorial) is marked; 0 of 60 seeds are below it. The published 0.8822 (same-example-10-epochs) is "
+        "marked; 36 of 60 seeds are below it."
+    ]
+
+
+def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
+    """It speaks of one run, whose seed nobody knows; a figure without a source has no line for it."""
+    figures = [published.Figure("theirs", "", 0.87, {}, "")]
+    page = page_of(Judged([0.87], figures, 0.02), tmp_path)
+    assert page.words.startswith("One accuracy: 0.8700 One accuracy One run cannot tell whether the published accuracy")
+    assert "0.8700 accuracy of one run One run has no spread: another seed gives another accuracy. The ev" in page.words
+    assert "is within ±0.02 of the published accuracy" in page.words
+    assert "seeds nothing is concluded. What is not known here" in page.words
+    assert page.alts == [
+        "The accuracy of this run, 0.8700, as a dot on an axis. The published 0.8700 (theirs) is marked, 0.0000 above "
+        "it."
+    ]
+
+
+def test_a_page_says_in_its_title_what_it_is_of(run_page: Page, study_page: Page) -> None:
+    """Title and first line tell a run from a study."""
+    assert run_page.words.startswith("Fashion-MNIST, seed 7: accuracy 0.8765 Fashion-MNIST · one run One run cannot")
+    expected = "Fashion-MNIST, 60 seeds: mean accuracy 0.8806 Fashion-MNIST · study of 60 seeds The tutorial's"
+    assert study_page.words.startswith(expected)
+
+
+def test_a_page_can_be_read_aloud(run_page: Page, study_page: Page) -> None:
+    """It has a language; headings have levels, sections and regions names, and cells of tables headings."""
+    for page in (run_page, study_page):
+        html, _, charset, viewport, scheme, *_ = (values for _, values in page.elements)
+        assert (html["lang"], charset["charset"]) == ("en", "utf-8")
+        assert (viewport["content"], scheme["content"]) == ("width=device-width, initial-scale=1", "light dark")
+        ids = [values["id"] for _, values in page.elements if "id" in values]
+        assert ids == ["evidence", "learning", "confusion", "classes-1", "mistakes", "record", "check"]
+        assert [values["aria-labelledby"] for tag, values in page.elements if tag == "section"] == ids
+        assert {tag for tag, values in page.elements if "id" in values} == {"h2"}
+        scrolled = [values for _, values in page.elements if values.get("role") == "region"]
+        assert [values["aria-label"] for values in scrolled] == [
+            *("The evidence for each published accuracy", "Loss and accuracy by epoch, picture"),
+            *("Confusion matrix, table", "Recalls by class, picture", "Recalls by class, table", "Record"),
+            *(["Each seed"] if page is study_page else []),
+            "Commands",
+        ]
+        assert {values["tabindex"] for values in scrolled} == {"0"}
+        assert page.tags.count("h1") == 1
+    headings = [values["scope"] for tag, values in run_page.elements if tag == "th"]
+    evidence, matrix = ["col"] * 5 + ["row"] * 2, ["col"] * 11 + ["row"] * 10
+    assert headings == evidence + matrix + ["col"] * 4 + ["row"] * 10 + ["row"] * 17
+
+
+def test_fields_of_the_matrix_are_shaded_by_what_they_are(run_page: Page) -> None:
+    """The diagonal is right and the rest wrong, each as strong as the picture of a matrix has it."""
+    fields = [
+        (values["class"], values["style"])
+        for tag, values in run_page.elements
+        if tag == "td" and values.get("class") in {"right", "wrong"}
+    ]
+    assert len(fields) == 100
+    first = [("right", "--shade: 44%"), ("wrong", "--shade: 20%"), *[("wrong", "--shade: 0%")] * 7]
+    assert fields[:10] == [*first, ("wrong", "--shade: 4%")]
+    assert fields[11:13] == [("right", "--shade: 44%"), ("wrong", "--shade: 24%")]
+
+
 def test_without_a_published_figure_no_verdict_is_invented(odd_run_page: Page, odd_study_page: Page) -> None:
     """Parameters for which nothing was published are compared with nothing."""
     for page, said in ((odd_run_page, "this run gave"), (odd_study_page, "the mean of 2 seeds is")):
@@ -171,7 +449,7 @@ def test_pictures_are_described_by_what_they_show(study_page: Page) -> None:
 def test_the_description_of_many_curves_has_their_means(tmp_path: Path) -> None:
     """Of three seeds that differ it has neither the first, nor the last, nor the greatest."""
     results = [replace(one, history=history) for one, history in zip(sample(spread(3)), HISTORIES, strict=True)]
-    curves = Page(write_report(study_sample(results), tmp_path)).alts[1]
+    curves = page_of(study_sample(results), tmp_path).alts[1]
     assert "After 3 epochs the training loss is 0.5000, the validation loss 0.7000" in curves
     assert "the training accuracy 1.1000, the validation accuracy 0.9500 on average" in curves
 
@@ -180,8 +458,8 @@ def test_a_class_may_be_furthest_below(tmp_path: Path) -> None:
     """The greatest distance counts, in either direction."""
     counts = COUNTS.copy()
     counts[1, [1, 2]] = 300, 700
-    path = write_report(study_sample([replace(one, counts=counts.tolist()) for one in sample(spread(3))]), tmp_path)
-    assert "They are furthest apart for Trouser: published 0.974, here 0.300." in Page(path).alts[2]
+    page = page_of(study_sample([replace(one, counts=counts.tolist()) for one in sample(spread(3))]), tmp_path)
+    assert "They are furthest apart for Trouser: published 0.974, here 0.300." in page.alts[2]
 
 
 @pytest.mark.parametrize(
@@ -200,11 +478,12 @@ def test_the_picture_of_a_run_is_described_too(run_page: Page) -> None:
     assert "each class, a dot for this run, with the published one as a diamond" in run_page.alts[2]
 
 
-def test_the_pictures_are_those_of_the_module(study_page: Page) -> None:
+def test_the_pictures_are_those_of_the_module(tmp_path: Path) -> None:
     """The distribution on the page is the picture that a study keeps as a file, in light and in dark."""
-    shown = {base64.b64decode(reference.split(",")[1]) for reference in study_page.references}
-    for theme in (pictures.LIGHT, pictures.DARK):
-        assert pictures.distribution(spread(60), published.matching(PARAMETERS), theme=theme) in shown
+    page = Page(write_report(Judged(spread(60), published.matching(PARAMETERS), 0.015), tmp_path))
+    shown = [base64.b64decode(reference.split(",")[1]) for reference in page.references]
+    looks: list[dict[str, Any]] = [{"narrow": True, "theme": pictures.DARK}, {"narrow": True}, {"theme": pictures.DARK}]
+    assert shown == [pictures.distribution(spread(60), published.matching(PARAMETERS), **look) for look in [*looks, {}]]
 
 
 def test_the_matrix_has_counts_and_recalls(study_page: Page, run_page: Page) -> None:
@@ -278,7 +557,7 @@ def test_each_seed_of_a_study_has_a_row(study_page: Page) -> None:
 
 def test_a_thousand_seeds_have_a_row_each(tmp_path: Path) -> None:
     """A thousand is not more than a thousand, for the table as for the pictures."""
-    shown = Page(write_report(study_sample(sample(spread(1000))), tmp_path))
+    shown = page_of(study_sample(sample(spread(1000))), tmp_path)
     assert re.search(r"1999 0\.8\d{3} 0\.3456", shown.words)
     assert "each seed is a faint line" in shown.words
 
@@ -328,7 +607,7 @@ def test_a_record_with_a_part_missing_is_refused(tmp_path: Path, name: str) -> N
     whole = run_sample(result(0), ODD)
     record = {key: value for key, value in whole.record.items() if key != name}
     with pytest.raises(ContractError, match=f"^folder: expected a whole record and results in .*{name}"):
-        write_report(replace(whole, record=record), tmp_path)
+        page_of(replace(whole, record=record), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
@@ -368,10 +647,9 @@ def test_other_classes_have_a_page(tmp_path: Path) -> None:
     names = ("cat", "<b>dog</b>", "émeu")
     counts = [[5, 1, 0], [0, 4, 2], [0, 0, 0]]
     others = {"counts": counts, "mistakes": [Mistake(3, 0, 1, 0.75)], "class_names": names}
-    path = write_report(study_sample([result(seed, 0.75, **others) for seed in (1000, 1001)]), tmp_path)
-    page = Page(path)
+    page = page_of(study_sample([result(seed, 0.75, **others) for seed in (1000, 1001)]), tmp_path)
     assert "Fashion-MNIST" not in page.words
     assert "3 classes · study of 2 seeds No accuracy was published for these parameters" in page.words
     assert "<b>dog</b> 0 4.0 2.0 0.667 émeu 0 0 0 none" in page.words
     assert "cat , taken for <b>dog</b> by 2 of 2 seeds" in page.words
-    assert "<b>" not in path.read_text()
+    assert "b" not in page.tags

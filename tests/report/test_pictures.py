@@ -15,10 +15,13 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
 from pytest_regressions.data_regression import DataRegressionFixture
 from support.helpers import fewer_examples, python
 from support.samples import COUNTS, HISTORIES, HISTORY, PARAMETERS, UNLIKE, result, sample, spread
@@ -26,7 +29,8 @@ from support.samples import COUNTS, HISTORIES, HISTORY, PARAMETERS, UNLIKE, resu
 from fmnist.replication import published
 from fmnist.replication.results import Sample
 from fmnist.report import pictures
-from fmnist.report.pictures import classes, curves, dot_plot
+from fmnist.report.pictures import canvas, classes, curves, dot_plot
+from fmnist.report.pictures.graph import _cards
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 
@@ -65,6 +69,8 @@ def drawn(draw: Callable[..., bytes], **look: Any) -> Figure:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", keep)
+        # Its pixels are made even where they are not rendered.
+        patch.setattr(AxesImage, "draw", lambda *args: None)
         draw(kind="png", **look)
     return kept[0]
 
@@ -98,14 +104,17 @@ def assert_apart(*, figure: Figure) -> None:
         assert not a.overlaps(b), f"expected {one!r} and {other!r} apart, got {a.bounds} and {b.bounds}"
 
 
-@each_picture
-@pytest.mark.parametrize("kind", ["png", "svg"])
-def test_a_picture_is_the_same_again(draw: Callable[..., bytes], kind: str) -> None:
-    """A picture has the same bytes each time, with any style of the user's, and no date in it."""
-    first = made(draw, kind)
-    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 50, "svg.hashsalt": "x"}):
-        assert draw(kind=kind) == first
-    assert not re.search(rb"<dc:date|tIME|Matplotlib v|https://matplotlib", first)
+@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize(("look", "golden"), [({"kind": "png"}, "PNG"), ({}, "light")], ids=["png", "svg"])
+def test_a_picture_is_the_same_again(name: str, look: dict[str, Any], golden: str) -> None:
+    """A picture has the golden bytes each time, with any style of the user's, and no date in it; it is a light SVG."""
+    style: Any = {"font.family": "serif", "font.stretch": "condensed", "font.style": "italic", "font.weight": "bold"}
+    style |= {"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 50, "svg.hashsalt": "x"}
+    with mpl.rc_context(style):
+        content = DRAW[name](**look)
+    digests = yaml.safe_load((GOLDEN / "pictures.yml").read_text())
+    assert hashlib.sha256(content).hexdigest() == digests[name][golden]
+    assert not re.search(rb"<dc:date|tIME|Matplotlib v|https://matplotlib", content)
 
 
 def test_a_picture_is_the_same_in_another_process() -> None:
@@ -487,6 +496,7 @@ def test_the_matrix_has_counts_and_recalls() -> None:
 OTHERS: dict[str, tuple[str, ...]] = {
     "two": ("cat", "dog"),
     "three long ones": ("a very long name that somebody gave to a class", "<b>&amp; $x_1$", "Füchse"),
+    "no formula": ("$\\foo$", "$"),
     "of several scripts": ("кошка", "γάτα", "שועל", "a\x1b[2J"),
     "twenty-six": tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     "a hundred": tuple(f"class {i}" for i in range(100)),
@@ -512,6 +522,13 @@ def test_any_classes_have_their_names_and_room(kind: str, names: tuple[str, ...]
         assert page.y0 <= box.y0 < box.y1 <= page.y1
     boxes = [label.get_window_extent() for label in labels]
     assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u2063"])
+def test_a_blank_has_no_width(text: str) -> None:
+    """What has no glyph that can be seen takes no room, and can be measured."""
+    assert canvas.text_width(text) == 0
+    assert canvas.text_width("a") == pytest.approx(4.366, abs=0.001)
 
 
 def test_a_class_without_images_has_no_recall() -> None:
@@ -637,8 +654,13 @@ def arrows(figure: Figure) -> list[tuple[str, str]]:
 
     def at(point: Any, edge: str) -> str:
         [card] = [card for card in cards if getattr(card, edge) == point[0] and card.y0 < point[1] < card.y1]
-        inside = [text for text in texts if card.x0 < text.get_position()[0] < card.x0 + 20]
-        return min(inside, key=lambda text: abs(text.get_position()[1] - point[1])).get_text()
+        # A title is a point below the middle of its room.
+        [text] = [
+            text
+            for text in texts
+            if card.x0 < text.get_position()[0] < card.x0 + 20 and 0 <= text.get_position()[1] - point[1] <= 1
+        ]
+        return text.get_text()
 
     found = [text for text in axes.texts if isinstance(text, Annotation)]
     return [(at(arrow.xyann, "x1"), at(arrow.xy, "x0")) for arrow in found]
@@ -680,6 +702,124 @@ def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
     assert said(figure)[:3] == ["make", "Output", "LIST"]
     assert arrows(figure) == [("Output", "use"), ("Output", "use-2"), ("of_any_name_as_long_as_it_is", "end")]
     assert_apart(figure=figure)
+
+
+def boxes(figure: Figure) -> dict[str, Bbox]:
+    """Return the box of each card of a graph by its title, in points."""
+    [axes] = figure.axes
+    titles = [text for text in axes.texts if text.get_fontweight() == "bold"]
+    cards = [card.get_bbox() for card in axes.patches]  # type: ignore[attr-defined]
+    return {title.get_text(): card for title, card in zip(titles, cards, strict=True)}
+
+
+def test_a_step_stands_right_of_all_that_it_depends_on(tmp_path: Path) -> None:
+    """Steps of a column are below each other, a step that depends on nothing is right of the parameters alone."""
+    path = tmp_path / "columns.yaml"
+    inputs = "  inputDefinitions: {parameters: {n: {parameterType: NUMBER_DOUBLE}}}\n"
+    late = DIAMOND.replace("dependentTasks: [use, use-2]", "dependentTasks: [make, use-2]")
+    path.write_text(late.replace("producerTask: use}", "producerTask: use-2}") + inputs)
+    figure = drawn(lambda **look: pictures.graph(path, **look))
+    cards = boxes(figure)
+    first, second, third, last = (cards[title] for title in ("Parameters", "make", "use", "end"))
+    gaps = [first.x0, second.x0 - first.x1, third.x0 - second.x1, last.x0 - third.x1]
+    assert gaps == pytest.approx([16, 32, 32, 32])
+    assert {title: (card.y0, card.height) for title, card in cards.items()} == {
+        "Parameters": (16, 45),
+        "make": (16, 45),
+        "use": (16, 45),
+        "use-2": (16 + 45 + 16, 45),
+        "end": (16, 30),
+    }
+    assert (cards["use-2"].x0, cards["use-2"].x1) == (third.x0, third.x1)
+    # Around all there is as much room as left and above, and a point is 4/3 pixels of a page.
+    [axes] = figure.axes
+    assert (*axes.get_xlim(), *axes.get_ylim()) == (0, last.x1 + 16, 16 + 45 + 16 + 45 + 16, 0)
+    assert np.rint(figure.get_size_inches() * 96).tolist() == [round((last.x1 + 16) * 4 / 3), 184]
+
+
+def test_the_longest_row_of_a_card_has_room() -> None:
+    """A card is as wide as its title or its longest row needs, with margins and a gap."""
+    figure = drawn(DRAW["graph"])
+    widest = {
+        "Parameters": ("compile_optimizer", "adam"),
+        "confusion-matrix": ("classification", "ClassificationMetrics"),
+    }
+    lengths = {text.get_text(): text.get_window_extent().width * 72 / figure.dpi for text in words(figure)}
+    cards = boxes(figure)
+    for title, (name, note) in widest.items():
+        longest = lengths[name] + 14 + lengths[note]
+        assert longest < cards[title].width - 16 < 1.06 * longest
+    # A point of the page is one of the axes.
+    assert figure.axes[0].get_window_extent().width * 72 / figure.dpi == pytest.approx(
+        figure.axes[0].get_xlim()[1], abs=1
+    )
+
+
+def test_a_card_says_what_is_what() -> None:
+    """Parameters are soft and steps are blue; what a row is stands at its end, in smaller and softer letters."""
+    figure = drawn(DRAW["graph"], theme=pictures.DARK)
+    theme = pictures.DARK
+    [axes] = figure.axes
+    edges = [mpl.colors.to_hex(card.get_edgecolor()) for card in axes.patches]
+    assert edges == [theme.soft, theme.blue, theme.blue, theme.blue]
+    assert {mpl.colors.to_hex(card.get_facecolor()) for card in axes.patches} == {theme.paper}
+    assert {text.get_verticalalignment() for text in axes.texts if text.get_text()} == {"center"}
+    cards = boxes(figure)
+    for text in axes.texts:
+        if not text.get_text():
+            continue
+        x, y = text.get_position()
+        [(title, card)] = [(title, card) for title, card in cards.items() if card.contains(x, y)]
+        look = (text.get_color(), text.get_fontweight(), text.get_fontsize(), text.get_horizontalalignment())
+        if y < card.y0 + 22:
+            assert (x, y) == (card.x0 + 8, card.y0 + 12)
+            assert look == (theme.soft if title == "Parameters" else theme.blue, "bold", 10.5, "left")
+        else:
+            # In the middle of its row.
+            assert (y - card.y0 - 22) % 15 == 7.5
+            assert (x, look) in (
+                (card.x0 + 8, (theme.ink, "normal", 9, "left")),
+                (card.x1 - 8, (theme.soft, "normal", 8, "right")),
+            )
+
+
+def test_an_arrow_is_soft_and_passes_behind_cards() -> None:
+    """It has a head at the step that it leads to, and touches both."""
+    figure = drawn(DRAW["graph"], theme=pictures.DARK)
+    [axes] = figure.axes
+    found = [text for text in axes.texts if isinstance(text, Annotation)]
+    assert len(found) == 3
+    for arrow in found:
+        patch = arrow.arrow_patch
+        assert patch is not None
+        assert type(patch.get_arrowstyle()).__name__ == "CurveFilledB"
+        assert mpl.colors.to_hex(patch.get_edgecolor()) == pictures.DARK.soft
+        assert (patch.shrinkA, patch.shrinkB, patch.get_linewidth()) == (0, 0, 1.2)
+        assert arrow.get_zorder() < min(card.get_zorder() for card in axes.patches)
+
+
+DEFAULTS = """
+  inputDefinitions:
+    parameters:
+      whole: {defaultValue: 3.0, parameterType: NUMBER_INTEGER}
+      fraction: {defaultValue: 3.0, parameterType: NUMBER_DOUBLE}
+      flag: {defaultValue: false, parameterType: BOOLEAN}
+      list: {defaultValue: [1], parameterType: LIST}
+      struct: {defaultValue: {}, parameterType: STRUCT}
+      none: {parameterType: STRING}
+      no_number: {parameterType: NUMBER_INTEGER}
+"""
+
+
+def test_defaults_are_shown_as_they_were_given(tmp_path: Path) -> None:
+    """A whole number has no fraction, of what has parts the type is told, and of what has no default nothing."""
+    path = tmp_path / "defaults.yaml"
+    path.write_text(DIAMOND.rstrip() + DEFAULTS)
+    cards = list(_cards(yaml.safe_load(path.read_text())))
+    assert cards[0].rows == (
+        *(("whole", "3"), ("fraction", "3.0"), ("flag", "False"), ("list", "LIST"), ("struct", "STRUCT")),
+        *(("none", ""), ("no_number", "")),
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fmnist.steps import canvas
 from fmnist.steps.canvas import Kind
+from fmnist.steps.fonts import OWN
 
 __all__ = [
     "DARK",
@@ -83,7 +86,13 @@ def shortened(text: str, size: float, width: float, **font: Any) -> str:
 def text_width(text: str, size: float = TEXT, **font: Any) -> float:
     """Return the width of a text of `size` in points, in points."""
     from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
+    from matplotlib.path import Path
+    from matplotlib.textpath import text_to_path
 
+    # What is not given would be that of the user's own style.
+    look: Any = {"family": OWN, "style": "normal", "weight": "normal", "stretch": "normal"} | font
+    vertices, codes = text_to_path.get_text_path(FontProperties(**look), text)
+    if not len(vertices):
+        return 0.0  # a blank
     # Drawn as pixels, letters stand a little further apart.
-    return 1.05 * float(TextPath((0, 0), text, prop=FontProperties(size=size, **font)).get_extents().width)
+    return 1.05 * float(Path(np.multiply(vertices, size / text_to_path.FONT_SCALE), codes).get_extents().width)
