@@ -426,17 +426,44 @@ def test_the_curves_show_all_seeds_and_their_mean(epochs: int) -> None:
     assert_apart(figure=figure)
 
 
+def colour_of(collection: Any) -> str:
+    """Return the one colour of a collection."""
+    [colour] = np.asarray(collection)
+    return mpl.colors.to_hex(tuple(colour))
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_curves_of_many_seeds_are_an_area(epochs: int) -> None:
-    """Above a thousand seeds an area is drawn from the lowest to the highest, and their mean."""
-    histories = [{name: [(i / 1000) ** 2] * epochs for name in HISTORY} for i in range(1001)]
+    """Above a thousand seeds a faint area is drawn from the lowest to the highest of each epoch, and their mean."""
+    histories = [{name: [epoch + (i / 1000) ** 2 for epoch in range(epochs)] for name in HISTORY} for i in range(1001)]
     figure = drawn(lambda **look: pictures.loss_curves(histories, **look))
     for axes in figure.axes:
-        assert [np.asarray(line.get_ydata()) for line in axes.lines] == [pytest.approx([0.3335] * epochs)] * 2
-        for area in axes.collections:
-            heights = np.asarray(area.get_paths()[0].vertices)[:, 1]
-            assert (heights.min(), heights.max()) == (0, 1)
-        assert len(axes.collections) == 2
+        means = [epoch + 0.3335 for epoch in range(epochs)]
+        assert [np.asarray(line.get_ydata()) for line in axes.lines] == [pytest.approx(means)] * 2
+        for area, colour in zip(axes.collections, (pictures.LIGHT.blue, pictures.LIGHT.orange), strict=True):
+            corners = np.asarray(area.get_paths()[0].vertices)
+            for epoch in range(epochs):
+                heights = corners[corners[:, 0] == epoch + 1, 1]
+                assert (heights.min(), heights.max()) == (epoch, epoch + 1)
+            assert (corners[:, 0].min(), corners[:, 0].max()) == (1, epochs)
+            assert colour_of(area.get_facecolor()) == colour
+            assert (area.get_alpha(), area.get_linewidth()) == (0.2, [0.8])
+
+
+@pytest.mark.parametrize(("n", "pixels"), [(20, False), (21, True)])
+def test_more_than_two_thousand_points_are_pixels(n: int, *, pixels: bool) -> None:
+    """The faint curves of few seeds are lines of an SVG, those of many a picture within it; the mean is a line."""
+    histories = [{name: [0.5 + i] * 100 for name in HISTORY} for i in range(n)]
+    for axes in drawn(lambda **look: pictures.loss_curves(histories, **look)).axes:
+        assert [bool(line.get_rasterized()) for line in axes.lines] == [*[pixels] * n, False] * 2
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(2, 0.424), (100, 0.06), (450, 0.03)])
+def test_the_more_seeds_the_fainter_their_curves(n: int, alpha: float) -> None:
+    """They can be seen through each other, but never vanish."""
+    figure = drawn(lambda **look: pictures.loss_curves([{name: [0.5, 0.6] for name in HISTORY}] * n, **look))
+    alphas = {line.get_alpha() for axes in figure.axes for line in axes.lines[:n]}
+    assert list(alphas) == pytest.approx([alpha], abs=0.001)
 
 
 def test_a_thousand_seeds_still_have_a_line_each() -> None:
@@ -458,9 +485,16 @@ def test_the_curves_of_one_run_are_strong() -> None:
 
 
 def test_the_names_of_curves_that_end_together_are_apart() -> None:
-    """Equal curves have names above each other."""
-    equal = {name: [0.5, 0.5] for name in HISTORY}
-    assert_apart(figure=drawn(lambda **look: pictures.loss_curves([equal], **look)))
+    """Equal curves have names above each other, as near to their end as lines of a text are."""
+    equal = {name: [0.5, 0.7] for name in HISTORY}
+    figure = drawn(lambda **look: pictures.loss_curves([equal], **look))
+    assert_apart(figure=figure)
+    for axes in figure.axes:
+        one, other = (text.get_window_extent() for text in axes.texts)
+        assert (one.y0 - other.y0) * 72 / figure.dpi == pytest.approx(1.4 * 9, abs=0.1)
+        end = axes.transData.transform((2, 0.7))
+        assert [(text.xyann, text.xy[0]) for text in axes.texts] == [((7, 0), 2)] * 2  # type: ignore[attr-defined]
+        assert (one.y0 + one.y1 + other.y0 + other.y1) / 4 == pytest.approx(end[1], abs=1)
 
 
 @given(st.floats(-100, 100), st.floats(-100, 100), st.floats(0, 50))
@@ -531,6 +565,55 @@ def test_a_blank_has_no_width(text: str) -> None:
     assert canvas.text_width("a") == pytest.approx(4.366, abs=0.001)
 
 
+@pytest.mark.parametrize(
+    ("k", "first", "narrow", "height", "left", "shown"),
+    [
+        (10, "cat", False, 420, 0.15, "cat"),
+        (11, "cat", False, 444, 0.15, "cat"),
+        (2, "n" * 35, False, 420, 0.399, "n" * 35),
+        (2, "n" * 100, False, 420, 0.5, "n" * 42 + "…"),
+        (10, "cat", True, 420, 0.24, "cat"),
+        (11, "n" * 13, True, 444, 0.3402, "n" * 13),
+        (2, "n" * 100, True, 420, 0.36, "n" * 12 + "…"),
+    ],
+)
+def test_the_picture_of_recalls_has_room_for_names(  # noqa: PLR0913 - what is shown, and how
+    k: int, first: str, height: int, left: float, shown: str, *, narrow: bool
+) -> None:
+    """It is higher the more classes there are; a name that would take half of it is shortened."""
+    names = (first, *"abcdefghij"[: k - 1])
+    figure = drawn(lambda **look: pictures.recalls(np.full((3, k), 0.9), [0.8] * k, names, narrow=narrow, **look))
+    assert np.rint(figure.get_size_inches() * 96).tolist() == [328 if narrow else 720, height]
+    [axes] = figure.axes
+    place = axes.get_position()
+    foot, head = (63, 42) if narrow else (50.4, 33.6)
+    assert (place.x0, place.x1) == pytest.approx((left, 0.97 if narrow else 0.98), abs=1e-4)
+    assert (place.y0 * height, (1 - place.y1) * height) == pytest.approx((foot, head))
+    assert axes.get_yticklabels()[0].get_text() == shown
+    words = ["recall: the share of a class' images", "that is classified right"]
+    assert axes.get_xlabel() == ("\n" if narrow else " ").join(words)
+
+
+@pytest.mark.parametrize(
+    ("k", "first", "size", "place"),
+    [
+        (2, "cat", (720, 600), (0.14, 0.06, 0.9, 0.86)),
+        (15, "cat", (720, 600), (0.14, 0.06, 0.9, 0.86)),
+        (16, "cat", (749, 600), (0.1346, 0.06, 0.9036, 0.86)),
+        (21, "cat", (929, 624), (0.1085, 0.0577, 0.9223, 0.8654)),
+        (2, "n" * 60, (1469, 826), (0.3355, 0.0436, 0.708, 0.6247)),
+    ],
+)
+def test_a_matrix_has_room_for_names(
+    k: int, first: str, size: tuple[int, int], place: tuple[float, float, float, float]
+) -> None:
+    """A field has a least size, and around the fields is as much room as the longest name takes."""
+    names = (first, *"abcdefghijklmnopqrstu"[: k - 1])
+    figure = drawn(lambda **look: pictures.confusion_matrix(np.diag([9.0] * k), names, **look))
+    assert tuple(np.rint(figure.get_size_inches() * 96)) == size
+    assert figure.axes[0].get_position().extents == pytest.approx(place, abs=1e-4)
+
+
 def test_a_class_without_images_has_no_recall() -> None:
     """It is said, instead of a NaN."""
     figure = drawn(lambda **look: pictures.confusion_matrix(np.array([[3.0, 1.0], [0.0, 0.0]]), ("a", "b"), **look))
@@ -590,6 +673,29 @@ def test_the_recalls_of_one_run_are_in_the_middle_of_their_rows() -> None:
     assert all((dot.get_alpha(), dot.get_markersize()) == (1, diamonds.get_markersize()) for dot in dots)
     assert len(axes.collections) == 0
     assert axes.texts[1].get_text() == "● this run"
+
+
+def test_the_recalls_of_two_seeds_have_a_mean() -> None:
+    """From two seeds on dots stand beside each other, each is fainter, and a bar of the row's height is their mean."""
+    (axes,) = drawn(lambda **look: pictures.recalls(RECALLS[:2], PUBLISHED, theme=pictures.DARK, **look)).axes
+    *dots, _ = axes.lines
+    assert [np.asarray(dot.get_ydata()) for dot in dots] == [
+        pytest.approx([i, i - 0.191], abs=0.001) for i in range(10)
+    ]
+    assert {(dot.get_markersize(), round(float(dot.get_alpha()), 4)) for dot in dots} == {(4, 0.5886)}  # type: ignore[arg-type]
+    (bars,) = axes.collections
+    assert bars.get_segments()[3].tolist() == [[0.75, 2.66], [0.75, 3.34]]  # type: ignore[attr-defined]
+    assert (colour_of(bars.get_edgecolor()), bars.get_linewidth()) == (pictures.DARK.blue, [2])
+
+
+@pytest.mark.parametrize(("n", "pixels", "alpha"), [(200, False, 0.1861), (201, True, 0.1859), (1000, True, 0.15)])
+def test_many_recalls_are_faint_pixels(n: int, alpha: float, *, pixels: bool) -> None:
+    """Above two thousand dots an SVG holds them as pixels; they never vanish."""
+    (axes,) = drawn(lambda **look: pictures.recalls(np.full((n, 10), 0.9), PUBLISHED, **look)).axes
+    *dots, diamonds = axes.lines
+    assert {bool(dot.get_rasterized()) for dot in dots} == {pixels}
+    assert {round(float(dot.get_alpha()), 4) for dot in dots} == {alpha}  # type: ignore[arg-type]
+    assert not diamonds.get_rasterized()
 
 
 def test_a_thumbnail_is_dark_on_white() -> None:
