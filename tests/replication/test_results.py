@@ -1,5 +1,6 @@
 """Tests of results, from memory, from a run's folder, from JSON, always the same; and of samples of them."""
 
+import json
 import math
 import pickle
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ import pytest
 from support import samples
 from support.samples import COUNTS, PARAMETERS
 
+from fmnist.replication import published
 from fmnist.replication.conclusions import conclude
-from fmnist.replication.results import Mistake, Mistakes, Result, Sample
+from fmnist.replication.results import Judged, Mistake, Mistakes, Result, Sample
 from fmnist.runs.folder import read_result
 from fmnist.steps import confusion, evaluation, files
 from fmnist.steps.dataset import Split
@@ -105,7 +107,9 @@ def test_mistakes_take_little_memory() -> None:
     assert (packed == found, packed == Mistakes(found), packed == Mistakes(found[:1])) == (True, True, False)
     assert (packed[1], len(packed), hash(packed)) == (found[1], 2, hash(Mistakes(found)))
     assert hash(packed) != hash(Mistakes(found[:1]))
-    assert repr(packed) == "<2 mistakes>"
+    assert (packed[-2:], packed[:1], list(Mistakes([]))) == (found, found[:1], [])
+    assert (packed == 2, packed == "no", packed != found[::-1]) == (False, False, True)
+    assert (repr(packed), repr(Mistakes(found * 600))) == ("<2 mistakes>", "<1,200 mistakes>")
     assert len(pickle.dumps(Mistakes(found * 1_000))) < 25_000
 
 
@@ -147,6 +151,45 @@ def test_a_sample_is_of_a_run_or_of_a_study() -> None:
     assert repr(study) == "<Sample of a study: seeds 3 to 5, mean accuracy 0.8900>"
 
 
+def test_accuracies_alone_are_judged() -> None:
+    """Each figure is judged in its turn with the margin that is given; nothing else is known of the seeds."""
+    figures = [published.Figure(name, "", accuracy, {}, "") for name, accuracy in (("one", 0.87), ("other", 0.5))]
+    judged = Judged([0.87, 0.88, 0.92], figures, 0.03)
+    assert [one.figure for one in judged.conclusions] == figures
+    assert [(one.verdict.published, one.verdict.n, one.verdict.margin) for one in judged.conclusions] == [
+        *((0.87, 3, 0.03), (0.5, 3, 0.03)),
+    ]
+    assert [one.classes for one in judged.conclusions] == [(), ()]
+    assert judged.mean == pytest.approx(0.89)
+    assert judged.deviation == pytest.approx(0.0264575)
+    assert not judged.results
+    assert math.isnan(Judged([0.87], figures, 0.03).deviation)
+
+
+def test_a_result_in_a_line() -> None:
+    """It says what it is of, in four places."""
+    assert repr(samples.result(7, 0.87654)) == "<Result of seed 7: accuracy 0.8765, loss 0.3456>"
+
+
+def test_a_file_of_a_result_is_canonical() -> None:
+    """Its names are sorted, and a mistake is a list of its four values."""
+    one = Result(7, "c0de", 0.5, 0.25, {"loss": [0.5]}, [[1, 1], [0, 0]], [Mistake(1, 0, 1, 0.75)], ("cat", "dog"))
+    assert json.loads(one.to_json()) == {
+        "accuracy": 0.5,
+        "class_names": ["cat", "dog"],
+        "counts": [[1, 1], [0, 0]],
+        "history": {"loss": [0.5]},
+        "loss": 0.25,
+        "mistakes": [[1, 0, 1, 0.75]],
+        "model": "c0de",
+        "seed": 7,
+    }
+    again = Result.from_json(one.to_json())
+    assert again == one
+    assert type(again.mistakes) is Mistakes
+    assert type(again.class_names) is tuple
+
+
 def test_the_plan_stands_above_the_record() -> None:
     """What was planned is what the plan says, whatever the record of how it went says."""
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 1}, "code": {"sha256": "planned"}}
@@ -158,9 +201,19 @@ def test_class_names_travel_with_a_result() -> None:
     """A result of other classes has their names, in its file too; one of Fashion-MNIST's file is as it always was."""
     names = ("cat", "dog", "emu")
     labels = Labels(np.array([0, 1, 2]), np.array([0, 1, 1]), names)
-    tested = evaluation.Evaluation(labels, np.full(3, 0.5, np.float32), 0.25)
-    found = Result.of_files(7, b"a network", {}, tested)
-    assert (found.class_names, found.counts) == (names, [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    tested = evaluation.Evaluation(labels, np.array([0.9, 0.8, 0.1], np.float32), 0.25)
+    history = {"loss": [0.5]}
+    found = Result.of_files(7, b"a network", history, tested)
+    assert found == Result(
+        seed=7,
+        model="2f782beca6c497e09ee1b67bd6a1202048f19e97f7e1364a58d415ce7b3ecd9e",
+        accuracy=2 / 3,
+        loss=0.25,
+        history=history,
+        counts=[[1, 0, 0], [0, 1, 0], [0, 1, 0]],
+        mistakes=[Mistake(2, 2, 1, 0.1)],
+        class_names=names,
+    )
     again = Result.from_json(found.to_json())
     assert again == found
     assert Sample({}, [again], {}, is_study=False).class_names == names
