@@ -230,11 +230,17 @@ def test_the_distribution_of_many_seeds_has_a_column_for_each_accuracy() -> None
 
 def test_one_run_is_one_dot_without_a_spread() -> None:
     """The picture of a run claims neither a mean nor a spread; its dot is where its accuracy is."""
-    figure = drawn(lambda **look: pictures.distribution([0.8765], BOTH, **look))
+    figure = drawn(lambda **look: pictures.distribution([0.8765], BOTH, theme=pictures.DARK, **look))
     assert {"this run 0.8765", "one run has no spread"} <= set(said(figure))
     assert not any("mean" in text or "s.d." in text for text in said(figure))
     assert figure.axes[0].get_xlabel() == "accuracy on the test images: the dot is one run"
-    assert figure.axes[0].lines[0].get_xdata()[0] == pytest.approx(0.8765)  # type: ignore[index]
+    dot, line, *others = figure.axes[0].lines
+    assert dot.get_xdata()[0] == line.get_xdata()[0] == pytest.approx(0.8765)  # type: ignore[index]
+    assert [one.get_color() for one in (dot, line, *others)] == [
+        *(pictures.DARK.blue, pictures.DARK.ink, pictures.DARK.orange, pictures.DARK.orange),
+    ]
+    titles = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert titles["this run 0.8765"] == pictures.DARK.ink
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 1.0])
@@ -246,6 +252,16 @@ def test_no_accuracy_beyond_what_can_be_is_marked(accuracy: float) -> None:
     assert low < 0 or high > 1
     assert axes.get_xticks().size > 1
     assert ((axes.get_xticks() >= 0) & (axes.get_xticks() <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "low", "high"),
+    [([0.8765], 0.871, 0.882), ([0.87, 0.88], 0.8695, 0.8805), ([0.8, 0.9], 0.795, 0.905)],
+)
+def test_the_axis_has_a_hundredth_at_least(accuracies: list[float], low: float, high: float) -> None:
+    """Where accuracies are equal, or nearly, they are not drawn as if they were far apart."""
+    figure = drawn(lambda **look: pictures.distribution(accuracies, (), **look))
+    assert figure.axes[0].get_xlim() == pytest.approx((low, high))
 
 
 def test_where_nothing_was_published_nothing_is_marked_but_the_mean() -> None:
@@ -350,6 +366,16 @@ def test_dots_lie_in_the_lowest_row_with_room(accuracies: list[float], heights: 
     assert dot == size
 
 
+@pytest.mark.parametrize(
+    ("n", "height", "rise"), [(66, 100, 1.5), (67, 100, 98.5 / 66), (1000, 100, 98.5 / 999), (2, 2, 0.5), (1, 1, 0)]
+)
+def test_the_smallest_dots_are_on_top_of_each_other(n: int, height: float, rise: float) -> None:
+    """More equal accuracies than have room are all drawn, the first on the axis and the last as high as may be."""
+    _, y, dot = dot_plot.stacked([0.8765] * n, 20_000, height)
+    assert dot == 1.5
+    assert y == pytest.approx(0.75 + rise * np.arange(n))
+
+
 def test_dots_that_just_touch_lie_in_one_row() -> None:
     """Room beside a dot is room for another that is as far away as it is wide."""
     _, y, dot = dot_plot.stacked([0.0, 0.5, 1.0], 24, 100)
@@ -381,6 +407,13 @@ def test_texts_are_arranged_without_meeting(marks: list[tuple[float, float]]) ->
             assert spans[i][1] <= spans[j][0] or spans[j][1] <= spans[i][0]
         if places[j].row >= places[i].row:
             assert not spans[i][0] < positions[j] < spans[i][1]
+
+
+def test_a_title_of_bold_letters_has_room() -> None:
+    """Where the name of what was published is short, the accuracy above it, in bold, says how much room is needed."""
+    figure = published.Figure("a", "somebody", 0.8681, {}, "")
+    drawing = drawn(lambda **look: pictures.distribution([0.8604, 0.8827], [figure], narrow=True, **look))
+    assert_readable(figure=drawing)
 
 
 def test_a_name_that_is_too_long_is_shortened() -> None:

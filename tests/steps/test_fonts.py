@@ -92,9 +92,10 @@ def test_fonts_of_other_signs_draw_no_names(install: Install, name: str) -> None
         ({"style": "italic"}, {}),
         ({"weight": 700}, {}),
         ({"weight": 200}, {"weight": 450}),
+        ({"weight": 402}, {"weight": 399}),
         ({"weight": "bold"}, {}),
     ],
-    ids=["slanted", "bold", "light", "bold by name"],
+    ids=["slanted", "bold", "light", "nearest", "bold by name"],
 )
 @pytest.mark.parametrize("regular_first", [False, True], ids=["regular last", "regular first"])
 def test_the_regular_font_of_a_family_counts(
