@@ -210,6 +210,43 @@ def test_the_figures_sources_are_given(study_page: Page) -> None:
         assert f"{figure.name}: {figure.source}." in study_page.words
 
 
+def test_it_is_told_how_it_is_decided(study_page: Page) -> None:
+    """Who knows statistics finds the tests, their level, and what each error is of."""
+    told = study_page.words.split("How this is decided ")[1].split(" tensorflow-tutorial: ")[0]
+    assert told == (
+        "Is it a plausible single run? A published accuracy is one run, so it is compared with single runs and not "
+        "with their mean. From 39 seeds on its rank among them decides, whatever their distribution; with fewer, the "
+        "95 % prediction interval, which supposes a normal one. Is the mean equivalent to it? Two one-sided t-tests "
+        "ask whether the mean over seeds is within ±0.015 of the published accuracy. The margin is part of the code, "
+        "and not chosen in the light of the results. Level Each test is at 0.05, and each published accuracy is "
+        "judged on its own. With fewer than 20 seeds nothing is concluded. Standard deviation and standard error The "
+        "standard deviation is that of the accuracies over seeds. The standard error of the test set is that of "
+        "counting on 10,000 images drawn at random; all seeds are tested on the same images, so it is no part of the "
+        "spread, and no test above contains it."
+    )
+    classes = study_page.words.split("Class by class, against the published matrix ")[1]
+    assert classes.startswith(
+        "A confusion matrix was published with the accuracy of 0.8822 (same-example-10-epochs). Could each of its "
+        "recalls be that of one more seed? The joint rank test (Westfall and Young’s single-step maxT) asks that, "
+        "corrected for asking it of ten classes. A recall with an adjusted p of at most 0.05 is marked as unusual. "
+        "Recall: the share of a class’ images that is classified right."
+    )
+    assert "The model is given by the first 12 digits of the SHA-256 of its file." in study_page.words
+
+
+def test_one_run_is_spoken_of_as_one(run_page: Page) -> None:
+    """Neither its curves nor its mistakes are those of seeds."""
+    expected = "the training accuracy 0.9000, the validation accuracy 0.7500."
+    assert run_page.alts[1].endswith(expected)
+    assert (
+        "The most confident mistakes The images that this run was surest about, and wrong. "
+        "T-shirt/top , taken for Shirt confidence 0.750 image 3 "
+        "Ankle boot , taken for Sneaker confidence 0.500 image 5 Record of the run "
+    ) in run_page.words
+    photos = [values for tag, values in run_page.elements if values.get("src", "").startswith("data:image/png")]
+    assert [(photo["width"], photo["height"]) for photo in photos] == [("28", "28")] * 2
+
+
 PHONE, DARK = "screen and (max-width: 45rem)", "(prefers-color-scheme: dark)"
 
 
@@ -362,8 +399,7 @@ def test_accuracies_alone_have_a_page(tmp_path: Path) -> None:
 
 def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
     """It speaks of one run, whose seed nobody knows; a figure without a source has no line for it."""
-    figures = [published.Figure("theirs", "", 0.87, {}, "")]
-    page = page_of(Judged([0.87], figures, 0.02), tmp_path)
+    page = page_of(Judged([0.87], [published.Figure("theirs", "", 0.87, {}, "")], 0.02), tmp_path)
     assert page.words.startswith("One accuracy: 0.8700 One accuracy One run cannot tell whether the published accuracy")
     assert "0.8700 accuracy of one run One run has no spread: another seed gives another accuracy. The ev" in page.words
     assert "is within ±0.02 of the published accuracy" in page.words
@@ -372,6 +408,17 @@ def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
         "The accuracy of this run, 0.8700, as a dot on an axis. The published 0.8700 (theirs) is marked, 0.0000 above "
         "it."
     ]
+
+
+def test_a_hostile_figure_does_no_harm(tmp_path: Path) -> None:
+    """What somebody gives as published is text, wherever it is shown."""
+    name, by, source, note = (f'<b title="{what}">' for what in ("name", "by", "source", "note"))
+    page = page_of(Judged([0.87, 0.88], [published.Figure(name, by, 0.87, {}, source, note=note)], 0.02), tmp_path)
+    assert "b" not in page.tags
+    assert f"{name}: {source}. {note}" in page.words
+    assert f"{by}'s published accuracy of 0.8700" in page.words
+    assert f"0.8700 {name} " in page.tables[0][1][0] + " "
+    assert f"The published 0.8700 ({name}) is marked" in page.alts[0]
 
 
 def test_a_page_says_in_its_title_what_it_is_of(run_page: Page, study_page: Page) -> None:
@@ -400,9 +447,10 @@ def test_a_page_can_be_read_aloud(run_page: Page, study_page: Page) -> None:
         ]
         assert {values["tabindex"] for values in scrolled} == {"0"}
         assert page.tags.count("h1") == 1
-    headings = [values["scope"] for tag, values in run_page.elements if tag == "th"]
-    evidence, matrix = ["col"] * 5 + ["row"] * 2, ["col"] * 11 + ["row"] * 10
-    assert headings == evidence + matrix + ["col"] * 4 + ["row"] * 10 + ["row"] * 17
+    evidence, matrix, record = ["col"] * 5 + ["row"] * 2, ["col"] * 11 + ["row"] * 10, ["row"] * 17
+    for page, classes, seeds in ((run_page, 4, []), (study_page, 7, ["col"] * 4 + ["row"] * 60)):
+        headings = [values["scope"] for tag, values in page.elements if tag == "th"]
+        assert headings == evidence + matrix + ["col"] * classes + ["row"] * 10 + record + seeds
 
 
 def test_fields_of_the_matrix_are_shaded_by_what_they_are(run_page: Page) -> None:
@@ -586,6 +634,9 @@ def test_what_is_checked_is_told(run_page: Page, study_page: Page) -> None:
     run, study = (page.words.split("Check it yourself")[1] for page in (run_page, study_page))
     assert "check that no result was changed (this page, run.json and log.txt are not in the list)" in run
     assert "With another version of the code, pipeline.yaml , which holds it, differs." in run
+    again = "then do the same again and compare every result, byte by byte."
+    verify = "fmnist verify does all of it, and checks the records and this page too."
+    assert all(again in page and verify in page for page in (run, study))
     assert "check that no result was changed (this page, record.json and log.txt are not in the list)" in study
     assert "With another version of Python or of the code, study.json , which names them, differs." in study
 
@@ -644,12 +695,12 @@ def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
 
 def test_other_classes_have_a_page(tmp_path: Path) -> None:
     """Their names are on it, escaped; nothing of Fashion-MNIST is: neither images nor what was published for it."""
-    names = ("cat", "<b>dog</b>", "émeu")
+    names = ("<i>cat</i>", "<b>dog</b>", "émeu")
     counts = [[5, 1, 0], [0, 4, 2], [0, 0, 0]]
     others = {"counts": counts, "mistakes": [Mistake(3, 0, 1, 0.75)], "class_names": names}
     page = page_of(study_sample([result(seed, 0.75, **others) for seed in (1000, 1001)]), tmp_path)
     assert "Fashion-MNIST" not in page.words
     assert "3 classes · study of 2 seeds No accuracy was published for these parameters" in page.words
     assert "<b>dog</b> 0 4.0 2.0 0.667 émeu 0 0 0 none" in page.words
-    assert "cat , taken for <b>dog</b> by 2 of 2 seeds" in page.words
-    assert "b" not in page.tags
+    assert "<i>cat</i> , taken for <b>dog</b> by 2 of 2 seeds" in page.words
+    assert not {"b", "i"} & set(page.tags)
