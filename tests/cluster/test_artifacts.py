@@ -3,17 +3,20 @@
 import re
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import kfp_logs
-from support.kfp_logs import CONTENT, archive, artifact, key, leave, look, printed, uri
+from support.kfp_logs import CONTENT, archive, artifact, driven, key, leave, look, printed, uri
 from support.kfp_server import Server, cut, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import files
+from fmnist.cluster.artifacts import Found, full, metric
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster, connect
+from fmnist.cluster.logs import Artifact
 from fmnist.cluster.run import Run
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -156,6 +159,88 @@ def test_a_run_that_no_longer_has_the_step_tells_nothing(
     assert "test came from the cache, and the server does not tell which run made its results" in why
 
 
+def test_an_earlier_run_that_cannot_be_read_is_told(server: Server, target: Cluster, compiled: Path, run: Run) -> None:
+    """The error names the step, and the run that made its results."""
+    later = continued(server, target, compiled, run)
+    server.store.looks = [look("SUCCEEDED", workflow=LATER, test="CACHED", confusion_matrix="SUCCEEDED")]
+    server.runs[:] = [one for one in server.runs if one["run_id"] != run.id]
+    server.store.logs[kfp_logs.node("(0).root(0).test-driver(0)", LATER)] = driven({})
+    value, why = later.accuracy()
+    assert value is None
+    head = f"test came from the cache, of run {run.id}: read runs/{run.id} at {server.url}: expected success, got "
+    assert why.startswith(f"{head}HTTP 404 Not Found: ")
+
+
+def test_an_earlier_run_may_have_its_steps_in_the_full_view(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """Its log is asked for in the namespace of the later run, and what the later run made itself is kept."""
+    later = continued(server, target, compiled, run)
+    cached = look("SUCCEEDED", workflow=LATER, test="CACHED", confusion_matrix="SUCCEEDED")
+    server.store.looks = [cached, {"state": "SUCCEEDED"}]
+    workflow, _, number = kfp_logs.executor("test").rpartition("-")
+    pods = [{"name": f"{workflow}-system-container-impl-{number}", "type": "EXECUTOR"}]
+    server.tasks = [{"name": "test", "type": "RUNTIME", "state": "SUCCEEDED", "pods": pods}]
+    server.store.logs[kfp_logs.node("(0).root(0).test-driver(0)", LATER)] = driven({})
+    server.store.files[key(later.id, "confusion-matrix", "matrix")] = CONTENT["matrix"]
+    assert Run(later.id, later.link, later._client, "alice").files() == {
+        name: FILES[name]
+        for name in (
+            "confusion_matrix.csv", "results.csv", "metrics.json",
+            "labels/class_names.txt", "labels/predicted.txt", "labels/true.txt",
+        )
+    }  # fmt: skip
+    assert {request.query["podnamespace"] for request in server.asked("/k8s/pod/logs")} == {"alice"}
+
+
+@pytest.mark.parametrize(
+    ("values", "troubles", "expected"),
+    [
+        ([0.5], ["no log"], (0.5, "")),
+        ([1], [], (1.0, "")),
+        (["high"], [], (None, "no step tells a metric of the name accuracy")),
+        ([float("nan")], ["no log", "none"], (None, "no log; none")),
+        ([0.5, "high"], ["no log"], (None, "the run has 2 metrics of the name accuracy")),
+        ([], [], (None, "no step tells a metric of the name accuracy")),
+    ],
+    ids=["one", "whole", "text", "not a number", "two", "none"],
+)
+def test_a_metric_is_one_finite_number(
+    values: list[Any], troubles: list[str], expected: tuple[float | None, str]
+) -> None:
+    """Why there is none is told, and that there are several before other troubles."""
+    metrics = [("test", Artifact("metrics", "system.Metrics", "", {"accuracy": value})) for value in values]
+    other = [("test", Artifact("metrics", "system.Metrics", "", {"loss": 0.25}))]
+    assert metric(Found(metrics + other, troubles), "accuracy") == expected
+
+
+RUN: dict[str, Any] = {"run_id": "one", "state": "SUCCEEDED"}
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"),
+    [
+        ({}, True),
+        ({"state": "RUNNING", "tasks": []}, True),
+        ({"state": "FAILED", "run_details": None}, True),
+        ({"state": "PENDING"}, False),
+        ({"state": None}, False),
+        ({"tasks": [{"name": "b"}]}, False),
+        ({"run_details": {"task_details": []}}, False),
+    ],
+    ids=["none", "empty", "no details", "pending", "no state", "tasks", "details"],
+)
+def test_the_full_view_is_asked_for_where_it_may_tell_more(
+    server: Server, target: Cluster, known: dict[str, Any], asked: bool
+) -> None:
+    """A run that has not begun has no steps; where there is no such view, the run is what it was."""
+    server.runs, server.tasks = [{"run_id": "one"}], [{"name": "a"}]
+    assert full(target._client, RUN | known) == RUN | known | ({"tasks": [{"name": "a"}]} if asked else {})
+    assert [request.query for request in server.asked("/runs/one$")] == ([{"view": "FULL"}] if asked else [])
+    server.fail("GET .*/runs/one", respond(400))
+    assert full(target._client, RUN | known) == RUN | known
+
+
 # Files
 
 
@@ -284,6 +369,23 @@ def test_files_that_cannot_be_had_are_said_so(server: Server, run: Run, fault: A
     assert f"`same program wait {run.id} --host http://127.0.0.1:8080 -o FOLDER`" in text
 
 
+def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
+    """What came, where the files are, and what to do, in the namespace of the user; no secret is told."""
+    other = Run(run.id, run.link, connect(server.url, cookies="session=s3cret-one")._client, "alice")
+    place = f"minio://mlpipeline/v2/artifacts/fashion-mnist/{run.id}/confusion-matrix"
+    server.fail("GET /artifacts/get", respond(404, b"no s3cret-one."))
+    with pytest.raises(ClusterError) as caught:
+        other.files()
+    assert str(caught.value) == (
+        f"files of run {run.id}: expected them through {server.url}, got: read the artifact model at {server.url}: "
+        f"expected success, got HTTP 404 Not Found: no ***. In the store they begin with {place}/"
+        "4c8c7916-aed1-4674-8ea9-a254611d3511. "
+        "Through the address of Kubeflow's UI they can be had: `kubectl -n alice port-forward svc/ml-pipeline-ui "
+        f"8080:80`, and in another terminal `same program wait {run.id} --host http://127.0.0.1:8080 -o FOLDER`."
+    )
+    assert caught.value.__suppress_context__
+
+
 def test_the_apis_address_has_no_files(server: Server, run: Run) -> None:
     """At the API's address the logs are there and the files are not: the error gives the way to the UI."""
     server.store.ui = False
@@ -338,3 +440,169 @@ def test_a_run_without_steps_says_so(server: Server, run: Run, found: dict[str, 
     assert run.accuracy() == (None, "the server tells no step of the run")
     with pytest.raises(ClusterError, match="the server tells no step of the run"):
         run.files()
+
+
+# One artifact
+
+
+def made(name: str, kind: str = "Model", uri: str | None = None, **metadata: Any) -> Artifact:
+    """Return an artifact, which is in the store under its name."""
+    return Artifact(name, f"system.{kind}", f"minio://mlpipeline/{name}" if uri is None else uri, metadata)
+
+
+def brought(server: Server, found: Found, **content: bytes | dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files of what was found, where the store has this content."""
+    server.store.ui = True
+    server.store.files |= content
+    return files.files_of(connect(server.url)._client, "one", found, None)
+
+
+@pytest.mark.parametrize(
+    ("step", "artifact", "name"),
+    [
+        ("train", made("model"), "model.keras"),
+        ("train", made("other"), "train/other"),
+        ("", made("other"), "other"),
+        ("a-b_1.c", made("x-y_2.z"), "a-b_1.c/x-y_2.z"),
+        ("train", made("page", "HTML"), "train/page"),
+    ],
+)
+def test_a_file_is_called_by_its_step_and_its_artifact(
+    server: Server, step: str, artifact: Artifact, name: str
+) -> None:
+    """Unless it is one of fmnist's, or no step is known; only what is to be a page may be one."""
+    content = b" \n<!DOCTYPE html>" if name == "train/page" else b"<other>"
+    assert brought(server, Found([(step, artifact)]), **{artifact.name: content}) == {name: content}
+
+
+@pytest.mark.parametrize(
+    "skipped",
+    [
+        made("roc", "ClassificationMetrics"),
+        made("roc", "SlicedClassificationMetrics"),
+        made("roc", "ClassificationMetric"),
+        made("executor-logs", "Artifact"),
+    ],
+    ids=lambda artifact: artifact.kind,
+)
+def test_what_is_no_file_of_a_run_is_left_out(server: Server, skipped: Artifact) -> None:
+    """What the UI draws has no file, and Kubeflow's own log is none of the run's."""
+    assert brought(server, Found([("a", skipped), ("a", made("b"))]), b=b"x", roc=b"y") == {"a/b": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("step", "artifact", "got"),
+    [
+        ("a b", made("c"), "an artifact of the name 'c' in 'a b'"),
+        ("../a", made("c"), "an artifact of the name 'c' in '../a'"),
+        ("a", made("é"), "an artifact of the name 'é' in 'a'"),
+        ("a", made("-c"), "an artifact of the name '-c' in 'a'"),
+        ("a", made("twice"), "two artifacts of the name twice"),
+        ("a", made("page"), "a page in the place of page, perhaps of a login"),
+        ("a", made("upper"), "a page in the place of upper, perhaps of a login"),
+        ("a", made("labels"), "no whole .tar.gz of the folder labels: Not a gzipped file (b'no')"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Artifact) else "",
+)
+def test_an_odd_artifact_is_refused(server: Server, step: str, artifact: Artifact, got: str) -> None:
+    """The error says which one it was, and of what folder it is a part."""
+    content = {"page": b"\n <html lang=en>", "upper": b"<!DocType HTML>", "labels": b"no archive", "twice": b"x"}
+    with pytest.raises(ClusterError) as caught:
+        brought(server, Found([("a", made("twice")), (step, artifact)]), **content)
+    assert str(caught.value) == (
+        f"files of run one: expected them through {server.url}, got: {got}. In the store they begin with "
+        "minio://mlpipeline. Through the address of Kubeflow's UI they can be had: `kubectl -n kubeflow port-forward "
+        "svc/ml-pipeline-ui 8080:80`, and in another terminal `same program wait one --host http://127.0.0.1:8080 "
+        "-o FOLDER`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "got"),
+    [
+        (Found(), "the steps name none"),
+        (Found([], ["no log of a", "none of b"]), "no log of a; none of b"),
+        (Found([("a", made("b", uri=""))], ["no log of a"]), "no log of a"),
+    ],
+    ids=["nothing", "troubles", "half"],
+)
+def test_what_is_not_known_is_not_brought(server: Server, found: Found, got: str) -> None:
+    """Where the store is not known, it is not named."""
+    with pytest.raises(ClusterError) as caught:
+        brought(server, found)
+    expected = f"expected them through {server.url}, got: where they are is not known: {got}. Through the address of "
+    assert str(caught.value).startswith(f"files of run one: {expected}")
+
+
+def test_metrics_without_a_file_are_one_file(server: Server) -> None:
+    """Numbers that a server keeps each by itself are together, and what is no number is null."""
+    found = Found([("a", made("metrics", "Metrics", "", x=1, y="high")), ("a", made("metrics", "Metrics", "", z=0.5))])
+    assert brought(server, found) == {"metrics.json": b'{\n  "x": 1.0,\n  "y": null,\n  "z": 0.5\n}\n'}
+
+
+def test_all_files_together_have_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is one for all of them, and whatever is beyond it is refused."""
+    assert (files.MOST, files.MOST_FILES, files.LONGEST) == (268_435_456, 20_000, 600)
+    found = Found([("a", made(name)) for name in ("one", "two", "three")])
+    content = {"one": 2**20 * b"x", "two": 2**20 * b"x", "three": b"xx"}
+    monkeypatch.setattr(files, "MOST", 2 * 2**20 + 2)
+    assert len(brought(server, found, **content)) == 3
+    monkeypatch.setattr(files, "MOST", 2 * 2**20 + 1)
+    with pytest.raises(ClusterError, match=r", got: more than 2 MiB\. In the store"):
+        brought(server, found, **content)
+
+
+def test_the_files_of_a_folder_have_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are taken, and no more."""
+    monkeypatch.setattr(files, "MOST_FILES", 3)
+    server.store.archive = archive({"a": b"", "b": b"", "c": b""})
+    found = Found([("", made("labels"))])
+    assert sorted(brought(server, found, labels={})) == ["labels/a", "labels/b", "labels/c"]
+    server.store.archive = archive({"a": b"", "b": b"", "c": b"", "d": b""})
+    with pytest.raises(ClusterError, match="got: an archive with 'd' twice, or with more than 3 files"):
+        brought(server, found, labels={})
+
+
+class Slow:
+    """A body that comes a byte at a time."""
+
+    def read1(self, size: int) -> bytearray:
+        """Return the next part."""
+        return bytearray(b"x"[:size])
+
+
+def test_a_body_must_come_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part that comes within ten minutes is taken, and after that none."""
+    now = [1000.0]
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    body = files._Body(Slow())
+    now[0] = 1600.0
+    assert (body.read(5), type(body.read(5))) == (b"x", bytes)
+    now[0] = 1600.1
+    with pytest.raises(ClusterError, match=r"^no whole file within 600 s$"):
+        body.read(5)
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("a.txt", "a.txt"),
+        ("./a.txt", "a.txt"),
+        ("folder/a.txt", "a.txt"),
+        ("some/key/folder/deep/a.txt", "deep/a.txt"),
+        ("other/a.txt", "other/a.txt"),
+        ("folder", "folder"),
+        ("folders/a.txt", "folders/a.txt"),
+    ],
+)
+def test_a_file_lies_below_its_folder(name: str, below: str) -> None:
+    """As the server may name it."""
+    assert files._below(member(name), "some/key/folder") == below
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a", "a\0b"])
+def test_what_lies_nowhere_below_is_refused(name: str) -> None:
+    """The error shows its name as Python writes it."""
+    with pytest.raises(ClusterError) as caught:
+        files._below(member(name), "folder")
+    assert str(caught.value) == f"{name!r} in an archive, which is no file inside"
