@@ -1,5 +1,7 @@
 """What a run has left: its accuracy and its files, from a store as a real cluster has it."""
 
+import gzip
+import io
 import re
 import tarfile
 from pathlib import Path
@@ -373,12 +375,12 @@ def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
     """What came, where the files are, and what to do, in the namespace of the user; no secret is told."""
     other = Run(run.id, run.link, connect(server.url, cookies="session=s3cret-one")._client, "alice")
     place = f"minio://mlpipeline/v2/artifacts/fashion-mnist/{run.id}/confusion-matrix"
-    server.fail("GET /artifacts/get", respond(404, b"no s3cret-one."))
+    server.fail("GET /artifacts/get", respond(404, b"no s3cret-one: X."))
     with pytest.raises(ClusterError) as caught:
         other.files()
     assert str(caught.value) == (
         f"files of run {run.id}: expected them through {server.url}, got: read the artifact model at {server.url}: "
-        f"expected success, got HTTP 404 Not Found: no ***. In the store they begin with {place}/"
+        f"expected success, got HTTP 404 Not Found: no ***: X. In the store they begin with {place}/"
         "4c8c7916-aed1-4674-8ea9-a254611d3511. "
         "Through the address of Kubeflow's UI they can be had: `kubectl -n alice port-forward svc/ml-pipeline-ui "
         f"8080:80`, and in another terminal `same program wait {run.id} --host http://127.0.0.1:8080 -o FOLDER`."
@@ -465,6 +467,7 @@ def brought(server: Server, found: Found, **content: bytes | dict[str, bytes]) -
         ("", made("other"), "other"),
         ("a-b_1.c", made("x-y_2.z"), "a-b_1.c/x-y_2.z"),
         ("train", made("page", "HTML"), "train/page"),
+        ("train", made("Xy"), "train/Xy"),
     ],
 )
 def test_a_file_is_called_by_its_step_and_its_artifact(
@@ -473,6 +476,9 @@ def test_a_file_is_called_by_its_step_and_its_artifact(
     """Unless it is one of fmnist's, or no step is known; only what is to be a page may be one."""
     content = b" \n<!DOCTYPE html>" if name == "train/page" else b"<other>"
     assert brought(server, Found([(step, artifact)]), **{artifact.name: content}) == {name: content}
+    [asked] = server.asked("GET /artifacts/get")
+    where = {"source": "minio", "namespace": "kubeflow", "bucket": "mlpipeline", "key": artifact.name}
+    assert asked.query == where
 
 
 @pytest.mark.parametrize(
@@ -500,13 +506,18 @@ def test_what_is_no_file_of_a_run_is_left_out(server: Server, skipped: Artifact)
         ("a", made("twice"), "two artifacts of the name twice"),
         ("a", made("page"), "a page in the place of page, perhaps of a login"),
         ("a", made("upper"), "a page in the place of upper, perhaps of a login"),
-        ("a", made("labels"), "no whole .tar.gz of the folder labels: Not a gzipped file (b'no')"),
+        (
+            "a",
+            made("labels", uri="minio://mlpipeline/up/key/labels"),
+            "no whole .tar.gz of the folder labels: Not a gzipped file (b'no')",
+        ),
     ],
     ids=lambda value: value.name if isinstance(value, Artifact) else "",
 )
 def test_an_odd_artifact_is_refused(server: Server, step: str, artifact: Artifact, got: str) -> None:
     """The error says which one it was, and of what folder it is a part."""
-    content = {"page": b"\n <html lang=en>", "upper": b"<!DocType HTML>", "labels": b"no archive", "twice": b"x"}
+    content = {"page": b"\n <html lang=en>", "upper": b"<!DocType HTML>", "twice": b"x"}
+    server.store.files["up/key/labels"] = b"no archive"
     with pytest.raises(ClusterError) as caught:
         brought(server, Found([("a", made("twice")), (step, artifact)]), **content)
     assert str(caught.value) == (
@@ -520,17 +531,21 @@ def test_an_odd_artifact_is_refused(server: Server, step: str, artifact: Artifac
 @pytest.mark.parametrize(
     ("found", "got"),
     [
-        (Found(), "the steps name none"),
-        (Found([], ["no log of a", "none of b"]), "no log of a; none of b"),
-        (Found([("a", made("b", uri=""))], ["no log of a"]), "no log of a"),
+        (Found(), "the steps name none."),
+        (Found([], ["no log of a", "none of b"]), "no log of a; none of b."),
+        (Found([("a", made("b", uri=""))], ["no log of a"]), "no log of a."),
+        (
+            Found([("a", made("b", uri="s3://b/x/y")), ("a", made("c", uri="s3://a/x/y"))], ["no log of a"]),
+            "no log of a. In the store they begin with s3://a/x.",
+        ),
     ],
-    ids=["nothing", "troubles", "half"],
+    ids=["nothing", "troubles", "half", "places"],
 )
 def test_what_is_not_known_is_not_brought(server: Server, found: Found, got: str) -> None:
-    """Where the store is not known, it is not named."""
+    """Where the store is not known, it is not named; of several places the first in their order is."""
     with pytest.raises(ClusterError) as caught:
         brought(server, found)
-    expected = f"expected them through {server.url}, got: where they are is not known: {got}. Through the address of "
+    expected = f"expected them through {server.url}, got: where they are is not known: {got} Through the address of "
     assert str(caught.value).startswith(f"files of run one: {expected}")
 
 
@@ -546,7 +561,7 @@ def test_all_files_together_have_a_limit(server: Server, monkeypatch: pytest.Mon
     found = Found([("a", made(name)) for name in ("one", "two", "three")])
     content = {"one": 2**20 * b"x", "two": 2**20 * b"x", "three": b"xx"}
     monkeypatch.setattr(files, "MOST", 2 * 2**20 + 2)
-    assert len(brought(server, found, **content)) == 3
+    assert brought(server, found, **content) == {f"a/{name}": whole for name, whole in content.items()}
     monkeypatch.setattr(files, "MOST", 2 * 2**20 + 1)
     with pytest.raises(ClusterError, match=r", got: more than 2 MiB\. In the store"):
         brought(server, found, **content)
@@ -561,6 +576,39 @@ def test_the_files_of_a_folder_have_a_limit(server: Server, monkeypatch: pytest.
     server.store.archive = archive({"a": b"", "b": b"", "c": b"", "d": b""})
     with pytest.raises(ClusterError, match="got: an archive with 'd' twice, or with more than 3 files"):
         brought(server, found, labels={})
+
+
+@pytest.mark.parametrize("bytes_", [1, 15_000], ids=["one block", "two blocks"])
+def test_a_folder_has_the_limit_of_a_file(server: Server, monkeypatch: pytest.MonkeyPatch, bytes_: int) -> None:
+    """What its archive holds counts, in blocks of 10 KiB."""
+    found, room = Found([("", made("labels"))]), 10_240 if bytes_ == 1 else 20_480
+    server.store.archive = archive({"a": bytes_ * b"x"})
+    monkeypatch.setattr(files, "MOST", room)
+    assert brought(server, found, labels={}) == {"labels/a": bytes_ * b"x"}
+    monkeypatch.setattr(files, "MOST", room - 1)
+    with pytest.raises(ClusterError, match="got: more than 0 MiB"):
+        brought(server, found, labels={})
+
+
+def test_the_folders_of_an_archive_are_passed_over(server: Server) -> None:
+    """What comes after them is taken."""
+    server.store.archive = archive({}, member("labels", tarfile.DIRTYPE), member("labels/a", size=3))
+    assert brought(server, Found([("", made("labels"))]), labels={}) == {"labels/a": b"\0\0\0"}
+
+
+def test_a_body_is_read_in_parts() -> None:
+    """Each of at most 64 KiB, also of what is unpacked: neither a body nor a bomb is in memory at once."""
+    parts, sizes = [b"a", b"bc"], list[int]()
+
+    def read(size: int) -> bytes:
+        sizes.append(size)
+        return parts.pop(0) if parts else b""
+
+    assert files._whole(SimpleNamespace(read=read), 3) == b"abc"
+    assert sizes == [65_536, 65_536, 65_536]
+    whole = io.BytesIO(gzip.compress(b"abcdef"))
+    bounded = files._Bounded(files._Body(whole), 6)
+    assert [bounded.read(4), bounded.read(4), bounded.read(4)] == [b"abcd", b"ef", b""]
 
 
 class Slow:
