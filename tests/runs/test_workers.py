@@ -1,0 +1,176 @@
+"""Tests of the processes in which seeds are trained, with something quicker to do there; other tests train."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pebble
+import pytest
+from support import stand_in
+from support.folders import HISTORY
+
+from fmnist.runs import workers
+from fmnist.steps import model
+from fmnist.steps.dataset import CLASS_NAMES
+from fmnist.steps.errors import StepError
+from fmnist.steps.evaluation import Evaluation
+from fmnist.steps.labels import Labels
+from fmnist.steps.settings import Settings
+
+Train = Callable[..., dict[int, str]]
+
+
+@pytest.fixture
+def results() -> list[stand_in.Told]:
+    """What the workers told."""
+    return []
+
+
+@pytest.fixture
+def failed() -> list[int]:
+    """The seeds that failed."""
+    return []
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: list[stand_in.Told], failed: list[int]) -> Train:
+    """`workers.train` with what `stand_in` does, which takes a folder for settings."""
+    # Workers import what this process was started from, unless there is nothing.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    monkeypatch.setattr(workers, "_result", stand_in.result)
+
+    def train(
+        seeds: Sequence[int], jobs: int = 1, log: Path | None = None, on_result: Callable[..., None] = results.append
+    ) -> Any:
+        return workers.train(tmp_path, seeds, log, jobs, on_result, failed.append)  # type: ignore[arg-type]
+
+    return train
+
+
+def test_each_seed_is_told(train: Train, results: list[stand_in.Told], failed: list[int], tmp_path: Path) -> None:
+    """One worker does one seed after the other, whatever becomes of each; what all print is added to the log."""
+    (tmp_path / "log").write_text("before\n")
+    errors = train([7, 8, 9, 10], log=tmp_path / "log")
+    assert errors.keys() == {8, 9}
+    assert errors[8] == "no luck"
+    assert errors[9].startswith("its process ended with exit code 7.")
+    assert sorted(failed) == [8, 9]
+    assert sorted(one.seed for one in results) == [7, 10]
+    # SIGKILL, if this process ends.
+    assert {one.signal for one in results} == {9}
+    lines = [line for seed in (7, 8, 9, 10) for line in (f"seed {seed}", "an error")]
+    assert (tmp_path / "log").read_text().splitlines() == ["before", *lines]
+
+
+def test_a_worker_is_used_again(train: Train, results: list[stand_in.Told], tmp_path: Path) -> None:
+    """What starts and compiles once serves all seeds of a worker; the log is a file like others."""
+    previous = os.umask(0o027)
+    try:
+        assert train([1, 2, 3], log=tmp_path / "log") == {}
+    finally:
+        os.umask(previous)
+    assert len({one.process for one in results}) == 1
+    assert results[0].process != os.getpid()
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o640
+
+
+def test_workers_work_side_by_side(
+    train: Train, results: list[stand_in.Told], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two seeds that wait for each other both come to an end; without a log, they print where this process does."""
+    assert train([11, 12], jobs=2) == {}
+    assert len({one.process for one in results}) == 2
+    said = capfd.readouterr()
+    assert (sorted(said.out.splitlines()), said.err) == (["seed 11", "seed 12"], "an error\nan error\n")
+
+
+def test_no_worker_outlives_an_error(train: Train, tmp_path: Path) -> None:
+    """Ctrl-C, or a full disk, ends those that still train."""
+
+    def interrupted(_: stand_in.Told) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train([13, 14], jobs=2, on_result=interrupted)
+    assert not Path("/proc", (tmp_path / "14").read_text()).exists()
+
+
+@pytest.mark.parametrize(("seeds", "jobs", "expected"), [(0, 2, 1), (1, 2, 1), (2, 2, 2), (3, 2, 2), (3, 1, 1)])
+def test_there_are_as_many_workers_as_needed(
+    train: Train, monkeypatch: pytest.MonkeyPatch, seeds: int, jobs: int, expected: int
+) -> None:
+    """One a job, but no more than seeds; started afresh, as TensorFlow does not survive a fork."""
+
+    class Pool:
+        """Takes no seed."""
+
+        def __init__(self, *, max_workers: int, context: Any, **_: object) -> None:
+            assert (max_workers, context.get_start_method()) == (expected, "spawn")
+
+        def schedule(self, *_: object, **__: object) -> None:
+            raise StopIteration
+
+        def stop(self) -> None:
+            """Do nothing."""
+
+        join = stop
+
+    monkeypatch.setattr(pebble, "ProcessPool", Pool)
+    try:
+        assert train(range(seeds), jobs=jobs) == {}
+    except StopIteration:
+        assert seeds
+
+
+def test_a_seed_is_trained_and_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result has the seed's own model and history, and what the test says of that model."""
+    given = Settings(epochs=2, seed=9)
+    labels = Labels(np.array([0, 9]), np.array([0, 5]), CLASS_NAMES)
+    tested = Evaluation(labels, np.array([1, 0.75], np.float32), 0.5)
+
+    class Trainer:
+        """Gives a network that is the name of the seed."""
+
+        def train(self, seed: int, on_epoch: Callable[..., object]) -> Any:
+            assert on_epoch(0, {}) is None
+            return SimpleNamespace(model=f"network {seed}", history=HISTORY)
+
+    class Evaluator:
+        """Tests that network alone."""
+
+        def test(self, network: object) -> Evaluation:
+            assert network == "network 3"
+            return tested
+
+    def prepared(settings: Settings) -> tuple[Trainer, Evaluator]:
+        assert settings is given
+        return Trainer(), Evaluator()
+
+    monkeypatch.setattr(workers, "_prepared", prepared)
+    monkeypatch.setattr(model, "to_bytes", lambda network: network.encode())
+    found = workers._result(given, 3)
+    assert (found.seed, found.accuracy, found.loss, found.history) == (3, 0.5, 0.5, HISTORY)
+    assert found.model == "4de0b3b815186192b9eb9da5161f4e4957a2b99ca1c69850500c53cc64817f98"
+    assert list(found.mistakes) == [(1, 9, 5, 0.75)]
+
+
+def test_an_error_steers_no_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither its text, which the study shows, nor its traceback, which goes into the log."""
+
+    def prepared(_: Settings) -> None:
+        raise ValueError("no \x1b[2Jluck")
+
+    monkeypatch.setattr(workers, "_prepared", prepared)
+    with pytest.raises(StepError) as caught:
+        workers._result(Settings(), 3)
+    assert str(caught.value) == r"ValueError: no \x1b[2Jluck"
+    # It would be told twice.
+    assert caught.value.__suppress_context__
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last):\n")
+    assert said.endswith("ValueError: no \\x1b[2Jluck\n")
