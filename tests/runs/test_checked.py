@@ -1,12 +1,15 @@
 """Tests that no forged run or study is believed, or signed again: each forgery is refused by name, nothing changes."""
 
+import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from support import folders
@@ -14,11 +17,18 @@ from support.folders import SEEDS, SETTINGS, edit, sign_again
 
 from fmnist import testing
 from fmnist.cli import fmnist as cli
-from fmnist.runs import recorded, study, workers
+from fmnist.kubeflow import bundle
+from fmnist.replication.results import Sample
+from fmnist.report import page
+from fmnist.runs import checked, recorded, study, workers
 from fmnist.runs.checked import read_sample
-from fmnist.runs.folder import CHECKSUMS, DIGESTS, listing
+from fmnist.runs.folder import CHECKSUMS, DIGESTS, claimed, listing
+from fmnist.runs.provenance import plan as planned
+from fmnist.runs.provenance import provenance
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import sha256
+from fmnist.steps.evaluation import Evaluation
+from fmnist.steps.files import canonical_json, sha256, write
+from fmnist.steps.labels import Labels
 
 Forge = Callable[[Path], object]
 
@@ -385,3 +395,317 @@ def test_a_seed_that_changes_while_others_train_is_not_signed(
     with pytest.raises(ContractError, match=SEED):
         study.run_study(SETTINGS, SEEDS, folder, jobs=1)
     assert not (folder / "SHA256SUMS").exists()
+
+
+#: What a user reads before and after what is wrong with the folder.
+BEFORE = "folder: expected a finished run or study in {}, or a study to resume, as it was recorded, got:\n  "
+AFTER = (
+    "\nNothing was changed. Restore what is named from a copy. Of a study you may also remove a seed's file: the same "
+    "study, run again, trains that seed again."
+)
+
+#: How something went.
+EVENT: dict[str, Any] = {
+    "machine": {"system": "Plan 9", "cpu": {"model": "a CPU"}, "caveat": None},
+    "started": "2026-01-01T00:00:00+00:00",
+    "seconds": 12.3,
+}
+
+#: By `sha256sum`.
+PAGE = "9a8eeff1d0bc6b9b7acf170b1168d6d07f193dc770d4c1864b03e48d775e8d1a"
+ANOTHER = "ae448ac86c4e8e4dec645729708ef41873ae79c6dff84eff73360989487f08e5"
+
+
+def refused(files: Mapping[str, bytes]) -> str:
+    """Return what is wrong with these files, without what is said of each folder."""
+    with pytest.raises(ContractError) as caught:
+        checked.sample_of(Path("/there"), files)
+    message = str(caught.value)
+    assert message.startswith(BEFORE.format("/there"))
+    assert message.endswith(AFTER)
+    return message.removeprefix(BEFORE.format("/there")).removesuffix(AFTER)
+
+
+def files_of(tested: Evaluation) -> dict[str, bytes]:
+    """Return the files of these predictions, which agree with each other."""
+    made = tested.artifacts()
+    assert isinstance(made["results"], bytes)
+    assert isinstance(made["metrics"], bytes)
+    assert isinstance(made["labels"], Mapping)
+    return {
+        "results.csv": made["results"],
+        "metrics.json": made["metrics"],
+        **{f"labels/{name}": text for name, text in made["labels"].items()},
+    }
+
+
+@pytest.fixture(scope="module")
+def tested() -> Evaluation:
+    """The predictions of a run."""
+    return folders.evaluation(5)
+
+
+@pytest.fixture
+def run(tested: Evaluation) -> dict[str, bytes]:
+    """The files of a run, but for its page, which nobody looks at."""
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (tested.labels.true, tested.labels.predicted), 1)
+    names = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+    rows = [f"true \\ predicted,{names}"]
+    rows += [",".join([name, *map(str, row)]) for name, row in zip(names.split(","), counts, strict=True)]
+    metrics = {"accuracy": tested.accuracy, "loss": 0.4375}
+    return {
+        **files_of(tested),
+        "run.json": canonical_json(provenance() | EVENT | {"parameters": asdict(SETTINGS), "metrics": metrics}),
+        "history.json": canonical_json(folders.HISTORY),
+        "confusion_matrix.csv": "".join(f"{row}\n" for row in rows).encode(),
+        "model.keras": b"model 5",
+        **dict.fromkeys(
+            ["SHA256SUMS", "confusion_matrix.png", "loss_plot.png", "loss_plot.html", "pipeline.yaml"], b""
+        ),
+    }
+
+
+def test_the_files_of_a_run_are_its_sample(run: Mapping[str, bytes]) -> None:
+    """Parameters without the seed, the one result, and the record as it is."""
+    found = checked.sample_of(Path(), run)
+    assert found.parameters == {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05}
+    assert found.results == [folders.result(5)]
+    assert (found.record, found.is_study) == (json.loads(run["run.json"]), False)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(
+            [name]
+            for name in (
+                "SHA256SUMS",
+                "confusion_matrix.csv",
+                "confusion_matrix.png",
+                "history.json",
+                "loss_plot.html",
+                "loss_plot.png",
+                "metrics.json",
+                "model.keras",
+                "pipeline.yaml",
+                "results.csv",
+                "run.json",
+            )
+        ),
+        ["SHA256SUMS", "history.json"],
+    ],
+    ids=", ".join,
+)
+def test_a_run_lacks_no_file(run: dict[str, bytes], names: list[str]) -> None:
+    """Each file of a run must be recorded, whatever the list of checksums says."""
+    for name in names:
+        del run[name]
+    assert refused(run) == f"RECORD.sha256: expected {', '.join(names)} in it, got none"
+
+
+def changed(files: Mapping[str, bytes], name: str, *keys: str | int, to: object) -> dict[str, bytes]:
+    """Return `files` with another value in a JSON file."""
+    value = whole = json.loads(files[name])
+    for key in keys[:-1]:
+        value = value[key]
+    value[keys[-1]] = to
+    return {**files, name: canonical_json(whole)}
+
+
+AGREE = "results: expected {} that agree with each row of results, got others"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda f: changed(f, "run.json", "metrics", "loss", to=0.5),
+            "run.json: expected the metrics of metrics.json, got others",
+        ),
+        (
+            lambda f: changed(f, "metrics.json", "loss", to=0.5),
+            "run.json: expected the metrics of metrics.json, got others",
+        ),
+        (lambda f: changed(f, "run.json", "metrics", to={}), "run.json: 'metrics'.'accuracy': Field required"),
+        (lambda f: {**f, "metrics.json": b"{}"}, "metrics.json: 'accuracy': Field required"),
+        (lambda f: {**f, "history.json": b"{}"}, "history.json: 'loss': Field required"),
+        (lambda f: changed(f, "run.json", "parameters", "epochs", to=3), "'results.csv': expected the epochs 3, got 2"),
+        (lambda f: {**f, "labels/more.txt": b""}, AGREE.format("labels")),
+        (lambda f: {name: text for name, text in f.items() if name != "labels/true.txt"}, AGREE.format("labels")),
+        (
+            lambda f: {**f, "confusion_matrix.csv": f["confusion_matrix.csv"] + b"\n"},
+            "confusion_matrix.csv: expected what results.csv and the dataset say, got another",
+        ),
+    ],
+    ids=[
+        "metrics",
+        "other metrics",
+        "no metrics",
+        "empty metrics",
+        "history",
+        "epochs",
+        "more labels",
+        "fewer labels",
+        "matrix",
+    ],
+)
+def test_the_files_of_a_run_must_agree(
+    run: Mapping[str, bytes], change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]], said: str
+) -> None:
+    """What is wrong is told of the file in which it is."""
+    assert refused(change(run)) == said
+
+
+def test_right_predictions_are_of_the_images_that_are_there(run: Mapping[str, bytes], tested: Evaluation) -> None:
+    """No mistake tells which image is which: two right predictions in each other's place are seen too."""
+    labels = tested.labels
+    right = np.flatnonzero(labels.true == labels.predicted)
+    one = right[0]
+    other = next(i for i in right if labels.true[i] != labels.true[one])
+    places = np.arange(len(labels.true))
+    places[[one, other]] = other, one
+    swapped = Labels(labels.true[places], labels.predicted[places], labels.class_names)
+    files = {**run, **files_of(replace(tested, labels=swapped))}
+    assert refused(files) == "labels/true.txt: expected what results.csv and the dataset say, got another"
+
+
+@pytest.fixture(scope="module")
+def seeds() -> Mapping[str, bytes]:
+    """The files of the seeds of a study."""
+    return {f"seeds/{seed}.json": folders.result(seed).to_json() for seed in SEEDS}
+
+
+@pytest.fixture
+def studies(seeds: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a study, but for its page and its pictures."""
+    results = map(json.loads, seeds.values())
+    rows = [f"{one['seed']},{one['accuracy']},0.4375,{one['model']}\n" for one in results]
+    return {
+        **seeds,
+        "study.json": canonical_json(planned(SETTINGS, SEEDS)),
+        "record.json": canonical_json({**EVENT, "jobs": 2, "trained": 3}),
+        "accuracies.csv": "".join(["seed,accuracy,loss,model\n", *rows]).encode(),
+        "verdict.json": b"[]\n",
+        "SHA256SUMS": b"",
+    }
+
+
+def test_the_files_of_a_study_are_its_sample(studies: Mapping[str, bytes]) -> None:
+    """The planned parameters, each result, and record and plan together."""
+    found = checked.sample_of(Path(), studies)
+    assert found.parameters == {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05}
+    assert found.results == [folders.result(seed) for seed in (5, 6, 7)]
+    assert found.record == {**json.loads(studies["record.json"]), **json.loads(studies["study.json"])}
+    assert found.is_study
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "accuracies.csv", "record.json", "verdict.json"])
+def test_a_study_lacks_no_file(studies: dict[str, bytes], name: str) -> None:
+    """Each must be recorded, whatever the list of checksums says."""
+    del studies[name]
+    assert refused(studies) == f"RECORD.sha256: expected {name} in it, got none"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: {**f, "record.json": b"{}"}, "record.json: 'machine': Field required"),
+        (lambda f: {**f, "study.json": b"{}"}, "study.json: 'versions': Field required"),
+        (lambda f: changed(f, "seeds/5.json", "seed", to=6), "'seeds/5.json': expected the seed 5, got 6"),
+        (
+            lambda f: {name: text for name, text in f.items() if name != "seeds/6.json"},
+            "study: expected 3 seeds from 5 on, each once, got 2, and not 6.",
+        ),
+        (
+            lambda f: {**f, "verdict.json": b"[1]\n", "accuracies.csv": b""},
+            "accuracies.csv: expected what follows from the seeds, got another",
+        ),
+    ],
+    ids=["record", "plan", "seed", "seeds", "findings"],
+)
+def test_the_files_of_a_study_must_agree(
+    studies: Mapping[str, bytes], change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]], said: str
+) -> None:
+    """What is wrong is told of the file in which it is, the table before the verdicts."""
+    assert refused(change(studies)) == said
+
+
+def test_another_version_may_judge_otherwise(studies: dict[str, bytes]) -> None:
+    """Of a study that this version judged the verdicts must be these; the table is the same for all versions."""
+    studies["verdict.json"] = b"[1]\n"
+    wrong = "verdict.json: expected what follows from the seeds, got another"
+    assert refused(studies) == wrong
+    studies["study.json"] = canonical_json({**planned(SETTINGS, SEEDS), **provenance(bundle.STEPS)})
+    assert checked.sample_of(Path(), studies).is_study
+    studies["accuracies.csv"] += b"\n"
+    assert refused(studies) == "accuracies.csv: expected what follows from the seeds, got another"
+
+
+def test_findings_that_are_there_are_checked_before_they_are_made_again(studies: dict[str, bytes]) -> None:
+    """A finished study that is run again may lack a finding, but has none that is another."""
+    results = [folders.result(seed) for seed in SEEDS]
+    del studies["accuracies.csv"]
+    checked.check_finished(Path("/there"), results, studies)
+    for name, content, said in (
+        ("verdict.json", b"[1]\n", "verdict.json: expected what follows from the seeds, got another"),
+        ("record.json", b"[]", "record.json: Input should be an object"),
+    ):
+        with pytest.raises(ContractError) as caught:
+            checked.check_finished(Path("/there"), results, {**studies, name: content})
+        assert str(caught.value) == BEFORE.format("/there") + said + AFTER
+
+
+def written(folder: Path, files: Mapping[str, bytes]) -> bytes:
+    """Write files and the lists of their checksums; return the list of all without that of the page."""
+    same = {name: sha256(text) for name, text in files.items() if name not in {"run.json", "SHA256SUMS"}}
+    everything = {**files, "SHA256SUMS": listing(same)}
+    for name, content in everything.items():
+        write(folder / name, content)
+    write(folder / DIGESTS, listing({name: sha256(content) for name, content in everything.items()}))
+    return (folder / DIGESTS).read_bytes()
+
+
+def test_the_page_is_written_again_and_recorded(
+    run: Mapping[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost page, or another, is made of what is recorded, in a folder in which nobody else works then."""
+    listed = written(tmp_path, run)
+    pages = iter([b"a page", b"another"])
+
+    def write_report(sample: Sample, folder: Path) -> Path:
+        assert (sample.results, folder) == ([folders.result(5)], tmp_path)
+        with pytest.raises(ContractError), claimed(folder, "run"):
+            pass
+        write(folder / "report.html", next(pages))
+        return folder / "report.html"
+
+    monkeypatch.setattr(page, "write_report", write_report)
+    before = testing.contents(tmp_path)
+    for content, digest in ((b"a page", PAGE), (b"another", ANOTHER)):
+        assert read_sample(str(tmp_path)).results == [folders.result(5)]
+        assert checked.write_report_again(str(tmp_path)) == tmp_path / "report.html"
+        found = testing.contents(tmp_path)
+        assert found.pop("report.html") == content
+        lines = sorted([*listed.decode().splitlines(), f"{digest}  report.html"], key=lambda line: line[66:])
+        assert found.pop("RECORD.sha256").decode().splitlines() == lines
+        assert found == {name: text for name, text in before.items() if name != "RECORD.sha256"}
+        (tmp_path / "report.html").write_text("lost")
+
+
+def test_no_page_is_written_for_what_is_not_as_it_was(
+    run: Mapping[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder stays as it is; a file is no folder of results."""
+    monkeypatch.setattr(page, "write_report", None)
+    written(tmp_path / "run", run)
+    (tmp_path / "run" / "history.json").write_bytes(b"{}")
+    before = testing.contents(tmp_path)
+    for function in (read_sample, checked.write_report_again):
+        with pytest.raises(ContractError) as caught:
+            function(tmp_path / "run")
+        assert str(caught.value).startswith(BEFORE.format(tmp_path / "run") + "'history.json': expected SHA-256 ")
+    with pytest.raises(ContractError) as caught:
+        checked.write_report_again(tmp_path / "run" / "run.json")
+    assert str(caught.value).startswith("results folder: expected a folder, got a file: ")
+    assert testing.contents(tmp_path) == before

@@ -1,0 +1,60 @@
+"""Tests of the files that follow from the seeds of a study."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import samples
+
+from fmnist import testing
+from fmnist.replication.results import Sample
+from fmnist.report import pictures
+from fmnist.runs import findings
+from fmnist.steps.files import write
+
+TABLE = (
+    b"seed,accuracy,loss,model\n"
+    b"1000,0.875,0.3456,00000000000000000000000000000000000000000000000000000000000003e8\n"
+    b"1001,0.9,0.3456,00000000000000000000000000000000000000000000000000000000000003e9\n"
+)
+
+
+def test_table_and_verdicts_follow_from_the_seeds() -> None:
+    """Of parameters for which nothing was published there is no verdict; of others there is one a figure, as JSON."""
+    results = samples.sample([0.875, 0.9])
+    assert findings.texts(samples.study_sample(results, {**samples.PARAMETERS, "epochs": 3})) == {
+        "accuracies.csv": TABLE,
+        "verdict.json": b"[]\n",
+    }
+    texts = findings.texts(samples.study_sample(results))
+    assert (list(texts), texts["accuracies.csv"]) == (["accuracies.csv", "verdict.json"], TABLE)
+    verdicts = json.loads(texts["verdict.json"])
+    assert [(one["name"], one["n"], one["mean"]) for one in verdicts] == [
+        ("tensorflow-tutorial", 2, 0.8875),
+        ("same-example-10-epochs", 2, 0.8875),
+    ]
+    assert texts["verdict.json"].startswith(b'[\n  {\n    "classes": [')
+
+
+def test_findings_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table, verdicts, pictures and page; all but the page, which says when it was made, are the same each time."""
+    study = samples.study_sample(samples.sample([0.875, 0.9]), {**samples.PARAMETERS, "epochs": 3})
+
+    def save(sample: Sample, folder: Path) -> list[str]:
+        assert sample is study
+        write(folder / "a.png", b"a picture")
+        return ["a.png"]
+
+    def write_report(sample: Sample, folder: Path) -> None:
+        assert sample is study
+        write(folder / "report.html", b"a page")
+
+    monkeypatch.setattr(pictures, "save", save)
+    monkeypatch.setattr(findings, "write_report", write_report)
+    assert findings.write_findings(study, tmp_path) == ["accuracies.csv", "verdict.json", "a.png"]
+    assert testing.contents(tmp_path) == {
+        "accuracies.csv": TABLE,
+        "verdict.json": b"[]\n",
+        "a.png": b"a picture",
+        "report.html": b"a page",
+    }
