@@ -1,6 +1,6 @@
 """The files of a run on a cluster in a folder here."""
 
-import shutil
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,13 @@ def test_a_folder_has_all_files_and_their_checksums(tmp_path: Path) -> None:
     }
 
 
+def test_the_folders_above_are_made(tmp_path: Path) -> None:
+    """A folder may be named below others that are not there yet, or that are."""
+    for name in ("one", "other"):
+        fetched.keep({"a": b"1"}, tmp_path / "deep" / "er" / name)
+    assert sorted(path.name for path in (tmp_path / "deep" / "er").iterdir()) == ["one", "other"]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder with a file", "link", "dangling link"])
 def test_what_is_there_stays(tmp_path: Path, kind: str) -> None:
     """Nothing but a new or an empty folder is written to."""
@@ -42,14 +49,17 @@ def test_what_is_there_stays(tmp_path: Path, kind: str) -> None:
         folder.symlink_to(other)
     before = sorted(tmp_path.rglob("*"))
     for action in (fetched.check_new, lambda path: fetched.keep(FILES, path)):
-        with pytest.raises(ContractError, match="expected a new or empty one"):
+        with pytest.raises(ContractError) as refused:
             action(folder)
+        assert str(refused.value) == (
+            f"folder: expected a new or empty one, got {folder}. Nothing was changed. Choose another folder with -o."
+        )
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk, or Ctrl-C, in the middle of the files leaves no folder."""
-    calls = list[object]()
+    calls = list[Path]()
 
     def interrupted(path: Path, content: bytes) -> None:
         calls.append(path)
@@ -62,6 +72,8 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         fetched.keep(FILES, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+    # Beside it, so that it can take its place at once; hidden, and seen to be no result.
+    assert re.fullmatch(r"\.run\.[0-9a-f]{8}\.tmp", calls[0].relative_to(tmp_path).parts[0])
 
 
 def test_a_folder_that_fills_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,11 +107,34 @@ def test_each_side_may_lack_a_file(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_run_cannot_be_compared_with(tmp_path: Path) -> None:
     """Who names the wrong folder learns it at once."""
-    with pytest.raises(ContractError, match="--compare: expected the folder of a finished run, with SHA256SUMS"):
-        fetched.check_compared(tmp_path)
-    shutil.rmtree(tmp_path)
-    with pytest.raises(ContractError, match="--compare: expected the folder of a finished run"):
-        fetched.check_compared(tmp_path)
+    fetched.keep(FILES, tmp_path / "run")
+    fetched.check_compared(tmp_path / "run")
+    (tmp_path / "SHA256SUMS").mkdir()
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ContractError) as refused:
+            fetched.check_compared(folder)
+        assert str(refused.value) == (
+            f"--compare: expected the folder of a finished run, with SHA256SUMS, got {folder}. `fmnist run` makes one."
+        )
+
+
+def test_a_list_that_is_no_text_is_compared_too(tmp_path: Path) -> None:
+    """What it names cannot be found, so it is another."""
+    fetched.keep(FILES, tmp_path / "run")
+    with (tmp_path / "run" / "SHA256SUMS").open("ab") as file:
+        file.write(b"0" * 64 + b"  \xff\n")
+    assert fetched.differing(FILES, tmp_path / "run") == (["labels/true.txt", "model.keras", "\ufffd"], ["\ufffd"])
+
+
+def test_what_is_too_large_or_no_file_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than 256 MiB of a file are read, and no folder is, whatever somebody put there."""
+    assert fetched._LARGEST == 268_435_456
+    monkeypatch.setattr(fetched, "_LARGEST", 400)
+    files = {"folder": b"1", "large": b"2" * 401, "most": b"3" * 400}
+    fetched.keep(files, tmp_path / "run")
+    (tmp_path / "run" / "folder").unlink()
+    (tmp_path / "run" / "folder").mkdir()
+    assert fetched.differing(files, tmp_path / "run") == (["folder", "large", "most"], ["folder", "large"])
 
 
 def test_of_a_study_its_own_list_says_what_must_be_equal(tmp_path: Path) -> None:

@@ -119,8 +119,12 @@ CONFIDENCES = "results: expected confidences from 0.1 to 1, of the most likely c
         ({"results": b"image,prediction\n0,Bag\n"}, "results: expected those of a run, got KeyError: 'actual'"),
         ({"history": b"[" * 100_000}, "results: expected those of a run, got RecursionError: "),
         ({"results": b"a" * 200_000}, "results: expected those of a run, got Error: field larger than field limit"),
-        ({"results": results("0.0999")}, CONFIDENCES),
-        ({"results": results("1.0001")}, CONFIDENCES),
+        ({"results": results("0.09998")}, CONFIDENCES),
+        ({"results": results("1.00002")}, CONFIDENCES),
+        (
+            {"results": results("1.00001")},
+            "model: expected confidences in (0, 1], got 1 others, the first of them 1.0000",
+        ),
         ({"results": results("nan")}, CONFIDENCES),
         ({"results": results("1e999")}, CONFIDENCES),
         ({"results": results("1e300")}, CONFIDENCES),
@@ -146,9 +150,9 @@ def test_a_result_that_is_broken_is_refused(
     assert str(refused.value).startswith(said)
 
 
-@pytest.mark.parametrize("confidence", ["0.1", "1.0", "0.099999", "0.99999994"])
+@pytest.mark.parametrize("confidence", ["0.1", "1.0", "0.099999", "0.09999", "0.99999994"])
 def test_a_confidence_may_be_rounded(artifacts: Mapping[str, Content], confidence: str) -> None:
-    """A float32 may be a little below a tenth."""
+    """A float32 may be a little below a tenth, by a hundred thousandth at most."""
     labels = Labels(np.array([8]), np.array([8]), CLASS_NAMES)
     tested = Evaluation(labels, np.array([confidence], np.float32), 0.5)
     assert folder.result_of(7, {**artifacts, **tested.artifacts()}).accuracy == 1

@@ -1,7 +1,10 @@
 """Tests of pipelines of others that run here, only if asked to, with the packages that are here."""
 
+import errno
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,10 @@ from click.testing import CliRunner, Result
 
 from fmnist import testing
 from fmnist.cli import same
+from fmnist.kubeflow import local
+from fmnist.runs import others
+from fmnist.runs.folder import claimed
+from fmnist.steps.errors import ContractError, StepError
 
 PROGRAM = """
 apiVersion: projectsame.io/v1alpha1
@@ -86,13 +93,15 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
         "folder": "out",
     }
     assert (theirs / "ours.csv").read_text() == "data of the user"
+    assert {path.name for path in theirs.iterdir()} == {"ours.csv", "out", "same.yaml", "theirs.py"}
     assert "say: epoch 1/2: of no training" in result.stderr
     again = run("--run-their-code", "-o", "out")
     assert again.exit_code == 2
-    assert (
-        "run folder: expected a new or empty folder, got out with importer" in again.stderr
-        or "got out with log" in (again.stderr)
+    assert again.stderr == (
+        "Error: run folder: expected a new or empty folder, got out with log.txt, pipeline.yaml, say, say-2. Nothing "
+        "was changed. Choose another folder with -o.\n"
     )
+    assert testing.contents(theirs / "out") == files
 
 
 def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
@@ -112,12 +121,12 @@ def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
 
 
 REFUSED = {
-    "a missing package": (
-        ', packages_to_install=["torch-of-nobody==2.9.0"]',
+    "missing packages": (
+        ', packages_to_install=["torch-of-nobody==2.9.0", "jax-of-nobody"]',
         "",
         (),
-        "theirs.py: expected what its steps need in this environment, got none of torch-of-nobody==2.9.0 (for say). "
-        "Install them here, or run the pipeline on a cluster.",
+        "theirs.py: expected what its steps need in this environment, got none of torch-of-nobody==2.9.0 (for say); "
+        "jax-of-nobody (for say). Install them here, or run the pipeline on a cluster.\n",
     ),
     "an image": (
         "",
@@ -149,3 +158,109 @@ def test_their_error_is_shown(theirs: Path) -> None:
     assert result.exit_code == 3
     assert result.stderr.endswith("Error: step say: ValueError: it cannot be said\n")
     assert "it cannot be said" in Path("out/log.txt").read_text()
+
+
+LOOP = """
+@dsl.component(base_image="python:3.11")
+def turn(item: str, one: dsl.Output[dsl.Dataset], other: dsl.Output[dsl.Dataset]):
+    for place in (one, other):
+        with open(place.path, "w") as file:
+            file.write(item)
+
+@dsl.component(base_image="python:3.11")
+def tell(item: str, metrics: dsl.Output[dsl.Metrics]):
+    metrics.log_metric("length", len(item))
+
+@dsl.pipeline(name="loop")
+def loop():
+    with dsl.ParallelFor(["a", "bc"]) as item:
+        turn(item=item)
+        tell(item=item)
+"""
+
+
+@pytest.fixture
+def temporary(theirs: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, beside a pipeline with a loop."""
+    (theirs / "theirs.py").write_text(f"from kfp import dsl\n{LOOP}")
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_each_turn_of_a_loop_has_its_folders(theirs: Path, temporary: Path) -> None:
+    """Tasks in a part of the pipeline are folders in that of the part; one may have metadata alone, or many files."""
+    events: list[local.Event] = []
+    kept = others.run_other(theirs / "theirs.py", {}, str(theirs / "out"), events.append)
+    files = testing.contents(theirs / "out")
+    assert {name: content for name, content in files.items() if name not in {"log.txt", "pipeline.yaml"}} == {
+        "for-loop-2-iteration-0/tell/metadata.json": b'{\n  "metrics": {\n    "length": 1\n  }\n}\n',
+        "for-loop-2-iteration-0/turn/one": b"a",
+        "for-loop-2-iteration-0/turn/other": b"a",
+        "for-loop-2-iteration-1/tell/metadata.json": b'{\n  "metrics": {\n    "length": 2\n  }\n}\n',
+        "for-loop-2-iteration-1/turn/one": b"bc",
+        "for-loop-2-iteration-1/turn/other": b"bc",
+    }
+    places = {f"for-loop-2-iteration-{i}": theirs / "out" / f"for-loop-2-iteration-{i}" / "turn" for i in range(2)}
+    assert kept == {
+        **{f"{part}/tell": {} for part in places},
+        **{f"{part}/turn": {"one": place / "one", "other": place / "other"} for part, place in places.items()},
+    }
+    assert events.count(local.StepFinished("for-loop-2/turn")) == 2
+    assert list(temporary.iterdir()) == []
+
+
+def test_temporary_files_that_stay_are_no_failure(
+    theirs: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step may have left a process that still writes into their folder."""
+
+    def rmdir(path: object, **_: object) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", path)
+
+    monkeypatch.setattr(local, "run_compiled", lambda *_: {})
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    assert others.run_other(theirs / "theirs.py", {}, theirs / "out") == {}
+    assert len(list(temporary.iterdir())) == 1
+
+
+def test_what_kfp_cannot_do_is_told(theirs: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of kfp's own is one of the pipeline, with its kind; the log stays, and temporary files do not."""
+
+    def run_compiled(pipeline: Path, parameters: object, work: str, *_: object) -> None:
+        assert (pipeline, parameters) == (theirs / "out" / "pipeline.yaml", {})
+        assert Path(work).parent == temporary
+        raise NotImplementedError("it cannot be done")
+
+    monkeypatch.setattr(local, "run_compiled", run_compiled)
+    with pytest.raises(StepError) as failed:
+        others.run_other(theirs / "theirs.py", {}, theirs / "out")
+    assert str(failed.value) == f"{theirs / 'theirs.py'}: NotImplementedError: it cannot be done"
+    assert testing.contents(theirs / "out").keys() == {"log.txt", "pipeline.yaml"}
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("the disk is full"), StepError("step say: no")], ids=["OSError", "StepError"]
+)
+def test_other_errors_stay_what_they_are(
+    theirs: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A full disk is not called an error of the pipeline, and a step's error is not told twice."""
+
+    def run_compiled(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(local, "run_compiled", run_compiled)
+    with pytest.raises(type(error)) as failed:
+        others.run_other(theirs / "theirs.py", {}, theirs / "out")
+    assert failed.value is error
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_folder_of_a_run_is_claimed(theirs: Path) -> None:
+    """Two runs do not mix their files."""
+    with claimed(theirs / "out", "study"), pytest.raises(ContractError) as refused:
+        others.run_other(theirs / "theirs.py", {"text": "a"}, theirs / "out")
+    assert str(refused.value).startswith("run folder: expected one in which no other process works, got ")
+    assert list((theirs / "out").iterdir()) == []

@@ -2,8 +2,9 @@
 
 import importlib.metadata
 import platform
-import re
 import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,14 +64,18 @@ def test_a_plan_has_parameters_seeds_and_what_decides() -> None:
 def test_start_seconds_and_machine_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start in UTC, tenths of a second, and the machine with its caveat."""
     seconds = iter([100.0, 112.34])
+    moments = iter([datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC), datetime(2026, 1, 2, 3, 4, 18, 0, UTC)])
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(provenance, "datetime", SimpleNamespace(now=lambda zone: next(moments).astimezone(zone)))
     monkeypatch.setattr(determinism, "caveat", lambda: "other bits")
     monkeypatch.setattr(determinism, "cpu", lambda: {"model": "a CPU"})
     monkeypatch.setattr(platform, "system", lambda: "Plan 9")
-    found = provenance.stopwatch()()
+    stop = provenance.stopwatch()
+    next(moments)
+    found = stop()
     assert found["machine"] == {"system": "Plan 9", "cpu": {"model": "a CPU"}, "caveat": "other bits"}
     assert found["seconds"] == 12.3
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["started"])
+    assert found["started"] == "2026-01-02T03:04:05+00:00"
     assert list(found) == ["machine", "started", "seconds"]
 
 

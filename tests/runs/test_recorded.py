@@ -115,6 +115,16 @@ def test_what_is_wrong_is_told(folder: Path, change: Callable[[Path], object], s
     assert refused(folder) == said
 
 
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """Whatever the system says of it."""
+    folder = tmp_path / "nowhere"
+    said = f"[Errno 2] No such file or directory: '{folder}'"
+    assert refused(folder) == said
+    with pytest.raises(ContractError) as caught:
+        recorded.check_files(folder, {})
+    assert str(caught.value) == BEFORE.format(folder) + said + AFTER
+
+
 @pytest.mark.parametrize(("count", "more"), [(10, ""), (11, "\n  and 1 more"), (12, "\n  and 2 more")])
 def test_many_problems_are_counted(folder: Path, count: int, more: str) -> None:
     """Ten are listed."""
