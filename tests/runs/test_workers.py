@@ -55,27 +55,34 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: list[stand_i
 def test_each_seed_is_told(train: Train, results: list[stand_in.Told], failed: list[int], tmp_path: Path) -> None:
     """One worker does one seed after the other, whatever becomes of each; what all print is added to the log."""
     (tmp_path / "log").write_text("before\n")
-    errors = train([7, 8, 9, 10], log=tmp_path / "log")
-    assert errors.keys() == {8, 9}
-    assert errors[8] == "no luck"
-    assert errors[9].startswith("its process ended with exit code 7.")
-    assert sorted(failed) == [8, 9]
-    assert sorted(one.seed for one in results) == [7, 10]
+    assert train([6, 7, 8], log=tmp_path / "log") == {8: "no luck"}
+    assert failed == [8]
+    assert sorted(one.seed for one in results) == [6, 7]
+    # What starts and compiles once serves all seeds of a worker.
+    assert len({one.process for one in results}) == 1
+    assert results[0].process != os.getpid()
     # SIGKILL, if this process ends.
-    assert {one.signal for one in results} == {9}
-    lines = [line for seed in (7, 8, 9, 10) for line in (f"seed {seed}", "an error")]
+    assert results[0].signal == 9
+    lines = [line for seed in (6, 7, 8) for line in (f"seed {seed}", "an error")]
     assert (tmp_path / "log").read_text().splitlines() == ["before", *lines]
 
 
-def test_a_worker_is_used_again(train: Train, results: list[stand_in.Told], tmp_path: Path) -> None:
-    """What starts and compiles once serves all seeds of a worker; the log is a file like others."""
+def test_a_worker_that_dies_fails_one_seed(train: Train, failed: list[int], tmp_path: Path) -> None:
+    """Its end is told; the others go on. The log is made as other files are."""
+    told: list[int] = []
+
+    def on_result(one: stand_in.Told) -> None:
+        told.append(one.seed)
+        (tmp_path / f"told {one.seed}").write_text("yes")
+
     previous = os.umask(0o027)
     try:
-        assert train([1, 2, 3], log=tmp_path / "log") == {}
+        errors = train([9, 10, 7], jobs=2, log=tmp_path / "log", on_result=on_result)
     finally:
         os.umask(previous)
-    assert len({one.process for one in results}) == 1
-    assert results[0].process != os.getpid()
+    assert errors.keys() == {9}
+    assert errors[9].startswith("its process ended with exit code 7.")
+    assert (failed, sorted(told)) == ([9], [7, 10])
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o640
 
 
