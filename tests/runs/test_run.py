@@ -1,19 +1,26 @@
 """Tests of a run's folder; `test_run_end_to_end.py` has those of whole runs."""
 
 import json
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TextIO
 
 import pytest
 from support import folders
 
-from fmnist import testing
-from fmnist.kubeflow import local
+from fmnist import pipeline, testing
+from fmnist.kubeflow import bundle, local
+from fmnist.replication.results import Sample
+from fmnist.report import page
 from fmnist.runs import run
 from fmnist.runs.folder import claimed
-from fmnist.steps import files
-from fmnist.steps.errors import ContractError, DataError
+from fmnist.runs.provenance import provenance
+from fmnist.steps import dataset, files
+from fmnist.steps.errors import ContractError, DataError, StepError
 from fmnist.steps.settings import Settings
 
 
@@ -127,3 +134,157 @@ def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str]
     with pytest.raises(ContractError, match="'epochs': 9.*, got {.*'epochs': 2.*Nothing was changed"):
         run.run_pipeline(replace(folders.SETTINGS, epochs=9), folder)
     assert testing.contents(folder) == before
+
+
+#: By name, the artifacts that no result is read from.
+PICTURES = {"loss_plot": b"a plot", "loss_page": b"a page", "matrix": b"a matrix", "matrix_plot": b"a picture"}
+
+#: The reproducible files of a run.
+SAME = {
+    "confusion_matrix.csv",
+    "confusion_matrix.png",
+    "history.json",
+    "labels/class_names.txt",
+    "labels/predicted.txt",
+    "labels/true.txt",
+    "loss_plot.html",
+    "loss_plot.png",
+    "metrics.json",
+    "model.keras",
+    "pipeline.yaml",
+    "results.csv",
+}
+
+
+class Steps:
+    """What stands in for the steps and the page: made-up results, and what was asked for."""
+
+    def __init__(self, made: Mapping[str, files.Content]) -> None:
+        self.made = made
+        self.asked: list[object] = []
+        self.error: Exception | None = None
+
+    def fetch(self, **arguments: object) -> None:
+        """Find the dataset."""
+        self.asked.append(arguments)
+
+    def compile_pipeline(self, path: Path, where: pipeline.Where) -> None:
+        """Write a file, which carries its code."""
+        assert where == pipeline.Where("this-python-environment", carried=True)
+        files.write(path, b"compiled")
+
+    def prepare(self) -> None:
+        """Import nothing."""
+        self.asked.append("prepare")
+
+    def run_compiled(
+        self,
+        compiled: Path,
+        parameters: Mapping[str, Any],
+        work: str,
+        log: TextIO,
+        on_event: Callable[[local.Event], None],
+        **variables: str,
+    ) -> dict[str, dict[str, Any]]:
+        """Do as kfp's runner, in a folder that nobody else may take meanwhile."""
+        with pytest.raises(ContractError), claimed(compiled.parent, "run"):
+            pass
+        assert Path(work).parent == Path("here/.unfinished")
+        assert tempfile.gettempdir() == str(Path(work, "tmp").absolute())
+        assert "THEIRS" not in os.environ
+        self.asked.append((compiled, parameters, variables))
+        log.write("a line: \u2713\n")
+        on_event(local.StepStarted("train"))
+        if self.error:
+            raise self.error
+        for name, content in self.made.items():
+            for file, text in ({"": content} if isinstance(content, bytes) else content).items():
+                files.write(Path(work, "out", name, file), text)
+        places = {name: SimpleNamespace(path=str(Path(work, "out", name))) for name in self.made}
+        return {"train": {"model": places.pop("model")}, "rest": {**places, "more": SimpleNamespace(path="nowhere")}}
+
+    def write_report(self, sample: Sample, folder: Path) -> None:
+        """Write a page."""
+        assert sample.results == [folders.result(5)]
+        assert Path(tempfile.gettempdir()).parents[1] == Path("here/.unfinished").absolute()
+        self.asked.append(sample.record)
+        files.write(folder / "report.html", b"a page")
+
+
+@pytest.fixture(scope="module")
+def artifacts() -> Mapping[str, files.Content]:
+    """Made-up results, by name."""
+    history = files.canonical_json(folders.HISTORY)
+    return {**folders.evaluation(5).artifacts(), **PICTURES, "model": b"model 5", "history": history}
+
+
+@pytest.fixture
+def steps(artifacts: Mapping[str, files.Content], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """What stands in for the steps, in a working folder of its own."""
+    made = Steps(artifacts)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THEIRS", "1")
+    monkeypatch.setattr(dataset, "fetch", made.fetch)
+    monkeypatch.setattr(pipeline, "compile_pipeline", made.compile_pipeline)
+    monkeypatch.setattr(local, "run_compiled", made.run_compiled)
+    monkeypatch.setattr(page, "prepare", made.prepare)
+    monkeypatch.setattr(page, "write_report", made.write_report)
+    return made
+
+
+def test_a_run_fills_its_folder(steps: Steps, tmp_path: Path) -> None:
+    """Results, page, log, the compiled file, and what somebody needs to make them again; nothing else is left."""
+    events: list[local.Event] = []
+
+    def on_progress(*_: object) -> None:
+        """Do nothing."""
+
+    record = run.run_pipeline(folders.SETTINGS, "here", events.append, on_progress)
+    parameters = {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05, "seed": 5}
+    checkpoint = str(tmp_path / "here" / ".unfinished" / "checkpoint")
+    assert steps.asked[0] == {"on_progress": on_progress}
+    asked = (Path("here/pipeline.yaml"), parameters, {"FMNIST_CHECKPOINT": checkpoint})
+    assert sorted(steps.asked[1:3], key=str) == [asked, "prepare"]
+    assert steps.asked[3:] == [record]
+    assert events == [local.StepStarted("train")]
+    assert list(record) == [*provenance(), "machine", "started", "seconds", "parameters", "metrics"]
+    assert record["code"] == {"sha256": bundle.digest(bundle.STEPS)}
+    assert (record["parameters"], record["metrics"]) == (parameters, {"accuracy": 0.8773, "loss": 0.4375})
+    found = testing.contents(tmp_path / "here")
+    assert found.keys() == {*SAME, "RECORD.sha256", "SHA256SUMS", "log.txt", "report.html", "run.json"}
+    assert json.loads(found["run.json"]) == record
+    names = {name: found[file] for name, file in files.ARTIFACT_FILES.items() if name in PICTURES}
+    assert (names, found["model.keras"], found["log.txt"]) == (PICTURES, b"model 5", "a line: \u2713\n".encode())
+    assert {line[66:] for line in found["SHA256SUMS"].decode().splitlines()} == SAME
+    listed = {line[66:] for line in found["RECORD.sha256"].decode().splitlines()}
+    assert listed == {*SAME, "SHA256SUMS", "report.html", "run.json"}
+    assert not (tmp_path / "here" / ".unfinished").exists()
+    assert found["pipeline.yaml"] == b"compiled"
+
+
+def test_a_step_that_fails_leaves_the_log(steps: Steps, tmp_path: Path) -> None:
+    """The folder is that of an unfinished run, which has no record."""
+    steps.error = StepError("step train: no")
+    with pytest.raises(StepError, match=r"^step train: no$"):
+        run.run_pipeline(folders.SETTINGS, "here")
+    found = testing.contents(tmp_path / "here")
+    assert found == {"log.txt": "a line: \u2713\n".encode(), "pipeline.yaml": b"compiled"}
+    assert list((tmp_path / "here" / ".unfinished").iterdir()) == []
+    steps.error = None
+    assert run.run_pipeline(folders.SETTINGS, "here")["metrics"] == {"accuracy": 0.8773, "loss": 0.4375}
+
+
+def test_a_run_whose_page_cannot_be_written_is_not_finished(
+    steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that is missing ends the run with its error, and without a record of checksums."""
+
+    def prepare() -> None:
+        raise ImportError("no jinja2")
+
+    monkeypatch.setattr(page, "prepare", prepare)
+    with pytest.raises(ImportError, match=r"^no jinja2$"):
+        run.run_pipeline(folders.SETTINGS, "here")
+    assert len(steps.asked) == 2
+    found = {path.name for path in (tmp_path / "here").iterdir()}
+    assert found & {".unfinished", "RECORD.sha256", "SHA256SUMS", "report.html"} == {".unfinished"}
