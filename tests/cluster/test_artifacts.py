@@ -161,6 +161,32 @@ def test_a_run_that_no_longer_has_the_step_tells_nothing(
     assert "test came from the cache, and the server does not tell which run made its results" in why
 
 
+def test_one_step_from_the_cache_after_another_is_found(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """The inputs of each step name the run that made them, also those of one that did not run itself."""
+    later = continued(server, target, compiled, run)
+    cached = look("SUCCEEDED", workflow=LATER, train="CACHED", test="CACHED", confusion_matrix="SUCCEEDED")
+    server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
+    inputs = {"train": {}, "test": {"model": artifact(run.id, "train", "model")}}
+    for step, given in inputs.items():
+        server.store.logs[kfp_logs.node(f"(0).root(0).{step}-driver(0)", LATER)] = driven(given)
+    server.store.files[key(later.id, "confusion-matrix", "matrix")] = CONTENT["matrix"]
+    assert later.files() == {name: content for name, content in FILES.items() if name != "confusion_matrix.png"}
+
+
+def test_what_a_step_from_the_cache_was_to_make_is_not_there(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """Only the earlier run has its results, whatever its own log names."""
+    later = continued(server, target, compiled, run)
+    cached = look("SUCCEEDED", workflow=LATER, test="CACHED", confusion_matrix="SUCCEEDED")
+    server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
+    log = printed(later.id, "test", {"metrics": "Metrics"}, metrics={"accuracy": 0.5})
+    server.store.logs[kfp_logs.node("(0).root(0).test-driver(0)", LATER)] = log
+    assert later.accuracy() == (0.8428, "")
+
+
 def test_an_earlier_run_that_cannot_be_read_is_told(server: Server, target: Cluster, compiled: Path, run: Run) -> None:
     """The error names the step, and the run that made its results."""
     later = continued(server, target, compiled, run)
