@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, archive, artifact, driven, key, leave, look, printed, uri
-from support.kfp_server import Server, cut, respond, serving
+from support.kfp_server import Request, Server, cut, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import files
-from fmnist.cluster.artifacts import Found, full, metric
+from fmnist.cluster.artifacts import Found, artifacts_of, full, metric
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster, connect
 from fmnist.cluster.logs import Artifact
@@ -185,6 +185,70 @@ def test_what_a_step_from_the_cache_was_to_make_is_not_there(
     log = printed(later.id, "test", {"metrics": "Metrics"}, metrics={"accuracy": 0.5})
     server.store.logs[kfp_logs.node("(0).root(0).test-driver(0)", LATER)] = log
     assert later.accuracy() == (0.8428, "")
+
+
+def test_each_run_that_may_have_made_a_result_is_asked(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """One after the other, in the order of their ids, and what the last one answers is told."""
+    later = submitted(target, compiled)
+    ids = [f"{number}0000000-0000-4000-8000-000000000000" for number in (3, 5, 1, 4, 2, 6)]
+    inputs = {f"labels-{id_[0]}": artifact(id_, "test", "labels") for id_ in ids}
+    log = printed(later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs)
+    server.store.logs[kfp_logs.executor("confusion-matrix", workflow=LATER)] = log
+    server.store.logs[kfp_logs.node("(0).root(0).test-driver(0)", LATER)] = driven({})
+    server.store.looks = [look("SUCCEEDED", workflow=LATER, test="CACHED", confusion_matrix="SUCCEEDED")]
+    value, why = later.accuracy()
+    assert value is None
+    assert why.startswith(f"test came from the cache, of run {max(ids)}: read runs/{max(ids)} at ")
+    asked = [request.path.rpartition("/")[2] for request in server.asked("/runs/[^/]*$")]
+    assert asked == [later.id, *sorted(ids)]
+
+
+def test_a_step_that_failed_has_left_nothing(server: Server, run: Run) -> None:
+    """Though its log names what it was to make."""
+    server.store.looks = [look("SUCCEEDED", **STEPS | {"train": "FAILED"})]
+    of_train = {"model.keras", "history.json", "loss_plot.png", "loss_plot.html"}
+    assert run.files() == {name: content for name, content in FILES.items() if name not in of_train}
+
+
+def test_an_api_of_artifacts_names_the_steps(server: Server, target: Cluster) -> None:
+    """The task that made an artifact, and how it calls it, on all pages; who lists it again changes nothing."""
+    tasks = [
+        {"artifact_id": 1, "producer": {"task_name": "train"}, "key": "model"},
+        {"artifact_id": 2, "producer": {"task_name": "test"}, "key": None},
+        {"artifact_id": 1, "producer": {"task_name": "other"}, "key": "other"},
+        {"artifact_id": "3", "producer": None},
+        {"artifact_id": "4", "producer": {}, "key": "shown"},
+    ]
+    artifacts: list[dict[str, Any]] = [
+        {"name": "a", "type": "Model", "uri": "s3://b/c", "metadata": {"d": 1}},
+        {"name": "e", "type": "Metric", "number_value": 0.5},
+        {"name": "f"},
+        {"name": "g", "type": "Metric"},
+    ]
+    pages: dict[str, dict[str, Any]] = {
+        "": {"artifact_tasks": tasks[:1], "next_page_token": "two"},
+        "two": {"next_page_token": "three"},
+        "three": {"artifact_tasks": tasks[1:], "next_page_token": ""},
+    }
+
+    def listed(_: Server, request: Request) -> dict[str, Any]:
+        assert (request.query["run_ids"], request.query["type"]) == ("one", "OUTPUT")
+        return pages[request.query["page_token"]]
+
+    server.routes += [
+        ("GET", "/apis/v2beta1/artifact_tasks", {"run_ids", "type", "page_token"}, listed),
+        ("GET", "/apis/v2beta1/artifacts/([0-9])", set(), lambda _, __, number: artifacts[int(number) - 1]),
+    ]
+    assert artifacts_of(target._client, RUN, None) == Found(
+        [
+            ("train", Artifact("model", "system.Model", "s3://b/c", {"d": 1})),
+            ("test", Artifact("metrics", "system.Metrics", "", {"e": 0.5})),
+            ("", Artifact("f", "system.", "", {})),
+            ("", Artifact("shown", "system.Metrics", "", {"g": None})),
+        ]
+    )
 
 
 def test_an_earlier_run_that_cannot_be_read_is_told(server: Server, target: Cluster, compiled: Path, run: Run) -> None:
@@ -579,6 +643,11 @@ def test_metrics_without_a_file_are_one_file(server: Server) -> None:
     """Numbers that a server keeps each by itself are together, and what is no number is null."""
     found = Found([("a", made("metrics", "Metrics", "", x=1, y="high")), ("a", made("metrics", "Metrics", "", z=0.5))])
     assert brought(server, found) == {"metrics.json": b'{\n  "x": 1.0,\n  "y": null,\n  "z": 0.5\n}\n'}
+
+
+def test_metrics_with_a_file_are_that_file(server: Server) -> None:
+    """Whatever the log tells of them."""
+    assert brought(server, Found([("a", made("metrics", "Metrics", x=1))]), metrics=b"own") == {"metrics.json": b"own"}
 
 
 def test_all_files_together_have_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from support.kfp_server import Server, respond, serving
 from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import login
-from fmnist.cluster.client import ClusterError
+from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.cluster import connect
 from fmnist.steps.errors import ContractError
 
@@ -51,6 +51,13 @@ def test_the_endpoint_is_taken_from_the_environment(server: Server, monkeypatch:
     """$KF_PIPELINES_ENDPOINT is the host if none is given."""
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"{server.url}/")
     assert connect().host == server.url
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
+    assert connect(server.url).host == server.url
+
+
+def test_this_machine_may_be_the_host() -> None:
+    """The address that kfp's client has by itself is one that may be given."""
+    assert Client("http://localhost", None, None, None, None).host == "http://localhost"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +259,13 @@ def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cooki
     assert server.requests[0].headers["cookie"] == "session=abc; b=c"
 
 
+def test_cookies_that_are_given_go_before_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a token."""
+    monkeypatch.setenv(login.COOKIES, "session=other")
+    connect(server.url, cookies="session=abc")
+    assert server.requests[0].headers["cookie"] == "session=abc"
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [(b"", "got 0"), (b"s3cret and more", "got 3"), (b"s3cr\xc3\xa9t", "other char"), (b"s3cret\xff", "got: Uni")],
@@ -318,11 +332,12 @@ def test_a_secret_is_hidden_in_other_writings_too(server: Server, compiled: Path
     assert "at /login?next=*** with ***. " in failure(target, compiled)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"namespace": 5}', '{"client_authentication_cookie": []}'])
-def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content: str) -> None:
-    """Kfp's own file with a namespace and cookies is named where it is broken."""
+@pytest.mark.parametrize("content", ["{", "[]", '{"namespace": 5}', '{"client_authentication_cookie": []}', None])
+def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content: str | None) -> None:
+    """Kfp's own file with a namespace and cookies is named where it is broken, or cannot be read, as a folder."""
     (home / ".config/kfp").mkdir(parents=True)
-    (home / ".config/kfp/context.json").write_text(content)
+    path = home / ".config/kfp/context.json"
+    path.mkdir() if content is None else path.write_text(content)
     with pytest.raises(ContractError) as caught:
         connect(server.url)
     assert str(caught.value) == (

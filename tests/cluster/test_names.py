@@ -127,6 +127,13 @@ def test_a_pipeline_is_checked_before_it_is_sent(server: Server, compiled: Path,
     assert len(server.requests) == 1
 
 
+def test_a_pipeline_is_checked_before_it_is_looked_for(server: Server, target: Cluster) -> None:
+    """No pipeline can be called so."""
+    with pytest.raises(ContractError, match="^pipeline name: expected at most "):
+        target.latest(129 * "x")
+    assert len(server.requests) == 1
+
+
 def test_the_longest_names_are_kept(server: Server, target: Cluster, compiled: Path) -> None:
     """The server takes what is taken here."""
     version = target.create(compiled, name="ü" * 64, version="v" * 110, description="d" * 20_000)
