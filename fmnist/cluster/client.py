@@ -130,7 +130,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
 
     def _get(self, path: str, query: Mapping[str, str], **limits: Any) -> Any:
         call, given = self.runs.api_client.call_api, list(query.items())
-        return call(path, "GET", query_params=given, auth_settings=["Bearer"], _return_http_data_only=True, **limits)
+        return call(path, "GET", query_params=given, auth_settings=["Bearer"], **limits)
 
     def own_namespace(self) -> str | None:
         """Return the namespace in kfp's context file, or this pod's."""

@@ -42,7 +42,7 @@ class Run:
             If the run fails, with the error of the step that failed, is canceled, or has not ended after `timeout`.
         """
         deadline = monotonic() + timeout
-        state, trouble, backoff, watch = "unknown", "", BACKOFF, Watch()
+        state, backoff, watch = "unknown", BACKOFF, Watch()
         while True:
             try:
                 answer = self._look(max(1.0, deadline - monotonic()))

@@ -216,6 +216,27 @@ def test_a_state_that_was_told_is_the_state(
     assert passed == [5, 1]
 
 
+def test_a_look_without_a_state_changes_nothing(server: Server, target: Cluster, compiled: Path) -> None:
+    """A server that leaves it out says nothing new."""
+    run, lines = submitted(target, compiled), list[str]()
+    server.states, server.store.looks = ["RUNNING", "SUCCEEDED"], [look("RUNNING"), look("SUCCEEDED")]
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        server.fail("GET .*/runs/", respond(200, b'{"run_id": "one", "run_details": {"task_details": []}}'))
+
+    assert run.wait(timeout=60, on_change=tell) == "SUCCEEDED"
+    assert lines == ["RUNNING", "SUCCEEDED"]
+
+
+def test_what_is_no_run_is_refused(server: Server, target: Cluster, compiled: Path) -> None:
+    """A look that finds something else tells no parameters, and no end."""
+    run = submitted(target, compiled)
+    server.fail("GET .*/runs/", respond(200, b'{"kind": "Status"}'))
+    with pytest.raises(ClusterError, match=f"^look at run {run.id} at .* got an answer without run_id. "):
+        run.parameters()
+
+
 def test_an_answer_has_the_time_that_is_left(
     server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch, passed: list[float]
 ) -> None:
