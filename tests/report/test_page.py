@@ -1,10 +1,9 @@
 """Tests of what the report says, of a run and of a study; `test_report_page.py` opens it in a browser."""
 
 import base64
-import inspect
+import importlib.util
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,12 +24,13 @@ from support.samples import (
     spread,
     study_sample,
 )
+from support.sketches import sketched
 
 from fmnist.replication import published
 from fmnist.replication.results import Judged, Mistake, Sample
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
-from fmnist.report.page import _p, write_report
+from fmnist.report.page import _p, prepare, write_report
 from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.errors import ContractError
 
@@ -92,27 +92,9 @@ class Page(HTMLParser):
         return found
 
 
-def sketch(draw: Callable[..., bytes]) -> Callable[..., bytes]:
-    """Return what stands for a function that draws: in the place of a picture it gives what it was asked for."""
-    signature = inspect.signature(draw)
-
-    def sketched(*data: Any, **look: Any) -> bytes:
-        asked = signature.bind(*data, **look)
-        asked.apply_defaults()
-        theme, narrow = asked.arguments.pop("theme"), asked.arguments.pop("narrow", False)
-        assert asked.arguments.pop("kind") == "svg"
-        shade = {pictures.LIGHT: "light", pictures.DARK: "dark"}[theme]
-        values = {name: np.asarray(value).tolist() for name, value in asked.arguments.items()}
-        return f"{'narrow ' if narrow else ''}{shade} {draw.__name__} of {values}".encode()
-
-    return sketched
-
-
 def page_of(made: Sample | Judged, folder: Path) -> Page:
     """Write a report with sketches of its pictures, because drawing takes long, and return what a reader gets."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("distribution", "loss_curves", "recalls"):
-            patch.setattr(pictures, name, sketch(getattr(pictures, name)))
+    with sketched():
         return Page(write_report(made, folder))
 
 
@@ -250,26 +232,28 @@ def test_one_run_is_spoken_of_as_one(run_page: Page) -> None:
 PHONE, DARK = "screen and (max-width: 45rem)", "(prefers-color-scheme: dark)"
 
 
-def test_each_screen_has_its_picture(run_page: Page) -> None:
+def test_each_screen_has_its_picture(tmp_path: Path) -> None:
     """A telephone gets a narrow picture and a dark page a dark one, of the sizes they are drawn in."""
-    found = [(*how, sketched.split(" of ")[0]) for *how, sketched in run_page.pictures()]
+    page = page_of(run_sample(result(7, 0.8765)), tmp_path)
+    found = [(*how, sketched.split(" of ")[0]) for *how, sketched in page.pictures()]
     assert found == [
-        ("source", f"{PHONE} and {DARK}", "328", "236", "narrow dark distribution"),
-        ("source", PHONE, "328", "236", "narrow light distribution"),
-        ("source", f"screen and {DARK}", "680", "272", "dark distribution"),
-        ("img", "", "680", "272", "light distribution"),
-        ("source", f"screen and {DARK}", "", "", "dark loss_curves"),
-        ("img", "", "860", "330", "light loss_curves"),
-        ("source", f"{PHONE} and {DARK}", "328", "420", "narrow dark recalls"),
-        ("source", PHONE, "328", "420", "narrow light recalls"),
-        ("source", f"screen and {DARK}", "", "", "dark recalls"),
-        ("img", "", "720", "420", "light recalls"),
+        ("source", f"{PHONE} and {DARK}", "328", "236", "narrow dark svg distribution"),
+        ("source", PHONE, "328", "236", "narrow light svg distribution"),
+        ("source", f"screen and {DARK}", "680", "272", "dark svg distribution"),
+        ("img", "", "680", "272", "light svg distribution"),
+        ("source", f"screen and {DARK}", "", "", "dark svg loss_curves"),
+        ("img", "", "860", "330", "light svg loss_curves"),
+        ("source", f"{PHONE} and {DARK}", "328", "420", "narrow dark svg recalls"),
+        ("source", PHONE, "328", "420", "narrow light svg recalls"),
+        ("source", f"screen and {DARK}", "", "", "dark svg recalls"),
+        ("img", "", "720", "420", "light svg recalls"),
     ]
 
 
-def test_pictures_are_of_the_sample(run_page: Page) -> None:
+def test_pictures_are_of_the_sample(tmp_path: Path) -> None:
     """What is drawn is what the page is about, in every form of a picture."""
-    told = {sketched.split(" of ", 1)[1] for *_, sketched in run_page.pictures()}
+    page = page_of(run_sample(result(7, 0.8765)), tmp_path)
+    told = {sketched.split(" of ", 1)[1] for *_, sketched in page.pictures()}
     published_recalls = [0.86, 0.974, 0.79, 0.88, 0.813, 0.968, 0.689, 0.883, 0.979, 0.986]
     expected = {"seeds": [[0.88] * 10], "figure": published_recalls, "class_names": list(CLASS_NAMES)}
     distribution = {"accuracies": [0.8765], "figures": list(published.matching(PARAMETERS))}
@@ -691,6 +675,17 @@ def test_what_a_report_needs_can_be_imported_before(tmp_path: Path) -> None:
         f"page.write_report(run_sample(result(7)), Path({str(tmp_path)!r})); print(len(set(sys.modules) - before))"
     )
     assert int(helpers.python(code, PYTHONPATH=str(helpers.TESTS))) < 20
+
+
+def test_all_that_a_report_needs_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the libraries is imported, by a name that is one."""
+    imported: list[str] = []
+    monkeypatch.setattr("fmnist.report.page.import_module", imported.append)
+    prepare()
+    assert imported == [
+        *("jinja2", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "scipy.stats", "sklearn.metrics"),
+    ]
+    assert all(importlib.util.find_spec(name) for name in imported)
 
 
 def test_other_classes_have_a_page(tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from matplotlib.transforms import Bbox
 from pytest_regressions.data_regression import DataRegressionFixture
 from support.helpers import fewer_examples, python
 from support.samples import COUNTS, HISTORIES, HISTORY, PARAMETERS, UNLIKE, result, sample, spread
+from support.sketches import sketched
 
 from fmnist.replication import published
-from fmnist.replication.results import Sample
+from fmnist.replication.results import Judged, Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import canvas, classes, curves, dot_plot
 from fmnist.report.pictures.graph import _cards
@@ -130,6 +131,7 @@ import hashlib
 from fmnist.replication import published
 from fmnist.report import pictures
 from support.samples import *
+from support.sketches import sketched
 both = published.matching(PARAMETERS)
 for kind in ("png", "svg"):
     print(hashlib.sha256(pictures.distribution(spread(60), both, kind=kind)).hexdigest())
@@ -736,9 +738,12 @@ def test_many_recalls_are_faint_pixels(n: int, alpha: float, *, pixels: bool) ->
 
 
 def test_a_thumbnail_is_dark_on_white() -> None:
-    """Each pixel of an image is one of the PNG, and 0, the background, is white."""
+    """Each pixel of an image is one of the PNG, whatever the user's style; no version of a program is in it."""
     image = np.arange(784).reshape(28, 28).astype(np.uint8)
-    picture = matplotlib.image.imread(io.BytesIO(pictures.thumbnail(image)))
+    with mpl.rc_context({"savefig.format": "pdf"}):
+        content = pictures.thumbnail(image)
+    assert b"Software" not in content
+    picture = matplotlib.image.imread(io.BytesIO(content))
     assert picture.shape == (28, 28, 4)
     for channel in range(3):
         assert np.array_equal(np.rint(picture[..., channel] * 255), 255 - image)
@@ -755,17 +760,35 @@ NAMES = ["distribution", "loss_curves", "confusion_matrix"]
 def test_a_study_gets_its_pictures(tmp_path: Path, parameters: dict[str, Any], names: list[str]) -> None:
     """Each picture is there for print and for the web, and the first in dark too; the names are returned."""
     results = [*sample([0.88, 0.87]), result(1002, counts=(COUNTS // 2 + COUNTS[::-1] // 2).tolist())]
-    told = pictures.save(Sample(parameters, results, {}, is_study=True), tmp_path)
-    assert sorted(told) == sorted(path.name for path in tmp_path.iterdir())
-    assert sorted(told) == sorted(
-        [*(f"{name}.{kind}" for name in names for kind in ("png", "svg")), "distribution-dark.svg"]
-    )
-    figures = published.matching(parameters)
-    expected = pictures.distribution([0.88, 0.87, 0.88], figures, theme=pictures.DARK)
-    assert (tmp_path / "distribution-dark.svg").read_bytes() == expected
-    mean = np.mean([result.counts for result in results], axis=0)
-    assert (tmp_path / "confusion_matrix.svg").read_bytes() == pictures.confusion_matrix(mean)
-    assert (tmp_path / "loss_curves.png").read_bytes() == pictures.loss_curves([HISTORY] * 3, kind="png")
+    made = Sample(parameters, results, {}, is_study=True)
+    with sketched():
+        told = pictures.save(made, tmp_path)
+    assert told == [*(f"{name}.{kind}" for name in names for kind in ("png", "svg")), "distribution-dark.svg"]
+    data: dict[str, Any] = {
+        "distribution": {"accuracies": [0.88, 0.87, 0.88], "figures": list(published.matching(parameters))},
+        "loss_curves": {"histories": [HISTORY] * 3},
+        "confusion_matrix": {"counts": made.counts.tolist(), "class_names": list(CLASS_NAMES)},
+        "recalls": {
+            "seeds": made.recalls.tolist(),
+            "figure": [0.86, 0.974, 0.79, 0.88, 0.813, 0.968, 0.689, 0.883, 0.979, 0.986],
+            "class_names": list(CLASS_NAMES),
+        },
+    }
+    expected = {f"{name}.{kind}": f"light {kind} {name} of {data[name]}" for name in names for kind in ("png", "svg")}
+    expected["distribution-dark.svg"] = f"dark svg distribution of {data['distribution']}"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == expected
+
+
+def test_accuracies_alone_get_their_picture(tmp_path: Path) -> None:
+    """For print and for the web, light and dark."""
+    with sketched():
+        pictures.save_distribution(Judged([0.88, 0.87], BOTH, 0.015), tmp_path)
+    of = f"distribution of {{'accuracies': [0.88, 0.87], 'figures': {list(BOTH)}}}"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "distribution.png": f"light png {of}",
+        "distribution.svg": f"light svg {of}",
+        "distribution-dark.svg": f"dark svg {of}",
+    }
 
 
 def test_the_graph_has_a_card_for_each_step() -> None:

@@ -147,7 +147,7 @@ def recalls(  # noqa: PLR0913 - what is shown, and how
         axes = page.add_axes((left, foot / height, right - left, 1 - (foot + head) / height))
         rows, n = np.arange(len(names)), len(seeds)
         # Multiples of the golden ratio are spread evenly, however many there are.
-        offsets = ((np.arange(n) * 0.618034 + 0.5) % 1 - 0.5) * 0.5 if n > 1 else np.zeros(1)
+        offsets = ((np.arange(n) * 0.618034 + 0.5) % 1 - 0.5) * 0.5
         dots: dict[str, Any] = {"color": theme.blue, "markeredgewidth": 0, "rasterized": seeds.size > MOST_SHAPES}
         dots |= {"markersize": 4, "alpha": max(0.15, 0.7 / n**0.25)} if n > 1 else {"markersize": 7, "alpha": 1}
         for row, values in zip(rows, seeds.T, strict=True):
