@@ -700,12 +700,20 @@ def test_no_page_is_written_for_what_is_not_as_it_was(
     monkeypatch.setattr(page, "write_report", None)
     written(tmp_path / "run", run)
     (tmp_path / "run" / "history.json").write_bytes(b"{}")
-    before = testing.contents(tmp_path)
+    before = testing.contents(tmp_path / "run")
     for function in (read_sample, checked.write_report_again):
         with pytest.raises(ContractError) as caught:
             function(tmp_path / "run")
         assert str(caught.value).startswith(BEFORE.format(tmp_path / "run") + "'history.json': expected SHA-256 ")
+    written(tmp_path / "signed", {**run, "history.json": b"{}"})
+    signed = testing.contents(tmp_path / "signed")
+    for function in (read_sample, checked.write_report_again):
+        with pytest.raises(ContractError) as caught:
+            function(tmp_path / "signed")
+        said = "history.json: 'loss': Field required"
+        assert str(caught.value) == BEFORE.format(tmp_path / "signed") + said + AFTER
     with pytest.raises(ContractError) as caught:
         checked.write_report_again(tmp_path / "run" / "run.json")
     assert str(caught.value).startswith("results folder: expected a folder, got a file: ")
-    assert testing.contents(tmp_path) == before
+    assert testing.contents(tmp_path / "run") == before
+    assert testing.contents(tmp_path / "signed") == signed

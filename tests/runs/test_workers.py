@@ -1,9 +1,10 @@
 """Tests of the processes in which seeds are trained, with something quicker to do there; other tests train."""
 
+import ctypes
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -132,6 +133,53 @@ def test_there_are_as_many_workers_as_needed(
         assert train(range(seeds), jobs=jobs) == {}
     except StopIteration:
         assert seeds
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets this process start as a worker does, and gives it back what it had then."""
+    kept, opened, real = [os.dup(1), os.dup(2)], list[int](), os.open
+
+    def remembered(path: Any, *arguments: Any, **others: Any) -> int:
+        handle = real(path, *arguments, **others)
+        if str(path).endswith("/log"):
+            opened.append(handle)
+        return handle
+
+    monkeypatch.setattr(os, "open", remembered)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).prctl(workers._PR_SET_PDEATHSIG, 0)
+        for stream, handle in zip((1, 2), kept, strict=True):
+            os.dup2(handle, stream)
+        for handle in (*kept, *opened):
+            os.close(handle)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_worker_prints_into_the_log(tmp_path: Path) -> None:
+    """Also what TensorFlow, in another language, prints; after what others print; and it ends with its parent."""
+    log, mode = tmp_path / "log", os.umask(0o027)
+    try:
+        workers._start(log)
+    finally:
+        os.umask(mode)
+    for stream in (1, 2):
+        log.write_text(log.read_text() + "of others\n")
+        os.write(stream, b"a line\n")
+    # SIGKILL
+    assert stand_in.result(tmp_path, 7).signal == 9
+    assert log.read_text() == "of others\na line\n" * 2 + "an error\n"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o640
+
+
+@pytest.mark.usefixtures("restored")
+def test_without_a_log_a_worker_prints_as_its_parent(capfd: pytest.CaptureFixture[str]) -> None:
+    """As a pod on a cluster, whose log is what it prints."""
+    workers._start(None)
+    os.write(1, b"a line\n")
+    assert capfd.readouterr().out == "a line\n"
 
 
 def test_a_seed_is_trained_and_tested(monkeypatch: pytest.MonkeyPatch) -> None:
