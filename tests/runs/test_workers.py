@@ -68,23 +68,59 @@ def test_each_seed_is_told(train: Train, results: list[stand_in.Told], failed: l
     assert (tmp_path / "log").read_text().splitlines() == ["before", *lines]
 
 
-def test_a_worker_that_dies_fails_one_seed(train: Train, failed: list[int], tmp_path: Path) -> None:
-    """Its end is told; the others go on. The log is made as other files are."""
+@pytest.fixture
+def out_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that has killed a process for its memory."""
+
+    class OutOfMemory:
+        """One that was made before any worker."""
+
+        def __init__(self) -> None:
+            assert list(tmp_path.iterdir()) == []
+
+        def limit(self) -> str:
+            """Return the limit."""
+            return ": the limit is 1.00 GiB"
+
+    monkeypatch.setattr(workers, "OutOfMemory", OutOfMemory)
+
+
+@pytest.mark.usefixtures("out_of_memory")
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([9, 10, 7], "its process ended with exit code 7."),
+        (
+            [15, 16, 7],
+            "its process ended with exit code -9 (SIGKILL). Memory ran out: the limit is 1.00 GiB. A step needs 1 GiB, "
+            "and so does each job of a study.",
+        ),
+    ],
+    ids=["exit", "no memory"],
+)
+def test_a_worker_that_dies_fails_one_seed(
+    train: Train, failed: list[int], tmp_path: Path, seeds: list[int], said: str
+) -> None:
+    """How it ended is told, and whether memory ran out since the study began; the others go on."""
     told: list[int] = []
 
     def on_result(one: stand_in.Told) -> None:
         told.append(one.seed)
         (tmp_path / f"told {one.seed}").write_text("yes")
 
-    previous = os.umask(0o027)
-    try:
-        errors = train([9, 10, 7], jobs=2, log=tmp_path / "log", on_result=on_result)
-    finally:
-        os.umask(previous)
-    assert errors.keys() == {9}
-    assert errors[9].startswith("its process ended with exit code 7.")
-    assert (failed, sorted(told)) == ([9], [7, 10])
-    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o640
+    errors = train(seeds, jobs=2, on_result=on_result)
+    assert errors.keys() == {seeds[0]}
+    assert errors[seeds[0]].startswith(said)
+    assert (failed, sorted(told)) == ([seeds[0]], sorted(seeds[1:]))
+
+
+def test_workers_that_do_not_start_fail_all_seeds(
+    train: Train, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is named, with what may be the reason."""
+    monkeypatch.setattr(workers, "_start", os.kill)  # with arguments that are none of its own
+    assert train([1, 2]) == dict.fromkeys([1, 2], "the processes ended while they started; memory may have run out")
+    assert sorted(failed) == [1, 2]
 
 
 def test_workers_work_side_by_side(

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ PR_GET_PDEATHSIG = 2
 
 
 #: What a seed waits for, once it has written a file of its own name: for that of another seed, or that one was told.
-AWAITED = {9: "told 10", 10: "9", 11: "12", 12: "11", 13: "14", 14: "13"}
+AWAITED = {9: "told 10", 10: "9", 11: "12", 12: "11", 13: "14", 14: "13", 15: "told 16", 16: "15"}
 
 
 class Told(NamedTuple):
@@ -25,7 +26,7 @@ class Told(NamedTuple):
 
 
 def result(folder: Path, seed: int) -> Told:
-    """Print, and do as the seed says: 8 fails with an error, 9 with the whole process, 14 goes on for a minute."""
+    """Print, and do as the seed says: 8 fails with an error, 9 and 15 with the whole process, 14 goes on."""
     number = ctypes.c_int()
     ctypes.CDLL(None).prctl(PR_GET_PDEATHSIG, ctypes.byref(number))
     print(f"seed {seed}", flush=True)  # noqa: T201 - into the log
@@ -39,6 +40,8 @@ def result(folder: Path, seed: int) -> Told:
             time.sleep(0.01)
     if seed == 9:
         os._exit(7)
+    if seed == 15:
+        os.kill(os.getpid(), signal.SIGKILL)
     if seed == 14:
         time.sleep(60)
     return Told(seed, os.getpid(), number.value)
