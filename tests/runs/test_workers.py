@@ -196,7 +196,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("restored")
 def test_a_worker_prints_into_the_log(tmp_path: Path) -> None:
     """Also what TensorFlow, in another language, prints; after what others print; and it ends with its parent."""
-    log, mode = tmp_path / "log", os.umask(0o027)
+    log, mode = tmp_path / "log", os.umask(0o022)
     try:
         workers._start(log)
     finally:
@@ -207,7 +207,7 @@ def test_a_worker_prints_into_the_log(tmp_path: Path) -> None:
     # SIGKILL
     assert stand_in.result(tmp_path, 7).signal == 9
     assert log.read_text() == "of others\na line\n" * 2 + "an error\n"
-    assert stat.S_IMODE(log.stat().st_mode) == 0o640
+    assert stat.S_IMODE(log.stat().st_mode) == 0o644
 
 
 @pytest.mark.usefixtures("restored")
