@@ -41,8 +41,13 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[st
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("years of work")
     before = testing.contents(tmp_path)
-    with pytest.raises(ContractError, match="expected a new or empty folder, got .* with .*\\. Nothing was changed"):
+    with pytest.raises(ContractError) as refused:
         run.run_pipeline(Settings(), tmp_path)
+    found = ", ".join(sorted({name.partition("/")[0] for name in names}))
+    assert str(refused.value) == (
+        f"run folder: expected a new or empty folder, got {tmp_path} with {found}. Nothing was changed. Choose another "
+        "folder with -o."
+    )
     assert testing.contents(tmp_path) == before
 
 
@@ -96,6 +101,7 @@ def test_a_finished_run_is_returned(copy: Callable[[str], Path]) -> None:
     assert events == [local.RunFinished()]
     assert record == json.loads(before["run.json"])
     assert testing.contents(folder) == before
+    assert run.run_pipeline(folders.SETTINGS, folder) == record
 
 
 @pytest.mark.parametrize(
@@ -131,8 +137,14 @@ def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str]
     """A run of other settings does not take a finished run's folder."""
     folder = copy("run")
     before = testing.contents(folder)
-    with pytest.raises(ContractError, match="'epochs': 9.*, got {.*'epochs': 2.*Nothing was changed"):
+    with pytest.raises(ContractError) as refused:
         run.run_pipeline(replace(folders.SETTINGS, epochs=9), folder)
+    parameters = "'compile_optimizer': 'adam', 'epochs': {}, 'validation_split': 0.05, 'seed': 5"
+    recorded = json.loads(before["run.json"])["parameters"]
+    assert str(refused.value) == (
+        f"run folder: expected {folder} to have a finished run of the parameters {{{parameters.format(9)}}}, got "
+        f"{recorded}. Nothing was changed. Choose another folder with -o."
+    )
     assert testing.contents(folder) == before
 
 
