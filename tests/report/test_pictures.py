@@ -18,12 +18,14 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from pytest_regressions.data_regression import DataRegressionFixture
 from support.helpers import fewer_examples, python
+from support.made_fonts import write_font
 from support.samples import COUNTS, HISTORIES, HISTORY, PARAMETERS, UNLIKE, result, sample, spread
 from support.sketches import sketched
 
@@ -595,6 +597,18 @@ def test_any_classes_have_their_names_and_room(kind: str, names: tuple[str, ...]
         assert page.y0 <= box.y0 < box.y1 <= page.y1
     boxes = [label.get_window_extent() for label in labels]
     assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("kind", OTHER_CLASSES)
+def test_a_font_of_this_machine_draws_other_scripts(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that matplotlib's font lacks is drawn with one that has it, whose letters say how much room it takes."""
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist])
+    font_manager.fontManager.addfont(write_font(tmp_path / "boots.ttf", "靴", family="Boots"))
+    figure = drawn(lambda **look: OTHER_CLASSES[kind](("靴" * 80, "b"), **look))
+    label = figure.axes[0].get_yticklabels()[0]
+    assert label.get_fontfamily() == ["DejaVu Sans", "Boots"]
+    assert label.get_text() == ("靴" * 80 if kind == "matrix" else "靴" * 33 + "…")
+    assert 0 < label.get_window_extent().x0 < 0.1 * figure.bbox.x1
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u2063"])

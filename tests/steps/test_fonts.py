@@ -7,9 +7,8 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
+from support.made_fonts import write_font
 
 from fmnist.steps import fonts
 
@@ -17,25 +16,6 @@ from fmnist.steps import fonts
 BOOT, BAG, COAT = "靴", "包", "衣"
 
 Install = Callable[..., Path]
-
-
-def write_font(path: Path, characters: str) -> Path:
-    """Write a font whose characters are all a triangle."""
-    pen = TTGlyphPen(None)
-    pen.moveTo((0, 0))
-    pen.lineTo((0, 700))
-    pen.lineTo((700, 0))
-    pen.closePath()
-    builder = FontBuilder(1000, isTTF=True)
-    builder.setupGlyphOrder([".notdef", "one"])
-    builder.setupCharacterMap({ord(character): "one" for character in characters})
-    builder.setupGlyf(dict.fromkeys([".notdef", "one"], pen.glyph()))
-    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", "one"], (800, 0)))
-    builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": "Made up", "styleName": "Regular"})
-    builder.setupPost()
-    builder.save(path)
-    return path
 
 
 @pytest.fixture

@@ -14,14 +14,13 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support.helpers import fewer_examples
+from support.made_fonts import write_font
 from support.samples import UNLIKE
 
 from fmnist.steps import plots
@@ -280,31 +279,11 @@ def test_a_font_of_this_machine_draws_what_matplotlibs_lacks(
 ) -> None:
     """A script for which a font is installed is drawn with it, and everything else as before."""
     monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist])
-    font_manager.fontManager.addfont(font_with("靴", tmp_path / "boots.ttf"))
+    font_manager.fontManager.addfont(write_font(tmp_path / "boots.ttf", "靴", family="Boots"))
     plots.confusion_png(np.eye(2, dtype=np.int64), ["靴", "T-shirt/top"])
     label = figures[0].axes[0].get_xticklabels()[0]
     assert label.get_text() == "靴"
     assert label.get_fontfamily() == ["DejaVu Sans", "Boots"]
-
-
-def font_with(character: str, path: Path) -> Path:
-    """Write a font that has one character."""
-    builder = FontBuilder(1000, isTTF=True)
-    pen = TTGlyphPen(None)
-    pen.moveTo((0, 0))
-    pen.lineTo((0, 700))
-    pen.lineTo((700, 0))
-    pen.closePath()
-    builder.setupGlyphOrder([".notdef", "one"])
-    builder.setupCharacterMap({ord(character): "one"})
-    builder.setupGlyf(dict.fromkeys([".notdef", "one"], pen.glyph()))
-    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", "one"], (800, 0)))
-    builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": "Boots", "styleName": "Regular"})
-    builder.setupOS2()
-    builder.setupPost()
-    builder.save(path)
-    return path
 
 
 @pytest.mark.parametrize("name", ["e\u0301", "a\u200db", "❤\ufe0f", "a\x1bb"], ids=ascii)

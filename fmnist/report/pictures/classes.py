@@ -162,7 +162,7 @@ def recalls(  # noqa: PLR0913 - what is shown, and how
         axes.grid(axis="x", color=theme.rule, linewidth=0.6)
         axes.set_axisbelow(True)
         style_axes(axes, theme)
-        axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
+        axes.tick_params(axis="y", labelcolor=theme.ink)
         _explain(axes, theme, n, narrow=narrow)
 
     return render((width, height), theme, kind, draw, fonts)
