@@ -15,7 +15,7 @@ from fmnist.replication import published
 from fmnist.replication.conclusions import conclude
 from fmnist.replication.results import Judged, Mistake, Mistakes, Result, Sample
 from fmnist.runs.folder import read_result
-from fmnist.steps import confusion, evaluation, files
+from fmnist.steps import confusion, evaluation, files, model
 from fmnist.steps.dataset import Split
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
@@ -221,6 +221,16 @@ def test_class_names_travel_with_a_result() -> None:
     assert ours.class_names[0] == "T-shirt/top"
     assert b"class_names" not in ours.to_json()
     assert Result.from_json(ours.to_json()) == ours
+
+
+def test_a_result_is_of_the_file_of_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what the train step returned, the file of the model and the history are looked at."""
+    tested = evaluation.Evaluation(
+        Labels(np.array([0, 1]), np.array([0, 0]), ("cat", "dog")), np.full(2, 0.5, np.float32), 0.25
+    )
+    monkeypatch.setattr(model, "to_bytes", {"a model": b"a network"}.__getitem__)
+    found = Result.of(7, Training("a model", {"loss": [0.5]}), tested)
+    assert found == Result.of_files(7, b"a network", {"loss": [0.5]}, tested)
 
 
 def test_other_classes_are_not_compared_with_fashion_mnists_figures() -> None:
