@@ -30,7 +30,7 @@ from fmnist.replication import published
 from fmnist.replication.results import Judged, Mistake, Sample
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
-from fmnist.report.page import _p, prepare, write_report
+from fmnist.report.page import _matrix, _p, prepare, write_report
 from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.errors import ContractError
 
@@ -105,10 +105,10 @@ HOSTILE = "<script>alert(1)</script>\"'>"
 ODD = {**PARAMETERS, "epochs": 11, "compile_optimizer": f'{{"class_name": "{HOSTILE}"}}'}
 
 
-@pytest.fixture(scope="module")
-def run_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+@pytest.fixture
+def run_page(tmp_path: Path) -> Page:
     """The report of a run."""
-    return page_of(run_sample(result(7, 0.8765)), tmp_path_factory.mktemp("run"))
+    return page_of(run_sample(result(7, 0.8765)), tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -117,22 +117,22 @@ def study_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page_of(STUDY, tmp_path_factory.mktemp("study"))
 
 
-@pytest.fixture(scope="module")
-def few_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+@pytest.fixture
+def few_page(tmp_path: Path) -> Page:
     """The report of a study of 5 seeds without mistakes, whose record is of a process that trained none of them."""
     results = [replace(one, mistakes=[]) for one in sample(spread(5))]
-    return page_of(study_sample(results, trained=0), tmp_path_factory.mktemp("few"))
+    return page_of(study_sample(results, trained=0), tmp_path)
 
 
-@pytest.fixture(scope="module")
-def odd_run_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+@pytest.fixture
+def odd_run_page(tmp_path: Path) -> Page:
     """The report of a run with odd parameters and thirty mistakes."""
     one = result(7, mistakes=[Mistake(i, 0, 6, 0.5) for i in range(30)])
-    return page_of(run_sample(one, ODD), tmp_path_factory.mktemp("odd_run"))
+    return page_of(run_sample(one, ODD), tmp_path)
 
 
-@pytest.fixture(scope="module")
-def odd_study_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+@pytest.fixture
+def odd_study_page(tmp_path: Path) -> Page:
     """The report of a study of two seeds with odd parameters and record, which differ in counts and mistakes."""
     other = COUNTS.copy()
     other[0, [0, 9]] = 875, 25
@@ -142,7 +142,7 @@ def odd_study_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
         result(1001, mistakes=strong, counts=other.tolist()),
     ]
     record = {"versions": {HOSTILE: HOSTILE}}
-    return page_of(study_sample(results, ODD, **record), tmp_path_factory.mktemp("odd_study"))
+    return page_of(study_sample(results, ODD, **record), tmp_path)
 
 
 def test_the_first_words_of_a_study_are_its_verdict(study_page: Page) -> None:
@@ -447,6 +447,7 @@ def test_fields_of_the_matrix_are_shaded_by_what_they_are(run_page: Page) -> Non
     assert len(fields) == 100
     first = [("right", "--shade: 44%"), ("wrong", "--shade: 20%"), *[("wrong", "--shade: 0%")] * 7]
     assert fields[:10] == [*first, ("wrong", "--shade: 4%")]
+    assert _matrix(STUDY)[0]["fields"][0] == [880, pytest.approx(44)]
     assert fields[11:13] == [("right", "--shade: 44%"), ("wrong", "--shade: 24%")]
 
 

@@ -761,6 +761,7 @@ def test_a_thumbnail_is_dark_on_white() -> None:
     assert picture.shape == (28, 28, 4)
     for channel in range(3):
         assert np.array_equal(np.rint(picture[..., channel] * 255), 255 - image)
+    assert (picture[..., 3] == 1).all()
 
 
 NAMES = ["distribution", "loss_curves", "confusion_matrix"]
@@ -791,6 +792,15 @@ def test_a_study_gets_its_pictures(tmp_path: Path, parameters: dict[str, Any], n
     expected = {f"{name}.{kind}": f"light {kind} {name} of {data[name]}" for name in names for kind in ("png", "svg")}
     expected["distribution-dark.svg"] = f"dark svg distribution of {data['distribution']}"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == expected
+
+
+def test_a_study_of_other_classes_gets_pictures_of_them(tmp_path: Path) -> None:
+    """Rows and columns of the matrix have their names."""
+    other = result(1000, class_names=("cat", "dog"), counts=[[3, 1], [0, 4]])
+    with sketched():
+        pictures.save(Sample(PARAMETERS, [other], {}, is_study=True), tmp_path)
+    data = {"counts": [[3.0, 1.0], [0.0, 4.0]], "class_names": ["cat", "dog"]}
+    assert (tmp_path / "confusion_matrix.svg").read_text() == f"light svg confusion_matrix of {data}"
 
 
 def test_accuracies_alone_get_their_picture(tmp_path: Path) -> None:
