@@ -141,7 +141,17 @@ def odd_study_page(tmp_path: Path) -> Page:
         result(1000, mistakes=[*weak, Mistake(11, 0, 6, 0.99)]),
         result(1001, mistakes=strong, counts=other.tolist()),
     ]
-    record = {"versions": {HOSTILE: HOSTILE}}
+    cpu = {"architecture": HOSTILE, "model": HOSTILE}
+    record = {
+        "versions": {HOSTILE: HOSTILE},
+        "code": {"sha256": HOSTILE},
+        "data": {HOSTILE: HOSTILE},
+        "switches": {HOSTILE: HOSTILE},
+        "machine": {"system": HOSTILE, "cpu": cpu, "caveat": HOSTILE},
+        "started": HOSTILE,
+        "seconds": HOSTILE,
+        "jobs": HOSTILE,
+    }
     return page_of(study_sample(results, ODD, **record), tmp_path)
 
 
@@ -576,7 +586,14 @@ def test_the_cpu_of_a_verdict_is_not_taken_for_that_of_the_seeds(study_page: Pag
 def test_a_hostile_record_does_no_harm(odd_study_page: Page) -> None:
     """Markup in a value is text."""
     assert "script" not in odd_study_page.tags
-    assert f"{HOSTILE} {HOSTILE}" in odd_study_page.words
+    record = odd_study_page.tables[1][5:]
+    assert record[0][1] == f"{HOSTILE}, took {HOSTILE} s with {HOSTILE} worker processes for 2 of 2 seeds"
+    assert record[1:] == [
+        ["CPU", f"{HOSTILE} ({HOSTILE}), {HOSTILE}. {HOSTILE}"],
+        ["versions", f"{HOSTILE} {HOSTILE}"],
+        ["code, SHA-256", HOSTILE],
+        *[[HOSTILE, HOSTILE]] * 2,
+    ]
     assert f"compile_optimizer {ODD['compile_optimizer']}" in odd_study_page.words
 
 
