@@ -103,6 +103,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return f"long {argname}" if isinstance(val, str | bytes) and len(val) > LONG else None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Name a case as before where a process collects it again: pytest would escape once more what it had escaped."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        if named := mark._param_ids_from:
+            object.__setattr__(named, "_param_ids_generated", None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that take longest, so that no core idles at the end."""
     items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from faults import mutation
+from support import helpers
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = str(ROOT / "tests" / "faults" / "mutation.py")
@@ -178,3 +179,12 @@ def test_without_a_commit_to_compare_with_a_sample_decides(copied: Path, tested:
     assert ended == code, said
     assert "NOT WHAT HAS CHANGED: there is no commit nothing here; a tenth of all mutants instead" in said
     assert f"fmnist.part                              12       {row}" in said
+
+
+def test_a_case_has_the_same_name_when_it_is_collected_again() -> None:
+    """In one process mutmut finds the tests of a mutant, and runs them by their names: escapes are not escaped again."""
+    collect = "pytest.main(['--collect-only', '-q', '-p', 'no:randomly', 'tests/steps/test_labels.py'])"
+    out = helpers.python(f"import pytest; {collect}; {collect}", cwd=ROOT)
+    cases = [line for line in out.splitlines() if "::" in line]
+    assert any("\\" in case for case in cases)
+    assert cases[: len(cases) // 2] == cases[len(cases) // 2 :]
