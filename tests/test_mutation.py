@@ -182,7 +182,7 @@ def test_without_a_commit_to_compare_with_a_sample_decides(copied: Path, tested:
 
 
 def test_a_case_has_the_same_name_when_it_is_collected_again() -> None:
-    """In one process mutmut finds the tests of a mutant, and runs them by their names: escapes are not escaped again."""
+    """In one process mutmut finds the tests of a mutant, and runs them by name: no escape is escaped again."""
     collect = "pytest.main(['--collect-only', '-q', '-p', 'no:randomly', 'tests/steps/test_labels.py'])"
     out = helpers.python(f"import pytest; {collect}; {collect}", cwd=ROOT)
     cases = [line for line in out.splitlines() if "::" in line]
