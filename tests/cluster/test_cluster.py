@@ -1,6 +1,7 @@
 """Submission to a cluster: the real kfp.Client against a strict API server on this machine, over real HTTP."""
 
 import datetime as dt
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_the_same_file_is_the_same_version(server: Server, compiled: Path, tmp_p
     version = connect(server.url).create(compiled, name="fashion")
     assert connect(server.url).create(copied, name="fashion") == version
     assert (len(server.pipelines), len(server.versions)) == (1, 1)
+
+
+def test_what_is_not_described_has_no_description(server: Server, target: Cluster, compiled: Path) -> None:
+    """Neither pipeline, version, experiment nor run; the version is called by a digest of the file."""
+    version = target.create(compiled, name="fashion")
+    target.run(version, experiment="first", run_name="try", parameters={})
+    for item in (server.pipelines[0], server.versions[0], server.experiments[0], server.runs[0]):
+        assert "description" not in item
+    assert version.name == hashlib.sha256(compiled.read_bytes()).hexdigest()[:16]
 
 
 def test_another_file_is_a_new_version(server: Server, target: Cluster, compiled: Path, tmp_path: Path) -> None:

@@ -107,6 +107,15 @@ def test_a_kubeconfig_is_enough(
             connect()
 
 
+def test_a_link_leads_to_the_ui_and_shows_no_password(
+    server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the UI has an address of its own, links have it."""
+    monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://me:s3cret-pass@ui.example/kubeflow")
+    run = submitted(connect(server.url), compiled)
+    assert run.link == f"https://***@ui.example/kubeflow/#/runs/details/{run.id}"
+
+
 def test_the_password_of_a_kubeconfig_is_not_shown(home: Path) -> None:
     """An address of a cluster may have one."""
     write_kubeconfig(home, {"server": "http://me:s3cret-pass@127.0.0.1:9/"})
