@@ -148,9 +148,10 @@ def explained(code: int, out_of_memory: OutOfMemory, usage: resource.struct_rusa
     used = ""
     if usage:
         seconds = usage.ru_utime + usage.ru_stime
-        # Until it has its own memory, a process counts with that of the one that started it: with this one's.
+        # Until it has its own memory, a process counts with that of the one that started it: with this one's, which
+        # the kernel tells to about a per cent, as each core counts for itself.
         own = re.search(r"^VmHWM:\s+(\d+)", _text(Path("/proc/self/status")), re.MULTILINE)
-        most = "at most " * (own is not None and usage.ru_maxrss <= int(own[1]))
+        most = "at most " * (own is not None and usage.ru_maxrss <= 1.01 * int(own[1]))
         used = f", after {seconds:.1f} CPU seconds, with {most}{usage.ru_maxrss / 2**20:.2f} GiB of memory at its peak"
         if number == signal.SIGKILL and 0 <= resource.getrlimit(resource.RLIMIT_CPU)[0] <= seconds + 1:
             number = signal.SIGXCPU

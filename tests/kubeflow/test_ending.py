@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -94,6 +95,15 @@ def test_the_limits_of_a_process_are_named() -> None:
         "space (ulimit -v), 8589934592 bytes of data (ulimit -d), 99 processes and threads (ulimit -u), 1048576 bytes "
         "a file (ulimit -f).\n"
     )
+
+
+@pytest.mark.parametrize(("share", "bound"), [(0.5, True), (1.0, True), (1.005, True), (1.05, False)])
+def test_the_memory_of_the_process_before_is_a_bound(share: float, bound: bool, tmp_path: Path) -> None:
+    """A process counts at first with the memory of the one that started it, which the kernel knows to a per cent."""
+    peak = re.search(r"^VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert peak
+    usage = resource.struct_rusage([0.0, 0.0, int(share * int(peak[1])), *[0] * 13])
+    assert ("with at most" in explained(1, OutOfMemory(tmp_path), usage)) == bound
 
 
 def test_what_a_process_used_is_measured() -> None:
