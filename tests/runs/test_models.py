@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import pytest
+from support.folders import SEED
 
 from fmnist.runs.models import Metrics, RunRecord, SeedResult, StudyPlan, StudyRecord, parse
 from fmnist.steps.errors import ContractError
@@ -23,17 +24,6 @@ EVENT: dict[str, Any] = {
 }
 
 PARAMETERS: dict[str, Any] = {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05}
-
-#: One in which each image of a class is found, but for image 0.
-SEED: dict[str, Any] = {
-    "seed": 5,
-    "model": "a" * 64,
-    "accuracy": 0.9999,
-    "loss": 0.5,
-    "history": {name: [0.5, 0.25] for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
-    "counts": [[0] * i + [1000] + [0] * (9 - i) for i in range(9)] + [[0, 0, 0, 0, 0, 1, 0, 0, 0, 999]],
-    "mistakes": [[0, 9, 5, 0.75]],
-}
 
 METRICS: dict[str, Any] = {"accuracy": 0.5, "loss": 0.5}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import SEED
 
 from fmnist.runs import recorded
 from fmnist.runs.models import SeedResult, StudyPlan, StudyRecord, parse
@@ -196,17 +197,6 @@ def test_files_that_are_needed_are_named(tmp_path: Path) -> None:
         recorded.plan_in(tmp_path, {})
     assert str(caught.value) == BEFORE.format(tmp_path) + "RECORD.sha256: expected study.json in it, got none" + AFTER
 
-
-#: A result in which one ankle boot, image 0, is taken for a sandal.
-SEED: dict[str, Any] = {
-    "seed": 5,
-    "model": "a" * 64,
-    "accuracy": 0.9999,
-    "loss": 0.5,
-    "history": {name: [0.5, 0.25] for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
-    "counts": [[0] * i + [1000] + [0] * (9 - i) for i in range(9)] + [[0, 0, 0, 0, 0, 1, 0, 0, 0, 999]],
-    "mistakes": [[0, 9, 5, 0.75]],
-}
 
 PLAN: dict[str, Any] = {
     "parameters": {"compile_optimizer": "adam", "epochs": 2, "validation_split": 0.05},

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import pytest
 from support import folders
+from support.folders import RESULTS
 
 from fmnist import pipeline, testing
 from fmnist.kubeflow import bundle, local
@@ -152,20 +153,7 @@ def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str]
 PICTURES = {"loss_plot": b"a plot", "loss_page": b"a page", "matrix": b"a matrix", "matrix_plot": b"a picture"}
 
 #: The reproducible files of a run.
-SAME = {
-    "confusion_matrix.csv",
-    "confusion_matrix.png",
-    "history.json",
-    "labels/class_names.txt",
-    "labels/predicted.txt",
-    "labels/true.txt",
-    "loss_plot.html",
-    "loss_plot.png",
-    "metrics.json",
-    "model.keras",
-    "pipeline.yaml",
-    "results.csv",
-}
+SAME = {*RESULTS, "pipeline.yaml"}
 
 
 class Steps:

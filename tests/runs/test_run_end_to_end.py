@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support import folders, helpers
+from support.folders import RESULTS
 
 from fmnist import pipeline, testing
 from fmnist.cli import fmnist as cli
@@ -38,20 +39,6 @@ SETTINGS = Settings(epochs=1, seed=3)
 RUN = (FMNIST, "run", "-p", "epochs=1", "--seed", "3")
 SAME_RUN = (SAME, "program", "run", "-f", str(ROOT / "same.yaml"), "-t", "local", "-p", "epochs=1", "-p", "seed=3")
 SECRET = "s3cret-t0ken"  # noqa: S105 - not one
-
-RESULTS = {
-    "confusion_matrix.csv",
-    "confusion_matrix.png",
-    "history.json",
-    "labels/class_names.txt",
-    "labels/predicted.txt",
-    "labels/true.txt",
-    "loss_plot.html",
-    "loss_plot.png",
-    "metrics.json",
-    "model.keras",
-    "results.csv",
-}
 
 
 def environment(**changes: str) -> Mapping[str, str]:

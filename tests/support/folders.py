@@ -25,6 +25,32 @@ from fmnist.steps.settings import Settings
 SETTINGS, SEEDS = Settings(epochs=2, seed=5), range(5, 8)
 HISTORY = {"loss": [0.5, 0.4], "accuracy": [0.8, 0.875], "val_loss": [0.5, 0.45], "val_accuracy": [0.75, 0.8125]}
 
+#: The files of a run's results, which are the same each time.
+RESULTS = {
+    "confusion_matrix.csv",
+    "confusion_matrix.png",
+    "history.json",
+    "labels/class_names.txt",
+    "labels/predicted.txt",
+    "labels/true.txt",
+    "loss_plot.html",
+    "loss_plot.png",
+    "metrics.json",
+    "model.keras",
+    "results.csv",
+}
+
+#: The file of a seed in which one ankle boot, image 0, is taken for a sandal.
+SEED: dict[str, Any] = {
+    "seed": 5,
+    "model": "a" * 64,
+    "accuracy": 0.9999,
+    "loss": 0.5,
+    "history": {name: [0.5, 0.25] for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
+    "counts": [[0] * i + [1000] + [0] * (9 - i) for i in range(9)] + [[0, 0, 0, 0, 0, 1, 0, 0, 0, 999]],
+    "mistakes": [[0, 9, 5, 0.75]],
+}
+
 
 def evaluation(seed: int) -> Evaluation:
     """Return predictions for the test images of which about 1,200 are wrong, others for each seed."""
