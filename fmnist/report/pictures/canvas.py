@@ -1,6 +1,7 @@
 """Colours, axes and sizes of all pictures; equal pictures are equal bytes."""
 
 import bisect
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,7 @@ def shortened(text: str, size: float, width: float, **font: Any) -> str:
     return text[:end] + "…"
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = TEXT, **font: Any) -> float:
     """Return the width of a text of `size` in points, in points."""
     from matplotlib.font_manager import FontProperties

@@ -76,12 +76,12 @@ def _share(recall: float) -> str:
     return "none" if np.isnan(recall) else f"{recall:.3f}"
 
 
-def _drawable(class_names: Sequence[str]) -> tuple[list[str], list[str], float]:
+def _drawable(class_names: Sequence[str]) -> tuple[list[str], tuple[str, ...], float]:
     """Return names as this machine's fonts can draw them, these fonts, and the pixels of the longest name."""
     shown = [printable(name) for name in class_names]
     found, missing = fonts.families("".join(shown))
-    names = [fonts.drawable(name, missing) for name in shown]
-    return names, found, max(text_width(name, TEXT, family=found) for name in names) * 96 / 72
+    names, families = [fonts.drawable(name, missing) for name in shown], tuple(found)
+    return names, families, max(text_width(name, TEXT, family=families) for name in names) * 96 / 72
 
 
 def shades(counts: NDArray[np.float64]) -> NDArray[np.float64]:
