@@ -21,7 +21,7 @@ from fmnist.cli.display import Display
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.replication.published import matching
 from fmnist.report.page import FILE_NAME
-from fmnist.steps import determinism
+from fmnist.steps import collector, determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.messages import did_you_mean, excerpt
@@ -77,6 +77,7 @@ class Group(click.Group):
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the program; a reader of its output who leaves early changes neither what it does nor its exit code."""
+        collector.stop_at_exit()
         with streams.guarded() as out:
             try:
                 return super().main(*args, **settings)

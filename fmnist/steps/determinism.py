@@ -7,7 +7,6 @@ the home folder. None of this can be changed once TensorFlow runs. What can be c
 
 import contextlib
 import functools
-import gc
 import os
 import platform
 import re
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+from fmnist.steps import collector
 from fmnist.steps.canvas import import_matplotlib
 from fmnist.steps.errors import DeterminismError
 
@@ -75,7 +75,7 @@ def tensorflow() -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        with _quiet(), _collector_paused():
+        with _quiet(), collector.paused():
             # Looking for devices is what TensorFlow would tell of at its first operation.
             import_module("tensorflow").config.list_physical_devices()
     import tensorflow as tf
@@ -103,22 +103,6 @@ def _quiet() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector out of an import: going through all that it makes would take a fifth of it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if not gc.get_freeze_count():
-            # All becomes old at once, to be gone through seldom; what the caller froze would thaw.
-            gc.freeze()
-            gc.unfreeze()
-        if enabled:
-            gc.enable()
 
 
 def started() -> Any:

@@ -147,25 +147,3 @@ def test_what_libraries_print_is_kept_from_notebooks_alone(
     with determinism._quiet():
         os.write(2, b"an error")
     assert capfd.readouterr().err == shown
-
-
-@pytest.mark.parametrize("caller", ["gc.enable()", "gc.disable()", "gc.freeze()"])
-def test_the_garbage_collector_stays_out_of_the_import(caller: str) -> None:
-    """Nor does it look through TensorFlow soon after; it is left as it was, and the caller's garbage is still found."""
-    code = (
-        "import gc, json, sys, weakref\nimport numpy\nfrom fmnist.steps.determinism import tensorflow\n"
-        "class Cycle: pass\n"
-        f"{caller}\n"
-        "cycle = Cycle(); cycle.itself = cycle; watched = weakref.ref(cycle)\n"
-        "state = lambda: (gc.isenabled(), gc.get_freeze_count() > 0)\n"
-        "before = state(); times = []\n"
-        "gc.callbacks.append(lambda phase, _: times.append('keras' in sys.modules))\n"
-        "tensorflow(); during, after = sum(times), state()\n"
-        "young = sum(len(gc.get_objects(generation)) for generation in (0, 1))\n"
-        "del cycle; gc.collect(); print(json.dumps([during, young, after == before, watched() is None]))"
-    )
-    during, young, *kept = json.loads(helpers.python(code))
-    assert kept == [True, True]
-    assert young < 5_000
-    if caller != "gc.freeze()":
-        assert during == 0
