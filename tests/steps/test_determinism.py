@@ -76,6 +76,19 @@ def test_a_tensorflow_that_was_started_otherwise_is_refused(monkeypatch: pytest.
         determinism.tensorflow()
 
 
+@pytest.mark.parametrize("first", ["tensorflow", "keras"])
+def test_what_was_imported_before_is_not_given_the_switches(first: str) -> None:
+    """Either may have read the environment: it is checked as it is, and stays."""
+    out = helpers.python(
+        "import os, sys, types\nfrom fmnist.steps import determinism as d\n"
+        f"sys.modules[{first!r}] = types.ModuleType({first!r})\n"
+        "try: d.tensorflow()\n"
+        "except d.DeterminismError as error: print(error, 'KERAS_HOME' in os.environ)",
+    )
+    assert out.startswith("the environment variable CUDA_VISIBLE_DEVICES: expected '-1', got None, which gives ")
+    assert out.endswith("False\n")
+
+
 def test_keras_that_computes_otherwise_is_refused() -> None:
     """Mixed precision, which someone has chosen in this process, is an error."""
     determinism.tensorflow()

@@ -1,5 +1,7 @@
 """Tests of the gate's look at the state of libraries: the promised bits, or an error that names the setting."""
 
+import json
+
 import pytest
 from support import helpers
 
@@ -124,3 +126,45 @@ def test_a_variable_for_other_kernels_changes_no_bit() -> None:
     )
     path = str(helpers.TESTS)
     assert helpers.python(code, TF_DETERMINISTIC_OPS="1", PYTHONPATH=path) == helpers.python(code, PYTHONPATH=path)
+
+#: Each thing that computes, as it is called with a network, data and a folder.
+ENTRIES = {
+    "create": "model.create(0)",
+    "write": "model.to_bytes(network)",
+    "read": "model.from_bytes(content)",
+    "optimizer": "optimizers.create('adam')",
+    "schedule": "optimizers.canonical(rate)",
+    "order": "training.epoch_order(0, 0, 10)",
+    "train": "training.train(settings.Settings(epochs=1), data, on_epoch=print)",
+    "trainer": "training.Trainer(settings.Settings(epochs=1), data)",
+    "epoch": "trainer.train(0, on_epoch=print)",
+    "checkpoint": "checkpoint.Checkpoint.of('c', settings.Settings(), data, network)",
+    "test": "evaluation.test(network, data)",
+    "evaluator": "evaluation.Evaluator(network, data)",
+    "by image": "network_of_ones_own.is_by_image(network)",
+}
+
+
+@pytest.fixture(scope="module")
+def entered() -> dict[str, str]:
+    """What each entry says in a process that computes otherwise than when it started."""
+    code = (
+        "import os, json\n"
+        "from fmnist.steps import checkpoint, evaluation, model, optimizers\n"
+        "from fmnist.steps import network as network_of_ones_own\n"
+        "train = dataset.load('train'); data = dataset.Split(train.images[:100], train.labels[:100])\n"
+        "network = model.create(0); content = model.to_bytes(network)\n"
+        "rate = keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))\n"
+        "trainer = training.Trainer(settings.Settings(epochs=1), data)\n"
+        "os.environ['TF_ENABLE_ONEDNN_OPTS'] = '1'\n"
+        f"for name, entry in {ENTRIES!r}.items():\n"
+        "    try: eval(entry); print(json.dumps([name, 'taken']))\n"
+        "    except errors.DeterminismError as error: print(json.dumps([name, str(error)]))\n"
+    )
+    return dict(json.loads(line) for line in helpers.python(PRINT + code).splitlines() if line.startswith("["))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_each_entry_looks_at_the_state(entered: dict[str, str], name: str) -> None:
+    """Whatever computes does so with the promised bits, or not at all, also when the state has changed since."""
+    assert entered[name].startswith("the environment variable TF_ENABLE_ONEDNN_OPTS: expected '0', got '1'")

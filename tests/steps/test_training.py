@@ -54,6 +54,7 @@ def test_the_scale_is_the_tutorials() -> None:
     assert np.array_equal(model.scale(values), expected)
     assert np.array_equal(tf.function(model.scale, jit_compile=True)(values), expected)
     assert not np.array_equal(in_float32(values), expected), "XLA divides exactly now: scale in float32"
+    assert model.scale(expected) is expected
 
 
 def keras_training(settings: Settings, data: Split) -> tuple[Any, dict[str, list[float]]]:
