@@ -418,6 +418,23 @@ def test_data_says_where_the_dataset_is() -> None:
     assert result.stdout == f"{dataset.data_folder()}\n"
 
 
+@pytest.mark.parametrize("options", [[], ["--offline"]], ids=["online", "offline"])
+def test_data_stays_off_the_network_if_asked(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--offline` reaches the search for the dataset, and nothing else does."""
+    fetch = Mock(return_value=Path("data"))
+    monkeypatch.setattr(dataset, "fetch", fetch)
+    assert invoke("data", *options).stdout == "data\n"
+    assert fetch.call_args.kwargs["offline"] == bool(options)
+
+
+def test_a_folder_is_no_compiled_file(here: Path) -> None:
+    """A folder in the place of the file is bad input, whatever its name."""
+    (here / "folder.yaml").mkdir()
+    result = invoke("compile", "-o", "folder.yaml")
+    assert result.exit_code == 2
+    assert "'folder.yaml' is a directory" in result.stderr
+
+
 def test_report_needs_a_finished_run(here: Path) -> None:
     """A folder without a run is bad input."""
     result = invoke("report", str(here))
