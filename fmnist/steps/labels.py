@@ -142,5 +142,5 @@ def _check_names(names: tuple[str, ...]) -> None:
 
 
 def _seen(name: str) -> str:
-    """Return what a reader sees of a name: accents have several spellings, and some characters are invisible."""
-    return unicodedata.normalize("NFC", INVISIBLE.sub("", name)).strip(" ")
+    """Return what a reader sees of a name: accents and blanks have several spellings, some characters are invisible."""
+    return unicodedata.normalize("NFC", " ".join(INVISIBLE.sub("", name).split()))

@@ -1,8 +1,10 @@
 """Tests of the labels folder."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +70,7 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("class_names.txt", b"cat\ncat\n", "expected distinct names"),
         ("class_names.txt", b"cat\n \n", "expected distinct names, each one line and not blank"),
         ("class_names.txt", "cat\ndog\n".encode("utf-16-be"), r"got what looks like UTF-16. Save it as UTF-8"),
+        ("class_names.txt", b"\0a\0b\0\n", r"got what looks like UTF-16. Save it as UTF-8"),
         ("class_names.txt", "cat\ndog\n".encode("utf-16"), r"expected UTF-8 text in .*class_names.* Save it as UTF-8"),
         ("class_names.txt", b"\xff\xfe\n", r"expected UTF-8 text in .*class_names\.txt"),
         ("class_names.txt", b"".join(b"%d\n" % i for i in range(101)), "expected at most 100, got 101"),
@@ -116,6 +119,21 @@ def test_labels_of_another_kind_are_refused(true: np.ndarray) -> None:
         Labels(true, np.array([0, 1]), ("cat", "dog"))
 
 
+@pytest.mark.parametrize(
+    ("true", "names", "message"),
+    [
+        ([0, 1], ("cat", "dog"), "true labels: expected an array, got a list."),
+        (np.array([0, 1]), ["cat", "dog"], "class names: expected a tuple of texts, got a list."),
+        (np.array([0, 1]), ("cat", 1), "class names: expected texts, got an int."),
+    ],
+    ids=["labels", "names", "name"],
+)
+def test_another_kind_is_named(true: Any, names: Any, message: str) -> None:
+    """The error says which part is of which kind, and what was expected."""
+    with pytest.raises(ContractError, match=f"^{re.escape(message)}$"):
+        Labels(true, np.array([0, 1]), names)
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     """Some editors begin UTF-8 text with a byte-order mark."""
     labels = Labels(np.array([0, 1]), np.array([1, 1]), ("cat", "dog"))
@@ -126,7 +144,16 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [("é", "e\u0301"), ("cat", "cat "), ("cat", "c\u200bat"), ("cat", "\ufeffcat"), ("cat", "\u202ecat")],
+    [
+        ("é", "e\u0301"),
+        ("cat", "cat "),
+        ("cat", "\u3000cat\t"),
+        ("a cat", "a\u00a0cat"),
+        ("a cat", "a  cat"),
+        ("cat", "c\u200bat"),
+        ("cat", "\ufeffcat"),
+        ("cat", "\u202ecat"),
+    ],
     ids=ascii,
 )
 def test_names_that_look_the_same_are_refused(names: tuple[str, str]) -> None:
@@ -144,7 +171,11 @@ def test_other_ends_of_lines_are_read(tmp_path: Path, end: str) -> None:
     assert Labels.read(tmp_path).files() == labels.files()
 
 
-@pytest.mark.parametrize("names", [("é", "e"), ("靴", "包"), ("👟", "👜"), ("حذاء", "حقيبة")], ids=ascii)
+@pytest.mark.parametrize(
+    "names",
+    [("é", "e"), ("X" * 100, "-ray"), ("X-ray", "-ray"), ("靴", "包"), ("👟", "👜"), ("حذاء", "حقيبة")],
+    ids=ascii,
+)
 def test_names_in_any_script_are_kept(tmp_path: Path, names: tuple[str, str]) -> None:
     """A name is kept as it was given, also one with accents of their own."""
     labels = Labels(np.array([0, 1]), np.array([1, 1]), names)

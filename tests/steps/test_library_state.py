@@ -127,6 +127,7 @@ def test_a_variable_for_other_kernels_changes_no_bit() -> None:
     path = str(helpers.TESTS)
     assert helpers.python(code, TF_DETERMINISTIC_OPS="1", PYTHONPATH=path) == helpers.python(code, PYTHONPATH=path)
 
+
 #: Each thing that computes, as it is called with a network, data and a folder.
 ENTRIES = {
     "create": "model.create(0)",
