@@ -595,6 +595,8 @@ def test_a_checkout_with_other_code_is_not_run_with_ours(
         (["-t", "local", "--run-only"], ["--run-only has no effect with -t local."]),
         (["-t", "local", "-n", "x"], ["--program-name has no effect with -t local."]),
         (["-t", "local"], []),
+        (["-t", "local", "--run-their-code", "--json"], []),
+        (["--run-their-code"], ["--run-their-code has no effect with -t kubeflow."]),
         (["--timeout", "5"], ["--timeout has no effect without --wait."]),
         (["--compare", "x"], ["--compare has no effect without --wait."]),
         (["-t", "local", "--compare", "x"], ["--compare has no effect with -t local."]),

@@ -264,6 +264,8 @@ SHAPES = r"expected the data's shapes of input and output, \(\(None, 8, 8, 1\), 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: None, r"expected a keras.Sequential or a functional keras.Model, got a NoneType\."),
     "a subclass": (Subclassed, r"got a Subclassed\."),
+    "a layer of Keras": (lambda: layers.Dense(3), r"got a Dense\."),
+    "a class with the name of Keras'": (type("Sequential", (keras.Sequential,), {}), r"got a Sequential\."),
     "compiled": (compiled, "expected an uncompiled one, got a loss and an optimizer, which would be ignored"),
     "softmax": (lambda: ending(layers.Dense(3, activation="softmax", name="last")), "logits, .* from layer 'last'"),
     "softmax layer": (lambda: ending(layers.Dense(3), layers.Softmax(name="last")), "logits, .* from layer 'last'"),

@@ -18,6 +18,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -410,12 +411,15 @@ def test_busy_mirror_is_asked_again(status: int, cache: Path, serve: Serve, monk
 def test_a_mirror_that_stays_busy_is_asked_three_times(
     cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then it is left, for each file, and the next one is asked."""
-    monkeypatch.setattr(web, "BACKOFF", 0.01)
+    """Each pause is longer; then it is left, for each file, and the next one is asked."""
+    monkeypatch.setattr(web, "BACKOFF", 7)
+    pauses: list[float] = []
+    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
     log = serve(lambda request: send(request, 503))
     serve(good)
     assert sources.find(FILES, cache) == CONTENT
     assert log == ["/images.gz"] * 3
+    assert pauses == [7, 14]
 
 
 def test_nothing_is_read_past_the_end(cache: Path, serve: Serve) -> None:
