@@ -120,6 +120,14 @@ def test_every_fault_applies(fault: edits.Fault) -> None:
         assert f"def {name.partition('[')[0]}" in (ROOT / file).read_text()
 
 
+def test_each_case_that_a_fault_names_is_there(request: pytest.FixtureRequest) -> None:
+    """Of the tests that are collected here: a case that has another name now would catch nothing."""
+    items = [item.nodeid for item in request.session.items]
+    functions = {item.partition("[")[0] for item in items}
+    cases = {test for fault in FAULTS for test in fault.tests if "[" in test and test.partition("[")[0] in functions}
+    assert cases <= set(items)
+
+
 def test_a_caught_fault_names_the_test(project: Path) -> None:
     """Where the test fails the table names it, the score is full, and the code is as it was."""
     before = testing.contents(project)
