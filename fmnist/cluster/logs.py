@@ -116,7 +116,7 @@ class Logs:
 
     def __init__(self, client: Client, run: Mapping[str, Any], namespace: str | None) -> None:
         self._client, self._run_id, self._namespace = client, run["run_id"], namespace or "kubeflow"
-        self._created = str(run.get("created_at", ""))[:10]
+        self._created = str(run.get("created_at"))[:10]
         self._at_ui = False
 
     def of(self, step: Step) -> Log:
