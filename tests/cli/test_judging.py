@@ -56,6 +56,14 @@ def test_a_published_accuracy_is_judged() -> None:
     assert [path.name for path in Path().iterdir()] == ["accuracies.csv"]
 
 
+@pytest.mark.usefixtures("here")
+def test_the_column_that_is_asked_for_is_judged() -> None:
+    """It may stand beside one with the usual name."""
+    Path("columns.csv").write_text("accuracy,mine\n0.1,0.8\n0.2,0.9\n")
+    shown = [invoke("--published", "0.9", *options, "columns.csv").stdout for options in ([], ["--column", "mine"])]
+    assert [text.splitlines()[1] for text in shown] == ["mean       0.1500", "mean       0.8500"]
+
+
 @pytest.mark.parametrize(
     ("options", "text", "code"),
     [
