@@ -53,7 +53,13 @@ def test_a_run_in_a_notebook(here: Path) -> None:
     (here / "a #1").mkdir()
     (here / "a #1" / "loss_plot.png").write_bytes(b"loss")
     (here / "a #1" / "confusion_matrix.png").write_bytes(b"matrix")
-    shown = Shown(Run(here / "a #1", RECORD)._repr_html_())
+    html = Run(here / "a #1", RECORD)._repr_html_()
+    shown = Shown(html)
+    assert html.startswith("<div>\n<table>\n<tr><th>accuracy</th><td>0.8812</td></tr>\n")
+    assert html.endswith(
+        '<img src="data:image/png;base64,bWF0cml4" alt="Confusion matrix" width="480">\n'
+        '<p>All files are in <code>a #1</code>: <a href="a%20%231/report.html">the report</a> shows more.</p>\n</div>'
+    )
     assert shown.words == (
         'accuracy 0.8812 loss 0.3456 compile_optimizer {"class_name":"<b>"} epochs 10 seed 7 validation_split 0.05 '
         "All files are in a #1 : the report shows more."

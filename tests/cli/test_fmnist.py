@@ -14,7 +14,7 @@ from support import helpers
 from fmnist.cli import fmnist as cli
 from fmnist.replication import results
 from fmnist.replication.results import Sample
-from fmnist.runs import run, study
+from fmnist.runs import run, study, verify
 from fmnist.steps import dataset, determinism
 from fmnist.steps.errors import DataError, StepError
 from fmnist.steps.settings import Settings
@@ -411,6 +411,37 @@ def test_a_study_that_cannot_be_is_not_compiled(here: Path, options: list[str], 
     assert not any(here.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("module", "function", "arguments", "events"),
+    [
+        (study, "run_study", ["study"], ["on_failure", "on_progress", "on_result", "on_seeds"]),
+        (verify, "verify", ["verify", "."], ["on_event", "on_failure", "on_progress", "on_result", "on_seeds"]),
+    ],
+    ids=["study", "verify"],
+)
+@pytest.mark.usefixtures("here")
+def test_each_event_is_shown(
+    module: Any, function: str, arguments: list[str], events: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens in long work goes to the part of the display that has its name."""
+    work = Mock(side_effect=StepError("enough"))
+    monkeypatch.setattr(module, function, work)
+    assert invoke(*arguments).exit_code == 3
+    shown = {name: call.__func__.__name__ for name, call in work.call_args.kwargs.items() if name.startswith("on_")}
+    assert shown == {name: name for name in events}
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("theirs", [False, True])
+def test_what_is_verified_is_chosen(theirs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder, how many seeds, and whether somebody else's code may run are taken over."""
+    work = Mock(side_effect=StepError("enough"))
+    monkeypatch.setattr(verify, "verify", work)
+    invoke("verify", ".", "--sample", "7", *["--run-their-code"] * theirs)
+    assert work.call_args.args == (Path(), 7)
+    assert work.call_args.kwargs["run_their_code"] == theirs
+
+
 def test_data_says_where_the_dataset_is() -> None:
     """`fmnist data --offline` verifies what is here, and prints its folder."""
     result = invoke("data", "--offline")
@@ -427,12 +458,27 @@ def test_data_stays_off_the_network_if_asked(options: list[str], monkeypatch: py
     assert fetch.call_args.kwargs["offline"] == bool(options)
 
 
-def test_a_folder_is_no_compiled_file(here: Path) -> None:
-    """A folder in the place of the file is bad input, whatever its name."""
-    (here / "folder.yaml").mkdir()
-    result = invoke("compile", "-o", "folder.yaml")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compile", "-o", "folder"], "File 'folder' is a directory."),
+        (["diff", "folder", "file"], "File 'folder' is a directory."),
+        (["diff", "file", "folder"], "File 'folder' is a directory."),
+        (["run", "-f", "folder"], "File 'folder' is a directory."),
+        (["report", "file"], "Directory 'file' is a file."),
+        (["report", "none"], "Directory 'none' does not exist."),
+        (["verify", "file"], "Directory 'file' is a file."),
+        (["verify", "none"], "Directory 'none' does not exist."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_file_is_no_folder_nor_a_folder_a_file(here: Path, arguments: list[str], said: str) -> None:
+    """What was mixed up is bad input, and named."""
+    (here / "folder").mkdir()
+    (here / "file").touch()
+    result = invoke(*arguments)
     assert result.exit_code == 2
-    assert "'folder.yaml' is a directory" in result.stderr
+    assert said in result.stderr
 
 
 def test_report_needs_a_finished_run(here: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from support import folders
@@ -310,3 +311,12 @@ def test_the_verdict_holds_one_shard_at_once(two: list[Path], tmp_path: Path) ->
 
     study.gather(SETTINGS, range(5, 8), one_by_one(), tmp_path / "study")
     assert folders_of_runs.seed_path(tmp_path / "study", 7).exists()
+
+
+def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dataset, which a study needs first, may have to be fetched, and that takes a while."""
+    fetch = Mock(side_effect=DataError("enough"))
+    monkeypatch.setattr(dataset, "fetch", fetch)
+    with pytest.raises(DataError, match="enough"):
+        seeds.opened(tmp_path, SETTINGS, range(2), print)
+    assert fetch.call_args.kwargs == {"on_progress": print}
