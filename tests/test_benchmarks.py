@@ -6,8 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
+
+from fmnist.replication import published
+from fmnist.steps import determinism
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +31,17 @@ def broken():
 
 def test_broken(broken, measured):
     measured["ratio"] = 9
+
+@pytest.mark.trap
+def test_trap(measured):
+    measured["orders"] = 1
+"""
+
+PARAMETERS = """
+from dataclasses import asdict
+
+def test_parameters(settings, figures, measured):
+    measured |= {"settings": asdict(settings), "figures": [figure.name for figure in figures]}
 """
 
 
@@ -35,6 +50,16 @@ def benchmarks(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def project(folder: Path) -> Path:
+    """Fill a folder with what there is of benchmarks, but for other ones, and return it."""
+    (folder / "benchmarks").mkdir()
+    for name in ("benchmarks/conftest.py", "benchmarks/process.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "benchmarks" / "test_some.py").write_text(BENCHMARKS)
+    (folder / "benchmarks" / "test_parameters.py").write_text(PARAMETERS)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -55,11 +80,7 @@ def test_what_cannot_be_measured_is_bad_usage(arguments: list[str], message: str
 
 def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
     """The JSON holds each benchmark that passed, failed or could not start, and a table of them ends the output."""
-    (tmp_path / "benchmarks").mkdir()
-    for name in ("benchmarks/conftest.py", "benchmarks/process.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "benchmarks" / "test_some.py").write_text(BENCHMARKS)
-    done = benchmarks("--jobs", "1", cwd=tmp_path)
+    done = benchmarks("--jobs", "1", cwd=project(tmp_path))
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     path = tmp_path / "benchmarks" / "results" / "epochs-10.json"
     result = json.loads(path.read_text())
@@ -67,10 +88,40 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
         "test_good": {"outcome": "passed", "ratio": 7},
         "test_bad": {"outcome": "failed", "ratio": 2},
         "test_broken": {"outcome": "error"},
+        "test_parameters": ANY,
     }
     assert (result["epochs"], result["seeds"], result["jobs"]) == (10, 20, 1)
+    assert set(result["versions"]) == {"fmnist", "keras", "kfp", "tensorflow"}
+    assert result["machine"]["cpu"] == json.loads(json.dumps(determinism.cpu()))
+    assert 0 < result["seconds"] < 60
     below = done.stdout.partition(" measured ")[2].splitlines()[1:]
     *table, written, counts = (" ".join(line.split()) for line in below)
-    assert table == ["passed test_good ratio 7", "failed test_bad ratio 2", "error test_broken"]
+    assert {"passed test_good ratio 7", "failed test_bad ratio 2", "error test_broken"} < set(table)
     assert written == f"written to {path}"
-    assert "1 failed, 1 passed, 1 error" in counts
+    assert "1 failed, 2 passed" in counts
+
+
+def test_nothing_measured_is_nothing_written(tmp_path: Path) -> None:
+    """Where no benchmark ran, the result of the last time stays."""
+    assert benchmarks("--collect-only", cwd=project(tmp_path)).returncode == pytest.ExitCode.OK
+    assert not (tmp_path / "benchmarks" / "results").exists()
+
+
+def test_the_trap_has_a_result_of_its_own(tmp_path: Path) -> None:
+    """It is measured seldom, and must not take the place of the others."""
+    done = benchmarks("-m", "trap", cwd=project(tmp_path))
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    [path] = (tmp_path / "benchmarks" / "results").iterdir()
+    assert path.name == "epochs-10-trap.json"
+    assert json.loads(path.read_text())["benchmarks"] == {"test_trap": {"outcome": "passed", "orders": 1}}
+
+
+def test_what_is_trained_was_published(tmp_path: Path) -> None:
+    """The parameters are those of the figures for these epochs, with seed 0; the result of each is kept apart."""
+    done = benchmarks("--epochs", "100", "-k", "parameters", cwd=project(tmp_path))
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    [path] = (tmp_path / "benchmarks" / "results").iterdir()
+    assert path.name == "epochs-100.json"
+    told = json.loads(path.read_text())["benchmarks"]["test_parameters"]
+    assert told["settings"] == {"compile_optimizer": "adam", "epochs": 100, "validation_split": 0.1, "seed": 0}
+    assert told["figures"] == [figure.name for figure in published.figures() if figure.parameters["epochs"] == 100]
