@@ -13,6 +13,7 @@ import pytest
 
 from fmnist import testing
 from fmnist.kubeflow import bundle
+from fmnist.runs import seeds as seeds_of_study
 from fmnist.runs import study, workers
 from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.runs.provenance import plan as planned
@@ -114,8 +115,12 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     """A file of the folder's name is refused and stays."""
     (tmp_path / "study").write_text("a file")
-    with pytest.raises(ContractError, match="expected a folder, got a file"):
+    with pytest.raises(ContractError, match="^study folder: expected a folder, got a file"):
         study.run_study(Settings(), range(2), tmp_path / "study", jobs=1)
+    with pytest.raises(ContractError, match="^study folder: expected a folder, got a file"):
+        study.gather(Settings(), range(2), [], tmp_path / "study")
+    with pytest.raises(ContractError, match="shard folder: expected a folder, got a file"):
+        seeds_of_study.train_shard(Settings(), range(2), tmp_path / "study")
     assert (tmp_path / "study").read_text() == "a file"
 
 

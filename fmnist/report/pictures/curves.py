@@ -62,8 +62,7 @@ def _name_curves(axes: Any, epochs: int, ends: Mapping[str, tuple[str, float]]) 
     height = axes.get_window_extent().height * 72 / axes.figure.dpi
     at = apart([end for _, end in ends.values()], TEXT * 1.4 / height * (high - low))
     for (name, (colour, _)), y in zip(ends.items(), at, strict=True):
-        words = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
-        axes.annotate(name, (epochs, y), (7, 0), color=colour, **words)
+        axes.annotate(name, (epochs, y), (7, 0), textcoords="offset points", va="center", color=colour)
 
 
 def apart(positions: Sequence[float], gap: float) -> list[float]:
