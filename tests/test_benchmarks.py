@@ -125,3 +125,54 @@ def test_what_is_trained_was_published(tmp_path: Path) -> None:
     told = json.loads(path.read_text())["benchmarks"]["test_parameters"]
     assert told["settings"] == {"compile_optimizer": "adam", "epochs": 100, "validation_split": 0.1, "seed": 0}
     assert told["figures"] == [figure.name for figure in published.figures() if figure.parameters["epochs"] == 100]
+
+
+MADE_UP = """
+
+def start(variant, settings):
+    with open("asked", "a") as file:
+        file.write(f"{variant} {settings.seed}\\n")
+    accuracy = {"seeded": 0.85, "unseeded": 0.88, "engine": 0.8801}[variant] + settings.seed / 10_000
+    return {"accuracy": accuracy, "orders": 1 if variant == "seeded" else settings.epochs}
+"""
+
+
+def test_the_trap_is_measured_once(tmp_path: Path) -> None:
+    """Each variant has its runs, which are kept: what was broken off trains what is missing, and decides the same."""
+    trap = (ROOT / "benchmarks" / "test_seeding_trap.py").read_text()
+    (project(tmp_path) / "benchmarks" / "test_seeding_trap.py").write_text(trap + MADE_UP)
+    asked, results = tmp_path / "asked", tmp_path / "benchmarks" / "results"
+    arguments = ("-m", "trap", "-k", "seeding_trap", "--trap-runs", "3")
+    done = benchmarks(*arguments, cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    wanted = [f"{variant} {seed}" for seed in range(3) for variant in ("seeded", "unseeded", "engine")]
+    assert sorted(asked.read_text().splitlines()) == sorted(wanted)
+    assert "9 of 9: " in done.stderr
+    assert ", 0 s left" in done.stderr
+    table = json.loads((results / "seeding_trap.json").read_text())
+    assert table["settings"]["variant"] == "all"
+    assert {name: (one["runs"], one["orders"]) for name, one in table["variants"].items()} == {
+        "seeded": (3, [1]),
+        "unseeded": (3, [10]),
+        "engine": (3, [10]),
+    }
+    assert table["variants"]["seeded"]["accuracies"] == [0.85, 0.8501, 0.8502]
+    for name, mean in (("seeded", 0.8501), ("unseeded", 0.8801), ("engine", 0.8802)):
+        assert table["variants"][name]["mean"] == pytest.approx(mean)
+        assert table["variants"][name]["deviation"] == pytest.approx(0.0001)
+    for pair, difference in (("seeded - unseeded", -0.03), ("engine - unseeded", 0.0001), ("engine - seeded", 0.0301)):
+        assert table[pair]["difference"] == pytest.approx(difference)
+    measured = json.loads((results / "epochs-10-trap.json").read_text())["benchmarks"]
+    assert measured["test_fit_seeded_by_keras_has_one_order"]["engine"] == [10]
+    assert set(measured["test_a_repeated_order_costs_accuracy"]) == {
+        "outcome",
+        "seeded",
+        "unseeded",
+        "seeded - unseeded",
+    }
+    asked.unlink()
+    kept = results / "seeding_trap.jsonl"
+    kept.write_text(kept.read_text()[:-20])
+    assert benchmarks(*arguments, cwd=tmp_path).returncode == pytest.ExitCode.OK
+    assert len(asked.read_text().splitlines()) == 1
+    assert json.loads((results / "seeding_trap.json").read_text())["variants"] == table["variants"]
