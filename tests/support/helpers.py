@@ -25,6 +25,9 @@ TESTS = Path(__file__).parents[1]
 #: Starts a program that Ctrl-C ends, also where these tests run in the background of a shell, which ignores it.
 INTERRUPTIBLE = ("env", "--default-signal=INT")
 
+#: Before other code: when it has ended, garbage is not looked for in TensorFlow, which takes a second.
+ENDING_AT_ONCE = "import atexit, gc; atexit.register(gc.freeze)"
+
 
 def fewer_examples() -> hypothesis.settings:
     """Return settings with a fifth of the profile's examples, for a property that draws a picture for each."""
@@ -82,7 +85,7 @@ def python(code: str, *, prefix: tuple[str, ...] = (), cwd: Path | None = None, 
     """Run `code` in another Python process and return what it prints; a failure shows its errors."""
     __tracebackhide__ = True
     done = subprocess.run(
-        [*prefix, sys.executable, "-c", code],
+        [*prefix, sys.executable, "-c", f"{ENDING_AT_ONCE}\n{code}"],
         capture_output=True,
         text=True,
         check=False,
