@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 __all__ = ["paused", "stop_at_exit"]
 
+#: Python 3.12 itself freezes some hundred objects at its start, and who freezes a process' has thousands.
+_OF_PYTHON = 1_000
+
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
@@ -16,7 +19,7 @@ def paused() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
+        if gc.get_freeze_count() < _OF_PYTHON:
             # What is old is gone through seldom. What the caller froze would thaw.
             gc.freeze()
             gc.unfreeze()
