@@ -49,7 +49,8 @@ def safe(text: str, secrets: Iterable[str] = ()) -> str:
     >>> safe("HTTP 500 \x1b[31m from https://me:s3cret@mirror.example/data?signature=abc")
     'HTTP 500 \\x1b[31m from https://***@mirror.example/data?signature=***'
     """
-    return printable(without_secrets(text, secrets))
+    # Again, as a character that is an escape now may have kept an address from being seen as one.
+    return without_secrets(printable(without_secrets(text, secrets)), secrets)
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:

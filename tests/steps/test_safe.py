@@ -152,7 +152,13 @@ def test_nothing_steers_a_terminal(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
+def test_a_control_character_uncovers_no_secret() -> None:
+    """Some count as blanks, where an address would end."""
+    assert safe("GET /data?sig\x1fnature=s3cret") == "GET /data?sig\\x1fnature=***"
+
+
 @hypothesis.given(st.text())
+@hypothesis.example("?\x1f=0")
 def test_any_text_becomes_harmless(text: str) -> None:
     """Nothing but new lines and tabs is left of the control characters, and all can be written as UTF-8."""
     shown = safe(text)
