@@ -1,6 +1,5 @@
 """The commands ``fmnist compile`` and ``fmnist diff``."""
 
-import json
 from pathlib import Path
 
 import click
@@ -119,7 +118,7 @@ def diff(before: Path, after: Path, *, as_json: bool) -> None:
 
     found = forecast(before, after)
     if as_json:
-        click.echo(json.dumps([one.as_json() for one in found], indent=2))
+        console.print_json([one.as_json() for one in found])
     else:
         for one in found:
             click.echo(one.sentence)

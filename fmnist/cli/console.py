@@ -1,4 +1,4 @@
-"""What the command lines share: errors as messages with exit codes, options, a run here, and tables."""
+"""What the command lines share: errors as messages with exit codes, options, tables and JSON."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,10 @@ import click
 from click.core import ParameterSource
 
 from fmnist.cli import streams
-from fmnist.cli.display import Display
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
-from fmnist.replication.published import matching
 from fmnist.report.page import FILE_NAME
 from fmnist.steps import collector, determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
-from fmnist.steps.files import ARTIFACT_FILES
 from fmnist.steps.messages import did_you_mean, excerpt
 from fmnist.steps.settings import Settings
 
@@ -42,15 +38,13 @@ __all__ = [
     "Text",
     "added",
     "given",
-    "new_folder",
     "output",
     "params",
     "parse",
+    "print_json",
     "print_rows",
     "print_sample",
     "print_verification",
-    "run_here",
-    "run_theirs",
     "warn",
     "warn_of_idle",
 ]
@@ -245,57 +239,6 @@ def parse(parameters: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def new_folder(parent: str) -> Path:
-    """Return the path of a folder in `parent` that is named by the time in UTC."""
-    return Path(parent, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
-
-
-def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: bool) -> None:
-    """Run the pipeline in this environment, show its progress on stderr, and print its result on stdout.
-
-    Parameters that are not given have their defaults, and `output` is `runs/<time>`. The result is a table or, with
-    `as_json`, the whole record. Errors are those of `Settings.parse` and `run_pipeline`.
-    """
-    from fmnist.runs.run import run_pipeline
-
-    settings = parse(parameters)
-    folder = output or new_folder("runs")
-    try:
-        with Display() as display:
-            record = run_pipeline(settings, folder, display.on_event, display.on_progress)
-    except KeyboardInterrupt as error:
-        raise Failure(
-            f"interrupted; finished epochs are kept. To resume, run the same command with -o {folder}.", INTERRUPTED
-        ) from error
-    if as_json:
-        click.echo(json.dumps(record, indent=2, sort_keys=True))
-    else:
-        _print_summary(record, folder)
-
-
-def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None, *, asked: bool, as_json: bool) -> None:
-    """Run the pipeline of the file `source` in this environment, if `asked`, and print where each artifact is."""
-    from fmnist.runs.others import run_other
-
-    if not asked:
-        raise click.UsageError(
-            f"-t local: expected fmnist's own pipeline, got {source}. Run that one on a cluster, with -t kubeflow, or, "
-            "if you trust whoever wrote it and its packages are in this environment, give --run-their-code."
-        )
-    folder = output or new_folder("runs")
-    with Display() as display:
-        artifacts = run_other(source, parameters, folder, display.on_event)
-    if as_json:
-        paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}
-        click.echo(json.dumps({"folder": str(folder), "artifacts": paths}, indent=2, sort_keys=True))
-    else:
-        rows = [(f"{task}: {name}", str(path)) for task, found in artifacts.items() for name, path in found.items()]
-        print_rows([("folder", str(folder)), *rows])
-
-
-def _print_summary(record: Mapping[str, Any], folder: Path) -> None:
-    rows = [("accuracy", f"{record['metrics']['accuracy']:.4f}")]
-    rows += [("published", f"{f.accuracy:.4f}  ({f.name})") for f in matching(record["parameters"])]
-    rows += [("report", str(folder / FILE_NAME))]
-    rows += [("picture", str(folder / ARTIFACT_FILES[name])) for name in ("loss_plot", "matrix_plot")]
-    print_rows(rows)
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on stdout, for programs and for people."""
+    click.echo(json.dumps(value, indent=2))

@@ -1,13 +1,12 @@
 """The command line ``fmnist``: parse, call, print."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fmnist.cli import console
+from fmnist.cli import console, running
 from fmnist.cli.compiling import compile_command, diff
 from fmnist.cli.display import Display
 from fmnist.cli.judging import NOT_SHOWN, judge_command
@@ -79,7 +78,7 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
       fmnist run -p compile_optimizer=sgd -p epochs=3 -o runs/sgd
       fmnist run -p 'compile_optimizer={"class_name": "adam", "config": {"learning_rate": 0.01}}'
     """  # noqa: D301 - click wants the character \b
-    console.run_here(_parameters(program, params, seed), output, as_json=as_json)
+    running.run_here(_parameters(program, params, seed), output, as_json=as_json)
 
 
 def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
@@ -129,7 +128,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
 
     settings = console.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
     wanted = seeds_from(settings, seeds)
-    folder = output or console.new_folder("studies")
+    folder = output or running.new_folder("studies")
     try:
         with Display() as display:
             sample = run_study(
@@ -148,7 +147,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
             console.INTERRUPTED,
         ) from error
     if as_json:
-        click.echo(json.dumps([conclusion.as_json() for conclusion in sample.conclusions], indent=2))
+        console.print_json([conclusion.as_json() for conclusion in sample.conclusions])
     else:
         console.print_sample(sample, f"{len(sample.results)}, from {sample.results[0].seed} on", folder)
     if not all(conclusion.verdict.holds for conclusion in sample.conclusions):
@@ -213,7 +212,7 @@ def verify(folder: Path, sample: int, *, run_their_code: bool, as_json: bool) ->
             on_progress=display.on_progress,
         )
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
+        console.print_json(found.as_json())
     else:
         console.print_verification(found)
     if found.outcome != "verified":

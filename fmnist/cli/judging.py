@@ -1,6 +1,5 @@
 """The command ``fmnist judge``."""
 
-import json
 from pathlib import Path
 
 import click
@@ -63,7 +62,7 @@ def judge_command(  # noqa: PLR0913, PLR0917 - one for each option
     if output:
         judging.write_judged(judged, output)
     if as_json:
-        click.echo(json.dumps([one.as_json() for one in judged.conclusions], indent=2))
+        console.print_json([one.as_json() for one in judged.conclusions])
     else:
         console.print_sample(judged, str(len(judged.accuracies)), output)
     if not all(one.verdict.holds for one in judged.conclusions):

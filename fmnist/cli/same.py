@@ -1,6 +1,5 @@
 """The command line ``same``: the commands of the archived SAME project for a program file, which also run it here."""
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmnist.cli import console, waiting
+from fmnist.cli import console, running, waiting
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.names import check_texts
 from fmnist.cluster.pipeline_file import check_checkout, compile_pipeline_file, is_ours, read_spec
@@ -120,7 +119,7 @@ def create(file: Path, **options: Any) -> None:
         version = _create(_connect(options), loaded, compiled, options)
     name = options["name"] or loaded.pipeline.name
     if options["as_json"]:
-        click.echo(json.dumps({"pipeline": name, "version": asdict(version)}, indent=2))
+        console.print_json({"pipeline": name, "version": asdict(version)})
         return
     rows = [("pipeline", f"{name}  ({version.pipeline_id})"), ("version", f"{version.name}  ({version.id})")]
     console.print_rows([*rows, ("link", version.link)])
@@ -184,10 +183,10 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
             waiting.check(output, options["compare"])
         _run_on_cluster(loaded, parameters, output, options)
     elif is_ours(loaded.pipeline.package):
-        console.run_here(parameters, output, as_json=options["as_json"])
+        running.run_here(parameters, output, as_json=options["as_json"])
     else:
         asked = options["run_their_code"]
-        console.run_theirs(loaded.pipeline.package, parameters, output, asked=asked, as_json=options["as_json"])
+        running.run_theirs(loaded.pipeline.package, parameters, output, asked=asked, as_json=options["as_json"])
 
 
 @program.command()
@@ -244,7 +243,7 @@ def _run_on_cluster(
     if options["wait"]:
         waiting.follow(started, known, options, output, ours=ours)
     elif options["as_json"]:
-        click.echo(json.dumps(known | {"published": []}, indent=2))
+        console.print_json(known | {"published": []})
 
 
 def _tell(run: "Run", *, as_json: bool) -> None:

@@ -1,6 +1,5 @@
 """What the commands of `same` that wait for a run on a cluster share: their options, and what they print."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,7 +78,7 @@ def _tell(  # noqa: PLR0913 - as `follow`
             trouble = error
     if given["as_json"]:
         result = {"state": state, "accuracy": accuracy, "published": [one.as_json() for one in conclusions]}
-        click.echo(json.dumps({**known, **result, **found}, indent=2))
+        console.print_json({**known, **result, **found})
     else:
         _print(state, accuracy, why, conclusions, found)
     if trouble:

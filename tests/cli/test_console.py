@@ -2,15 +2,12 @@
 
 import errno
 import io
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +19,7 @@ from support import helpers, samples
 
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
-from fmnist.runs import others, run
 from fmnist.runs.verify import Difference, File, Verification
-from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
@@ -349,103 +344,6 @@ def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ("Not verified: it was altered, or is not whole. Nothing was executed.\ngone\n")
 
 
-def test_a_folder_is_named_by_the_time_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever somebody is, folders sort by when they were made."""
-    with pytest.MonkeyPatch.context() as elsewhere:
-        elsewhere.setenv("TZ", "Asia/Tokyo")
-        time.tzset()
-        folder = console.new_folder("runs")
-    time.tzset()
-    made = datetime.strptime(folder.name, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-    assert folder.parent == Path("runs")
-    assert abs((datetime.now(UTC) - made).total_seconds()) < 600
-
-
-@pytest.fixture
-def other_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What would be run of another pipeline: `test_others.py` does it."""
-    calls: list[tuple[Any, ...]] = []
-
-    def run_other(source: Path, parameters: Mapping[str, Any], folder: Path, on_event: Any) -> Any:
-        calls.append((source, parameters, folder, on_event.__name__))
-        return {"make": {"b": folder / "make" / "b", "a": folder / "make" / "a"}, "use": {}}
-
-    monkeypatch.setattr(others, "run_other", run_other)
-    return calls
-
-
-def test_another_pipeline_is_run_if_somebody_asks(
-    other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is somebody else's code; where each artifact is, is printed as a table or as JSON."""
-    with pytest.raises(click.UsageError) as refused:
-        console.run_theirs(Path("x.py"), {}, None, asked=False, as_json=False)
-    assert str(refused.value) == (
-        "-t local: expected fmnist's own pipeline, got x.py. Run that one on a cluster, with -t kubeflow, or, if you "
-        "trust whoever wrote it and its packages are in this environment, give --run-their-code."
-    )
-    assert other_runs == []
-    console.run_theirs(Path("x.py"), {"n": 1}, Path("out"), asked=True, as_json=False)
-    assert capsys.readouterr().out.splitlines() == [
-        "folder     out",
-        "make: b    out/make/b",
-        "make: a    out/make/a",
-    ]
-    console.run_theirs(Path("x.py"), {}, None, asked=True, as_json=True)
-    [(*first, _), (*_, folder, heard)] = other_runs
-    assert first == [Path("x.py"), {"n": 1}, Path("out")]
-    assert (folder.parts[0], heard) == ("runs", "on_event")
-    text = capsys.readouterr().out
-    assert json.loads(text) == {
-        "folder": str(folder),
-        "artifacts": {"make": {"a": f"{folder}/make/a", "b": f"{folder}/make/b"}, "use": {}},
-    }
-    assert text.startswith('{\n  "artifacts": {\n    "make": {\n      "a": ')
-
-
-def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its accuracy and those published, where its report and pictures are, and how to go on after an interruption."""
-    calls: list[tuple[Any, ...]] = []
-    record = {"parameters": vars(Settings()), "metrics": {"loss": 0.25, "accuracy": 0.87654}}
-
-    def run_pipeline(settings: Settings, folder: Path, on_event: Any, on_progress: Any) -> dict[str, Any]:
-        calls.append((settings.epochs, folder, on_event.__name__, on_progress.__name__))
-        if settings.epochs == 3:
-            raise KeyboardInterrupt
-        return record
-
-    monkeypatch.setattr(run, "run_pipeline", run_pipeline)
-    monkeypatch.setattr(determinism, "caveat", lambda: "other bits.")
-    console.run_here({}, Path("out"), as_json=False)
-    shown = capsys.readouterr()
-    assert shown.err == "Warning: other bits.\n"
-    assert shown.out.splitlines() == [
-        "accuracy   0.8765",
-        "published  0.8693  (tensorflow-tutorial)",
-        "published  0.8822  (same-example-10-epochs)",
-        "report     out/report.html",
-        "picture    out/loss_plot.png",
-        "picture    out/confusion_matrix.png",
-    ]
-    monkeypatch.setattr(determinism, "caveat", lambda: None)
-    console.run_here({"epochs": "4"}, None, as_json=True)
-    shown = capsys.readouterr()
-    assert json.loads(shown.out) == record
-    assert shown.out.startswith('{\n  "metrics": {\n    "accuracy": ')
-    assert shown.err == ""
-    with pytest.raises(console.Failure) as interrupted:
-        console.run_here({"epochs": "3"}, Path("out"), as_json=False)
-    assert interrupted.value.exit_code == 130
-    assert interrupted.value.message == (
-        "interrupted; finished epochs are kept. To resume, run the same command with -o out."
-    )
-    assert [(epochs, folder.parts[0], *heard) for epochs, folder, *heard in calls] == [
-        (10, "out", "on_event", "on_progress"),
-        (4, "runs", "on_event", "on_progress"),
-        (3, "out", "on_event", "on_progress"),
-    ]
-
-
 @pytest.mark.parametrize(
     ("kind", "text"),
     [(console.Text(), ""), (console.Number(), "x"), (console.Whole(), "x"), (console.Whole(1, 3), "4")],
@@ -458,3 +356,9 @@ def test_a_bad_value_knows_its_option(kind: console.Text | console.Number | cons
         kind.convert(text, option, context)
     assert refused.value.param is option
     assert refused.value.ctx is context
+
+
+def test_json_is_printed_for_people_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each value has a line of its own, in the order in which it was given."""
+    console.print_json({"b": [1, 0.5], "a": None})
+    assert capsys.readouterr().out == '{\n  "b": [\n    1,\n    0.5\n  ],\n  "a": null\n}\n'
