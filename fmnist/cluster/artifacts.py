@@ -72,7 +72,7 @@ def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
 
 def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) -> Found:
     """Return the artifacts that the logs of a run's steps name; of a step from the cache, the run's that made them."""
-    found, inputs, cached = Found(), list[str](), list[Step]()
+    found, inputs = Found(), list[str]()
     steps = [step for step in steps_of(run) if step.state in {"SUCCEEDED", "CACHED"} and " " not in step.name]
     if not steps:
         found.troubles.append("the server tells no step of the run")
@@ -80,16 +80,15 @@ def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) ->
         try:
             log = _log(client, run, namespace, step)
         except LogError as error:
-            found.troubles.append(str(error))
+            # That of a step from the cache could tell no more than which run made the results of those before it.
+            found.troubles += [str(error)] if step.state != "CACHED" else []
             continue
-        finally:
-            if step.state == "CACHED":
-                cached.append(step)
         inputs += [one.uri for one in log.inputs.values()]
         if step.state != "CACHED":
             found.artifacts += [(step.name, one) for one in log.outputs.values()]
-    for step in cached:
-        _add_cached(client, namespace, step, inputs, found)
+    for step in steps:
+        if step.state == "CACHED":
+            _add_cached(client, namespace, step, inputs, found)
     return found
 
 

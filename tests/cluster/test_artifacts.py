@@ -187,6 +187,20 @@ def test_what_a_step_from_the_cache_was_to_make_is_not_there(
     assert later.accuracy() == (0.8428, "")
 
 
+def test_the_log_of_a_step_from_the_cache_may_be_missing(
+    server: Server, target: Cluster, compiled: Path, run: Run
+) -> None:
+    """It would tell no more than which run made the results of the steps before it."""
+    later = continued(server, target, compiled, run)
+    cached = look("SUCCEEDED", workflow=LATER, test="CACHED", confusion_matrix="SUCCEEDED")
+    server.store.looks = [cached, look("SUCCEEDED", **STEPS)]
+    server.store.files[key(later.id, "confusion-matrix", "matrix")] = CONTENT["matrix"]
+    assert sorted(later.files()) == [
+        "confusion_matrix.csv", "labels/class_names.txt", "labels/predicted.txt", "labels/true.txt", "metrics.json",
+        "results.csv",
+    ]  # fmt: skip
+
+
 def test_each_run_that_may_have_made_a_result_is_asked(
     server: Server, target: Cluster, compiled: Path, run: Run
 ) -> None:
