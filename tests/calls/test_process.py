@@ -4,7 +4,8 @@ That a run has the bytes of `fmnist run` where TensorFlow runs in another mode i
 """
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 import pytest
 
 import fmnist
+from fmnist.calls import child, process
+from fmnist.runs import run, study
 from fmnist.steps.errors import ContractError, DataError, FmnistError, SettingsError, StepError
+from fmnist.steps.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -160,3 +164,44 @@ def test_there_is_no_other_name() -> None:
     """A name that the package does not have is an error as everywhere."""
     with pytest.raises(AttributeError, match="module 'fmnist' has no attribute 'runn'"):
         fmnist.runn  # noqa: B018 - the access is what is tested
+
+
+@pytest.mark.parametrize(
+    ("given", "parameters", "seeds", "jobs"),
+    [
+        ({}, {}, 60, None),
+        ({"seeds": 2, "jobs": 3, "epochs": 1}, {"epochs": 1}, 2, 3),
+        ({"first_seed": 7, "seed": 5}, {"seed": 7}, 60, None),
+        ({"first_seed": 0}, {"seed": 0}, 60, None),
+    ],
+    ids=["defaults", "all", "first", "zero"],
+)
+def test_each_option_of_a_study_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], parameters: dict[str, Any], seeds: int, jobs: int | None
+) -> None:
+    """The other process is told of the folder, the parameters, how many seeds, and how many at once."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(process, "_answer", lambda *request: asked.append(request))
+    fmnist.study("here", **given)
+    assert asked == [("study", Path.cwd() / "here", parameters, seeds, jobs or len(os.sched_getaffinity(0)))]
+
+
+def test_another_process_does_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings, seeds, folder and jobs reach what `fmnist run` and `fmnist study` call, and so does each callback."""
+    told: list[str] = []
+
+    def tell(name: str) -> Callable[..., None]:
+        told.append(name)
+        return lambda *_: None
+
+    def calls(*given: Any, **callbacks: Any) -> Iterator[Any]:
+        return iter((*(one for one in given if not callable(one)), sorted(callbacks)))
+
+    monkeypatch.setattr(run, "run_pipeline", calls)
+    monkeypatch.setattr(study, "run_study", calls)
+    assert [*child.run(tell, tmp_path, {"seed": 3})] == [Settings(seed=3), tmp_path, []]
+    assert told == ["on_event", "on_progress"]
+    callbacks = ["on_failure", "on_progress", "on_result", "on_seeds"]
+    asked = [*child.study(tell, tmp_path, {"seed": 3}, 2, 4)]
+    assert asked == [Settings(seed=3), range(3, 5), tmp_path, 4, callbacks]
+    assert sorted(told[2:]) == callbacks
