@@ -185,13 +185,14 @@ def as_component(
     """
     carried = carried or image is None
     files = carried_by(function, code) if carried else {}
-    with clean_environment():  # as in `as_plain_component`
+    # As in `as_plain_component`. kfp embeds an empty folder: in its place comes an archive of `files`.
+    with clean_environment(), tempfile.TemporaryDirectory() as empty:
         component = dsl.component(
             function,
             base_image=image or BASE_IMAGE,
             packages_to_install=[] if image else installed_by(function, code),
             install_kfp_package=image is None,
-            embedded_artifact_path=str(bundle.PACKAGE / "steps") if carried else None,
+            embedded_artifact_path=empty if carried else None,
         )
     container = component.component_spec.implementation.container
     if carried:
