@@ -159,6 +159,7 @@ def test_data_folder_is_the_users_choice(monkeypatch: pytest.MonkeyPatch) -> Non
         pytest.param(IMAGES, LABELS[:2], r"labels: .* \(3,\), got uint8 .* \(2,\)", id="a label too few"),
         pytest.param(IMAGES, LABELS + 8, "labels: expected 0 to 9, got 10", id="unknown class"),
         pytest.param(IMAGES[:0], LABELS[:0], "images: expected at least one", id="empty"),
+        pytest.param(np.asarray(IMAGES[0, 0, 0]), LABELS, "images: expected at least one", id="a number"),
     ],
 )
 def test_split_of_another_form_is_refused(images: Any, labels: Any, message: str) -> None:

@@ -545,6 +545,20 @@ def test_no_secret_is_logged(cache: Path, monkeypatch: pytest.MonkeyPatch, caplo
     assert "s1gnature" not in caplog.text
 
 
+def test_apt_get_asks_nobody(tmp_path: Path) -> None:
+    """What it starts finds no answer on a terminal or a pipe, and is not waited for."""
+    kept = os.dup(0)
+    answers, ours = os.pipe()
+    try:
+        os.dup2(answers, 0)
+        done = sources._run(tmp_path, "/bin/readlink", "/proc/self/fd/0")
+    finally:
+        os.dup2(kept, 0)
+        for one in (kept, answers, ours):
+            os.close(one)
+    assert done.stdout == "/dev/null\n"
+
+
 def test_mirrors_are_https(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the mirrors, of which there are several, is asked over HTTPS."""
     monkeypatch.undo()
