@@ -245,6 +245,19 @@ def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
     assert result.stdout == ""
 
 
+def test_a_test_that_changes_the_project_is_an_error(project: Path) -> None:
+    """All copies have the same files, which a test must leave as they are; those of the user it never has."""
+    (project / "tests" / "test_double.py").write_text(
+        "import fmnist\n\ndef test_double():\n    with open('pyproject.toml', 'a') as file:\n        file.write('#')\n"
+        "    assert fmnist.double(2) == 4\n"
+    )
+    before = testing.contents(project)
+    result = invoke(*arguments(project))
+    assert result.exit_code == 1
+    assert "expected tests that leave the project as it is, got others of pyproject.toml" in result.stderr
+    assert testing.contents(project) == before
+
+
 def test_a_package_from_elsewhere_is_not_tested(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Python would take the installed package and not the copy, the program fails."""
     monkeypatch.setattr(plant, "PARTS", ("tests", "pyproject.toml"))

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,17 +75,39 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def copied(root: Path) -> Iterator[Path]:
+def copied(root: Path, copy_file: Callable[[str, str], object] = shutil.copy2) -> Iterator[Path]:
     """Copy the project at `root` to a folder that is there for a while."""
     with tempfile.TemporaryDirectory(prefix="fault-", ignore_cleanup_errors=True) as name:
         copy = Path(name, "project")
         copy.mkdir()
         for path in (root / part for part in PARTS):
             if path.is_dir():
-                shutil.copytree(path, copy / path.name)  # with the bytecode, which spares its compilation
+                # With the bytecode, which spares its compilation.
+                shutil.copytree(path, copy / path.name, copy_function=copy_file)
             elif path.exists():
-                shutil.copy(path, copy)
+                copy_file(str(path), str(copy / path.name))
         yield copy
+
+
+@contextlib.contextmanager
+def original(root: Path) -> Iterator[Path]:
+    """Copy the project at `root` once: the copies for faults have links to its files, which no test may change.
+
+    Raises
+    ------
+    FaultError
+        If one was: it is another one in all copies.
+    """
+
+    def states(copy: Path) -> dict[Path, tuple[int, int]]:
+        found = {path: path.stat() for path in copy.rglob("*") if path.is_file()}
+        return {path: (state.st_mtime_ns, state.st_size) for path, state in found.items()}
+
+    with copied(root) as copy:
+        before = states(copy)
+        yield copy
+        if changed := [str(path.relative_to(copy)) for path, state in states(copy).items() if before[path] != state]:
+            raise FaultError(f"expected tests that leave the project as it is, got others of {', '.join(changed)}")
 
 
 def environment(copy: Path) -> dict[str, str]:
@@ -162,7 +184,7 @@ async def check_baseline(python: str, root: Path, outcomes: Iterable[Outcome], s
 
     async def check(tests: set[str]) -> None:
         async with slots:
-            with copied(root) as copy:
+            with copied(root, os.link) as copy:
                 failed = await first_failure(python, copy, sorted(tests))
         if failed:
             raise FaultError(f"without any fault, a test fails: {failed[0]}\n{failed[1][-2_000:].strip()}")
@@ -171,11 +193,13 @@ async def check_baseline(python: str, root: Path, outcomes: Iterable[Outcome], s
 
 
 async def plant(python: str, root: Path, fault: Fault) -> Outcome:
-    """Plant `fault` in a copy of the project at `root`, and run its tests."""
+    """Plant `fault` in a copy of the project at `root`, which has links to its files, and run its tests."""
     caught_by, problem, started = None, None, time.monotonic()
     try:
-        with copied(root) as copy:
-            (copy / fault.file).write_text(fault.edited(copy), encoding="utf-8")
+        with copied(root, os.link) as copy:
+            edited = fault.edited(copy)
+            (copy / fault.file).unlink()
+            (copy / fault.file).write_text(edited, encoding="utf-8")
             caught_by, _ = await first_failure(python, copy, fault.tests) or (None, None)
     except FaultError as error:
         problem = str(error)
@@ -188,14 +212,14 @@ async def run(root: Path, faults: Collection[Fault], jobs: int) -> list[Outcome]
 
     async def plant_and_report(fault: Fault) -> None:
         async with slots:
-            outcome = await plant(python, root, fault)
+            outcome = await plant(python, project, fault)
         outcomes.append(outcome)
         click.echo(f"{len(outcomes)}/{len(faults)} {fault.id}: {outcome}  ({outcome.seconds:.1f} s)", err=True)
 
-    with warm_python() as python:
+    with warm_python() as python, original(root) as project:
         await asyncio.gather(*map(plant_and_report, faults))
         started = time.monotonic()
-        await check_baseline(python, root, outcomes, slots)
+        await check_baseline(python, project, outcomes, slots)
         click.echo(f"without any fault: all these tests pass  ({time.monotonic() - started:.1f} s)", err=True)
     return sorted(outcomes, key=lambda outcome: list(faults).index(outcome.fault))
 
