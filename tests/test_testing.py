@@ -122,6 +122,12 @@ def changes(table: Input[Dataset], out: Output[Dataset]) -> None:
         Path(path).write_text("changed")
 
 
+def changes_one(tables: Input[list[Dataset]], out: Output[Dataset]) -> None:
+    """Write into the last of its inputs."""
+    for path in (tables[-1].path, out.path):
+        Path(path).write_text("changed")
+
+
 def silent(out: Output[Dataset], told: Output[Metrics]) -> None:
     """Write nothing."""
     told.log_metric("x", 1)
@@ -135,6 +141,7 @@ def beside(out: Output[Artifact]) -> None:
 
 BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
+    "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
     "another file": (beside, {}, r"beside: expected \['out'\] at most, got \['other', 'out'\]"),
 }

@@ -16,12 +16,13 @@ from fmnist.steps.errors import StepError
 
 
 def train(message: str, history: dsl.Output[dsl.Artifact]) -> None:
-    """Print two epochs, and where things are."""
+    """Print two epochs after a first one, and where things are."""
     import os
     import tempfile
 
-    for epoch in (1, 2):
-        print(f"epoch {epoch}/2: loss 0.{epoch}")  # noqa: T201 - what is tested
+    print("resumed after epoch 1/3")  # noqa: T201 - what is tested
+    for epoch in (2, 3):
+        print(f"epoch {epoch}/3: loss 0.{epoch}")  # noqa: T201 - what is tested
     with open(history.path, "w") as file:  # noqa: PTH123 - kfp copies this text
         file.write("\n".join([message, tempfile.mkdtemp(), os.environ["MPLCONFIGDIR"], os.environ["PIP_NO_INDEX"]]))
 
@@ -90,19 +91,20 @@ def test_a_step_runs_and_its_artifacts_are_found(
     outputs = local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
     assert {task: [*artifacts] for task, artifacts in outputs.items()} == {"train": ["history"]}
     assert Path(outputs["train"]["history"].path).read_text().startswith("hello\n")
-    assert "epoch 2/2: loss 0.2" in log.getvalue()
+    assert "epoch 3/3: loss 0.3" in log.getvalue()
     assert "\x1b" not in log.getvalue()
     assert capfd.readouterr() == ("", "")
 
 
 def test_events_tell_what_happens(tmp_path: Path) -> None:
-    """Start, epochs and end of a step are told in order."""
+    """Start, resumption, epochs and end of a step are told in order."""
     events: list[local.Event] = []
     local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO(), events.append)
     assert events == [
         local.StepStarted("train"),
-        local.Epoch(1, 2, "loss 0.1"),
-        local.Epoch(2, 2, "loss 0.2"),
+        local.Resumed(1, 3),
+        local.Epoch(2, 3, "loss 0.2"),
+        local.Epoch(3, 3, "loss 0.3"),
         local.StepFinished("train"),
     ]
 
