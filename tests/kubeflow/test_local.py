@@ -24,7 +24,8 @@ def train(message: str, history: dsl.Output[dsl.Artifact]) -> None:
     for epoch in (2, 3):
         print(f"epoch {epoch}/3: loss 0.{epoch}")  # noqa: T201 - what is tested
     with open(history.path, "w") as file:  # noqa: PTH123 - kfp copies this text
-        file.write("\n".join([message, tempfile.mkdtemp(), os.environ["MPLCONFIGDIR"], os.environ["PIP_NO_INDEX"]]))
+        names = ("MPLCONFIGDIR", "PIP_NO_INDEX", "PATH")
+        file.write("\n".join([message, tempfile.mkdtemp(), *(os.environ[name] for name in names)]))
 
 
 def fail(message: str, history: dsl.Output[dsl.Artifact]) -> None:
@@ -110,13 +111,14 @@ def test_events_tell_what_happens(tmp_path: Path) -> None:
 
 
 def test_all_files_stay_in_the_folder(tmp_path: Path) -> None:
-    """Temporary files and caches of a step are in the run's folder, pip is offline, and the environment is restored."""
+    """So do a step's temporary files and caches; pip is offline, the user's programs are found, and nothing changes."""
     before = dict(os.environ)
     outputs = local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
-    _, temporary, cache, pip = Path(outputs["train"]["history"].path).read_text().split("\n")
+    _, temporary, cache, pip, path = Path(outputs["train"]["history"].path).read_text().split("\n")
     assert Path(temporary).is_relative_to(tmp_path / "work")
     assert Path(cache).is_relative_to(tmp_path / "work")
     assert pip == "1"
+    assert path == f"{tmp_path / 'work' / 'tmp' / 'bin'}{os.pathsep}{before['PATH']}"
     assert dict(os.environ) == before
 
 
