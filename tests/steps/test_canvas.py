@@ -1,6 +1,9 @@
 """Tests of the canvas that every picture is drawn on."""
 
 import io
+import os
+import subprocess
+import sys
 from typing import Any
 
 import matplotlib as mpl
@@ -11,7 +14,8 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.image import imread
 from PIL import ImageFile
 
-from fmnist.steps.canvas import render
+from fmnist.steps.canvas import import_matplotlib, render
+from fmnist.steps.errors import DeterminismError
 
 
 def draw(figure: Any) -> None:
@@ -71,3 +75,41 @@ def test_settings_of_the_libraries_have_no_effect(monkeypatch: pytest.MonkeyPatc
 def test_the_colour_behind_is_chosen(facecolor: str, corner: list[float]) -> None:
     """White by default, and nothing or a colour where that is asked for."""
     assert np.allclose(pixels(render(draw, facecolor=facecolor))[0, 0], corner)
+
+
+def test_a_matplotlib_that_may_draw_other_letters_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it was imported before, the variable is named, and stays as it was."""
+    monkeypatch.setenv("FREETYPE_PROPERTIES", "truetype:interpreter-version=35")
+    with pytest.raises(DeterminismError) as caught:
+        import_matplotlib()
+    assert str(caught.value) == (
+        "the environment variable FREETYPE_PROPERTIES: expected None, got 'truetype:interpreter-version=35', with "
+        "which matplotlib may draw other letters. Unset it before Python starts, or call fmnist.run(), which uses "
+        "processes of its own."
+    )
+    assert os.environ["FREETYPE_PROPERTIES"] == "truetype:interpreter-version=35"
+
+
+def test_the_users_backend_is_left_to_a_matplotlib_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the variable nor the setting changes, whatever the variable says."""
+    monkeypatch.setenv("MPLBACKEND", "pdf")
+    before = mpl.rcParams._get("backend")
+    assert import_matplotlib() is mpl
+    assert (os.environ["MPLBACKEND"], mpl.rcParams._get("backend")) == ("pdf", before)
+
+
+@pytest.mark.parametrize(
+    ("given", "set_to"),
+    [("pdf", "pdf"), ("module://nowhere", "module://nowhere"), ("nonsense", "None"), (None, "None")],
+)
+def test_the_users_backend_outlives_the_import(given: str | None, set_to: str) -> None:
+    """The variable is as it was, and the setting as it says, also where Python cannot draw there."""
+    code = (
+        "import os; from fmnist.steps.canvas import import_matplotlib; mpl = import_matplotlib(); "
+        "found = mpl.rcParams._get('backend'); "
+        "print(os.environ.get('MPLBACKEND'), found if isinstance(found, str) else None)"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    environment = kept if given is None else {**kept, "MPLBACKEND": given}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [str(given), set_to]
