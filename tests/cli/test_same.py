@@ -378,6 +378,13 @@ def test_another_pipeline_is_not_compared(fake: FakeCluster, here: Path) -> None
     assert [line.split() for line in result.stdout.splitlines()[2:]] == [["state", "SUCCEEDED"], ["accuracy", "0.8765"]]
 
 
+def test_a_run_that_is_not_waited_for_is_told_as_json(fake: FakeCluster) -> None:
+    """It has what is known of the run at its start, and no accuracy to compare."""
+    record = json.loads(invoke("program", "run", "-f", OURS, "--json").stdout)
+    waited = json.loads(invoke("program", "run", "-f", OURS, "--wait", "--json").stdout)
+    assert record == {name: waited[name] for name in ("run_id", "link", "version", "parameters")} | {"published": []}
+
+
 def test_a_program_reads_json(fake: FakeCluster) -> None:
     """With --json stdout is one document, and the link goes to stderr at once."""
     result = invoke("program", "run", "-f", OURS, "--wait", "--json")
