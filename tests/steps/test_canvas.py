@@ -53,6 +53,11 @@ def test_the_users_settings_have_no_effect_and_the_style_has() -> None:
     assert render(draw, style={"lines.linewidth": 20}) != plain
 
 
+def test_the_kind_is_what_is_asked_for_whatever_the_style_says() -> None:
+    """A style may have a format of its own, as the files of styles that people share do."""
+    assert render(draw, "png", style={"savefig.format": "pdf"}) == render(draw)
+
+
 def test_settings_of_the_libraries_have_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither Pillow's blocks nor a program that someone registered for such files."""
 
@@ -98,11 +103,26 @@ def test_the_users_backend_is_left_to_a_matplotlib_that_is_there(monkeypatch: py
     assert (os.environ["MPLBACKEND"], mpl.rcParams._get("backend")) == ("pdf", before)
 
 
-@pytest.mark.parametrize(
-    ("given", "set_to"),
-    [("pdf", "pdf"), ("module://nowhere", "module://nowhere"), ("nonsense", "None"), (None, "None")],
-)
-def test_the_users_backend_outlives_the_import(given: str | None, set_to: str) -> None:
+BACKENDS = [("pdf", "pdf"), ("module://nowhere", "module://nowhere"), ("nonsense", None), (None, None)]
+
+
+@pytest.mark.parametrize(("given", "set_to"), BACKENDS)
+def test_the_users_backend_is_kept_while_matplotlib_is_imported(
+    given: str | None, set_to: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is so for a matplotlib that is imported here for the first time, as far as one process can show."""
+    if given is None:
+        monkeypatch.delenv("MPLBACKEND", raising=False)
+    else:
+        monkeypatch.setenv("MPLBACKEND", given)
+    monkeypatch.delitem(sys.modules, "matplotlib")
+    found = import_matplotlib().rcParams._get("backend")
+    assert os.environ.get("MPLBACKEND") == given
+    assert (found if isinstance(found, str) else None) == set_to
+
+
+@pytest.mark.parametrize(("given", "set_to"), BACKENDS)
+def test_the_users_backend_outlives_the_import(given: str | None, set_to: str | None) -> None:
     """The variable is as it was, and the setting as it says, also where Python cannot draw there."""
     code = (
         "import os; from fmnist.steps.canvas import import_matplotlib; mpl = import_matplotlib(); "
@@ -112,4 +132,4 @@ def test_the_users_backend_outlives_the_import(given: str | None, set_to: str) -
     kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     environment = kept if given is None else {**kept, "MPLBACKEND": given}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [str(given), set_to]
+    assert done.stdout.split() == [str(given), str(set_to)]

@@ -1,5 +1,6 @@
 """Tests of writing files."""
 
+import errno
 import fcntl
 import json
 import math
@@ -339,5 +340,14 @@ def test_no_more_is_read_than_a_file_may_have(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "link").symlink_to("a")
     assert files.read(tmp_path / "link", 5) == b"12345"
-    with pytest.raises(OSError, match="it is larger than 4 bytes: .*a"):
+    with pytest.raises(OSError, match="it is larger than 4 bytes: .*a") as caught:
         files.read(tmp_path / "a", 4)
+    assert caught.value.errno == errno.EFBIG
+
+
+def test_a_file_that_no_memory_can_hold_is_refused_unread(tmp_path: Path) -> None:
+    """As much is read as is allowed, and one byte more, however large it is."""
+    with Path(tmp_path, "a").open("wb") as file:
+        file.truncate(2**43)
+    with pytest.raises(OSError, match="it is larger than 10 bytes"):
+        files.read(tmp_path / "a", 10)

@@ -274,6 +274,13 @@ def test_a_script_without_a_font_is_told_and_names_stay_apart(figures: list[Figu
     assert names == ["\\u9774", "\\u5305", "T-shirt/top"]
 
 
+def test_the_warning_of_a_missing_font_names_the_line_that_asked_for_the_picture() -> None:
+    """As Python's own warnings do: a filter by module finds it."""
+    with pytest.warns(UserWarning, match="^Glyph 靴 missing") as told:
+        plots.confusion_png(np.eye(1, dtype=np.int64), ["靴"])
+    assert [one.filename for one in told] == [__file__]
+
+
 def test_a_font_of_this_machine_draws_what_matplotlibs_lacks(
     figures: list[Figure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

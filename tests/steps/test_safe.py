@@ -116,6 +116,13 @@ def test_a_secret_ends_where_its_variable_says(
     assert safe(f"x {secret} y") == "x *** y"
 
 
+@pytest.mark.parametrize("secret", ["back\\sl\x1bash", r"a\x1bb-word"])
+def test_a_secret_is_hidden_before_and_after_its_controls_are_escaped(secret: str) -> None:
+    """Neither its own control is a way around, nor a control in the place of which it has an escape."""
+    assert safe(f"({secret})", [secret]) == "(***)"
+    assert safe("(a\x1bb-word)", [r"a\x1bb-word"]) == "(***)"
+
+
 def test_the_longest_secret_goes_first() -> None:
     """One may be part of another."""
     assert safe("(abcdefgh) (bcdefg)", ["bcdefg", "abcdefgh"]) == "(***) (***)"
