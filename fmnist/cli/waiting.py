@@ -55,13 +55,19 @@ def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], outpu
         state = run.wait(timeout=given["timeout"], on_change=lambda line: click.echo(line, err=True))
         _tell(run, state, known, given, output, ours=ours)
     except KeyboardInterrupt as error:
-        again = ["same", "program", "wait", run.id]
-        again += [text for name in ("host", "namespace") if given[name] for text in (f"--{name}", given[name])]
         raise console.Failure(
-            f"interrupted; run {run.id} is {state}. To wait for it again: `{shlex.join(again)}`. "
+            f"interrupted; run {run.id} is {state}. To wait for it again: `{_again(run.id, given, output)}`. "
             f"Look at it, or terminate it, at {run.link}.",
             console.INTERRUPTED,
         ) from error
+
+
+def _again(id_: str, given: Mapping[str, Any], output: Path | None) -> str:
+    """Return the command that waits for the run again, with the options that were given, but for cookies."""
+    names = ("host", "namespace", "token_file", "proxy", "ca", "compare")
+    options = {f"--{name.replace('_', '-')}": given[name] for name in names} | {"-o": output}
+    words = [str(word) for option, value in options.items() if value for word in (option, value)]
+    return shlex.join(["same", "program", "wait", id_, *words])
 
 
 def _tell(  # noqa: PLR0913 - as `follow`

@@ -449,12 +449,22 @@ def test_a_run_of_another_pipeline_is_picked_up_too(fake: FakeCluster, monkeypat
     assert (record["accuracy"], record["published"], record["parameters"]) == (0.8765, [], {"epochs": 10})
 
 
-def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster) -> None:
-    """The command that picks the run up again has the address that was given, as a shell takes it."""
+def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster, here: Path, tmp_path: Path) -> None:
+    """The command that picks the run up again reaches the same server, as a shell takes it, and shows no cookie."""
     fake.wait_with = Mock(side_effect=KeyboardInterrupt)
-    result = invoke("program", "wait", "first", "--host", "https://k/a b", "--namespace", "me")
+    (tmp_path / "token").write_text("t0k3n-of-mine")
+    server = ["--host", "https://k/a b", "--namespace", "me", "--token-file", "token", "--ca", "ca.pem"]
+    result = invoke("program", "wait", "first", *server, "--proxy", "p", "--cookies", "a=s3cr3t-b")
     assert result.exit_code == 130
-    assert "`same program wait r1 --host 'https://k/a b' --namespace me`" in result.stderr
+    again = "same program wait r1 --host 'https://k/a b' --namespace me --token-file token --proxy p --ca ca.pem"
+    assert f"To wait for it again: `{again}`. Look" in result.stderr
+
+
+def test_an_interrupted_wait_is_for_the_same_files_when_it_goes_on(fake: FakeCluster, finished: Path) -> None:
+    """The folder that was asked for, and the one to compare with, are asked for again."""
+    fake.wait_with = Mock(side_effect=KeyboardInterrupt)
+    result = invoke("program", "run", "-f", OURS, "--wait", "-o", "a folder", "--compare", str(finished))
+    assert f"`same program wait r1 --compare {finished} -o 'a folder'`" in result.stderr
 
 
 def test_an_interrupted_download_says_that_the_run_has_ended(
@@ -464,7 +474,7 @@ def test_an_interrupted_download_says_that_the_run_has_ended(
     monkeypatch.setattr(fake, "files", Mock(side_effect=KeyboardInterrupt))
     result = invoke("program", "run", "-f", OURS, "--wait", "-o", str(tmp_path / "new"))
     assert result.exit_code == 130
-    assert "interrupted; run r1 is SUCCEEDED. To wait for it again: `same program wait r1`" in result.stderr
+    assert "interrupted; run r1 is SUCCEEDED. To wait for it again: `same program wait r1 -o " in result.stderr
 
 
 def test_the_files_of_a_run_come_here(fake: FakeCluster, tmp_path: Path) -> None:
