@@ -63,8 +63,9 @@ def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], outpu
 
 
 def _again(id_: str, given: Mapping[str, Any], output: Path | None) -> str:
-    """Return the command that waits for the run again, with the options that were given, but for cookies."""
-    names = ("host", "namespace", "token_file", "proxy", "ca", "compare")
+    """Return the command that waits for the run again, with the options that were given, but for what is secret."""
+    proxy = () if "@" in (given["proxy"] or "") else ("proxy",)
+    names = ("host", "namespace", "token_file", *proxy, "ca", "compare")
     options = {f"--{name.replace('_', '-')}": given[name] for name in names} | {"-o": output}
     words = [str(word) for option, value in options.items() if value for word in (option, value)]
     return shlex.join(["same", "program", "wait", id_, *words])

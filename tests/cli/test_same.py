@@ -458,6 +458,7 @@ def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster, here: Path, tm
     assert result.exit_code == 130
     again = "same program wait r1 --host 'https://k/a b' --namespace me --token-file token --proxy p --ca ca.pem"
     assert f"To wait for it again: `{again}`. Look" in result.stderr
+    assert "`same program wait r1`" in invoke("program", "wait", "first", "--proxy", "me:pa55word@p").stderr
 
 
 def test_an_interrupted_wait_is_for_the_same_files_when_it_goes_on(fake: FakeCluster, finished: Path) -> None:
