@@ -7,11 +7,12 @@ import math
 import os
 import re
 import secrets
+import signal
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,20 @@ def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     assert testing.contents(tmp_path) == {"a": b"mine", "target": b"theirs"}
 
 
+@pytest.fixture
+def at_once() -> Iterator[None]:
+    """Fail what waits for somebody who writes into a pipe, instead of waiting for ever too."""
+
+    def late(*_: object) -> None:
+        raise AssertionError("expected an error at once, waited 20 s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -325,6 +340,7 @@ def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.usefixtures("at_once")
 def test_what_is_no_file_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], reason: str
 ) -> None:
