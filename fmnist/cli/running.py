@@ -1,4 +1,4 @@
-"""A run in this environment: its progress on stderr, its result on stdout."""
+"""Runs in this environment, of our pipeline or anybody's: progress on stderr, the result on stdout, a new folder."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

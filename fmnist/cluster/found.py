@@ -1,4 +1,4 @@
-"""What is called so on a cluster: pipelines, versions, experiments and runs, found by name."""
+"""Pipelines, versions, experiments and runs on a cluster, found by name."""
 
 import json
 import re

@@ -7,8 +7,8 @@ from typing import Any
 
 from fmnist.cluster import files
 from fmnist.cluster.artifacts import artifacts_of, full, metric
+from fmnist.cluster.cause import cause_of
 from fmnist.cluster.client import Client, ClusterError, TransientError
-from fmnist.cluster.ended import cause_of
 from fmnist.cluster.steps import steps_of
 from fmnist.cluster.watch import Watch
 

@@ -58,9 +58,9 @@ REPLICATION = (
     "runs/models.py",
     "runs/provenance.py",
     "runs/recorded.py",
-    "runs/seeds.py",
     "runs/shards.py",
     "runs/study.py",
+    "runs/study_folder.py",
     "runs/workers.py",
 )
 

@@ -1,4 +1,4 @@
-"""Reading of runs and studies: nothing is believed, or signed again, that does not agree with all the rest."""
+"""Checks of finished runs and studies, whose report is written again if all agrees: only that is believed or signed."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Reading of recorded files: of a run, a study or a shard nothing is taken that is not as it was recorded.
+"""Reading of recorded files by their checksums: nothing of a run, a study or a shard is taken that has changed since.
 
 Whoever can write into a folder can make all of it agree. That is seen only when the results are made again: `verify`.
 """

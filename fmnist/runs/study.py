@@ -16,7 +16,7 @@ from fmnist.report import page
 from fmnist.runs import checked, findings
 from fmnist.runs.folder import RECORD, checksums, claimed, sign
 from fmnist.runs.provenance import stopwatch
-from fmnist.runs.seeds import Seeds, opened, read_shard
+from fmnist.runs.study_folder import Seeds, opened, read_shard
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import canonical_json, write

@@ -1,6 +1,6 @@
 """The study as a pipeline, for those who outgrow one machine: shards of its seeds, side by side, then the findings.
 
-Both execute the same study: `seeds.train_shard` and `study.gather` do together what `study.run_study` does.
+Both execute the same study: `study_folder.train_shard` and `study.gather` do together what `study.run_study` does.
 """
 
 from dataclasses import dataclass
@@ -81,8 +81,8 @@ def shard(
     Returns:
         results: A folder with a file for each seed, the plan, and checksums of both.
     """
-    from fmnist.runs.seeds import train_shard
     from fmnist.runs.shards import seeds_of
+    from fmnist.runs.study_folder import train_shard
     from fmnist.steps.settings import Settings
 
     seeds = seeds_of(shard)

@@ -1,4 +1,4 @@
-"""Tests of what the report says, of a run and of a study; `test_report_page.py` opens it in a browser."""
+"""Tests of what the report says, of a run and of a study; `test_page_in_a_browser.py` opens it in a browser."""
 
 import base64
 import importlib.util

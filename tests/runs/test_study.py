@@ -13,8 +13,7 @@ import pytest
 
 from fmnist import testing
 from fmnist.kubeflow import bundle
-from fmnist.runs import seeds as seeds_of_study
-from fmnist.runs import study, workers
+from fmnist.runs import study, study_folder, workers
 from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance
@@ -120,7 +119,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="^study folder: expected a folder, got a file"):
         study.gather(Settings(), range(2), [], tmp_path / "study")
     with pytest.raises(ContractError, match="shard folder: expected a folder, got a file"):
-        seeds_of_study.train_shard(Settings(), range(2), tmp_path / "study")
+        study_folder.train_shard(Settings(), range(2), tmp_path / "study")
     assert (tmp_path / "study").read_text() == "a file"
 
 

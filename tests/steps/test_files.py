@@ -347,8 +347,10 @@ def test_what_is_no_file_is_not_read(
     """Only regular files are read, and links to them; anything else is an error at once."""
     monkeypatch.chdir(tmp_path)
     make(Path("a"))
-    with pytest.raises(OSError, match=reason):
+    with pytest.raises(OSError, match=reason) as caught:
         files.read("a", 10)
+    assert caught.value.filename == "a"
+    assert caught.value.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENXIO}
 
 
 def test_no_more_is_read_than_a_file_may_have(tmp_path: Path) -> None:

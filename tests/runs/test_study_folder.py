@@ -16,7 +16,7 @@ from support import folders
 
 from fmnist import testing
 from fmnist.runs import folder as folders_of_runs
-from fmnist.runs import provenance, seeds, shards, study, workers
+from fmnist.runs import provenance, shards, study, study_folder, workers
 from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError, FmnistError, StepError
@@ -68,14 +68,14 @@ def divided(folder: Path, count: int, first: int, number: int) -> list[Path]:
     found = []
     for shard in shards.divide(count, first, number):
         found.append(folder / shards.name(shard))
-        seeds.train_shard(SETTINGS, shard, found[-1])
+        study_folder.train_shard(SETTINGS, shard, found[-1])
     return found
 
 
 def test_a_shard_has_its_seeds_with_their_checksums(made_up: MadeUp, tmp_path: Path) -> None:
     """A shard is a study's folder without findings: the plan, a file a seed, and their SHA-256."""
     told: list[int] = []
-    seeds.train_shard(SETTINGS, range(7, 10), tmp_path, lambda result: told.append(result.seed))
+    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path, lambda result: told.append(result.seed))
     files = testing.contents(tmp_path)
     assert files.keys() == {PLAN, DIGESTS, "seeds/7.json", "seeds/8.json", "seeds/9.json"}
     names = ["seeds/7.json", "seeds/8.json", "seeds/9.json", "study.json"]
@@ -86,11 +86,11 @@ def test_a_shard_has_its_seeds_with_their_checksums(made_up: MadeUp, tmp_path: P
 
 def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
     """In the folder of a shard that was broken off only the missing seeds are trained."""
-    seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     (tmp_path / "seeds" / "8.json").unlink()
     (tmp_path / "seeds" / ".9.json.0123abcd.tmp").write_text('{"seed": 9')
     made_up.tried.clear()
-    seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert made_up.tried == [8]
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["7.json", "8.json", "9.json"]
 
@@ -102,11 +102,11 @@ THEIRS = [".gitignore", ".notes.template", ".me.settings", ".x.0123abcd.tmp", ".
 @pytest.mark.parametrize("place", ["", "seeds"])
 def test_files_of_the_user_stay(made_up: MadeUp, tmp_path: Path, place: str) -> None:
     """A sweep removes only what is certainly left of a file of ours; a user's file is refused by name, or stays."""
-    seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     for name in THEIRS:
         (tmp_path / place / name).write_text("mine")
         with contextlib.suppress(ContractError):
-            seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+            study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
         assert (tmp_path / place / name).read_text() == "mine"
         (tmp_path / place / name).unlink()
     assert made_up.tried == [7, 8, 9]
@@ -115,7 +115,7 @@ def test_files_of_the_user_stay(made_up: MadeUp, tmp_path: Path, place: str) -> 
 def test_a_shard_tries_a_failed_seed_again(made_up: MadeUp, tmp_path: Path) -> None:
     """A seed that fails twice is there in the end: servers do not try a step in a loop again."""
     made_up.failing[8] = 2
-    seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert len(list(tmp_path.glob("seeds/*.json"))) == 3
 
 
@@ -123,7 +123,7 @@ def test_a_shard_that_fails_names_its_seeds(made_up: MadeUp, tmp_path: Path) -> 
     """The error says which shard it is, which seeds failed and why, and what to do; the others are kept."""
     made_up.failing |= {8: 3, 9: 3}
     with pytest.raises(StepError) as error:
-        seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert str(error.value) == (
         "shard of seeds 7-9: 2 of them failed, each 3 times:\n  seed 8: no luck\n  seed 9: no luck\n"
         "Run the study again, with the cache on: shards that ended well are taken from it."
@@ -135,7 +135,7 @@ def test_a_shard_whose_seeds_all_fail_is_brief(made_up: MadeUp, tmp_path: Path) 
     """Of many failures a few are told, and how many more there are."""
     made_up.failing |= dict.fromkeys(range(100), 3)
     with pytest.raises(StepError, match=r"(?s)^shard of seeds 0-99: 100 of them failed.*\n  and 90 more\n") as error:
-        seeds.train_shard(SETTINGS, range(100), tmp_path)
+        study_folder.train_shard(SETTINGS, range(100), tmp_path)
     assert len(str(error.value).splitlines()) == 13
 
 
@@ -143,7 +143,7 @@ def test_a_long_reason_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Of each failure 400 characters are told, and that there are more."""
     monkeypatch.setattr(workers, "train", lambda *_: {7: "x" * 10_000})
     with pytest.raises(StepError) as error:
-        seeds.train_shard(SETTINGS, range(7, 8), tmp_path)
+        study_folder.train_shard(SETTINGS, range(7, 8), tmp_path)
     assert f"  seed 7: {'x' * 400} ..." in str(error.value).splitlines()
 
 
@@ -166,7 +166,7 @@ def test_whatever_ends_a_shard_it_names_its_seeds(
 
     monkeypatch.setattr(dataset, "fetch", fetch)
     with pytest.raises(kind, match="^shard of seeds 7-9: no luck$"):
-        seeds.train_shard(SETTINGS, range(7, 10), tmp_path)
+        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
 
 
 @pytest.mark.parametrize(("count", "number"), [(1, 7), (20, 3), (60, 7)])
@@ -219,7 +219,7 @@ def test_a_study_takes_each_seed_once(two: list[Path], tmp_path: Path, shards_th
 
 def test_a_shard_of_other_seeds_is_refused(two: list[Path], tmp_path: Path) -> None:
     """Seeds that the study does not have, and those that two shards have, are told."""
-    seeds.train_shard(SETTINGS, range(7, 9), tmp_path / "7-8")
+    study_folder.train_shard(SETTINGS, range(7, 9), tmp_path / "7-8")
     with pytest.raises(ContractError, match="^seed 7: expected one result, got another"):
         put_together([*two, tmp_path / "7-8"], tmp_path / "study")
     with pytest.raises(ContractError, match="^study: expected 3 seeds from 5 on, each once, got 4, and not 6"):
@@ -318,5 +318,5 @@ def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     fetch = Mock(side_effect=DataError("enough"))
     monkeypatch.setattr(dataset, "fetch", fetch)
     with pytest.raises(DataError, match="enough"):
-        seeds.opened(tmp_path, SETTINGS, range(2), print)
+        study_folder.opened(tmp_path, SETTINGS, range(2), print)
     assert fetch.call_args.kwargs == {"on_progress": print}

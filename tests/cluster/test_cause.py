@@ -9,7 +9,7 @@ from support.kfp_logs import look, recorded
 from support.kfp_server import Server, respond
 from support.submission import submitted
 
-from fmnist.cluster import ended
+from fmnist.cluster import cause
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster
 from fmnist.cluster.steps import Step
@@ -157,7 +157,7 @@ def test_what_the_run_itself_says_is_told_too(server: Server, target: Cluster, c
 
 def told(target: Cluster, run: dict[str, Any]) -> list[str]:
     """Return the lines of why a run failed."""
-    return ended.cause_of(target._client, {"run_id": "x", "state": "FAILED", **run}, None).splitlines()
+    return cause.cause_of(target._client, {"run_id": "x", "state": "FAILED", **run}, None).splitlines()
 
 
 def test_what_the_api_says_of_a_step_stands_before_its_log(server: Server, target: Cluster) -> None:
@@ -189,7 +189,7 @@ def test_the_log_is_of_a_pod_in_the_namespace(server: Server, target: Cluster) -
     """The UI's address wants that, and the day of the run."""
     server.store.ui = True
     run = {"run_id": "x", "created_at": "2026-11-26T12:35:43Z", **look("FAILED", train="FAILED")}
-    ended.cause_of(target._client, run, "alice")
+    cause.cause_of(target._client, run, "alice")
     asked = server.asked("/k8s/pod/logs")
     assert {(one.query["podnamespace"], one.query["createdat"]) for one in asked} == {("alice", "2026-11-26")}
 
@@ -224,11 +224,11 @@ def test_long_causes_share_the_room(target: Cluster) -> None:
 def test_a_run_that_no_step_explains_is_argos() -> None:
     """The sentence says whom to ask."""
     run = look("FAILED", train="RUNNING")
-    assert ended._unknown(run) == (
+    assert cause._unknown(run) == (
         "no step failed: Argo Workflows ended the run, for example because it is larger than an object of Kubernetes "
         "may be. `kubectl get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}` says why."
     )
-    assert ended._unknown({}) == "the API gives no cause."
+    assert cause._unknown({}) == "the API gives no cause."
 
 
 @pytest.mark.parametrize(
@@ -253,8 +253,8 @@ def test_a_run_that_no_step_explains_is_argos() -> None:
 )
 def test_tasks_that_failed_are_told(tasks: list[dict[str, Any]], told: list[str]) -> None:
     """Those with a message or, if none has one, those that are not Argo's own."""
-    assert list(ended._of_tasks({"display_name": "try", "run_details": {"task_details": tasks}})) == told
-    assert list(ended._of_tasks({"run_details": None})) == []
+    assert list(cause._of_tasks({"display_name": "try", "run_details": {"task_details": tasks}})) == told
+    assert list(cause._of_tasks({"run_details": None})) == []
 
 
 def spec(**resources: object) -> dict[str, Any]:
@@ -290,4 +290,4 @@ TWICE["root"]["dag"]["tasks"]["shard"] = {"componentRef": {"name": "comp-shard"}
 def test_the_limit_of_a_step_is_as_its_pipeline_has_it(target: Cluster, pipeline: Any, limit: str) -> None:
     """Also of a step in a loop, whose name has a number; without any, it is left out."""
     run = {"run_id": "x", "pipeline_spec": pipeline}
-    assert ended._limit(target._client, run, Step("shard 3", "FAILED")) == limit
+    assert cause._limit(target._client, run, Step("shard 3", "FAILED")) == limit
