@@ -1,4 +1,4 @@
-"""What a reader needs to repeat a result, and how two differ: what decides its bits, a study's plan, and the machine."""
+"""What a reader needs to repeat a result, and how two differ: what decides its bits, the plan, and the machine."""
 
 import contextlib
 import importlib.metadata
