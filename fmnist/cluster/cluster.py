@@ -112,7 +112,7 @@ class Cluster:
             lambda: find(self._client, "version", label, pipeline_id),
             lambda: self._upload(compiled, name=label, description=description, pipelineid=pipeline_id),
         )
-        made = self._as_version(found | {"name": label, "pipeline_id": pipeline_id})
+        made = self._as_version(found)
         self._specs[made.id] = document
         return made
 

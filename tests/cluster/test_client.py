@@ -176,6 +176,24 @@ def test_a_server_that_stays_busy_is_left_alone(
     assert len(server.asked(STEPS["start run"])) == 4
 
 
+def test_a_question_is_put_four_times(server: Server, target: Cluster, compiled: Path, slept: list[float]) -> None:
+    """The fourth answer counts, whatever it is; each time it is the same question."""
+    run = submitted(target, compiled)
+    del slept[:]
+    asked, read = target._client.ask, f"GET .*/runs/{run.id}$"
+    call = target._client.runs.run_service_get_run
+    for times in (3, 4):
+        server.fail(read, respond(429, Retry_After="7"), times=times)
+        if times == 3:
+            assert asked("look", call, run.id, experiment_id="e")["run_id"] == run.id
+        else:
+            with pytest.raises(TransientError, match=f"^look at {server.url}: expected success, got HTTP 429 "):
+                asked("look", call, run.id, experiment_id="e")
+    assert slept == [7] * 6
+    assert len(found := server.asked(read)) == 8
+    assert found[3].query == {"experiment_id": "e"}
+
+
 @pytest.mark.parametrize(
     "value", ["-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "", "7 s", "7, 8", "1e3", "0x7", "7.5"]
 )

@@ -135,6 +135,7 @@ def test_the_newest_of_one_second_is_found(
         assert target.latest("fashion") == version
     assert len(now) == 6
     assert len({one["created_at"] for one in server.versions}) == 6
+    assert now[0] - now[-1] == dt.timedelta(seconds=5)
 
 
 def test_versions_that_nothing_orders_are_not_guessed(server: Server, target: Cluster, compiled: Path) -> None:
@@ -191,6 +192,28 @@ def test_a_renamed_pipeline_is_found_by_its_name(server: Server, target: Cluster
         target.latest("Fashion, renamed")
     server.pipelines[1]["name"] = "Fashion, renamed"
     assert target.create(compiled, name="Fashion, renamed").pipeline_id == "other"
+
+
+def test_a_renamed_version_keeps_its_name(server: Server, target: Cluster, compiled: Path) -> None:
+    """The UI changes only what it shows: the name says which content it is."""
+    version = target.create(compiled, name="fashion")
+    server.versions[0]["display_name"] = "The first"
+    assert target.create(compiled, name="fashion") == target.latest("fashion") == version
+
+
+def test_a_pipeline_is_shown_by_its_name(server: Server, target: Cluster, compiled: Path) -> None:
+    """Servers before 2.5 take that name alone."""
+    target.create(compiled, name="fashion", description="of clothes")
+    [made] = server.asked("POST .*/pipelines$")
+    assert json.loads(made.body) == {"name": "fashion", "display_name": "fashion", "description": "of clothes"}
+
+
+def test_a_server_that_does_not_list_versions_is_an_error(server: Server, target: Cluster, compiled: Path) -> None:
+    """The error says what was asked for."""
+    target.create(compiled, name="fashion")
+    server.fail("GET .*/versions$", respond(500))
+    with pytest.raises(ClusterError, match=f"^find version at {server.url}: expected success, got HTTP 500 "):
+        target.latest("fashion")
 
 
 def test_servers_with_one_name_are_known(server: Server, target: Cluster, compiled: Path) -> None:

@@ -107,6 +107,25 @@ def test_a_kubeconfig_is_enough(
             connect()
 
 
+def test_a_token_that_is_given_is_read_again_beside_a_kubeconfig(home: Path, tmp_path: Path) -> None:
+    """It goes before the one of the kubeconfig, for each request."""
+    file = tmp_path / "token"
+    file.write_text("first")
+    prefix = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+    with serving(prefix=prefix, token="first") as server:  # noqa: S106 - not one
+        write_kubeconfig(home, {"server": server.url.removesuffix(prefix)})
+        target = connect(token_file=file)
+        server.token = "second"  # noqa: S105 - not one
+        file.write_text("second")
+        target._client.ask("look", target._client.runs.run_service_list_runs)
+
+
+def test_a_host_keeps_its_last_letter() -> None:
+    """Only what separates a path goes from its end; without a CA of one's own the public ones count."""
+    made = Client("http://127.0.0.1:1/X/", None, None, None, None)
+    assert (made.host, made._existing_config.ssl_ca_cert) == ("http://127.0.0.1:1/X", None)
+
+
 def test_a_link_leads_to_the_ui_and_shows_no_password(
     server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +397,8 @@ def test_a_context_of_kfp_may_lack_a_namespace(server: Server, home: Path) -> No
     (home / ".config/kfp").mkdir(parents=True)
     (home / ".config/kfp/context.json").write_text("{}")
     assert server.url in repr(connect(server.url))
+    with serving(multi_user=True) as several, pytest.raises(ContractError, match="expected a namespace, as "):
+        connect(several.url)
 
 
 def test_missing_google_credentials_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
