@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,9 @@ def copied(project: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(project, tmp_path / "project"))
 
 
-def mutate(root: Path, *arguments: str) -> tuple[int, str]:
-    """Run the program; return its exit code, and what it printed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def mutate(root: Path, *arguments: str, before: Sequence[Path] = ()) -> tuple[int, str]:
+    """Run the program, which finds others in the folders `before` first; return its exit code, and what it printed."""
+    path = os.pathsep.join([*map(str, before), str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         [sys.executable, PROGRAM, *arguments],
         cwd=root,
@@ -154,6 +155,22 @@ def test_only_what_has_changed_is_mutated(copied: Path, monkeypatch: pytest.Monk
     code, said = mutate(copied, "--since", "HEAD")
     assert code == 0, said
     assert "fmnist.part                               2        0        2     0.0%" in said
+
+
+@pytest.mark.parametrize(("deaths", "code"), [(1, 0), (2, 0), (3, 1)])
+def test_a_run_that_crashes_goes_on(copied: Path, tmp_path: Path, deaths: int, code: int) -> None:
+    """Where the interpreter dies of a signal, twice at most, the run is started again, and that is said."""
+    program = tmp_path / "mutmut"
+    died = " || ".join(f"mkdir {tmp_path / f'death-{number}'} 2>/dev/null" for number in range(deaths))
+    real = Path(sys.executable).with_name("mutmut")
+    program.write_text(f'#!/bin/sh\nif [ "$1" = run ] && {{ {died}; }}; then kill -SEGV $$; fi\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    (copied / "fmnist" / "part.py").write_text(CODE.replace("value + 13", "13 + value"))
+    listed = survivor("return 13 - value") + survivor("return 14 + value")
+    (copied / "tests" / "faults" / "survivors.toml").write_text(listed.replace("value + 13", "13 + value"))
+    found, said = mutate(copied, "--since", "HEAD", before=[tmp_path])
+    assert found == code, said
+    assert said.count("mutmut died of signal 11") == deaths
 
 
 def test_methods_count_as_functions(tmp_path: Path) -> None:

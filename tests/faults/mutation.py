@@ -35,6 +35,9 @@ TARGET = 0.9
 #: Of each function the first of every ten mutants: those whose number ends so.
 SAMPLE = "*1"
 
+#: How often mutmut is started if it dies.
+STARTS = 3
+
 #: How a mutant may end that is no survivor.
 KILLED = {"killed", "timeout"}
 
@@ -52,6 +55,16 @@ def mutmut(*arguments: str) -> str:
     # In CI Hypothesis draws the same examples for each mutant.
     environment = os.environ | {"CI": "true"}
     return subprocess.run(["mutmut", *arguments], check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+
+
+def run_mutants(names: Iterable[str]) -> None:
+    """Run the mutants that have no result; Python 3.11 may crash where mutmut follows all calls, and goes on then."""
+    for start in range(STARTS):
+        done = subprocess.run(["mutmut", "run", *names], check=False, env=os.environ | {"CI": "true"})
+        if done.returncode >= 0:
+            break
+        click.echo(f"mutmut died of signal {-done.returncode}, at its start {start + 1} of {STARTS}", err=True)
+    done.check_returncode()
 
 
 def results(patterns: Iterable[str]) -> dict[str, str]:
@@ -162,7 +175,7 @@ def main(since: str | None) -> None:
         click.echo(f"no function that is mutated has changed since {since}")
         return
     fresh()
-    subprocess.run(["mutmut", "run", *(names or ())], check=True, env=os.environ | {"CI": "true"})
+    run_mutants(names or ())
     statuses = results(names or ["*"])
     scores: dict[str, Counter[str]] = {}
     for name, status in statuses.items():
