@@ -186,7 +186,8 @@ def test_our_own_pipeline_is_created_as_it_compiles(fake: FakeCluster, tmp_path:
     result = invoke("program", "create", "-f", OURS, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     assert fake.compiled == [pipeline.compile_pipeline(tmp_path / "expected.yaml").read_bytes()]
-    assert json.loads(result.stdout)["version"]["id"] == "v1"
+    record = json.loads(result.stdout)
+    assert (record["pipeline"], record["version"]["id"]) == ("fashion-mnist", "v1")
 
 
 def test_the_options_of_a_pipeline_are_taken_over(fake: FakeCluster, here: Path) -> None:
@@ -447,6 +448,7 @@ def test_a_run_of_another_pipeline_is_picked_up_too(fake: FakeCluster, monkeypat
     result = invoke("program", "wait", "first", "--json")
     record = json.loads(result.stdout)
     assert (record["accuracy"], record["published"], record["parameters"]) == (0.8765, [], {"epochs": 10})
+    assert (record["run_id"], record["link"]) == ("r1", LINK)
 
 
 def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster, here: Path, tmp_path: Path) -> None:
@@ -641,6 +643,7 @@ def test_a_description_of_what_is_not_created_is_told(fake: FakeCluster, here: P
     result = invoke("program", "run", "--run-only", "--description", "x", "-p", "name=a")
     assert (result.exit_code, fake.names) == (0, ["connect", "latest", "run"])
     assert "Warning: --program-description has no effect with --run-only." in result.stderr
+    assert invoke("program", "run", "--description", "x", "-p", "name=a").stderr == ""
 
 
 @pytest.mark.parametrize("option", ["--host", "--namespace", "--cookies", "--proxy", "-n", "-e", "-r"])
