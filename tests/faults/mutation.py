@@ -35,7 +35,7 @@ TARGET = 0.9
 #: Of each function the first of every ten mutants: those whose number ends so.
 SAMPLE = "*1"
 
-#: How often mutmut is started if it dies.
+#: How often mutmut is started at most, if it dies of a signal.
 STARTS = 3
 
 #: How a mutant may end that is no survivor.
@@ -58,7 +58,7 @@ def mutmut(*arguments: str) -> str:
 
 
 def run_mutants(names: Iterable[str]) -> None:
-    """Run the mutants that have no result; Python 3.11 may crash where mutmut follows all calls, and goes on then."""
+    """Run the mutants that have no result yet; resume if Python crashes, as 3.11 may while mutmut traces all calls."""
     for start in range(STARTS):
         done = subprocess.run(["mutmut", "run", *names], check=False, env=os.environ | {"CI": "true"})
         if done.returncode >= 0:
