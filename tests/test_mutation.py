@@ -173,6 +173,14 @@ def test_a_run_that_crashes_goes_on(copied: Path, tmp_path: Path, deaths: int, c
     assert said.count("mutmut died of signal 11") == deaths
 
 
+def test_a_run_that_fails_is_not_started_again(copied: Path) -> None:
+    """Where the tests fail without any mutant, another start would find the same."""
+    (copied / "tests" / "test_part.py").write_text("def test_nothing():\n    assert False\n")
+    code, said = mutate(copied)
+    assert code == 1
+    assert "died of signal" not in said
+
+
 def test_methods_count_as_functions(tmp_path: Path) -> None:
     """A changed line within a method or a nested function asks for the mutants of the method or the outer function."""
     path = tmp_path / "part.py"
