@@ -1,5 +1,7 @@
 """The tests' own server answers as a real one does: each recorded request, sent again over HTTP."""
 
+import datetime as dt
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +21,13 @@ SPEC = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server that holds what the real one held before."""
+    """A server that holds what the real one held before, and where nothing is as old as another thing.
+
+    Of two versions of the same second either may be the newest, here and on a real server.
+    """
+    seconds = itertools.count()
     with serving() as running:
+        running.clock = lambda: dt.datetime(2027, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=next(seconds))
         for number in range(5):
             other = {"pipeline_id": str(number), "display_name": "other", "name": f"other{number}", "description": "d"}
             running.pipelines.append(other | {"created_at": NEVER})
