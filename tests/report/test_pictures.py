@@ -402,6 +402,42 @@ def test_a_line_keeps_clear_of_a_text_in_its_row(line: float, rows: list[int]) -
     assert [place.row for place in dot_plot.arrange([10, line], [50, 20], 100)] == rows
 
 
+def test_a_text_may_be_as_near_as_that() -> None:
+    """To an edge, to another text in its row and to another line; one point more, and it is elsewhere."""
+    assert dot_plot.arrange([10], [46], 60) == [(1, 0)]
+    assert dot_plot.arrange([50], [46], 60) == [(-1, 0)]
+    assert dot_plot.arrange([0, 100], [50, 39], 101) == [(1, 0), (-1, 0)]
+    assert dot_plot.arrange([0, 100], [50, 39.1], 101) == [(1, 0), (-1, 1)]
+    assert dot_plot.arrange([10, 11], [20, 5], 40) == [(1, 0), (-1, 0)]
+    assert dot_plot.arrange([10, 11.1], [20, 5], 40) == [(1, 1), (1, 0)]
+
+
+def test_texts_have_as_few_rows_as_can_be() -> None:
+    """Two, where three would do too, and the first would be lower."""
+    assert dot_plot.arrange([80, 0, 15], [30, 30, 30], 100) == [(-1, 1), (1, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "widths", "room"),
+    [
+        ([0.6, 0.59, 0.5], [7, 25, 12], 1.1),
+        ([0.54, 0.58, 0.5], [46, 42, 13], 1.2),
+        ([0.5, 0.55, 0.6], [45, 46, 11], 1.4),
+        ([0.5, 0.59, 0.54], [11, 46, 44], 3),
+        ([0.55, 0.59, 0.5], [44, 32, 44], 4),
+        ([0.54, 0.5, 0.58], [46, 35, 46], 6),
+        ([0.55, 0.5, 0.6], [39, 44, 39], 10),
+        ([0.57, 0.5, 0.53], [45, 12, 46], 100),
+    ],
+)
+def test_wide_texts_get_more_room(marks: list[float], widths: list[float], room: float) -> None:
+    """The axis is as short as the texts at its lines let it be."""
+    low, high, places = dot_plot._arranged(marks, marks, widths, 100)
+    assert (high - low) / (max(marks) - min(marks)) == pytest.approx(room)
+    assert (high + low) / 2 == pytest.approx((max(marks) + min(marks)) / 2)
+    assert len(places) == len(marks)
+
+
 @given(st.lists(st.tuples(st.floats(0, 500), st.floats(10, 200)), min_size=1, max_size=3))
 def test_texts_are_arranged_without_meeting(marks: list[tuple[float, float]]) -> None:
     """Where there are places, no text is on another, nor outside; a line passes beside the texts of lower rows."""
