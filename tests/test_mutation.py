@@ -182,13 +182,20 @@ def test_a_run_that_fails_is_not_started_again(copied: Path) -> None:
 
 
 def test_methods_count_as_functions(tmp_path: Path) -> None:
-    """A changed line within a method or a nested function asks for the mutants of the method or the outer function."""
+    """A changed line within a method or a nested function asks for the mutants of the method or the outer function.
+
+    Those of a package's own module have the package's name.
+    """
     path = tmp_path / "part.py"
     path.write_text(
         "class A:\n    def one(self):\n        return 1\n\ndef two():\n    def three():\n        return 3\n"
     )
     names = [name.rpartition(".")[2] for name in mutation._functions(path, {3, 7})]
     assert names == ["xǁAǁone__mutmut_*", "x_two__mutmut_*"]
+    package = path.rename(tmp_path / "__init__.py")
+    assert [name.rpartition(".")[0] for name in mutation._functions(package, {3})] == [
+        tmp_path.as_posix().replace("/", ".")
+    ]
     assert mutation.function_of("a.part.xǁAǁone__mutmut_3") == "a.part.A.one"
     assert mutation.function_of("a.part.x_two__mutmut_1") == "a.part.two"
     assert mutation.function_of("a.part.xǁMatrixǁ_csv__mutmut_1") == "a.part.Matrix._csv"

@@ -90,7 +90,7 @@ def changed(reference: str, modules: Iterable[str]) -> list[str] | None:
 
 
 def _functions(path: Path, lines: set[int]) -> Iterator[str]:
-    module = path.with_suffix("").as_posix().replace("/", ".")
+    module = path.with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")
     for node in ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else ():
         functions = node.body if isinstance(node, ast.ClassDef) else [node]
         before = f"xǁ{node.name}ǁ" if isinstance(node, ast.ClassDef) else "x_"

@@ -34,6 +34,7 @@ from fmnist.replication.results import Judged, Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import canvas, classes, curves, dot_plot
 from fmnist.report.pictures.graph import _cards
+from fmnist.steps import fonts
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 
@@ -473,6 +474,36 @@ def test_a_name_that_is_too_long_is_shortened() -> None:
     assert_readable(figure=drawing)
     (name,) = [text for text in said(drawing) if text.startswith("a-name-")]
     assert re.fullmatch(r"(a-name-)+[a-name-]*…", name)
+
+
+def test_a_text_is_shortened_by_its_own_look() -> None:
+    """What has room to the point is whole; a bold text of another size has its own width."""
+    look: dict[str, Any] = {"size": 14, "weight": "bold"}
+    plain, bold = canvas.text_width("a long name", 14), canvas.text_width("a long name", **look)
+    assert canvas.shortened("a long name", width=bold, **look) == "a long name"
+    assert canvas.shortened("a long name", width=(plain + bold) / 2, **look) == "a long na…"
+
+
+def test_names_of_classes_are_shortened_in_the_fonts_they_are_drawn_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have all their characters, whose letters may be wider."""
+    families, asked = ["DejaVu Sans", "DejaVu Serif"], list[Any]()
+
+    def keep(text: str, *_: float, family: Any) -> str:
+        asked.append(family)
+        return text
+
+    monkeypatch.setattr(fonts, "families", lambda _: (families, ""))
+    monkeypatch.setattr(classes, "shortened", keep)
+    pictures.recalls(np.full((1, 2), 0.9), [0.8] * 2, ("one", "other"))
+    assert asked == [tuple(families)] * 2
+
+
+@pytest.mark.parametrize(
+    ("mean", "shown"), [(0, "0"), (0.0499, "<0.1"), (0.05, "0.1"), (9.94, "9.9"), (9.95, "10"), (10.4, "10")]
+)
+def test_a_mean_of_counts_is_short(mean: float, shown: str) -> None:
+    """Two digits, but no 0.0 for what is not 0, and no 10.0."""
+    assert pictures.count(mean, exact=False) == shown
 
 
 @pytest.mark.parametrize(("epochs", "faint", "strong"), [(1, "o", "o"), (2, "", "o"), (30, "", "o"), (31, "", "")])

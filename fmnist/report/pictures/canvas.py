@@ -73,7 +73,7 @@ def render(
     style |= {"font.family": list(fonts)} if len(fonts) > 1 else {}
     # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
     paper, dpi = (theme.paper, 216) if kind == "png" else ("none", 144)
-    return canvas.render(draw, kind, style=style, facecolor=paper, figsize=(size[0] / 96, size[1] / 96), dpi=dpi)
+    return canvas.render(draw, kind, style=style, facecolor=paper, figsize=np.divide(size, 96), dpi=dpi)
 
 
 def shortened(text: str, size: float, width: float, **font: Any) -> str:
