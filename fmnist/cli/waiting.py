@@ -50,16 +50,19 @@ def check(output: Path | None, compare: Path | None) -> None:
 
 def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool) -> None:
     """Wait for the end of a run, and print its result: with what is `known` of it, if that is JSON."""
-    state = "still running"
+    from fmnist.cluster.failures import UnfinishedError
+
+    state, again = "still running", f"To wait for it again: `{_again(run.id, given, output)}`."
     try:
         state = run.wait(timeout=given["timeout"], on_change=lambda line: click.echo(line, err=True))
         _tell(run, state, known, given, output, ours=ours)
     except KeyboardInterrupt as error:
         raise console.Failure(
-            f"interrupted; run {run.id} is {state}. To wait for it again: `{_again(run.id, given, output)}`. "
-            f"Look at it, or terminate it, at {run.link}.",
+            f"interrupted; run {run.id} is {state}. {again} Look at it, or terminate it, at {run.link}.",
             console.INTERRUPTED,
         ) from error
+    except UnfinishedError as error:
+        raise UnfinishedError(f"{error} {again}") from error
 
 
 def _again(id_: str, given: Mapping[str, Any], output: Path | None) -> str:

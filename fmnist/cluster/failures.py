@@ -17,6 +17,7 @@ __all__ = [
     "ClusterError",
     "InvalidInputError",
     "TransientError",
+    "UnfinishedError",
     "explain",
     "in_one_line",
     "may_have_worked",
@@ -67,6 +68,10 @@ class ClusterError(FmnistError, RuntimeError):
 
 class TransientError(ClusterError):
     """A failure that may pass by itself."""
+
+
+class UnfinishedError(ClusterError):
+    """A run has not ended in the time that somebody waits for it."""
 
 
 class InvalidInputError(ContractError, ClusterError):

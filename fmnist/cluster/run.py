@@ -9,6 +9,7 @@ from fmnist.cluster import files
 from fmnist.cluster.artifacts import artifacts_of, full, metric
 from fmnist.cluster.cause import cause_of
 from fmnist.cluster.client import Client, ClusterError, TransientError
+from fmnist.cluster.failures import UnfinishedError
 from fmnist.cluster.steps import steps_of
 from fmnist.cluster.watch import Watch
 
@@ -38,8 +39,10 @@ class Run:
 
         Raises
         ------
+        UnfinishedError
+            If the run has not ended after `timeout`.
         ClusterError
-            If the run fails, with the error of the step that failed, is canceled, or has not ended after `timeout`.
+            If the run fails, with the error of the step that failed, or is canceled.
         """
         deadline = monotonic() + timeout
         state, backoff, watch = "unknown", BACKOFF, Watch()
@@ -64,10 +67,9 @@ class Run:
                     raise self._ended(answer)
             left = deadline - monotonic()
             if left <= 0:
-                raise ClusterError(
+                raise UnfinishedError(
                     f"wait for run {self.id} at {self._client.host}: expected its end within {timeout:g} s, "
-                    f"got the state {state}{trouble}. The run may still be running: see {self.link}, or wait longer, "
-                    f"with `same program wait {self.id}`."
+                    f"got the state {state}{trouble}. The run may still be running: see {self.link}, or wait longer."
                 )
             sleep(min(pause, left))
 

@@ -16,6 +16,7 @@ from fmnist import pipeline, testing
 from fmnist.cli import same
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Version
+from fmnist.cluster.failures import UnfinishedError
 from fmnist.cluster.pipeline_file import compile_pipeline_file
 from fmnist.pipeline import Where
 from fmnist.runs import study_pipeline
@@ -461,6 +462,17 @@ def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster, here: Path, tm
     again = "same program wait r1 --host 'https://k/a b' --namespace me --token-file token --proxy p --ca ca.pem"
     assert f"To wait for it again: `{again}`. Look" in result.stderr
     assert "`same program wait r1`" in invoke("program", "wait", "first", "--proxy", "me:pa55word@p").stderr
+
+
+def test_a_wait_that_was_too_short_says_how_to_go_on(fake: FakeCluster) -> None:
+    """The command that waits longer reaches the same server too, and the run's state is exit code 3."""
+    fake.wait_with = Mock(side_effect=UnfinishedError("wait for run r1: expected its end, got RUNNING."))
+    result = invoke("program", "wait", "first", "--host", "https://k/a b", "--ca", "ca.pem")
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "Error: wait for run r1: expected its end, got RUNNING. To wait for it again: `same program wait r1 "
+        "--host 'https://k/a b' --ca ca.pem`.\n"
+    )
 
 
 def test_an_interrupted_wait_is_for_the_same_files_when_it_goes_on(fake: FakeCluster, finished: Path) -> None:
