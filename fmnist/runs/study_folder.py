@@ -116,7 +116,7 @@ class Seeds:
         for _ in range(attempts):
             if missing := self.missing:
                 failures = workers.train(settings, missing, log, jobs, keep, on_failure)
-        return failures if self.missing else {}
+        return failures
 
     def close(self) -> None:
         """Make sure that every file is as it was written, as training may take days, and sweep what was left."""

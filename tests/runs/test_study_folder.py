@@ -4,9 +4,10 @@
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +16,7 @@ import pytest
 from support import folders
 
 from fmnist import testing
+from fmnist.replication.results import Result
 from fmnist.runs import folder as folders_of_runs
 from fmnist.runs import provenance, shards, study, study_folder, workers
 from fmnist.runs.folder import DIGESTS, PLAN
@@ -34,17 +36,21 @@ class MadeUp:
     ----------
     tried : list of int
         The seeds that it was given, in this order.
+    asked : list of (Settings, int, path or None)
+        The settings, the number of workers and their log, each time.
     failing : dict of int to int
         How often each of some seeds fails.
     """
 
     tried: list[int] = field(default_factory=list)
+    asked: list[tuple[Settings, int, Path | None]] = field(default_factory=list)
     failing: dict[int, int] = field(default_factory=dict)
 
     def train(self, *arguments: Any) -> dict[int, str]:
         """Do as `workers.train`."""
-        _, missing, _, _, on_result, on_failure = arguments
+        settings, missing, log, jobs, on_result, on_failure = arguments
         self.tried += missing
+        self.asked.append((settings, jobs, log))
         failures = {seed: "no luck" for seed in missing if self.failing.get(seed)}
         for seed in missing:
             if seed in failures:
@@ -82,6 +88,61 @@ def test_a_shard_has_its_seeds_with_their_checksums(made_up: MadeUp, tmp_path: P
     assert files[DIGESTS].decode() == "".join(f"{sha256(files[name])}  {name}\n" for name in names)
     assert files["seeds/8.json"] == folders.result(8).to_json()
     assert made_up.tried == told == [7, 8, 9]
+    # On one core, and what the workers print is the step's output.
+    assert made_up.asked == [(replace(SETTINGS, seed=7), 1, None)]
+
+
+def test_a_study_trains_with_as_many_workers_as_it_may(made_up: MadeUp, tmp_path: Path) -> None:
+    """They print into its log, and its record says how many they were."""
+    sample = study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
+    assert made_up.asked == [(replace(SETTINGS, seed=7), 3, tmp_path / "log.txt")]
+    assert (sample.record["jobs"], sample.record["trained"]) == (3, 3)
+    written = json.loads((tmp_path / "record.json").read_bytes())
+    assert written == {name: sample.record[name] for name in ("jobs", "machine", "seconds", "started", "trained")}
+
+
+def test_a_finished_study_is_returned(made_up: MadeUp, tmp_path: Path) -> None:
+    """Nothing is trained again, its record stays, and what is missing of its findings is made again."""
+    study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
+    before = testing.contents(tmp_path)
+    (tmp_path / "report.html").unlink()
+    announced: list[list[int]] = []
+    sample = study.run_study(
+        SETTINGS, range(7, 10), tmp_path, jobs=1, on_seeds=lambda seeds: announced.append(list(seeds))
+    )
+    testing.assert_same_files(got=testing.contents(tmp_path), expected=before)
+    assert (announced, made_up.tried, sample.record["jobs"]) == ([[]], [7, 8, 9], 3)
+
+
+def test_findings_of_other_seeds_are_refused(made_up: MadeUp, tmp_path: Path) -> None:
+    """A verdict that does not follow from the seeds is not written over, though its checksum is right."""
+    study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
+    (tmp_path / "verdict.json").write_bytes(b"[{}]\n")
+    folders.sign_again(tmp_path)
+    before = testing.contents(tmp_path)
+    with pytest.raises(ContractError, match=f"^folder: .* {re.escape(str(tmp_path))},(?s:.*)verdict.json"):
+        study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
+    assert testing.contents(tmp_path) == before
+
+
+def test_a_seed_that_changes_while_others_train_is_refused(made_up: MadeUp, tmp_path: Path) -> None:
+    """What a shard leaves is what it wrote, hours before."""
+
+    def change(result: Result) -> None:
+        if result.seed == 9:
+            (tmp_path / "seeds" / "7.json").write_text("{}")
+
+    with pytest.raises(ContractError, match=r"seeds/7\.json"):
+        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path, change)
+
+
+def test_a_folder_of_something_else_is_refused(made_up: MadeUp, tmp_path: Path) -> None:
+    """The error names what is in it."""
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(ContractError, match=r"with a\.txt, b\.txt\. Nothing was changed"):
+        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+    assert made_up.tried == []
 
 
 def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
@@ -89,10 +150,12 @@ def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
     study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     (tmp_path / "seeds" / "8.json").unlink()
     (tmp_path / "seeds" / ".9.json.0123abcd.tmp").write_text('{"seed": 9')
+    (tmp_path / ".study.json.0123abcd.tmp").write_text("{")
     made_up.tried.clear()
     study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert made_up.tried == [8]
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["7.json", "8.json", "9.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [DIGESTS, "seeds", PLAN]
 
 
 #: Files of a user's, which look more or less like what a killed process leaves.
@@ -174,9 +237,9 @@ def test_shards_give_what_a_study_gives(made_up: MadeUp, tmp_path: Path, count: 
     """Put together, in any order, shards give the folder of `fmnist study`, byte for byte but for when it was made."""
     sample = study.run_study(SETTINGS, range(1000, 1000 + count), tmp_path / "here", jobs=2)
     found = divided(tmp_path, count, 1000, number)
-    assert study.gather(SETTINGS, range(1000, 1000 + count), reversed(found), tmp_path / "there").results == (
-        sample.results
-    )
+    gathered = study.gather(SETTINGS, range(1000, 1000 + count), reversed(found), tmp_path / "there")
+    assert gathered.results == sample.results
+    assert (gathered.record["jobs"], gathered.record["trained"]) == (1, 0)
     here, there = (testing.contents(tmp_path / name) for name in ("here", "there"))
     others = {"record.json", "report.html", "RECORD.sha256"}
     assert there.keys() == here.keys()
@@ -275,6 +338,26 @@ def test_a_shard_that_was_tampered_with_is_refused(
         put_together(two, tmp_path / "study")
     assert said in str(error.value)
     assert not (tmp_path / "study" / "verdict.json").exists()
+
+
+@pytest.mark.parametrize(("name", "content"), [(PLAN, b"[]\n"), ("seeds/6.json", b"{}\n")])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda folder: study.gather(SETTINGS, range(5, 8), [folder], folder.with_name("study")),
+        lambda folder: study_folder.train_shard(SETTINGS, range(5, 8), folder),
+    ],
+    ids=["put together", "resumed"],
+)
+def test_a_shard_that_cannot_be_read_is_named(
+    made_up: MadeUp, tmp_path: Path, name: str, content: bytes, use: Callable[[Path], Any]
+) -> None:
+    """Of a hundred shards, the one in which a file is none of ours."""
+    study_folder.train_shard(SETTINGS, range(5, 8), tmp_path / "5-7")
+    (tmp_path / "5-7" / name).write_bytes(content)
+    folders.sign_again(tmp_path / "5-7")
+    with pytest.raises(ContractError, match=re.escape(f"{tmp_path / '5-7'}, ")):
+        use(tmp_path / "5-7")
 
 
 def test_a_result_that_was_copied_to_another_shard_is_refused(two: list[Path], tmp_path: Path) -> None:

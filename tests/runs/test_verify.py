@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,8 +23,10 @@ from fmnist.report import page
 from fmnist.runs import checked, findings, workers
 from fmnist.runs.folder import claimed
 from fmnist.runs.verify import chosen
+from fmnist.runs.verify import verify as verify_folder
 from fmnist.steps import files
 from fmnist.steps.confusion import confusion_matrix
+from fmnist.steps.errors import StepError
 from fmnist.steps.settings import Settings
 
 #: The function itself, which most tests have no need to call.
@@ -176,7 +179,11 @@ def test_other_code_is_not_executed(copy: Copy, again: list[Any], option: bool) 
     sign_again(folder)
     result = verify(folder, *(["--run-their-code"] if option else []))
     assert (result.exit_code, len(again)) == ((0, 1) if option else (2, 0))
-    assert ("give --run-their-code" in result.stderr) is not option
+    said = (
+        "got other code. Nothing was executed: that code can do here whatever you can. Install the fmnist that made "
+        "this run, or, if you trust whoever made the folder, give --run-their-code."
+    )
+    assert (said in result.stderr) is not option
     assert all(pipeline.endswith(b"# theirs\n") for pipeline, _ in again)
     # Their report was written by their code too.
     assert ("report.html" in result.stdout) is False
@@ -283,7 +290,33 @@ def test_a_file_that_is_no_pipeline_is_exit_code_3(copy: Copy, monkeypatch: pyte
     sign_again(folder)
     result = verify(folder, "--run-their-code")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith("Error: pipeline.yaml: expected a pipeline, got ")
+    assert re.match(r"Error: pipeline.yaml: expected a pipeline, got (?!NoneType)\w+: ", result.stderr)
+
+
+def test_what_is_made_again_is_told(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step as it begins and ends, and each seed, or that it failed; what they print is kept from the terminal."""
+    told: list[object] = []
+
+    def run_compiled(pipeline: Path, _: object, folder: Path, log: IO[str], on_event: Callable[[object], None]) -> Any:
+        log.write("\u2713")
+        on_event(pipeline.name)
+        raise StepError("enough")
+
+    def train(*arguments: Any) -> dict[int, str]:
+        settings, seeds, log, _, _, on_failure = arguments
+        assert (settings.seed, log.name) == (SEEDS[0], "log.txt")
+        on_failure(seeds[0])
+        return dict.fromkeys(reversed(seeds), "no luck")
+
+    monkeypatch.setattr(local, "run_compiled", run_compiled)
+    monkeypatch.setattr(workers, "train", train)
+    with pytest.raises(StepError, match="^enough$"):
+        verify_folder(honest / "run", 1, on_event=told.append)
+    with pytest.raises(StepError) as error:
+        verify_folder(honest / "study", 2, on_seeds=told.extend, on_failure=told.append)
+    event, *seeds, failed = told
+    assert (event, failed) == ("pipeline.yaml", seeds[0])
+    assert str(error.value) == f"verify: seed {seeds[0]}: no luck\nseed {seeds[1]}: no luck"
 
 
 def test_a_folder_at_work_is_bad_input(honest: Path) -> None:
