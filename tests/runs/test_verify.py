@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -163,6 +164,11 @@ def test_another_environment_is_told_apart(copy: Copy) -> None:
         "versions.scipy: recorded 0.9": "it judges: verdicts may differ in their last digits, results of seeds may not",
         "versions.tensorflow: recorded 2.0": version,
     }
+    here = {line.partition(":")[0]: line.partition(", ")[2].partition("; ")[0] for line in lines}
+    assert (here["versions.python"], here["machine.system"]) == (
+        f"here {platform.python_version()}",
+        f"here {platform.system()}",
+    )
     forge_run(folder)
     result = verify(folder)
     assert result.exit_code == 1
