@@ -745,6 +745,35 @@ def test_killed_download_leaves_nothing(cache: Path, serve: Serve) -> None:
     assert contents(cache) == {}
 
 
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_connection_is_tried_three_times(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a pause that doubles; a status or a redirect is no matter of the connection."""
+    monkeypatch.setattr(web, "BACKOFF", 7)
+    with web.session() as session:
+        adapter: Any = session.get_adapter(f"{scheme}://mirror")
+        retries = adapter.max_retries
+        assert (retries.total, retries.read, retries.status, retries.backoff_factor) == (2, 0, 0, 7)
+        assert retries.respect_retry_after_header is False
+        assert session.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(("seconds", "done", "slow"), [(29, 0, False), (30.1, 5_000, False), (31, 9_999, True)])
+def test_a_slow_download_is_given_up(monkeypatch: pytest.MonkeyPatch, seconds: float, done: int, *, slow: bool) -> None:
+    """After half a minute, if less than 10,000 bytes came in each second that it took longer."""
+    times = iter((0.0, seconds))
+    monkeypatch.setattr(web, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    parts = iter((b"part", b""))
+    raw = SimpleNamespace(length_remaining=100_000, read1=lambda _: next(parts), tell=lambda: done)
+    told: list[tuple[int, int]] = []
+    response: Any = SimpleNamespace(raw=raw)
+    if slow:
+        with pytest.raises(TimeoutError, match="^less than 10000 bytes a second$"):
+            list(web.body(response, lambda *progress: told.append(progress)))
+    else:
+        assert list(web.body(response, lambda *progress: told.append(progress))) == [b"part"]
+    assert told == [(done, 100_000)] * (not slow)
+
+
 # apt-get
 
 
