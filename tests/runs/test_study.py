@@ -18,7 +18,7 @@ from fmnist.runs.folder import DIGESTS, PLAN
 from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance
 from fmnist.steps import determinism, files
-from fmnist.steps.errors import ContractError, DataError, StepError
+from fmnist.steps.errors import ContractError, DataError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
 
@@ -215,3 +215,11 @@ def test_two_spellings_of_an_optimizer_are_one_study(spelling: str) -> None:
     """A study is resumed with the same optimizer in other words."""
     plan = planned(Settings(compile_optimizer=spelling), range(2))
     assert plan["parameters"]["compile_optimizer"] == '{"class_name":"adam","config":{"learning_rate":0.01}}'
+
+
+def test_seeds_are_consecutive() -> None:
+    """The first is that of the settings, and the last one is a seed too."""
+    assert study.seeds_from(Settings(seed=5), 3) == range(5, 8)
+    assert study.seeds_from(Settings(seed=2**31 - 2), 2) == range(2**31 - 2, 2**31)
+    with pytest.raises(SettingsError, match="seed"):
+        study.seeds_from(Settings(seed=2**31 - 2), 3)

@@ -114,6 +114,20 @@ def test_a_finished_study_is_returned(made_up: MadeUp, tmp_path: Path) -> None:
     assert (announced, made_up.tried, sample.record["jobs"]) == ([[]], [7, 8, 9], 3)
 
 
+def test_a_study_that_was_killed_after_its_last_seed_is_finished(made_up: MadeUp, tmp_path: Path) -> None:
+    """All seeds are there, but neither record nor findings; what is recorded is the process that wrote them."""
+    study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
+    names = {PLAN, DIGESTS, "seeds"}
+    before = {name: content for name, content in testing.contents(tmp_path).items() if name.partition("/")[0] in names}
+    for path in list(tmp_path.iterdir()):
+        if path.name not in names:
+            path.unlink()
+    (tmp_path / DIGESTS).write_text("".join(f"{sha256(before[name])}  {name}\n" for name in sorted(before)[1:]))
+    sample = study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2)
+    assert (made_up.tried, sample.record["jobs"], sample.record["trained"]) == ([7, 8, 9], 2, 0)
+    assert (tmp_path / "verdict.json").exists()
+
+
 def test_findings_of_other_seeds_are_refused(made_up: MadeUp, tmp_path: Path) -> None:
     """A verdict that does not follow from the seeds is not written over, though its checksum is right."""
     study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
@@ -401,5 +415,5 @@ def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     fetch = Mock(side_effect=DataError("enough"))
     monkeypatch.setattr(dataset, "fetch", fetch)
     with pytest.raises(DataError, match="enough"):
-        study_folder.opened(tmp_path, SETTINGS, range(2), print)
+        study.run_study(SETTINGS, range(2), tmp_path, 1, on_progress=print)
     assert fetch.call_args.kwargs == {"on_progress": print}

@@ -36,7 +36,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def test_what_matplotlibs_font_has_needs_no_other(install: Install) -> None:
     """A name of Latin, Greek or Cyrillic letters, a space, a control or nothing is drawn the same on each machine."""
     install("Latin", "aé")
-    for text in ("", "T-shirt/top", "café ботинок γάτα", "a\u200db\ufe0f\u00ad", "\x1b\u202e", "\ud800"):
+    for text in ("", "T-shirt/top", "café ботинок γάτα", "a\u200db\ufe0f\u00ad", "\x1b\u202e", "\ud800", "a\u206ab"):
         assert fonts.families(text) == (["DejaVu Sans"], set())
 
 

@@ -400,6 +400,27 @@ def test_second_mirror_helps(
     assert contents(cache) == CONTENT
 
 
+@pytest.mark.parametrize(("redirects", "found"), [(0, True), (5, True), (6, False)])
+def test_redirects_are_followed(cache: Path, serve: Serve, redirects: int, *, found: bool) -> None:
+    """Five at most, each to an address that begins at the one before."""
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        _, *folder, name = request.path.split("/")
+        done = int(folder[0]) if folder else 0
+        if done < redirects:
+            send(request, 302, Location=f"{'../' if folder else ''}{done + 1}/{name}")
+        else:
+            good(request)
+
+    log = serve(respond)
+    if found:
+        assert sources.find(FILES, cache) == CONTENT
+    else:
+        with pytest.raises(DataError, match="at most 5 redirects"):
+            sources.find(FILES, cache)
+    assert log[: redirects + 1] == [f"/{f'{done}/' if done else ''}images.gz" for done in range(min(redirects, 5) + 1)]
+
+
 def test_unreachable_mirror_is_not_asked_for_each_file(cache: Path, serve: Serve) -> None:
     """A mirror that does not answer is left at once, not tried for every file."""
     silent, log = serve(hang), serve(good)
