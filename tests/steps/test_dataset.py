@@ -127,6 +127,35 @@ def test_unknown_split_is_refused() -> None:
         dataset.load("valid")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("asked", "files"),
+    [
+        (lambda **options: dataset.load("train", **options), dataset.FILES[:2]),
+        (lambda **options: dataset.load("test", **options), dataset.FILES[2:]),
+        (dataset.fetch, dataset.FILES),
+    ],
+    ids=["train", "test", "all"],
+)
+def test_what_is_asked_for_is_sought(
+    asked: Callable[..., Any], files: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the network too, unless told otherwise, and whoever asks is told of a download."""
+    monkeypatch.setenv("FMNIST_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(sources, "find", find := Mock(side_effect=DataError("enough")))
+    for options in ({}, {"offline": True, "on_progress": print}):
+        with pytest.raises(DataError, match="enough"):
+            asked(**options)
+        assert find.call_args.args == (files, tmp_path)
+        assert find.call_args.kwargs == {"offline": False, "on_progress": None} | options
+
+
+@pytest.mark.parametrize("name", [3, None])
+def test_a_split_is_asked_for_by_its_name(name: Any) -> None:
+    """What is no text is told apart from another name."""
+    with pytest.raises(ContractError, match=f"^split: expected 'train' or 'test', got {name}\\."):
+        dataset.load(name)
+
+
 @pytest.mark.parametrize("load", [lambda: dataset.load("test", offline=True), lambda: dataset.fetch(offline=True)])
 def test_missing_data_is_explained(load: Callable[[], Any], small: Path, tmp_path: Path) -> None:
     """Without the data and offline, the error names both places that were searched."""
