@@ -149,10 +149,10 @@ def test_what_is_asked_for_is_sought(
         assert find.call_args.kwargs == {"offline": False, "on_progress": None} | options
 
 
-@pytest.mark.parametrize("name", [3, None])
-def test_a_split_is_asked_for_by_its_name(name: Any) -> None:
+@pytest.mark.parametrize(("name", "got"), [(3, "an int"), (None, "None")])
+def test_a_split_is_asked_for_by_its_name(name: Any, got: str) -> None:
     """What is no text is told apart from another name."""
-    with pytest.raises(ContractError, match=f"^split: expected 'train' or 'test', got {name}\\."):
+    with pytest.raises(ContractError, match=f"^split: expected 'train' or 'test', got {got}\\.$"):
         dataset.load(name)
 
 
