@@ -49,6 +49,9 @@ def nothing() -> None:
 OTHERS = {
     b"import sklearn.metrics": "cloudpickle joblib narwhals numpy scikit-learn scipy threadpoolctl",
     b"from PIL import Image": "pillow",
+    b"from fmnist.steps import plots": (
+        "contourpy cycler fonttools kiwisolver matplotlib numpy packaging pillow pyparsing python-dateutil tzdata"
+    ),
     b"import json, os.path, fmnist.steps.errors": "",
     b"import pandas": "",
 }
