@@ -149,13 +149,6 @@ def test_what_is_asked_for_is_sought(
         assert find.call_args.kwargs == {"offline": False, "on_progress": None} | options
 
 
-@pytest.mark.parametrize(("name", "got"), [(3, "an int"), (None, "None")])
-def test_a_split_is_asked_for_by_its_name(name: Any, got: str) -> None:
-    """What is no text is told apart from another name."""
-    with pytest.raises(ContractError, match=f"^split: expected 'train' or 'test', got {got}\\.$"):
-        dataset.load(name)
-
-
 @pytest.mark.parametrize("load", [lambda: dataset.load("test", offline=True), lambda: dataset.fetch(offline=True)])
 def test_missing_data_is_explained(load: Callable[[], Any], small: Path, tmp_path: Path) -> None:
     """Without the data and offline, the error names both places that were searched."""
