@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faults import planted
 from support import pages
 from support.pages import PAGES, ROOT, Page
 
@@ -198,7 +199,7 @@ def test_a_public_name_without_documentation_fails(source: str, said: str) -> No
 
 def test_the_tables_are_of_what_there_is() -> None:
     """The mutants are those of the modules that are mutated, and what has a duration is an environment of tox."""
-    mutated = PROJECT["tool"]["mutmut"]["only_mutate"]
+    mutated = {*PROJECT["tool"]["mutmut"]["only_mutate"], *planted.read(ROOT)}
     modules = (name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in mutated)
     assert sorted(read("mutants.json")) == sorted(modules)
     assert set(read("durations.json")) <= pages.environments()

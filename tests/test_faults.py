@@ -72,12 +72,12 @@ def fault(test: str = TEST, **changes: str) -> edits.Fault:
     return edits.Fault(within=entry.pop("in"), **entry, tests=(test,))
 
 
-def outcome(project: Path, test: str = TEST, **changes: str) -> plant.Outcome:
-    """Plant the entry with `changes` in the tiny project."""
+def outcome(project: Path, test: str = TEST, seconds: float = plant.TIMEOUT, **changes: str) -> plant.Outcome:
+    """Plant the entry with `changes` in the tiny project, whose tests have some seconds."""
 
     async def planted() -> plant.Outcome:
         with plant.warm_python() as python:
-            return await plant.plant(python, project, fault(test, **changes))
+            return await plant.plant(python, project, fault(test, **changes), seconds)
 
     return asyncio.run(planted())
 
@@ -267,10 +267,9 @@ def test_a_package_from_elsewhere_is_not_tested(project: Path, monkeypatch: pyte
     assert "expected to test the package in" in " ".join(result.stderr.split())
 
 
-def test_an_endless_test_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_test_is_an_error(project: Path) -> None:
     """A fault that makes a test run for ever is told, and the test is ended."""
-    monkeypatch.setattr(plant, "TIMEOUT", 3.0)
-    assert str(outcome(project, new="any(iter(int, 1))")) == "ERROR: the tests took longer than 3 s"
+    assert str(outcome(project, seconds=3.0, new="any(iter(int, 1))")) == "ERROR: the tests took longer than 3 s"
 
 
 def test_ctrl_c_ends_the_tests(project: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from faults import mutation
+from faults import mutation, planted
 from support import helpers
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +98,7 @@ def in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 #: What the fixture's run has found.
 FOUND = {
-    mutation.Mutant("fmnist.part.add_13", "return value + 13", new): "survived"
+    planted.Mutant("fmnist.part.add_13", "return value + 13", new): "survived"
     for new in ("return value - 13", "return value + 14")
 }
 
@@ -148,7 +148,7 @@ def test_only_what_has_changed_is_mutated(copied: Path, monkeypatch: pytest.Monk
     assert mutation.changed("HEAD", ["fmnist/part.py"]) == []
     assert mutation.changed("nothing", ["fmnist/part.py"]) is None
     (copied / "fmnist" / "part.py").write_text(CODE.replace("value + 13", "13 + value"))
-    assert mutation.changed("HEAD", ["fmnist/part.py"]) == ["fmnist.part.x_add_13__mutmut_*"]
+    assert mutation.changed("HEAD", ["fmnist/part.py"]) == [("fmnist/part.py", "add_13")]
     assert mutation.changed("HEAD", ["fmnist/other.py"]) == []
     listed = survivor("return 13 - value") + survivor("return 14 + value")
     (copied / "tests" / "faults" / "survivors.toml").write_text(listed.replace("value + 13", "13 + value"))
@@ -182,23 +182,27 @@ def test_a_run_that_fails_is_not_started_again(copied: Path) -> None:
 
 
 def test_methods_count_as_functions(tmp_path: Path) -> None:
-    """A changed line within a method or a nested function asks for the mutants of the method or the outer function.
-
-    Those of a package's own module have the package's name.
-    """
+    """A changed line within a method or a nested function is one of the method or the outer function."""
     path = tmp_path / "part.py"
     path.write_text(
         "class A:\n    def one(self):\n        return 1\n\ndef two():\n    def three():\n        return 3\n"
     )
-    names = [name.rpartition(".")[2] for name in mutation._functions(path, {3, 7})]
-    assert names == ["xǁAǁone__mutmut_*", "x_two__mutmut_*"]
-    package = path.rename(tmp_path / "__init__.py")
-    assert [name.rpartition(".")[0] for name in mutation._functions(package, {3})] == [
-        tmp_path.as_posix().replace("/", ".")
-    ]
-    assert mutation.function_of("a.part.xǁAǁone__mutmut_3") == "a.part.A.one"
-    assert mutation.function_of("a.part.x_two__mutmut_1") == "a.part.two"
-    assert mutation.function_of("a.part.xǁMatrixǁ_csv__mutmut_1") == "a.part.Matrix._csv"
+    assert list(mutation._functions(path, {3, 7})) == ["A.one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("file", "function", "name"),
+    [
+        ("a/part.py", "A.one", "a.part.xǁAǁone"),
+        ("a/part.py", "two", "a.part.x_two"),
+        ("a/part.py", "Matrix._csv", "a.part.xǁMatrixǁ_csv"),
+        ("a/part/__init__.py", "two", "a.part.x_two"),
+    ],
+)
+def test_mutmut_names_functions_in_its_own_way(file: str, function: str, name: str) -> None:
+    """Those of a package's own module have the package's name."""
+    assert mutation.mutmuts_name(file, function) == f"{name}__mutmut_*"
+    assert mutation.function_of(f"{name}__mutmut_3") == f"a.part.{function}"
 
 
 @pytest.mark.parametrize(("tested", "code", "row"), [(13, 0, "11        1    91.7%"), (12, 1, "10        2    83.3%")])

@@ -1,6 +1,7 @@
-"""Run mutmut, and see that the tests kill its mutants: all but those that a list names, with the reason for each.
+"""Run all mutants, and see that the tests kill them: all but those that a list names, with the reason for each.
 
-A run that was broken off goes on where it was, as long as neither code nor tests change.
+mutmut runs what it can run, and the others are planted. A run that was broken off goes on where it was, as long as
+neither code nor tests change.
 """
 
 import ast
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
@@ -20,19 +21,24 @@ from typing import NamedTuple
 
 import click
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a program it has only its own folder
+
+from faults import planted
+from faults.planted import Mutant
+
 #: Where the score goes; `docs/publish.py` copies it for the pages.
 RESULT = Path("benchmarks", "results", "mutants.json")
 
 #: The mutants that no test kills, and why not.
 SURVIVORS = Path("tests", "faults", "survivors.toml")
 
-#: Where mutmut works, and what its results there are of.
-MUTANTS, DIGEST = Path("mutants"), Path("mutants", "digest")
+#: Where mutmut works, the results of what is planted, and what code and tests both are of.
+MUTANTS, PLANTED, DIGEST = Path("mutants"), Path("mutants", "planted"), Path("mutants", "digest")
 
 #: The smallest share of the mutants of a module that the tests must kill.
 TARGET = 0.9
 
-#: Of each function the first of every ten mutants: those whose number ends so.
+#: A tenth of the mutants: those whose number ends so.
 SAMPLE = "*1"
 
 #: How often mutmut is started at most, if it dies of a signal.
@@ -40,14 +46,6 @@ STARTS = 3
 
 #: How a mutant may end that is no survivor.
 KILLED = {"killed", "timeout"}
-
-
-class Mutant(NamedTuple):
-    """A mutant by what it changes: its number may be another one when the function changes elsewhere."""
-
-    function: str
-    old: str
-    new: str
 
 
 def mutmut(*arguments: str) -> str:
@@ -73,9 +71,9 @@ def results(patterns: Iterable[str]) -> dict[str, str]:
     return {name: status for name, _, status in lines if any(fnmatch(name, pattern) for pattern in patterns)}
 
 
-def changed(reference: str, modules: Iterable[str]) -> list[str] | None:
-    """Return the names of the mutants of each function of `modules` that has changed, or None without the reference."""
-    command = ["git", "diff", "--unified=0", reference, "--", *modules]
+def changed(reference: str, files: Iterable[str]) -> list[tuple[str, str]] | None:
+    """Return file and name of each function of `files` that has changed, or None without the reference."""
+    command = ["git", "diff", "--unified=0", reference, "--", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return None
@@ -86,17 +84,22 @@ def changed(reference: str, modules: Iterable[str]) -> list[str] | None:
         elif place := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
             first, count = int(place[1]), int(place[2] or 1)
             found |= set(range(first, first + max(count, 1)))
-    return [name for path, numbers in lines.items() for name in _functions(Path(path), numbers)]
+    return [(file, name) for file, numbers in lines.items() for name in _functions(Path(file), numbers)]
 
 
 def _functions(path: Path, lines: set[int]) -> Iterator[str]:
-    module = path.with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")
     for node in ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else ():
         functions = node.body if isinstance(node, ast.ClassDef) else [node]
-        before = f"xǁ{node.name}ǁ" if isinstance(node, ast.ClassDef) else "x_"
+        before = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
         for one in functions:
             if isinstance(one, ast.FunctionDef) and lines & set(range(one.lineno, (one.end_lineno or 0) + 1)):
-                yield f"{module}.{before}{one.name}__mutmut_*"
+                yield f"{before}{one.name}"
+
+
+def mutmuts_name(file: str, function: str) -> str:
+    """Return what the names of a function's mutants are like, which mutmut names in a way of its own."""
+    class_name, _, name = function.rpartition(".")
+    return f"{planted.module(file)}.x{f'ǁ{class_name}ǁ' if class_name else '_'}{name}__mutmut_*"
 
 
 def shown(name: str) -> Mutant:
@@ -110,7 +113,7 @@ def shown(name: str) -> Mutant:
 
 
 def function_of(name: str) -> str:
-    """Return the function of a mutant, which mutmut names in a way of its own."""
+    """Return the function of one of mutmut's mutants."""
     module, _, function = name.partition("__mutmut_")[0].rpartition(".")
     return f"{module}.{function.removeprefix('x_').removeprefix('xǁ').replace('ǁ', '.')}"
 
@@ -157,6 +160,54 @@ def _listed() -> list[dict[str, str]]:
     return list(tomllib.loads(SURVIVORS.read_text(encoding="utf-8")).get("survivor", []))
 
 
+class Ended(NamedTuple):
+    """How mutants ended.
+
+    Attributes
+    ----------
+    scores : dict of str to Counter
+        How many of each module ended how.
+    functions : set of str
+        The functions that they are in.
+    survivors : dict of Mutant to str
+        Those that no test killed, and how they ended instead.
+    """
+
+    scores: dict[str, Counter[str]]
+    functions: set[str]
+    survivors: dict[Mutant, str]
+
+
+def by_mutmut(names: Collection[str] | None) -> Ended:
+    """Run the mutants of mutmut, or those whose names are like these."""
+    run_mutants(names or ())
+    statuses = results(names or ["*"])
+    scores: dict[str, Counter[str]] = {}
+    for name, status in statuses.items():
+        scores.setdefault(re.split(r"\.x[_ǁ]", name)[0], Counter())[status] += 1
+    survivors = {shown(name): status for name, status in statuses.items() if status not in KILLED}
+    return Ended(scores, set(map(function_of, statuses)), survivors)
+
+
+def by_planting(mutations: Collection[planted.Mutation]) -> Ended:
+    """Plant mutants."""
+    statuses = planted.run(Path(), mutations, PLANTED, len(os.sched_getaffinity(0)))
+    scores: dict[str, Counter[str]] = {}
+    for mutation, status in statuses.items():
+        scores.setdefault(planted.module(mutation.file), Counter())[status] += 1
+    survivors = {mutation.mutant: status for mutation, status in statuses.items() if status not in KILLED}
+    return Ended(scores, {mutation.mutant.function for mutation in mutations}, survivors)
+
+
+def both(first: Ended, second: Ended) -> Ended:
+    """Return how the mutants of both ended."""
+    scores = {
+        module: first.scores.get(module, Counter()) + second.scores.get(module, Counter())
+        for module in sorted({*first.scores, *second.scores})
+    }
+    return Ended(scores, first.functions | second.functions, first.survivors | second.survivors)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--since", metavar="COMMIT", help="Only the functions that have changed since then.")
 def main(since: str | None) -> None:
@@ -165,35 +216,43 @@ def main(since: str | None) -> None:
     Exit codes: 0 at least 90 % of each module's mutants were killed, and the survivors are those listed; 1 not so.
     Where the commit is not there, as in a shallow clone, a tenth of all mutants is run, of which 90 % must be killed.
     """
-    modules = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]["only_mutate"]
-    names = changed(since, modules) if since else None
-    sampled = bool(since) and names is None
+    root, tests = Path(), planted.read()
+    mutmuts = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]["only_mutate"]
+    functions = changed(since, {*mutmuts, *tests}) if since else None
+    files = tests if functions is None else {file: tests[file] for file, _ in functions if file in tests}
+    mutations = [
+        mutation
+        for file, those in files.items()
+        for mutation in planted.mutations(root, file, those, decorated_only=file in mutmuts)
+    ]
+    names = None
+    sampled = bool(since) and functions is None
     if sampled:
         click.echo(f"NOT WHAT HAS CHANGED: there is no commit {since} here; a tenth of all mutants instead", err=True)
-        names = [SAMPLE]
-    if names == []:
-        click.echo(f"no function that is mutated has changed since {since}")
-        return
+        names, mutations = [SAMPLE], [mutation for mutation in mutations if fnmatch(mutation.id, SAMPLE)]
+    elif functions is not None:
+        known = {file: planted.mutated_by_mutmut(root, file) for file, _ in functions if file in mutmuts}
+        names = [mutmuts_name(file, name) for file, name in functions if name in known.get(file, ())]
+        mutations = [mutation for mutation in mutations if (mutation.file, mutation.within) in functions]
+        if not (names or mutations):
+            click.echo(f"no function that is mutated has changed since {since}")
+            return
     fresh()
-    run_mutants(names or ())
-    statuses = results(names or ["*"])
-    scores: dict[str, Counter[str]] = {}
-    for name, status in statuses.items():
-        scores.setdefault(re.split(r"\.x[_ǁ]", name)[0], Counter())[status] += 1
-    if not names:
+    nothing = Ended({}, set(), {})
+    ended = both(nothing if names == [] else by_mutmut(names), by_planting(mutations))
+    if not since:
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         summary = {
             module: {"mutants": row.total(), "killed": sum(row[status] for status in KILLED)}
-            for module, row in scores.items()
+            for module, row in ended.scores.items()
         }
         RESULT.write_text(json.dumps(summary, indent=2) + "\n")
-    high = print_table(scores)
+    high = print_table(ended.scores)
     if sampled:
-        killed = sum(status in KILLED for status in statuses.values())
-        sys.exit(killed < TARGET * len(statuses))
-    found = {shown(name): status for name, status in statuses.items() if status not in KILLED}
+        everything = sum(ended.scores.values(), Counter[str]())
+        sys.exit(sum(everything[status] for status in KILLED) < TARGET * everything.total())
     # Of a few functions the survivors decide alone.
-    if not (compare(found, {function_of(name) for name in statuses}) and (high or names)):
+    if not (compare(ended.survivors, ended.functions) and (high or since)):
         sys.exit(1)
 
 

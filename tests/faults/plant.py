@@ -125,18 +125,24 @@ def warm_python() -> Iterator[str]:
         yield program
 
 
-async def pytest(python: str, copy: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run pytest in `copy`, and end all that it started; return exit code, failed test, and what was printed."""
+async def pytest(python: str, copy: Path, seconds: float, *arguments: str) -> tuple[int, str, str]:
+    """Run pytest in `copy`, and end all that it started, after `seconds` at the latest.
+
+    Returns
+    -------
+    tuple of int, str and str
+        The exit code, the test that failed, and what was printed.
+    """
     log, failed = copy.with_name("log"), copy.with_name("failed")
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *(python, str(RUNNER), str(failed), *arguments), cwd=copy, env=environment(copy), stdout=out, stderr=out
         )
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(seconds):
                 code = await process.wait()
         except TimeoutError as error:
-            raise FaultError(f"the tests took longer than {TIMEOUT:.0f} s") from error
+            raise FaultError(f"the tests took longer than {seconds:.0f} s") from error
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -145,14 +151,16 @@ async def pytest(python: str, copy: Path, *arguments: str) -> tuple[int, str, st
     return code, failed.read_text() if failed.exists() else "", log.read_text(errors="replace")
 
 
-async def first_failure(python: str, copy: Path, tests: Iterable[str]) -> tuple[str, str] | None:
+async def first_failure(
+    python: str, copy: Path, tests: Iterable[str], seconds: float = TIMEOUT
+) -> tuple[str, str] | None:
     """Run `tests` on `copy` up to the first that fails, and return it with what was printed, or None if all pass.
 
     Raises
     ------
     FaultError
         If a test does not exist or cannot be collected, if it is not the copy that would be tested, or if pytest ends
-        in another way than it should.
+        in another way than it should, or not within `seconds`.
     """
     options = (
         "-q",
@@ -162,7 +170,7 @@ async def first_failure(python: str, copy: Path, tests: Iterable[str]) -> tuple[
         "--hypothesis-seed=0",
         f"--basetemp={copy.with_name('temporary')}",  # otherwise one pytest clears away what another looks at
     )
-    code, failed, output = await pytest(python, copy, *options, *tests)
+    code, failed, output = await pytest(python, copy, seconds, *options, *tests)
     if code == 0:
         return None
     if code != 1 or not failed:
@@ -192,7 +200,7 @@ async def check_baseline(python: str, root: Path, outcomes: Iterable[Outcome], s
     await asyncio.gather(*map(check, by_file.values()))
 
 
-async def plant(python: str, root: Path, fault: Fault) -> Outcome:
+async def plant(python: str, root: Path, fault: Fault, seconds: float = TIMEOUT) -> Outcome:
     """Plant `fault` in a copy of the project at `root`, which has links to its files, and run its tests."""
     caught_by, problem, started = None, None, time.monotonic()
     try:
@@ -200,7 +208,7 @@ async def plant(python: str, root: Path, fault: Fault) -> Outcome:
             edited = fault.edited(copy)
             (copy / fault.file).unlink()
             (copy / fault.file).write_text(edited, encoding="utf-8")
-            caught_by, _ = await first_failure(python, copy, fault.tests) or (None, None)
+            caught_by, _ = await first_failure(python, copy, fault.tests, seconds) or (None, None)
     except FaultError as error:
         problem = str(error)
     return Outcome(fault, time.monotonic() - started, caught_by, problem)

@@ -300,6 +300,98 @@ def test_bad_configs_are_refused(value: Any, message: str) -> None:
         optimizers.canonical(value)
 
 
+KEYS = "class_name, config, module, registered_name, build_config, shared_object_id"
+ADAMS = (
+    "name, learning_rate, weight_decay, clipnorm, global_clipnorm, clipvalue, use_ema, ema_momentum, "
+    "ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, beta_1, beta_2, epsilon, amsgrad"
+)
+FINITE = "expected a finite number, got"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            {"class_name": "adam", "learning_rate": 0.1},
+            f"expected one of {KEYS}, got 'learning_rate'. Keys of the optimizer go into 'config'.",
+        ),
+        (config(lr=1), f"config of adam: expected one of {ADAMS}, got 'lr'."),
+        (config(beta_1=True), f"config of adam: beta_1: {FINITE} True."),
+        (config(clipvalue=3.4e38), f"config of adam: clipvalue: {FINITE} 3.4e+38."),
+        (config(clipvalue=-3.4e38), f"config of adam: clipvalue: {FINITE} -3.4e+38."),
+        (
+            config(learning_rate=decay(decay_rate=3.4e38)),
+            f"config of adam: learning_rate: decay_rate: {FINITE} 3.4e+38.",
+        ),
+        (
+            config(learning_rate=decay(decay_rate=-3.4e38)),
+            f"config of adam: learning_rate: decay_rate: {FINITE} -3.4e+38.",
+        ),
+        (
+            config(learning_rate=steps(["x"], [1, 2])),  # type: ignore[list-item]
+            f"config of adam: learning_rate: boundaries: {FINITE} 'x'.",
+        ),
+        (config("muon", exclude_layers=5), "config of muon: exclude_layers: expected a list, got 5."),
+        (
+            config(clipnorm=-1),
+            "config of adam: clipnorm -1.0 has no effect unless it is greater than 0. Change it, or leave it out.",
+        ),
+        (
+            config(learning_rate={"class_name": "CosineDecai"}),
+            "config of adam: learning_rate: expected a number or the config of a schedule, "
+            "got {'class_name': 'CosineDecai'}. Did you mean 'CosineDecay'?",
+        ),
+        (
+            '{"class_name": 1, "config": 2, "config": 3, "class_name": 4}',
+            "expected each key once, got 'class_name' again.",
+        ),
+        (
+            '{"class_name": ' + "[" * 50,
+            f"expected at most 10000 characters, and 50 lists and mappings, got more: '{{\"class_name\": {'[' * 50}'.",
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_refusal_says_all(value: Any, message: str) -> None:
+    """Which parameter it is and which key of what, what is expected, what was got, and what to do."""
+    with pytest.raises(SettingsError) as caught:
+        optimizers.canonical(value)
+    assert str(caught.value) == f"compile_optimizer: {message}"
+
+
+def test_what_keras_says_is_told_in_short() -> None:
+    """What it does not take, and why, has 300 characters each."""
+    with pytest.raises(SettingsError) as caught:
+        optimizers.canonical(config(learning_rate="f" * 400))
+    text, error = '{"class_name":"adam","config":{"learning_rate":"' + "f" * 400, str(caught.value.__cause__)
+    assert error.startswith("Argument `learning_rate`")
+    assert str(caught.value) == (
+        "compile_optimizer: expected a config that Keras takes, "
+        f"got {text[:300]} ...: {' '.join(error.split())[:300]} ..."
+    )
+
+
+@pytest.mark.parametrize(
+    ("spelling", "text"),
+    [
+        (' {"class_name": "adam"}', "adam"),
+        (config(beta_1=0.1234567891), '{"class_name":"adam","config":{"beta_1":0.1234567891}}'),
+        (
+            config("sgd", learning_rate={**DECAY, "class_name": "keras.optimizers.schedules>ExponentialDecay"}),
+            optimizers.canonical(config("sgd", learning_rate=DECAY)),
+        ),
+        (
+            config("sgd", learning_rate=decay(initial_learning_rate=np.float32(1))),
+            optimizers.canonical(config("sgd", learning_rate=DECAY)),
+        ),
+    ],
+    ids=["JSON after a space", "no rate is rounded", "a name with its module", "a number of NumPy"],
+)
+def test_other_spellings_are_taken(spelling: Any, text: str) -> None:
+    """Each is one that a person or Keras may write."""
+    assert optimizers.canonical(spelling) == text
+
+
 def rate(value: str) -> str:
     """Return the JSON config of an optimizer with this learning rate."""
     return '{"class_name": "adam", "config": {"learning_rate": ' + value + "}}"
@@ -310,6 +402,11 @@ MONSTROUS: dict[str, tuple[Any, str]] = {
     "300 levels": (
         rate('{"a":' * 300 + "1" + "}" * 300),
         "expected at most 10000 characters, and 50 lists and mappings",
+    ),
+    "51 lists and mappings": (rate('{"a":[' * 24 + "1" + "]}" * 24 + "{}"), "lists and mappings, got more"),
+    "50 lists and mappings": (
+        rate('{"a":[' * 24 + "1" + "]}" * 24),
+        "learning_rate: expected one of class_name, config",
     ),
     "49 levels": (rate('{"a":' * 47 + "1" + "}" * 47), "learning_rate: expected one of class_name, config"),
     "10 MB": ("x" * 10**7, "expected the name of a Keras optimizer"),

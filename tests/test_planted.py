@@ -1,0 +1,210 @@
+"""Tests of the mutants that are planted, on a tiny project."""
+
+import json
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from faults import mutation, plant, planted
+from faults.edits import FaultError
+
+#: Of each kind of function one, whose first mutants are known; mutmut itself makes none of `cached` and `shown`.
+CODE = """
+import functools
+
+
+def plain(value):
+    return value + 1
+
+
+@functools.lru_cache(maxsize=8)
+def cached(value):
+    return value * 2
+
+
+class Part:
+    size: int = 3
+
+    @property
+    def shown(self):
+        return self.size - 1
+
+    @staticmethod
+    def static(value):
+        return not value
+
+
+def empty():
+    pass
+"""
+
+FILE = "fmnist/part.py"
+
+ROOT = Path(__file__).parents[1]
+
+TESTS = """
+from fmnist import part
+
+def test_plain():
+    assert part.plain(1) == 2
+
+def test_cached():
+    assert part.cached(2) == 4
+
+def test_shown():
+    assert part.Part().shown < 4
+"""
+
+SETTINGS = """
+[tool.mutmut]
+source_paths = ["fmnist"]
+only_mutate = ["fmnist/part.py"]
+pytest_add_cli_args_test_selection = ["tests"]
+[tool.pytest.ini_options]
+pythonpath = ["."]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project, which is the working folder, and which git knows; its tests need nothing imported before."""
+    root = tmp_path / "project"
+    content = {
+        "fmnist/__init__.py": "",
+        FILE: CODE,
+        "tests/test_part.py": TESTS,
+        "tests/faults/planted.toml": f'"{FILE}" = ["tests/test_part.py"]\n',
+        "tests/faults/survivors.toml": "",
+        "pyproject.toml": SETTINGS,
+    }
+    for name, text in content.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    settings = ("-c", "user.name=a", "-c", "user.email=b")
+    for command in (["init", "-q"], ["add", "fmnist"], [*settings, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(plant, "MODULES", ())
+    return root
+
+
+def mutants(*, decorated_only: bool) -> list[planted.Mutation]:
+    """Return the mutants of the module."""
+    return list(planted.mutations(Path(), FILE, ["tests/test_part.py"], decorated_only=decorated_only))
+
+
+def run(chosen: list[planted.Mutation]) -> dict[str, str]:
+    """Plant mutants, and return how each ended, by its new code."""
+    return {one.new: status for one, status in planted.run(Path(), chosen, Path("results"), 2).items()}
+
+
+def change(old: str, new: str) -> None:
+    """Edit the module."""
+    path = Path(FILE)
+    path.write_text(path.read_text().replace(old, new))
+
+
+def since_head() -> Result:
+    """Run the mutants of the functions that have changed."""
+    return CliRunner().invoke(mutation.main, ["--since", "HEAD"])
+
+
+def test_what_is_listed_is_there() -> None:
+    """Each module and each of its tests."""
+    for file, those in planted.read(ROOT).items():
+        assert (ROOT / file).is_file()
+        assert those
+        assert all((ROOT / one.partition("::")[0]).is_file() for one in those)
+
+
+def test_each_function_is_mutated(project: Path) -> None:
+    """With or without decorators, which themselves stay; what is outside of functions stays too."""
+    found = mutants(decorated_only=False)
+    assert {one.within for one in found} == {"plain", "cached", "Part.shown", "Part.static"}
+    assert [(one.old, one.new) for one in found if one.within == "cached"] == [
+        ("return value * 2", "return value / 2"),
+        ("return value * 2", "return value * 3"),
+    ]
+    assert found[0].mutant == ("fmnist.part.plain", "return value + 1", "return value - 1")
+    assert all(one.edited(Path()) == CODE.replace(one.old, one.new, 1) for one in found)
+    assert len({one.id for one in found}) == len(found)
+
+
+def test_what_mutmut_leaves_out_is_planted(project: Path) -> None:
+    """Each mutant is either one of mutmut's or planted, and none is both."""
+    assert {one.within for one in mutants(decorated_only=True)} == {"cached", "Part.shown"}
+    assert planted.mutated_by_mutmut(Path(), FILE) == {"plain", "Part.static"}
+    subprocess.run(["mutmut", "run"], check=False, capture_output=True)
+    names = subprocess.run(["mutmut", "results", "--all", "true"], check=True, capture_output=True, text=True).stdout
+    assert {mutation.function_of(name.strip()) for name in names.splitlines() if name.strip()} == {
+        "fmnist.part.plain",
+        "fmnist.part.Part.static",
+    }
+
+
+def test_a_mutant_ends_in_one_of_two_ways(project: Path) -> None:
+    """It survives only if all tests pass; whatever else happens to them, they have seen it."""
+    decorated = mutants(decorated_only=True)
+    assert run(decorated) == {
+        "return value / 2": "killed",
+        "return value * 3": "killed",
+        "return self.size + 1": "killed",
+        "return self.size - 2": "survived",
+    }
+
+
+@pytest.mark.parametrize(
+    "code", ["raise SystemExit(3)", "any(iter(int, 1))", "def"], ids=["no import", "endless", "no Python"]
+)
+def test_tests_that_cannot_be_run_have_seen_it(code: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module cannot be imported with it, or the tests would not end."""
+    monkeypatch.setattr(planted, "SECONDS", 3.0)
+    mutant = planted.Mutation("1", "", FILE, "", code, ("tests/test_part.py",), "cached", code)
+    assert run([mutant]) == {code: "killed"}
+
+
+def test_results_are_kept(project: Path) -> None:
+    """A run that was broken off goes on: a mutant that has a result is not planted again."""
+    decorated = mutants(decorated_only=True)
+    Path("results").write_text("".join(json.dumps([one.id, "of before"]) + "\n" for one in decorated[1:]))
+    assert list(run(decorated).values()) == ["killed", *["of before"] * 3]
+    assert Path("results").read_text().splitlines()[-1] == json.dumps([decorated[0].id, "killed"])
+
+
+def test_tests_must_pass_without_a_mutant(project: Path) -> None:
+    """Otherwise each mutant would seem to be seen."""
+    Path("tests", "test_part.py").write_text("def test_nothing():\n    assert False\n")
+    with pytest.raises(FaultError, match="without any mutant, a test fails: tests/test_part.py::test_nothing"):
+        run(mutants(decorated_only=True))
+
+
+def test_a_changed_function_with_a_decorator_is_planted(project: Path) -> None:
+    """Of what has changed, mutmut runs what it can, and the others are planted; a survivor is to be listed."""
+    change("self.size - 1", "self.size - 5")
+    ended = since_head()
+    assert ended.exit_code == 1, ended.output
+    assert 'function = "fmnist.part.Part.shown"\nold = "return self.size - 5"\nnew = "return self.size - 6"' in (
+        ended.output
+    )
+    assert f"{'fmnist.part':<34}{2:>9}{1:>9}{1:>9}" in ended.output
+
+
+def test_a_changed_function_without_mutants_is_no_error(project: Path) -> None:
+    """Nothing can be mutated in it, which is said."""
+    change("pass", "return")
+    ended = since_head()
+    assert ended.exit_code == 0, ended.output
+    assert ended.output == "no function that is mutated has changed since HEAD\n"
+
+
+def test_all_together(project: Path) -> None:
+    """The score of a module is that of all its mutants, whoever runs them."""
+    ended = CliRunner().invoke(mutation.main)
+    assert ended.exit_code == 1
+    assert json.loads(mutation.RESULT.read_text()) == {"fmnist.part": {"mutants": 7, "killed": 5}}
+    assert {one["function"] for one in tomllib.loads(ended.stdout.split("\n\n", 1)[1])["survivor"]} == {
+        "fmnist.part.Part.shown",
+        "fmnist.part.Part.static",
+    }
