@@ -15,6 +15,7 @@ import pytest
 from support import helpers
 
 from fmnist.steps import model, training
+from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 
@@ -32,6 +33,14 @@ def test_the_network_is_the_tutorials() -> None:
     ]
     assert model.create(seed=0).input_shape == (None, 28, 28)
     assert model.create(seed=0).count_params() == 101_770
+
+
+def test_the_network_has_names_and_seeds_of_its_own() -> None:
+    """They stand in its file: each kernel has a seed that no other kernel of any network has."""
+    network = model.create(seed=3)
+    names = [network.name, network.inputs[0].name, *(layer.name for layer in network.layers)]
+    assert names == ["fashion_mnist", "image", "flatten", "hidden", "logits"]
+    assert [layer.kernel_initializer.seed for layer in network.layers[1:]] == [6, 7]
 
 
 def test_initial_weights_are_glorot_uniform_with_zero_biases() -> None:
@@ -79,6 +88,50 @@ def test_settings_of_the_process_do_not_show_in_the_file(trained: training.Train
         assert config.track_order
     finally:
         config.track_order = False
+
+
+class Loud(keras.layers.Flatten):  # type: ignore[misc]
+    """A layer that warns when it is written."""
+
+    def get_config(self) -> Any:
+        warnings.warn("as told by its author", UserWarning, stacklevel=2)
+        return super().get_config()
+
+
+def test_what_others_warn_of_is_told() -> None:
+    """Of a layer of one's own, for example."""
+    with pytest.warns(UserWarning, match="as told by its author"):
+        model.to_bytes(sequential(Loud(), keras.layers.Dense(10)))
+
+
+def test_nothing_is_left_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Keras writes and reads on the way lies elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    model.from_bytes(model.to_bytes(model.create(0)))
+    assert not any(tmp_path.iterdir())
+
+
+def test_names_are_counted_from_the_first() -> None:
+    """Keras numbers layers through a process; in the file the first of a kind has no number, and the next has 1."""
+    first = sequential(
+        keras.layers.Flatten(), keras.layers.Dense(9, name="dense"), keras.layers.Dense(10, name="dense_1")
+    )
+    with zipfile.ZipFile(io.BytesIO(model.to_bytes(first))) as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+    assert [layer["config"]["name"] for layer in layers[1:]] == ["flatten", "dense", "dense_1"]
+
+
+def test_a_network_of_other_classes_is_read(tmp_path: Path) -> None:
+    """With as many as were asked for."""
+    network = sequential(keras.layers.Flatten(), keras.layers.Dense(9))
+    path = helpers.written(keras_file(network, tmp_path), tmp_path)
+    assert model.read(path, classes=9).output_shape == (None, 9)
+
+
+def test_a_network_without_shapes_does_not_fit(few: Split) -> None:
+    """One that was never called has none yet."""
+    with pytest.raises(ContractError, match=r"got \(None, None\)\.$"):
+        model.check_fits(keras.Sequential([keras.layers.Dense(10)]), few)
 
 
 def test_the_file_holds_no_time_and_no_address(trained: training.Training) -> None:
@@ -142,6 +195,19 @@ def test_a_bad_model_file_is_refused(name: str, tmp_path: Path) -> None:
     make, message = BAD_FILES[name]
     with pytest.raises(ContractError, match="(?s)" + message):
         model.read(helpers.written(make(tmp_path), tmp_path))
+
+
+def test_what_keras_says_of_a_file_is_told_in_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 characters of it."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ValueError("x" * 600)
+
+    monkeypatch.setattr(keras.saving, "load_model", refuse)
+    with pytest.raises(ContractError) as caught:
+        model.from_bytes(model.to_bytes(model.create(0)))
+    said = "ValueError: " + "x" * 488
+    assert str(caught.value) == f"model: expected a .keras file that Keras loads safely, got {said} ..."
 
 
 def test_a_missing_model_file_is_refused(tmp_path: Path) -> None:
