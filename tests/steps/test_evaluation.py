@@ -96,6 +96,34 @@ def test_the_metrics_are_counted_from_the_results(tested: evaluation.Evaluation)
     assert json.loads(tested.artifacts()["metrics"]) == {"accuracy": right / 10_000, "loss": tested.loss}  # type: ignore[arg-type]
 
 
+def test_a_network_is_tested_not_trained(few: Split) -> None:
+    """Dropout drops nothing, and a normalization takes what it has learnt, as in Keras' own prediction."""
+    network = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.5, seed=1),
+            keras.layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(seed=1)),
+        ]
+    )
+    said = evaluation.test(network, few)
+    expected = keras.ops.softmax(network.predict(few.images / np.float32(255), verbose=0)).numpy()
+    assert np.array_equal(said.labels.predicted, expected.argmax(-1))
+    np.testing.assert_allclose(said.confidence, expected.max(-1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.5, 1.5, np.inf, np.nan])
+def test_a_confidence_is_a_probability(bad: float) -> None:
+    """The message has the first that is none, and how many there are."""
+    labels = Labels(np.zeros(4, np.int64), np.zeros(4, np.int64), ("a", "b"))
+    with pytest.raises(ContractError) as caught:
+        evaluation.Evaluation(labels, np.array([1, bad, 0.5, 2], np.float32), 1.0)
+    assert str(caught.value) == (
+        f"model: expected confidences in (0, 1], got 2 others, the first of them {bad}: do its weights hold NaN?"
+    )
+
+
 def test_a_model_with_nan_weights_is_refused(trained: training.Training, few: Split, tmp_path: Path) -> None:
     """Where a weight is NaN there is no result, but an error that says so."""
     network = helpers.reloaded(trained.model, tmp_path)

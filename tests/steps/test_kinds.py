@@ -38,6 +38,13 @@ PUBLIC: tuple[Any, ...] = (
 train, load, save, confusion_matrix, split, labels, evaluation, where = PUBLIC
 
 
+def network() -> Any:
+    """Return an untrained network."""
+    from fmnist.steps.model import create
+
+    return create(0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -54,6 +61,7 @@ train, load, save, confusion_matrix, split, labels, evaluation, where = PUBLIC
             lambda: fmnist.test(TRAINING, DATA),
             "network: expected a network of Keras, as the model of a Training, got a Training.",
         ),
+        (lambda: fmnist.test(network(), IMAGES), "data: expected a Split, as load() returns it, got a ndarray."),
         (
             lambda: fmnist.test(b"model.keras", DATA),
             "network: expected a network of Keras, as the model of a Training, got a bytes.",
