@@ -22,6 +22,7 @@ from keras import layers  # noqa: E402 - as above
 
 CLASSES = ("cat", "dog", "emu")
 SETTINGS = Settings("sgd", epochs=2, seed=1, validation_split=0.05)
+ZEROS = {"kernel_initializer": "zeros"}
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -307,6 +308,72 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "expected operations that XLA compiles, got .*ImageProjectiveTransformV3.*/turned",
     ),
 }
+
+
+class Own(layers.Dense):  # type: ignore[misc]
+    """A layer that may do with a batch what it likes."""
+
+
+def mixed(x: Any) -> Any:
+    """Mix the images of a batch, as an activation."""
+    return x - keras.ops.mean(x, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "by_image"),
+    [
+        (lambda: model.create(0), True),
+        (lambda: sequential(layers.Dense(4, activation="relu", kernel_regularizer="l2")), True),
+        (lambda: keras.Model(inputs := keras.Input((8,)), layers.Dense(3)(inputs)), True),
+        (lambda: sequential(layers.Dense(4, activity_regularizer="l2")), False),
+        (lambda: sequential(layers.Dense(4, activation=mixed)), False),
+        (lambda: sequential(Own(4)), False),
+        (lambda: sequential(layers.BatchNormalization()), False),
+        (lambda: sequential(layers.Dropout(0.5)), False),
+        (lambda: sequential(layers.Conv2D(2, 3)), False),
+    ],
+    ids=[
+        *("the tutorial's", "other dense layers", "functional"),
+        *("a loss of activities", "an activation of one's own", "a layer of one's own"),
+        *("normalization", "dropout", "convolution"),
+    ],
+)
+def test_it_is_known_whether_an_image_is_by_itself(make: Callable[[], Any], by_image: bool) -> None:
+    """Only of layers that are known to look at one image at a time, and to have no loss of a batch."""
+    assert network.is_by_image(make()) == by_image
+
+
+def test_a_network_is_created_with_its_seed_for_the_data(data: Split) -> None:
+    """One without an input is built for the shape of the images."""
+    seeds: list[int] = []
+
+    def create(seed: int) -> Any:
+        seeds.append(seed)
+        return keras.Sequential([layers.Flatten(), layers.Dense(3)])
+
+    assert network.created(create, data, 7).input_shape == (None, 8, 8, 1)
+    assert seeds == [7]
+
+
+def test_a_network_with_a_layer_more_is_another(data: Split) -> None:
+    """Each weight that both have is the same, but not the file."""
+    one, more = (
+        keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), *(layers.Dense(3, **ZEROS) for _ in range(count))])
+        for count in (1, 2)
+    )
+    with pytest.raises(ContractError, match="expected the same file each time"):
+        network.check(one, more, data)
+
+
+def test_a_compiled_network_is_refused(data: Split) -> None:
+    """The message says what to do."""
+    compiled = sequential()
+    compiled.compile("adam", "mse")
+    with pytest.raises(ContractError) as caught:
+        network.check(compiled, compiled, data)
+    assert str(caught.value) == (
+        "network: expected an uncompiled one, got a loss and an optimizer, which would be ignored. Do not compile it."
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have a `build")
