@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "print(json.dumps({\n"
         "  'threads': [threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()],\n"
         "  'switches': {name: os.environ[name] for name in d.SWITCHES},\n"
+        "  'messages': os.environ['TF_CPP_MIN_LOG_LEVEL'],\n"
         "  'keras': [keras.config.backend(), keras.config.floatx()],\n"
         "  'others': sorted({'TF_XLA_FLAGS', 'TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL', 'MPLBACKEND',\n"
         "                    'FREETYPE_PROPERTIES'} & os.environ.keys()),\n"
@@ -59,6 +61,11 @@ def test_the_switches_are_set_before_tensorflow_starts(started: dict[str, Any]) 
 def test_variables_that_libraries_read_later_are_taken_away(started: dict[str, Any]) -> None:
     """TensorFlow, XLA and FreeType find none of theirs; a backend for the user's own pictures stays."""
     assert started["others"] == ["MPLBACKEND"]
+
+
+def test_tensorflow_tells_of_errors_only(started: dict[str, Any]) -> None:
+    """Unless its user wants to know more."""
+    assert started["messages"] == "2"
 
 
 def test_keras_configuration_in_the_home_folder_is_not_read(started: dict[str, Any]) -> None:
@@ -144,11 +151,18 @@ def test_another_cpu_is_warned_of_when_tensorflow_starts() -> None:
     out = helpers.python(
         "import warnings; from fmnist.steps import determinism as d\n"
         "d.cpu = lambda: {'architecture': 'aarch64', 'model': None}\n"
-        "warnings.simplefilter('error')\n"
-        "try: d.tensorflow()\n"
-        "except UserWarning as warning: print(warning)"
+        "def show(message, category, place, *_): raise SystemExit(print(message, place))\n"
+        "warnings.showwarning = show\n"
+        "d.tensorflow()"
     )
     assert out.startswith("CPU: expected x86_64 with AVX2 and FMA, got aarch64")
+    # The place is the caller's.
+    assert out.endswith(" <string>\n")
+
+
+def open_files() -> set[str]:
+    """Return the numbers of the files that this process has open, and of the one that is read for it."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.parametrize(("module", "shown"), [("ipykernel", ""), ("another", "an error")])
@@ -157,6 +171,27 @@ def test_what_libraries_print_is_kept_from_notebooks_alone(
 ) -> None:
     """Elsewhere what TensorFlow says when it starts is shown, as it may be an error."""
     monkeypatch.setitem(sys.modules, module, sys)
+    before = open_files()
     with determinism._quiet():
         os.write(2, b"an error")
-    assert capfd.readouterr().err == shown
+    os.write(2, b", and more")
+    assert capfd.readouterr().err == f"{shown}, and more"
+    assert open_files() == before
+
+
+def test_a_program_that_is_traced_checks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its maker came through the gate; whoever did not is sent there."""
+    tf = determinism.tensorflow()
+    monkeypatch.setattr(determinism, "tensorflow", lambda: "the gate")
+    assert determinism.started() is tf
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    assert determinism.started() == "the gate"
+
+
+@pytest.mark.parametrize("value", ["1", "0"])
+def test_a_variable_that_is_set_later_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow sets one itself, to 1; any other one is the caller's."""
+    determinism.tensorflow()
+    monkeypatch.setenv("TF_OWN_VARIABLE", value)
+    with pytest.raises(DeterminismError, match=f"variable TF_OWN_VARIABLE: expected None, got '{value}'"):
+        determinism.tensorflow()
