@@ -48,6 +48,7 @@ def test_the_outputs_of_a_step_are_those_of_its_launcher() -> None:
     assert found["metrics"].kind == "system.Metrics"
     assert found["metrics"].metadata == {"accuracy": 0.8428, "loss": 0.4295376613456726}
     assert found["labels"].uri == kfp_logs.uri(RECORDED_RUN, "test", "labels")
+    assert {name: one.folder for name, one in found.items()} == dict.fromkeys(found, False) | {"labels": True}
 
 
 def test_the_inputs_of_a_step_are_told_too() -> None:
@@ -83,6 +84,15 @@ def test_an_error_from_before_a_kill_is_not_its_cause() -> None:
     assert "ValueError" not in Log(text.replace("Killed\n", handled + "more\n" * 5 + "Killed\n")).error
 
 
+TRACEBACK = "Traceback (most recent call last):"
+
+
+def ended(code: int) -> str:
+    """Return what the launcher says of a step that has failed."""
+    line = "I1126 11:36:16.992518      16 launcher_v2.go:1] "
+    return f"{line}command failed to execute successfully: exit status {code}"
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -94,6 +104,12 @@ def test_an_error_from_before_a_kill_is_not_its_cause() -> None:
         ("Traceback (most recent call last):\n  File", ""),
         ("Traceback (most recent call last):\n  x\nTraceback (most recent call last):\n  y\na.b.Odd: two", "Odd: two"),
         ("Traceback (most recent call last):\n  x\nKeyboardInterrupt", "KeyboardInterrupt"),
+        ("Traceback (most recent call last):\nOdd: at once", "Odd: at once"),
+        ("Traceback (most recent call last):\n  x\nE is odd", "E is odd"),
+        (f"Traceback (most recent call last):\n  x\nOdd: 128\n{ended(128)}", "Odd: 128"),
+        (f"Traceback (most recent call last):\n  x\nOdd: 129\nlast\n{ended(129)}", f"{TRACEBACK}\n  x\nOdd: 129\nlast"),
+        ("I1126 11:36:16.992518      16 driver.go:1] one\nI1126 11:36:16.992518      16 main.go:2] two", "one\ntwo"),
+        ("I1126 11:36:16.992518      16 driver.go:1] one\nown", "own"),
         ("Traceback (most recent call last):\n  x\nfmnist.steps.errors.DataError: a.b: c", "DataError: a.b: c"),
     ],
     ids=lambda text: repr(text[:30]),

@@ -113,8 +113,8 @@ def test_a_fork_after_work_is_refused() -> None:
     assert before == "before taken"
     assert after == (
         "after refused: process: expected one of its own, got a fork of one in which TensorFlow ran, where it "
-        "would hang. Start it with multiprocessing.get_context('spawn'), or call fmnist.run(), which uses processes of its "
-        "own."
+        "would hang. Start it with multiprocessing.get_context('spawn'), or call fmnist.run(), which uses processes of "
+        "its own."
     )
 
 
