@@ -33,6 +33,7 @@ from fmnist.replication import published
 from fmnist.replication.results import Judged, Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import canvas, classes, curves, dot_plot
+from fmnist.report.pictures.graph import _TITLE_TEXT as TITLE_TEXT
 from fmnist.report.pictures.graph import _cards
 from fmnist.steps import fonts
 from fmnist.steps.dataset import CLASS_NAMES
@@ -988,6 +989,8 @@ def test_a_step_stands_right_of_all_that_it_depends_on(tmp_path: Path) -> None:
         "end": (16, 30),
     }
     assert (cards["use-2"].x0, cards["use-2"].x1) == (third.x0, third.x1)
+    # It has no rows, and a title in bold.
+    assert last.width == pytest.approx(16 + canvas.text_width("end", TITLE_TEXT, weight="bold"))
     # Around all there is as much room as left and above, and a point is 4/3 pixels of a page.
     [axes] = figure.axes
     assert (*axes.get_xlim(), *axes.get_ylim()) == (0, last.x1 + 16, 16 + 45 + 16 + 45 + 16, 0)
