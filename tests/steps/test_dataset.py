@@ -190,6 +190,60 @@ def test_split_of_another_form_is_refused(images: Any, labels: Any, message: str
         dataset.Split(images, labels)
 
 
+@pytest.mark.parametrize("images", [np.zeros((3, 5), np.float32), np.zeros((3, 8, 8, 1), np.uint8), IMAGES])
+def test_classes_of_ones_own_have_images_of_any_shape(images: Any) -> None:
+    """And of either type."""
+    assert len(dataset.Split(images, LABELS, ("cat", "dog", "emu"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            np.zeros((3, 8, 8)),
+            "images: expected uint8 or float32 of shape (3, 8, 8), got float64 of shape (3, 8, 8). Convert it, or use "
+            "what load() gives.",
+        ),
+        *(
+            (
+                np.full((3, 8), bad, np.float32),
+                "images: expected finite numbers, got NaN or an infinity. Look at what made them.",
+            )
+            for bad in (np.nan, np.inf, -np.inf)
+        ),
+    ],
+    ids=["float64", "NaN", "infinite", "minus infinity"],
+)
+def test_images_of_ones_own_must_be_numbers(images: Any, message: str) -> None:
+    """The message says what to do."""
+    with pytest.raises(ContractError) as caught:
+        dataset.Split(images, LABELS, ("cat", "dog", "emu"))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected 2 bytes, got 0"),
+        (b"a", "expected 2 bytes, got 1"),
+        (b"abc", "expected 2 bytes, got more"),
+        (b"a" * 1_000, "expected 2 bytes, got more"),
+        (
+            b"ba",
+            "expected SHA-256 fb8e20fc2e4c3f248c60c39bd652f3c1347298bb977b8b4d5903b85055620603, "
+            "got 970f519c2cadbcefb1e81694f904bc6229dd2a8300e98c6d0d4fc4bfca584140",
+        ),
+    ],
+)
+def test_another_content_is_refused(content: bytes, message: str) -> None:
+    """By its size, as far as it was read, and by its digest."""
+    file = dataset.DataFile("name", 2, hashlib.sha256(b"ab").hexdigest())
+    assert file.verified(b"ab") == b"ab"
+    with pytest.raises(DataError) as caught:
+        file.verified(content)
+    assert str(caught.value) == message
+
+
 def test_import_is_cheap() -> None:
     """Importing the dataset imports neither what downloads it nor TensorFlow."""
     heavy = {"keras", "platformdirs", "requests", "rich", "tensorflow", "urllib3"}
@@ -218,4 +272,7 @@ def test_without_a_home_the_folder_must_be_given(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError("uid not found")))
     with pytest.raises(DataError, match="^data folder: expected a home folder, got none. Set FMNIST_DATA_DIR"):
+        dataset.data_folder()
+    monkeypatch.setenv("FMNIST_DATA_DIR", "~/data")
+    with pytest.raises(DataError, match="^data folder: expected a home folder, as in '~/data', got none. Set FMNIST_"):
         dataset.data_folder()
