@@ -96,3 +96,10 @@ def test_a_part_of_another_pipeline_is_as_ever(tmp_path: Path, runner: Callable[
     assert sorted(tasks) == ["confusion-matrix", "fashion-mnist"]
     compiled = pipeline.compile_pipeline(tmp_path / "image.yaml", Where("an-image")).read_text()
     assert "pip install" not in compiled
+
+
+def test_an_argument_without_a_name_is_refused_by_kfp(runner: Callable[..., None]) -> None:
+    """In its own words."""
+    runner(use_venv=True)
+    with pytest.raises(TypeError, match="Positional"):
+        components.as_plain_component(greet)("hello")

@@ -36,7 +36,16 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def test_what_matplotlibs_font_has_needs_no_other(install: Install) -> None:
     """A name of Latin, Greek or Cyrillic letters, a space, a control or nothing is drawn the same on each machine."""
     install("Latin", "aé")
-    for text in ("", "T-shirt/top", "café ботинок γάτα", "a\u200db\ufe0f\u00ad", "\x1b\u202e", "\ud800", "a\u206ab"):
+    for text in (
+        "",
+        "T-shirt/top",
+        "café ботинок γάτα",
+        "a\u200db\ufe0f\u00ad",
+        "\x1b\u202e",
+        "\ud800",
+        "a\u206ab",
+        "a\U000e0041",
+    ):
         assert fonts.families(text) == (["DejaVu Sans"], set())
 
 
@@ -44,6 +53,18 @@ def test_characters_without_any_font_are_told(install: Install) -> None:
     """Where no font has a character it is missing, and a font that helps nothing is not taken."""
     install("Coats", COAT)
     assert fonts.families(f"a{BOOT} {BAG}") == (["DejaVu Sans"], {BOOT, BAG})
+
+
+def test_a_machine_may_have_no_other_font(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then what is missing stays so."""
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    assert fonts.families(f"a{BOOT}") == (["DejaVu Sans"], {BOOT})
+
+
+def test_the_font_that_somebody_has_chosen_does_not_matter(install: Install) -> None:
+    """Matplotlib's default may be another one, which lacks letters that DejaVu Sans has."""
+    with mpl.rc_context({"font.family": ["STIXGeneral"]}):
+        assert fonts.families("ა") == (["DejaVu Sans"], set())
 
 
 def test_the_fonts_that_have_most_are_taken(install: Install) -> None:
