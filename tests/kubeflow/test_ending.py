@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import helpers
 
-from fmnist.kubeflow.ending import OutOfMemory, explained
+from fmnist.kubeflow.ending import OutOfMemory, explained, run
 
 GIB = 2**30
 
@@ -37,9 +37,7 @@ MACHINES: Mapping[str, Mapping[str, str]] = {
 @pytest.fixture(params=MACHINES)
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The root of a machine's file system, which has only what is read."""
-    for name, text in MACHINES[request.param].items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    write(tmp_path, MACHINES[request.param])
     return tmp_path
 
 
@@ -55,6 +53,42 @@ def test_a_kill_for_memory_is_told_with_its_limit(machine: Path) -> None:
         "and so does each job of a study."
     )
     assert "Memory" not in explained(-15, out_of_memory)
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    """Write files below the root of a machine's file system."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.mark.parametrize("limit", ["max", str(2**60), "9223372036854771712"])
+def test_a_kill_without_a_limit_is_told_too(limit: str, tmp_path: Path) -> None:
+    """The whole machine was out of memory; so large a number is none."""
+    place = "sys/fs/cgroup/a"
+    events = {f"{place}/memory.events": "oom_kill 0\n"}
+    write(tmp_path, {"proc/self/cgroup": "0::/a\n", f"{place}/memory.max": f"{limit}\n", **events})
+    out_of_memory = OutOfMemory(tmp_path)
+    write(tmp_path, {f"{place}/memory.events": "oom_kill 1\n"})
+    assert explained(-9, out_of_memory) == (
+        "its process ended with exit code -9 (SIGKILL). Memory ran out. A step needs 1 GiB, and so does each job of a "
+        "study."
+    )
+
+
+def test_a_cgroup_may_have_any_name(tmp_path: Path) -> None:
+    """With colons too; what is above all cgroups is none."""
+    place = "sys/fs/cgroup/X:a:b"
+    write(tmp_path, {"proc/self/cgroup": "0::/X:a:b\n", f"{place}/memory.max": f"{3 * GIB}\n"})
+    write(tmp_path, {"sys/fs/memory.max": f"{GIB}\n"})
+    assert OutOfMemory(tmp_path).limit() == ": the limit is 3.00 GiB"
+
+
+def test_a_command_has_its_environment_and_tells_its_lines() -> None:
+    """Bytes that are no text are escapes."""
+    lines: list[str] = []
+    code, _ = run(["sh", "-c", r"printf 'a\n\377b\n'; echo $ONE; exit 3"], {"ONE": "1"}, lines.append)
+    assert (code, lines) == (3, ["a\n", "\\xffb\n", "1\n"])
 
 
 def test_without_cgroups_nothing_is_claimed(tmp_path: Path) -> None:
