@@ -86,7 +86,7 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
     if not good:
         raise ContractError(
             f"pipeline file {path}: expected a compiled pipeline, as `fmnist compile` or kfp writes one, with tasks "
-            f"and a name of a-z, 0-9 and -; got {excerpt(' '.join(got.split()).rstrip(':.'), 300)}."
+            f"and a name of a-z, 0-9 and -; got {excerpt(' '.join(got.split()), 300)}."
         )
     return content, dict(first)
 
