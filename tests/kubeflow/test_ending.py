@@ -1,19 +1,21 @@
 """Tests of saying why a process ended; `test_local.py` has those of steps that really end so."""
 
 import itertools
+import os
 import re
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from support import helpers
 
-from fmnist.kubeflow.ending import OutOfMemory, explained, run
+from fmnist.kubeflow.ending import OutOfMemory, explained, guarded, run
 
 GIB = 2**30
 
@@ -167,6 +169,66 @@ def test_a_kill_after_the_last_cpu_second_is_the_limits() -> None:
     )
     assert "(SIGKILL), after " in (said := helpers.python(code))
     assert "It used up its CPU seconds" in said
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets this process have some soft limits, and hard ones of 1; there are no others."""
+
+    def limit(**soft: int) -> None:
+        values = {getattr(resource, f"RLIMIT_{name}"): value for name, value in soft.items()}
+        monkeypatch.setattr(resource, "getrlimit", lambda kind: (values.get(kind, resource.RLIM_INFINITY), 1))
+
+    return limit
+
+
+@pytest.mark.parametrize(
+    ("code", "limit", "seconds", "used_up"),
+    [(-9, 5, 4.0, True), (-9, 5, 3.9, False), (-9, 0, 0.5, True), (-9, -1, 9.0, False), (-15, 5, 9.0, False)],
+)
+def test_cpu_seconds_are_used_up_within_the_last(
+    code: int, limit: int, seconds: float, used_up: bool, limited: Callable[..., None]
+) -> None:
+    """At the soft limit, and by that signal alone."""
+    limited(CPU=limit)
+    usage = resource.struct_rusage([seconds, 0.0, 0, *[0] * 13])
+    assert ("It used up its CPU seconds" in explained(code, OutOfMemory(Path("none")), usage)) == used_up
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({}, ""),
+        ({"AS": 0}, " Limits here: 0 bytes of address space (ulimit -v)."),
+        (
+            {"NPROC": 999, "FSIZE": 2},
+            " Limits here: 999 processes and threads (ulimit -u), 2 bytes a file (ulimit -f).",
+        ),
+        ({"NPROC": 1_000}, ""),
+    ],
+    ids=["none", "nothing", "two", "enough processes"],
+)
+def test_a_soft_limit_is_told(limits: dict[str, int], said: str, limited: Callable[..., None], tmp_path: Path) -> None:
+    """A thousand processes are as good as no limit."""
+    limited(**limits)
+    assert explained(1, OutOfMemory(tmp_path)) == f"its process ended with exit code 1.{said}"
+
+
+def children() -> set[int]:
+    """Return the processes that this thread has started."""
+    return {*map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split())}
+
+
+def test_a_guard_hears_no_ctrl_c() -> None:
+    """It is in a session of its own, where it outlives this process."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as watched:
+        try:
+            before = children()
+            with guarded(watched.pid):
+                [guard] = children() - before
+                assert os.getsid(guard) == guard
+        finally:
+            watched.kill()
 
 
 #: Prints the number of a process and that of its child, which both last for minutes.
