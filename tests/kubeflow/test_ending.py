@@ -1,5 +1,6 @@
 """Tests of saying why a process ended; `test_local.py` has those of steps that really end so."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -7,9 +8,8 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -214,19 +214,24 @@ def test_a_soft_limit_is_told(limits: dict[str, int], said: str, limited: Callab
     assert explained(1, OutOfMemory(tmp_path)) == f"its process ended with exit code 1.{said}"
 
 
-def children() -> set[int]:
-    """Return the processes that this thread has started."""
-    return {*map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split())}
+def guards(session: int) -> Iterator[int]:
+    """Give the processes that would kill a session."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"kill -s KILL -- -{session}\0".encode() in (path / "cmdline").read_bytes():
+                yield int(path.name)
 
 
 def test_a_guard_hears_no_ctrl_c() -> None:
     """It is in a session of its own, where it outlives this process."""
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as watched:
         try:
-            before = children()
             with guarded(watched.pid):
-                [guard] = children() - before
-                assert os.getsid(guard) == guard
+                late = time.monotonic() + 30
+                while not (found := list(guards(watched.pid))) and time.monotonic() < late:
+                    time.sleep(0.01)
+                assert [os.getsid(guard) for guard in found] == found
+                assert len(found) == 1
         finally:
             watched.kill()
 
