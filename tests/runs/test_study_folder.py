@@ -417,3 +417,24 @@ def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(DataError, match="enough"):
         study.run_study(SETTINGS, range(2), tmp_path, 1, on_progress=print)
     assert fetch.call_args.kwargs == {"on_progress": print}
+
+
+def test_a_folder_is_not_one_of_two_studies(made_up: MadeUp, tmp_path: Path) -> None:
+    """Each difference is told in a line of its own, with what to do."""
+    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+    other = replace(SETTINGS, epochs=SETTINGS.epochs + 1, validation_split=0.25)
+    with pytest.raises(ContractError) as caught:
+        study_folder.train_shard(other, range(7, 10), tmp_path)
+    assert str(caught.value) == (
+        f"shard of seeds 7-9: study folder: expected the same study as the one begun in {tmp_path}, got another:\n"
+        f"  parameters.epochs: it was {SETTINGS.epochs}, now it is {SETTINGS.epochs + 1}\n"
+        f"  parameters.validation_split: it was {SETTINGS.validation_split}, now it is 0.25\n"
+        "Nothing was changed. Choose another folder with -o, or resume the study as it was."
+    )
+
+
+def test_a_file_is_no_folder_of_a_shard(tmp_path: Path) -> None:
+    """It is called what it is."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ContractError, match="^shard of seeds 7-9: shard folder: expected a folder, got a file: "):
+        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path / "file")
