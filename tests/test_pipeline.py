@@ -160,6 +160,43 @@ def test_where_it_cannot_run_is_refused(where: dict[str, str], said: str) -> Non
         Where(**where)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        *("https://me:word@mirror.example", "https://h/a?key=b", "https://h/a#b"),
+        *("https://h/a?", "https://h/a#", "https://h/a@b", "https://h/a-token-of-this-environment"),
+    ],
+)
+def test_a_secret_is_not_compiled_in(mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever may be one: it is not shown, and the message says where it belongs."""
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", "a-token-of-this-environment")
+    with pytest.raises(ContractError) as caught:
+        Where(mirror=mirror)
+    assert str(caught.value) == (
+        "mirror: expected a URL without user, password, ? and #, as everybody can read a compiled pipeline, got one "
+        "with (not shown). Let the steps' pods get FMNIST_MIRROR from a Secret of Kubernetes, for example with "
+        "kfp-kubernetes' use_secret_as_env."
+    )
+
+
+@pytest.mark.parametrize("name", ["image", "mirror"])
+def test_a_place_is_a_text(name: str) -> None:
+    """It is named where it is none."""
+    with pytest.raises(ContractError) as caught:
+        Where(**{name: 3})  # type: ignore[arg-type]
+    assert str(caught.value) == f"{name}: expected a text, got an int."
+
+
+def test_code_can_be_carried_into_an_image(tmp_path: Path, compiled: Compiled) -> None:
+    """Where one has the packages, and perhaps other code; without being asked for the steps use its own."""
+    carrying, using = (
+        Compiled(pipeline.compile_pipeline(tmp_path / f"{carried}.yaml", Where("an-image", carried=carried))).tasks
+        for carried in (True, False)
+    )
+    assert {name: task.code for name, task in carrying.items()} == {n: task.code for n, task in compiled.tasks.items()}
+    assert not any(task.code for task in using.values())
+
+
 def test_a_file_that_kfp_could_not_load_is_not_written(tmp_path: Path) -> None:
     """Kfp knows a pipeline by its file's ending."""
     with pytest.raises(ContractError, match=r"expected a name that ends in \.yaml, got .*pipeline\.txt"):
@@ -319,6 +356,8 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     assert loaded.name == name
     [task] = Compiled(path).tasks.values()
     assert task.code == helpers.compact(bundle.imported_by(pipeline.COMPONENTS[name]))
+    [task] = Compiled(pipeline.compile_component(name, path, Where("an-image"))).tasks.values()
+    assert (task.container["image"], task.code) == ("an-image", {})
 
 
 @pytest.mark.parametrize("name", pipeline.COMPONENTS)

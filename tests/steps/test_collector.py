@@ -53,6 +53,24 @@ def test_the_collector_runs_again_after_an_error() -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.parametrize(("frozen", "thaws"), [(999, True), (1_000, False)])
+def test_what_the_caller_froze_stays_frozen(frozen: int, thaws: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python itself freezes some hundred objects."""
+    thawed: list[bool] = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: frozen)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(gc, "unfreeze", lambda: thawed.append(True))
+    with collector.paused():
+        pass
+    assert bool(thawed) == thaws
+
+
+def test_who_asks_twice_gets_it_once() -> None:
+    """What is done when a process ends does not grow with each call."""
+    code = "import gc; gc.freeze = lambda: print('frozen')\nfrom fmnist.steps import collector\n"
+    assert helpers.python(code + "collector.stop_at_exit(); collector.stop_at_exit()") == "frozen\n"
+
+
 def test_the_import_of_tensorflow_is_not_looked_through() -> None:
     """Neither while TensorFlow is imported, nor when its checks are done."""
     code = (
