@@ -281,14 +281,22 @@ def exit_codes() -> str:
 
 
 def mutants() -> str:
-    """Return the share of mutants that the tests kill, module by module."""
+    """Return the share of mutants that the tests kill, module by module, and the modules that have none yet."""
     found: dict[str, dict[str, int]] = read("mutants.json")
+    left = sorted(f"`{module}`" for module in _with_functions() if module not in found)
     all_of_them = {name: sum(one[name] for one in found.values()) for name in ("mutants", "killed")}
     rows = [
         (f"`{module}`", one["mutants"], f"{one['killed'] / one['mutants']:.1%}")
         for module, one in [*sorted(found.items()), ("fmnist", all_of_them)]
     ]
-    return table("module | mutants | killed", rows)
+    return f"{table('module | mutants | killed', rows)}\n\nNot mutated yet: {', '.join(left) or 'none'}."
+
+
+def _with_functions() -> Iterator[str]:
+    """Yield the names of the package's modules that define functions."""
+    for path in (ROOT / "fmnist").rglob("*.py"):
+        if any(isinstance(node, ast.FunctionDef) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def benchmarks() -> str:
