@@ -61,7 +61,10 @@ def network() -> Any:
             lambda: fmnist.test(TRAINING, DATA),
             "network: expected a network of Keras, as the model of a Training, got a Training.",
         ),
-        (lambda: fmnist.test(network(), IMAGES), "data: expected a Split, as load() returns it, got a ndarray."),
+        (
+            lambda: fmnist.test(network(), IMAGES),  # type: ignore[arg-type]
+            "data: expected a Split, as load() returns it, got a ndarray.",
+        ),
         (
             lambda: fmnist.test(b"model.keras", DATA),
             "network: expected a network of Keras, as the model of a Training, got a bytes.",
