@@ -59,12 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tests/faults/survivors.toml": BOTH,
         "pyproject.toml": SETTINGS,
     }
-    for name, text in content.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    settings = ("-c", "user.name=a", "-c", "user.email=b")
-    for command in (["init", "-q"], ["add", "fmnist"], [*settings, "commit", "-qm", "first"]):
-        subprocess.run(["git", *command], cwd=root, check=True)
+    helpers.write_project(root, content)
     assert mutate(root)[0] == 0
     return root
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from faults import mutation, plant, planted
 from faults.edits import FaultError
+from support import helpers
 
 #: Of each kind of function one, whose first mutants are known; mutmut itself makes none of `cached` and `shown`.
 CODE = """
@@ -79,12 +80,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tests/faults/survivors.toml": "",
         "pyproject.toml": SETTINGS,
     }
-    for name, text in content.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    settings = ("-c", "user.name=a", "-c", "user.email=b")
-    for command in (["init", "-q"], ["add", "fmnist"], [*settings, "commit", "-qm", "first"]):
-        subprocess.run(["git", *command], cwd=root, check=True)
+    helpers.write_project(root, content)
     monkeypatch.chdir(root)
     monkeypatch.setattr(plant, "MODULES", ())
     return root
@@ -178,6 +174,24 @@ def test_tests_must_pass_without_a_mutant(project: Path) -> None:
     Path("tests", "test_part.py").write_text("def test_nothing():\n    assert False\n")
     with pytest.raises(FaultError, match="without any mutant, a test fails: tests/test_part.py::test_nothing"):
         run(mutants(decorated_only=True))
+
+
+def test_a_test_that_fails_without_a_mutant_is_told(project: Path) -> None:
+    """In a line, not as a defect of the program."""
+    change("value * 2", "value * 4")
+    ended = since_head()
+    assert ended.exit_code == 1
+    assert "Error: without any mutant, a test fails: tests/test_part.py::test_cached" in ended.output
+    assert isinstance(ended.exception, SystemExit)
+
+
+def test_results_of_other_tests_are_not_kept(project: Path) -> None:
+    """Where a module has other tests in the list, each of its mutants is planted again."""
+    change("self.size - 1", "self.size - 5")
+    assert "survived" in since_head().stderr
+    assert "survived" not in since_head().stderr
+    planted.TESTS.write_text(planted.TESTS.read_text() + "# other tests\n")
+    assert "survived" in since_head().stderr
 
 
 def test_a_changed_function_with_a_decorator_is_planted(project: Path) -> None:

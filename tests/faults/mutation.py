@@ -24,6 +24,7 @@ import click
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a program it has only its own folder
 
 from faults import planted
+from faults.edits import FaultError
 from faults.planted import Mutant
 
 #: Where the score goes; `docs/publish.py` copies it for the pages.
@@ -119,9 +120,14 @@ def function_of(name: str) -> str:
 
 
 def fresh() -> None:
-    """Remove the results of other code or tests."""
-    paths = sorted(path for folder in ("fmnist", "tests") for path in Path(folder).rglob("*.py"))
-    digest = sha256(b"\0".join(path.read_bytes() for path in [*paths, Path("pyproject.toml")])).hexdigest()
+    """Remove the results of other code or tests, or of other tests of a module."""
+    paths = [
+        Path("pyproject.toml"),
+        planted.TESTS,
+        *(one for top in ("fmnist", "tests") for one in Path(top).rglob("*.py")),
+    ]
+    content = b"\0".join(path.read_bytes() for path in sorted(paths) if path.exists())
+    digest = sha256(content).hexdigest()
     if not DIGEST.exists() or DIGEST.read_text() != digest:
         shutil.rmtree(MUTANTS, ignore_errors=True)
         MUTANTS.mkdir()
@@ -182,21 +188,25 @@ def by_mutmut(names: Collection[str] | None) -> Ended:
     """Run the mutants of mutmut, or those whose names are like these."""
     run_mutants(names or ())
     statuses = results(names or ["*"])
-    scores: dict[str, Counter[str]] = {}
-    for name, status in statuses.items():
-        scores.setdefault(re.split(r"\.x[_ǁ]", name)[0], Counter())[status] += 1
     survivors = {shown(name): status for name, status in statuses.items() if status not in KILLED}
+    scores = scored((re.split(r"\.x[_ǁ]", name)[0], status) for name, status in statuses.items())
     return Ended(scores, set(map(function_of, statuses)), survivors)
 
 
 def by_planting(mutations: Collection[planted.Mutation]) -> Ended:
     """Plant mutants."""
     statuses = planted.run(Path(), mutations, PLANTED, len(os.sched_getaffinity(0)))
-    scores: dict[str, Counter[str]] = {}
-    for mutation, status in statuses.items():
-        scores.setdefault(planted.module(mutation.file), Counter())[status] += 1
     survivors = {mutation.mutant: status for mutation, status in statuses.items() if status not in KILLED}
+    scores = scored((planted.module(mutation.file), status) for mutation, status in statuses.items())
     return Ended(scores, {mutation.mutant.function for mutation in mutations}, survivors)
+
+
+def scored(ends: Iterable[tuple[str, str]]) -> dict[str, Counter[str]]:
+    """Count how many mutants of each module ended how."""
+    scores: dict[str, Counter[str]] = {}
+    for module, status in ends:
+        scores.setdefault(module, Counter())[status] += 1
+    return scores
 
 
 def both(first: Ended, second: Ended) -> Ended:
@@ -239,7 +249,10 @@ def main(since: str | None) -> None:
             return
     fresh()
     nothing = Ended({}, set(), {})
-    ended = both(nothing if names == [] else by_mutmut(names), by_planting(mutations))
+    try:
+        ended = both(nothing if names == [] else by_mutmut(names), by_planting(mutations))
+    except FaultError as error:
+        raise click.ClickException(str(error)) from error
     if not since:
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         summary = {

@@ -107,6 +107,16 @@ def heavy_imports(module: str, *arguments: str) -> set[str]:
     return set(python(code).splitlines()[-1].split())
 
 
+def write_project(root: Path, files: Mapping[str, str]) -> None:
+    """Write the files of a project, of which git knows those in `fmnist`."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    settings = ("-c", "user.name=a", "-c", "user.email=b")
+    for command in (["init", "-q"], ["add", "fmnist"], [*settings, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+
+
 def missing(what: str) -> NoReturn:
     """Skip a test that needs `what`, and name it; where FMNIST_STRICT is set, fail it instead."""
     __tracebackhide__ = True
