@@ -128,6 +128,12 @@ def test_each_function_is_mutated(project: Path) -> None:
     assert len({one.id for one in found}) == len(found)
 
 
+def test_a_line_that_is_not_to_be_mutated_is_not(project: Path) -> None:
+    """As mutmut has it."""
+    change("value * 2", "value * 2  # pragma: no mutate")
+    assert {one.within for one in mutants(decorated_only=True)} == {"Part.shown"}
+
+
 def test_what_mutmut_leaves_out_is_planted(project: Path) -> None:
     """Each mutant is either one of mutmut's or planted, and none is both."""
     assert {one.within for one in mutants(decorated_only=True)} == {"cached", "Part.shown"}
