@@ -157,6 +157,21 @@ def test_a_mutant_ends_in_one_of_two_ways(project: Path) -> None:
     }
 
 
+def test_what_has_seen_a_mutant_is_run_first(project: Path) -> None:
+    """For the next one of the same function; the other tests come after it, and none runs twice."""
+    ran = Path("ran").resolve()
+    each = TESTS.replace("():\n", f"(request):\n    open({str(ran)!r}, 'a').write(request.node.name + ' ')\n")
+    Path("tests", "test_part.py").write_text(each)
+    found = mutants(decorated_only=True)
+    for one in (found[:2], found[2:]):
+        planted.run(Path(), one, Path("results"), 1)
+    everything = ["test_plain", "test_cached", "test_shown"]
+    assert ran.read_text().split() == [
+        *(*everything, "test_plain", "test_cached", "test_cached"),  # without a mutant, and two of `cached`
+        *(*everything, *everything, "test_shown", "test_plain", "test_cached"),  # and two of `shown`: one survives
+    ]
+
+
 @pytest.mark.parametrize(
     "code", ["raise SystemExit(3)", "any(iter(int, 1))", "def"], ids=["no import", "endless", "no Python"]
 )

@@ -18,6 +18,10 @@ class FirstFailure:
 
     path: Path
 
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Let tests that the arguments name one by one run before those of the files."""
+        items.sort(key=lambda item: item.nodeid.partition("[")[0] not in config.args)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Look at a test's set-up, call or tear-down."""
         if report.failed and not self.path.exists():

@@ -11,7 +11,7 @@ import os
 import time
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from pathlib import Path
 from typing import NamedTuple
@@ -158,10 +158,16 @@ def run(root: Path, chosen: Collection[Mutation], results: Path, jobs: int) -> d
 
 async def _run(root: Path, todo: Collection[Mutation], results: Path, jobs: int) -> Mapping[str, str]:
     slots, found = asyncio.Semaphore(jobs), dict[str, str]()
+    # What has seen one mutant of a function is likely to see the next.
+    first: dict[tuple[str, str], set[str]] = {(mutation.file, mutation.within): set() for mutation in todo}
 
     async def run_one(mutation: Mutation) -> None:
         async with slots:
-            outcome = await plant.plant(python, project, mutation, limits[mutation.tests])
+            those = first[mutation.file, mutation.within]
+            ordered = replace(mutation, tests=(*sorted(those), *mutation.tests))
+            outcome = await plant.plant(python, project, ordered, limits[mutation.tests])
+        if outcome.caught_by:
+            those.add(outcome.caught_by.partition("[")[0])
         # Whatever makes the tests end otherwise is a mutant that was seen.
         found[mutation.id] = "killed" if outcome.caught_by or outcome.problem else "survived"
         with results.open("a") as file:
