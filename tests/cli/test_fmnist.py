@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -193,6 +194,25 @@ def test_the_seeds_of_a_study_are_chosen(studied: Studied) -> None:
     assert studied[1] == [(Settings(epochs=3, seed=7), range(7, 11), Path("x"), 3)]
 
 
+def test_a_study_has_the_parameters_of_a_program_file(studied: Studied, here: Path) -> None:
+    """Of the file that is named, as a run has them."""
+    (here / "other.yaml").write_text("run: {parameters: {epochs: 4, seed: 9}}\n")
+    invoke("study", "-f", "other.yaml", "--seeds", "2")
+    settings, seeds, *_ = studied[1][0]
+    assert (settings, seeds) == (Settings(epochs=4, seed=9), range(9, 11))
+
+
+def test_an_interrupted_study_says_how_to_go_on(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the folder, which nobody chose, and the exit code of an interrupt."""
+    monkeypatch.setattr(study, "run_study", Mock(side_effect=KeyboardInterrupt))
+    result = invoke("study")
+    assert result.exit_code == 130
+    assert re.fullmatch(
+        r"Error: interrupted; finished seeds are kept\. To resume, run the same command with -o studies/\S+\.\n",
+        result.stderr,
+    )
+
+
 def test_a_study_prints_its_result(studied: Studied) -> None:
     """The table says seeds, mean, deviation, range, each verdict and where to look; the sentences follow."""
     studied[0][0] = sample(*[0.868, 0.870, 0.881] * 20)
@@ -320,7 +340,8 @@ def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) 
     """Caching and mirror are of a pipeline's tasks: asked of a component, they are not silently dropped."""
     result = invoke("compile", "--component", "train", *option)
     assert result.exit_code == 2
-    assert "they configure the tasks of a pipeline" in result.stderr
+    sentence = "expected no --no-cache or --mirror with --component: they configure the tasks of a pipeline."
+    assert f"Error: {sentence}\n" in result.stderr
     assert not any(here.iterdir())
 
 
@@ -353,7 +374,7 @@ def test_a_study_and_a_component_are_two_things(here: Path) -> None:
     """Asking for both is bad usage."""
     result = invoke("compile", "--study", "--component", "train")
     assert result.exit_code == 2
-    assert "expected --study or --component, got both" in result.stderr
+    assert "Error: expected --study or --component, got both.\n" in result.stderr
 
 
 def test_a_study_of_any_size_is_compiled(here: Path) -> None:
@@ -369,8 +390,9 @@ def test_a_study_of_any_size_is_compiled(here: Path) -> None:
 
 def test_a_study_without_an_image_is_told_of(here: Path) -> None:
     """It compiles, but the object that Argo keeps of it is too large, which a cluster would say after minutes."""
-    assert "it needs --image there" in invoke("compile", "--study").stderr
-    assert "it needs --image there" not in invoke("compile", "--study", "--image", "an/image:1").stderr
+    sentence = "\nArgo keeps less of a run than the code of a study takes: it needs --image there.\n"
+    assert sentence in invoke("compile", "--study").stderr
+    assert invoke("compile", "--study", "--image", "an/image:1").stderr == ""
 
 
 def test_a_program_reads_the_name_of_the_compiled_file(here: Path) -> None:
@@ -416,8 +438,9 @@ def test_a_study_that_cannot_be_is_not_compiled(here: Path, options: list[str], 
     [
         (study, "run_study", ["study"], ["on_failure", "on_progress", "on_result", "on_seeds"]),
         (verify, "verify", ["verify", "."], ["on_event", "on_failure", "on_progress", "on_result", "on_seeds"]),
+        (dataset, "fetch", ["data"], ["on_progress"]),
     ],
-    ids=["study", "verify"],
+    ids=["study", "verify", "data"],
 )
 @pytest.mark.usefixtures("here")
 def test_each_event_is_shown(

@@ -531,7 +531,14 @@ def test_a_file_that_differs_is_exit_code_1(fake: FakeCluster, finished: Path) -
     result = invoke("program", "wait", "first", "--compare", str(finished), "--json")
     assert result.exit_code == 1
     record = json.loads(result.stdout)
-    assert record["different"] == ["labels/true.txt", "metrics.json", "model.keras"]
+    found = {name: record[name] for name in ("files", "compared", "different", "with")}
+    different = ["labels/true.txt", "metrics.json", "model.keras"]
+    assert found == {
+        "files": ["metrics.json", "model.keras"],
+        "compared": 3,
+        "different": different,
+        "with": str(finished),
+    }
 
 
 @pytest.mark.parametrize("command", [["wait", "first"], ["run", "-f", OURS, "--wait"]], ids=["wait", "run"])

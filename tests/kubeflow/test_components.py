@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import kfp
@@ -119,3 +121,26 @@ def test_another_release_of_kfp_compiles_to_the_same_bytes(tmp_path: Path, monke
     one, other = sorted(tmp_path.iterdir())
     assert one.read_bytes() == other.read_bytes()
     assert "sdkVersion: kfp-2.17.0" in one.read_text().splitlines()
+
+
+def test_a_description_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `Settings` says of a parameter comes before what its own docstring says; a parameter of neither has none."""
+
+    def whole(seed: int, data: str) -> None: ...
+
+    def bare(seed: int, data: str) -> None: ...
+
+    text, data, returned = "Do it.", "\n    data: Where it is.", "\n\nReturns:\n    nothing: None."
+    whole.__doc__ = f"{text}\n\nArgs:{data}{returned}"
+    monkeypatch.setattr(Settings, "descriptions", lambda: {"epochs": "How often.", "seed": "A number."})
+    args = "Args:\n    seed: A number."
+    assert components.described(whole).__doc__ == f"{text}\n\n{args}{data}{returned}"
+    assert components.described(bare).__doc__ == f"\n\n{args}"
+
+
+def test_a_python_without_docstrings_describes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused: under -OO, but not under -O, which keeps them."""
+    for level, refused in ((0, False), (1, False), (2, True)):
+        monkeypatch.setattr(components, "sys", SimpleNamespace(flags=SimpleNamespace(optimize=level)))
+        with pytest.raises(ContractError, match="^Python: expected docstrings, ") if refused else nullcontext():
+            components.described(lambda: None)
