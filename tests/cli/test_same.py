@@ -157,9 +157,11 @@ def test_the_command_starts_without_heavy_imports() -> None:
 
 
 def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:
-    """The compiled pipeline goes to the cluster under the name, description and version of the file."""
+    """The compiled pipeline goes to the cluster under the name, description and version of the file, and nowhere else."""
+    before = set(here.iterdir())
     result = invoke("program", "create", "-f", "same.yaml")
     assert (result.exit_code, result.stderr) == (0, "")
+    assert set(here.iterdir()) == before
     assert fake.names == ["connect", "create"]
     assert fake.asked("create") == {"name": "greetings", "description": "Greets", "version": "1.10"}
     expected = compile_pipeline_file(here / "somebody.py", here / "expected.yaml")
@@ -281,7 +283,7 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-f", OURS, "-p", "compile_optimizer=adm"], "Did you mean 'adam'?"),
         (["-f", OURS, "-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-f", "missing.yaml"], "expected YAML in missing.yaml"),
-        (["-o", "folder"], "-o is for the results of a run: give it with --wait, or with -t local."),
+        (["-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
         (["--timeout", "0"], "0 is not in the range x>=1"),
