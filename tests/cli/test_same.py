@@ -157,11 +157,9 @@ def test_the_command_starts_without_heavy_imports() -> None:
 
 
 def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:
-    """The compiled pipeline goes to the cluster under the name, description and version of the file, and nowhere else."""
-    before = set(here.iterdir())
+    """The compiled pipeline goes to the cluster under the name, description and version of the file."""
     result = invoke("program", "create", "-f", "same.yaml")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert set(here.iterdir()) == before
     assert fake.names == ["connect", "create"]
     assert fake.asked("create") == {"name": "greetings", "description": "Greets", "version": "1.10"}
     expected = compile_pipeline_file(here / "somebody.py", here / "expected.yaml")
@@ -171,6 +169,23 @@ def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:
         ["version", "1.10-abc", "(v1)"],
         ["link", "https://kubeflow.example/#/v1"],
     ]
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_what_is_compiled_for_a_cluster_does_not_stay_here(command: str, fake: FakeCluster, here: Path) -> None:
+    """The folder is as it was."""
+    before = set(here.iterdir())
+    assert invoke("program", command).exit_code == 0
+    assert set(here.iterdir()) == before
+
+
+def test_a_version_has_room_for_its_digest(fake: FakeCluster, here: Path) -> None:
+    """Of the 127 bytes of its name the content takes 17."""
+    for length, exit_code in ((110, 0), (111, 2)):
+        (here / "same.yaml").write_text(PROGRAM.replace("1.10", "v" * length))
+        result = invoke("program", "create")
+        assert result.exit_code == exit_code
+    assert "version name: expected at most 127 bytes, got 128" in result.stderr
 
 
 def test_a_compiled_pipeline_is_run_as_it_is(fake: FakeCluster, here: Path) -> None:
@@ -643,7 +658,10 @@ def test_a_checkout_with_other_code_is_not_run_with_ours(
         (["-t", "local", "--compare", "x"], ["--compare has no effect with -t local."]),
         (["--timeout", "5", "--wait"], []),
         (["-p", "epochs=2", "-p", "epochs=3"], ["-p epochs=2 has no effect, as it is given again."]),
-        (["--namespace", "me"], ["--namespace has no effect: the cluster has one user"]),
+        (
+            ["--namespace", "me"],
+            ["Warning: --namespace has no effect: the cluster has one user, and no namespaces for users."],
+        ),
     ],
     ids=" ".join,
 )

@@ -363,6 +363,14 @@ def test_an_answer_without_end_is_refused_in_time(
     assert sources.find(FILES[:1], cache) == {"images": CONTENT["images"]}
 
 
+def test_a_call_that_does_not_end_keeps_no_process_alive() -> None:
+    """What was given up in time, as by a look-up of a name, does not hang the end of Python either."""
+    program = "from fmnist.steps import web; import time; web.LONGEST = 0.1; web._in_time(lambda: time.sleep(600))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False, text=True)
+    assert done.returncode == 1
+    assert "TimeoutError: expected an answer, or more of the file, within 0 seconds, got neither" in done.stderr
+
+
 def test_done_is_told_of_a_good_file_only(cache: Path, serve: Serve) -> None:
     """Of a file that is refused after its last byte nobody is told that all of it is there."""
     told: list[tuple[str, int, int]] = []
