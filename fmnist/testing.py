@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
     Call it with a component or its function. A content is that of a file, that of a folder's files by name, or a path.
     The function must leave its inputs as they are, write or log each of its outputs, and write nothing beside them.
     """
-    runs = iter(range(1_000_000))
+    runs = count()
 
     def run(component: Any, /, **given: Any) -> Ran:
         __tracebackhide__ = True
@@ -280,7 +281,7 @@ def run_pipeline(tmp_path: Path) -> Callable[..., dict[str, dict[str, Any]]]:
     Returns its artifacts by task and by name, each with its ``path`` and ``metadata``. Nothing is installed: what is
     missing is an error, and so is a step that fails.
     """
-    runs = iter(range(1_000_000))
+    runs = count()
 
     def run(path: Path | Compiled, /, **parameters: Any) -> dict[str, dict[str, Any]]:
         __tracebackhide__ = True

@@ -1,17 +1,29 @@
 """Tests of the plugin for other people's tests: what it checks fails on a bad example, and it asks for little."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp import dsl
+from kfp import compiler, dsl
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
 from support import helpers
 
 from fmnist import testing
 from fmnist.cluster.pipeline_file import compile_pipeline_file
+
+
+@contextmanager
+def failing(said: str, kind: type[Exception] = AssertionError) -> Iterator[None]:
+    """Expect a failure that says so, with a traceback of which pytest shows the test, and nothing of the plugin."""
+    with pytest.raises(kind, match=said) as caught:
+        yield
+    shown = [Path(entry.path) for entry in caught.traceback.filter(caught)]
+    assert Path(__file__) in shown
+    assert Path(testing.__file__) not in shown
+
 
 #: Only what pytest and kfp bring.
 ALONE = """
@@ -116,6 +128,23 @@ def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], 
     assert again.files == {"out": b"zx"}
 
 
+def test_a_component_may_have_no_outputs(run_component: Callable[..., testing.Ran]) -> None:
+    """It returns a value, or checks its input."""
+
+    def check(table: Input[Dataset]) -> int:
+        return len(Path(table.path).read_text())
+
+    ran = run_component(check, table="abc")
+    assert (ran.returned, ran.artifacts, ran.files) == (3, {}, {})
+
+
+def test_an_artifact_has_a_name_and_metadata(tmp_path: Path) -> None:
+    """As kfp gives it: its name is that of the file."""
+    made = testing.artifact(Dataset, tmp_path / "table", "x", rows=1)
+    assert (made.name, made.path, made.metadata) == ("table", str(tmp_path / "table"), {"rows": 1})
+    assert testing.artifact(Dataset, tmp_path / "new").metadata == {}
+
+
 def changes(table: Input[Dataset], out: Output[Dataset]) -> None:
     """Write into its input."""
     for path in (table.path, out.path):
@@ -139,9 +168,21 @@ def beside(out: Output[Artifact]) -> None:
     Path(out.path).with_name("other").write_text("x")
 
 
+def changes_folder(folder: Input[Dataset], out: Output[Dataset]) -> None:
+    """Write into a folder that is its input."""
+    for path in (Path(folder.path, "a"), out.path):
+        Path(path).write_text("changed")
+
+
+def silent_path(out: dsl.OutputPath("Dataset")) -> None:  # type: ignore[valid-type]
+    """Write nothing to a path."""
+
+
 BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
     "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
+    "a changed file of a folder": (changes_folder, {"folder": {"a": "x"}}, r"got others of \['folder'\]"),
+    "no output at a path": (silent_path, {}, r"silent_path: expected .*, got nothing of \['out'\]"),
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
     "another file": (beside, {}, r"beside: expected \['out'\] at most, got \['other', 'out'\]"),
 }
@@ -152,7 +193,7 @@ def test_a_bad_component_is_seen(
     run_component: Callable[..., testing.Ran], function: Callable[..., None], given: dict[str, Any], said: str
 ) -> None:
     """What would go wrong on a cluster, or be lost there, fails the test."""
-    with pytest.raises(AssertionError, match=said):
+    with failing(said):
         run_component(function, **given)
 
 
@@ -180,7 +221,7 @@ def test_a_broken_contract_is_seen(
         "inputs": {"table": Dataset, "more": list[Dataset]},
         "outputs": {"out": Dataset, "metrics": Metrics},
     }
-    with pytest.raises(AssertionError, match=said):
+    with failing(said):
         testing.assert_contract(run_component(good, often=1, table="a", more=[]), **{**contract, **change})
 
 
@@ -232,13 +273,57 @@ def test_a_compiled_pipeline_is_looked_at(tmp_path: Path, compile_each_way: Call
     compiled.check()
 
 
-def test_a_way_with_other_bytes_is_seen(tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]) -> None:
-    """A file that depends on the time zone, or a command that writes something else, fails."""
+def test_a_pipeline_of_little_is_looked_at(tmp_path: Path) -> None:
+    """It takes nothing, or artifacts alone, and its task takes nothing, or has no command."""
+
+    @dsl.container_component  # type: ignore[untyped-decorator]
+    def bare() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="busybox")
+
+    @dsl.pipeline  # type: ignore[untyped-decorator]
+    def alone() -> None:
+        bare()
+
+    @dsl.pipeline  # type: ignore[untyped-decorator]
+    def reading(table: Input[Dataset]) -> None:
+        bare()
+
+    for pipeline in (alone, reading):
+        path = tmp_path / f"{pipeline.name}.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
+        found = testing.Compiled(path)
+        assert (found.edges, found.parameters, found.sizes) == (set(), {}, {"bare": 0})
+        found.check()
+
+
+def test_the_longest_argument_can_start(tmp_path: Path) -> None:
+    """That of 131,071 bytes, which Linux takes."""
+    size = testing.Compiled(compile_talk(tmp_path, "short", "[]", "x" * 5_000)).sizes["say"]
+    room = 131_071 - size + 5_000
+    testing.Compiled(compile_talk(tmp_path, "full", "[]", "x" * room)).check()
+    with failing(r"got {'say': 131072}"):
+        testing.Compiled(compile_talk(tmp_path, "long", "[]", "x" * (room + 1))).check()
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "os.environ.get('TZ')",
+        "os.environ.get('LC_ALL')",
+        "os.environ.get('HOME')",
+        "hash('text')",
+        "os.getcwd()",
+        "os.umask(0o022)",
+    ],
+)
+def test_a_way_with_other_bytes_is_seen(
+    what: str, tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]
+) -> None:
+    """A file that depends on the place where it is compiled, or a command that writes something else, fails."""
     source = talk(tmp_path)
-    source.write_text(
-        "import os\n" + source.read_text().replace('"talk"', '"talk-" + os.environ.get("TZ", "")[:4].lower()')
-    )
-    with pytest.raises(AssertionError, match="expected the bytes of .*, which kfp wrote, got others in "):
+    name = f'"talk-" + hashlib.sha256(str({what}).encode()).hexdigest()'
+    source.write_text("import hashlib, os\n" + source.read_text().replace('"talk"', name))
+    with failing("expected the bytes of .*, which kfp wrote, got others in "):
         compile_each_way(source)
 
 
@@ -246,7 +331,7 @@ def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[...
     """Its error is shown."""
     source = tmp_path / "none.py"
     source.write_text("1 / 0")
-    with pytest.raises(AssertionError, match="(?s)expected exit code 0, got 1:.*division by zero"):
+    with failing("(?s)expected exit code 0, got 1:\n.*division by zero"):
         compile_each_way(source)
 
 
@@ -261,7 +346,7 @@ def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[...
 )
 def test_what_cannot_start_is_seen(tmp_path: Path, packages: str, text: str, said: str) -> None:
     """A requirement that floats and a program that is too long fail."""
-    with pytest.raises(AssertionError, match=said):
+    with failing(said):
         testing.Compiled(compile_talk(tmp_path, "talk", packages, text)).check()
 
 
@@ -272,17 +357,17 @@ def test_a_compiled_pipeline_runs_here(tmp_path: Path, run_pipeline: Callable[..
     outputs = run_pipeline(compile_talk(tmp_path, "here", "[]"), text="ab")
     assert Path(outputs["hear"]["heard"].path).read_text() == "abab"
     lacking = testing.Compiled(compile_talk(tmp_path, "lacking", '["h5py==1.0"]'))
-    with pytest.raises(ContractError, match="expected what its steps need, got none of h5py==1.0, of which .* here"):
+    with failing("expected what its steps need, got none of h5py==1.0, of which .* here", ContractError):
         run_pipeline(lacking, text="ab")
 
 
 def test_a_missing_file_is_seen() -> None:
     """Fewer files than expected fail."""
-    with pytest.raises(AssertionError, match="expected the files"):
+    with failing("expected the files"):
         testing.assert_same_files(got={}, expected={"a": b""})
 
 
 def test_a_different_byte_is_seen() -> None:
     """One changed byte fails, and its file is named."""
-    with pytest.raises(AssertionError, match=r"got others in \['b'\]"):
+    with failing(r"got others in \['b'\]"):
         testing.assert_same_files(got={"a": b"1", "b": b"2"}, expected={"a": b"1", "b": b"3"})
