@@ -219,11 +219,23 @@ def test_broken_debian_file_is_refused(broken: bytes, reason: str, cache: Path, 
     assert contents(cache) == {"images": CONTENT["images"]}
 
 
-def test_gzip_bomb_does_not_fill_memory(cache: Path, debian: Path) -> None:
-    """A small file that unpacks to 64 MiB is refused before it takes a fraction of that."""
-    fill(debian, {"labels": gzip.compress(bytes(2**26))}, ".gz")
+@pytest.mark.parametrize(
+    ("compressed", "reason"),
+    [
+        pytest.param(gzip.compress(bytes(2**26)), "expected 200 bytes, got more", id="bomb"),
+        # The start of a name that has no end.
+        pytest.param(
+            b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 2**26,
+            "expected at most 65736 bytes compressed, got more",
+            id="large file",
+        ),
+    ],
+)
+def test_what_is_too_large_does_not_fill_memory(compressed: bytes, reason: str, cache: Path, debian: Path) -> None:
+    """A small file that unpacks to 64 MiB, and one of that size, are refused before they take a fraction of that."""
+    fill(debian, {"labels": compressed}, ".gz")
     tracemalloc.start()
-    with pytest.raises(DataError, match="expected 200 bytes, got more"):
+    with pytest.raises(DataError, match=reason):
         sources.find(FILES[1:], cache)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -646,7 +658,7 @@ def test_offline_asks_nobody(cache: Path, debian: Path, serve: Serve) -> None:
     with pytest.raises(DataError) as caught:
         sources.find(FILES, cache, offline=True)
     _, *reasons, asked_nobody, _ = str(caught.value).splitlines()
-    assert [reason.partition(": ")[0] for reason in reasons] == [f"  - {cache}", f"  - {debian}"]
+    assert reasons == [f"  - {folder}: there is no such folder" for folder in (cache, debian)]
     assert asked_nobody == "Offline, so no other machine was asked."
     assert log == []
 
