@@ -133,11 +133,7 @@ def run_compiled(
     ):
         spec, *others = yaml.safe_load_all(Path(pipeline).read_text(encoding="utf-8"))
         loaded = components.load_component_from_text(yaml.safe_dump_all([runnable.made(spec), *others]))
-        local.init(
-            local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(root / "outputs"),
-            workspace_root=str(root / "workspace"),
-        )
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root / "outputs"))
         try:
             loaded(**arguments)
         except RuntimeError as error:
@@ -179,8 +175,8 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     interpreter = shlex.quote(sys.executable)
     program.write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    path = os.environ.get("PATH", os.defpath)
-    os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"
+    # The environment is put back by `confined`.
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     ours = {"replace_python_executable": lambda command, _: command, "run_local_subprocess": run}
     theirs = {name: getattr(handler, name) for name in ours}
     vars(handler).update(ours)
@@ -188,7 +184,6 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         yield
     finally:
         vars(handler).update(theirs)
-        os.environ["PATH"] = path
 
 
 class _LogSplitter(io.TextIOBase):

@@ -3,16 +3,21 @@
 import io
 import os
 import re
+import shutil
+import stat
+import sys
+import tempfile
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kfp import compiler, dsl
 from support import helpers
 
-from fmnist.kubeflow import local
-from fmnist.steps.errors import StepError
+from fmnist.kubeflow import local, runnable
+from fmnist.steps.errors import ContractError, StepError
 
 
 def train(message: str, history: dsl.Output[dsl.Artifact]) -> None:
@@ -24,8 +29,8 @@ def train(message: str, history: dsl.Output[dsl.Artifact]) -> None:
     for epoch in (2, 3):
         print(f"epoch {epoch}/3: loss 0.{epoch}")  # noqa: T201 - what is tested
     with open(history.path, "w") as file:  # noqa: PTH123 - kfp copies this text
-        names = ("MPLCONFIGDIR", "PIP_NO_INDEX", "PATH")
-        file.write("\n".join([message, tempfile.mkdtemp(), *(os.environ[name] for name in names)]))
+        names = ("MPLCONFIGDIR", "PIP_NO_INDEX", "PYTHONSAFEPATH", "PATH", "OF_THE_RUN", "OF_THE_TASK")
+        file.write("\n".join([message, tempfile.mkdtemp(), *(os.environ.get(name, "") for name in names)]))
 
 
 def fail(message: str, history: dsl.Output[dsl.Artifact]) -> None:
@@ -76,7 +81,7 @@ def compiled(function: Callable[..., None], folder: Path) -> Path:
 
     @dsl.pipeline(name="small")  # type: ignore[untyped-decorator]
     def small(message: str) -> None:
-        component(message=message)
+        component(message=message).set_env_variable("OF_THE_TASK", "its own")
 
     compiler.Compiler().compile(small, str(folder / "small.yaml"))
     (folder / "work").mkdir()
@@ -92,7 +97,10 @@ def test_a_step_runs_and_its_artifacts_are_found(
     outputs = local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
     assert {task: [*artifacts] for task, artifacts in outputs.items()} == {"train": ["history"]}
     assert Path(outputs["train"]["history"].path).read_text().startswith("hello\n")
-    assert "epoch 3/3: loss 0.3" in log.getvalue()
+    lines = log.getvalue().splitlines()
+    assert re.match(r"\d\d:\d\d:\d\d\.\d\d\d - INFO - Running pipeline: 'small'$", lines[0])
+    at = lines.index("    resumed after epoch 1/3")
+    assert lines[at + 1 : at + 3] == [f"    epoch {number}/3: loss 0.{number}" for number in (2, 3)]
     assert "\x1b" not in log.getvalue()
     assert capfd.readouterr() == ("", "")
 
@@ -110,16 +118,92 @@ def test_events_tell_what_happens(tmp_path: Path) -> None:
     ]
 
 
-def test_all_files_stay_in_the_folder(tmp_path: Path) -> None:
+def test_all_files_stay_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So do a step's temporary files and caches; pip is offline, the user's programs are found, and nothing changes."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = dict(os.environ)
-    outputs = local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO())
-    _, temporary, cache, pip, path = Path(outputs["train"]["history"].path).read_text().split("\n")
+    outputs = local.run_compiled(
+        compiled(train, tmp_path), {"message": ""}, tmp_path / "work", io.StringIO(), OF_THE_RUN="given"
+    )
+    _, temporary, cache, *others = Path(outputs["train"]["history"].path).read_text().split("\n")
     assert Path(temporary).is_relative_to(tmp_path / "work")
     assert Path(cache).is_relative_to(tmp_path / "work")
-    assert pip == "1"
-    assert path == f"{tmp_path / 'work' / 'tmp' / 'bin'}{os.pathsep}{before['PATH']}"
+    path = f"{tmp_path / 'work' / 'tmp' / 'bin'}{os.pathsep}{before['PATH']}"
+    assert others == ["1", "1", path, "given", "its own"]
     assert dict(os.environ) == before
+    assert tempfile.tempdir == str(tmp_path)
+
+
+def test_this_process_keeps_its_temporary_files_there_too(tmp_path: Path) -> None:
+    """Those of kfp; the place may be there already, as that of an interrupted run is."""
+    for _ in range(2):
+        with local.confined(tmp_path / "place", OF_THE_RUN="given"):
+            assert tempfile.gettempdir() == str(tmp_path / "place")
+            assert os.environ["OF_THE_RUN"] == "given"
+
+
+def where(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Say which Python this is."""
+    import os
+    import sys
+
+    with open(history.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write(f"{sys.executable}\n{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("path", ["tools", None], ids=["without Python", "none"])
+def test_a_step_finds_this_python(path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the variable of the user's programs names."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "mktemp"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    pipeline = compiled(where, tmp_path)
+    monkeypatch.setenv("PATH", str(tools))
+    if path is None:
+        monkeypatch.delenv("PATH")
+    outputs = local.run_compiled(pipeline, {"message": ""}, tmp_path / "work", io.StringIO())
+    ours = tmp_path / "work" / "tmp" / "bin"
+    assert Path(outputs["where"]["history"].path).read_text().split("\n") == [
+        sys.executable,
+        f"{ours}:{tools if path else os.defpath}",
+    ]
+    assert stat.S_IMODE((ours / "python3").stat().st_mode) == 0o755
+
+
+def keep(place: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Use the folder that the steps of a run share."""
+    from pathlib import Path
+
+    Path(place, "kept").write_text("x")
+    Path(history.path).write_text(place)
+
+
+def test_the_steps_of_a_run_share_a_folder_in_it(tmp_path: Path) -> None:
+    """The workspace of Kubeflow, which is gone when the run ends."""
+    component = dsl.component(keep, base_image="python", install_kfp_package=False)
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))  # type: ignore[untyped-decorator]
+    def sharing() -> None:
+        component(place=dsl.WORKSPACE_PATH_PLACEHOLDER)
+
+    compiler.Compiler().compile(sharing, str(tmp_path / "sharing.yaml"))
+    (tmp_path / "work").mkdir()
+    outputs = local.run_compiled(tmp_path / "sharing.yaml", {}, tmp_path / "work", io.StringIO())
+    place = Path(Path(outputs["keep"]["history"].path).read_text())
+    assert place.is_relative_to(tmp_path / "work")
+    assert not place.exists()
+
+
+def test_a_folder_whose_name_kubeflow_would_replace_is_refused(tmp_path: Path) -> None:
+    """Before anything is written."""
+    folder = tmp_path / "{{$" / "work"
+    with pytest.raises(ContractError) as caught:
+        local.run_compiled("none.yaml", {}, folder, io.StringIO())
+    assert str(caught.value) == (
+        f"run folder: expected a path without '{{{{$', which Kubeflow replaces, got {folder}. Choose another with -o."
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
@@ -150,6 +234,41 @@ def test_a_step_that_dies_says_why(tmp_path: Path, way: str, expected: str) -> N
     first, *last = str(caught.value).splitlines()
     assert re.match(rf"step end: its process ended with {expected}.* It last said:$", first)
     assert ("  MemoryError" if way == "memory" else "  about to end") in last
+
+
+def test_a_step_that_memory_ran_out_for_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel counts is read before the step and after it."""
+
+    class RanOut:
+        def __bool__(self) -> bool:
+            return True
+
+        def limit(self) -> str:
+            return ", at 2 GiB"
+
+    monkeypatch.setattr(local, "OutOfMemory", RanOut)
+    with pytest.raises(StepError, match=r"\(SIGKILL\).* Memory ran out, at 2 GiB\. "):
+        local.run_compiled(compiled(end, tmp_path), {"message": "killed"}, tmp_path / "work", io.StringIO())
+
+
+def test_what_fails_before_any_step_is_told_in_the_words_of_kfp(tmp_path: Path) -> None:
+    """No process has ended, of which more could be said."""
+    splitter = local._LogSplitter(io.StringIO(), lambda _: None)
+    assert splitter.failure("\x1b[91mno such file\x1b[0m") == "step : no such file"
+
+
+def test_what_is_said_on_stderr_goes_to_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As warnings of kfp."""
+    made = runnable.made
+
+    def warn(spec: Any) -> Any:
+        print("Warning: old", file=sys.stderr)  # noqa: T201 - what is tested
+        return made(spec)
+
+    monkeypatch.setattr(runnable, "made", warn)
+    log = io.StringIO()
+    local.run_compiled(compiled(train, tmp_path), {"message": ""}, tmp_path / "work", log)
+    assert log.getvalue().startswith("Warning: old\n")
 
 
 def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import http.server
+import logging
 import os
 import pwd
 import random
@@ -242,12 +243,25 @@ def test_what_is_too_large_does_not_fill_memory(compressed: bytes, reason: str, 
     assert peak < 2**22
 
 
-def test_no_more_is_unpacked_than_one_byte_too_many() -> None:
-    """However the compressed bytes arrive."""
-    zipped = gzip.compress(bytes(5_000))
-    for size in (1, 10, len(zipped)):
-        chunks = (zipped[at : at + size] for at in range(0, len(zipped), size))
-        assert sources._inflate(chunks, DataFile("zeros", 200, "")) == bytes(201)
+def test_a_file_that_is_too_large_here_does_not_fill_memory_either(cache: Path) -> None:
+    """It is that of another dataset, or of nobody."""
+    cache.mkdir()
+    (cache / "labels").write_bytes(bytes(2**26))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=f"{cache}: labels: expected 200 bytes, got more"):
+        sources.find(FILES[1:], cache, offline=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+@pytest.mark.parametrize("level", [0, 9], ids=["byte by byte", "in leaps"])
+@pytest.mark.parametrize("size", [1, 10, 6_000])
+def test_no_more_is_unpacked_than_one_byte_too_many(level: int, size: int) -> None:
+    """However the compressed bytes arrive, and whatever comes of each."""
+    zipped = gzip.compress(bytes(5_000), compresslevel=level)
+    chunks = (zipped[at : at + size] for at in range(0, len(zipped), size))
+    assert sources._inflate(chunks, DataFile("zeros", 200, "")) == bytes(201)
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -606,6 +620,7 @@ def test_no_secret_is_logged(cache: Path, monkeypatch: pytest.MonkeyPatch, caplo
         sources.find(FILES, cache)
     assert "/images.gz?sig=***" in caplog.text
     assert "s1gnature" not in caplog.text
+    assert logging.getLogger("urllib3.connectionpool").filters == []
 
 
 def test_apt_get_asks_nobody(tmp_path: Path) -> None:
