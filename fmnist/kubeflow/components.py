@@ -26,7 +26,6 @@ from fmnist.steps.settings import Settings
 __all__ = [
     "BASE_IMAGE",
     "as_component",
-    "as_plain_component",
     "compile_to",
     "confusion_matrix",
     "test",
@@ -148,12 +147,6 @@ def confusion_matrix(
     classification.log_confusion_matrix(list(result.class_names), result.counts.tolist())
 
 
-def as_plain_component(function: Callable[..., Any], image: str | None = None) -> Any:
-    """Return `function` as a component that needs Python alone."""
-    with clean_environment():  # KFP_PACKAGE_PATH names another kfp for the step
-        return not_here(dsl.component(function, base_image=image or BASE_IMAGE, install_kfp_package=image is None))
-
-
 def as_component(
     function: Callable[..., Any],
     image: str | None = None,
@@ -185,7 +178,7 @@ def as_component(
     """
     carried = carried or image is None
     files = carried_by(function, code) if carried else {}
-    # As in `as_plain_component`. kfp embeds an empty folder: in its place comes an archive of `files`.
+    # KFP_PACKAGE_PATH names another kfp for the step. kfp embeds an empty folder: in its place comes an archive.
     with clean_environment(), tempfile.TemporaryDirectory() as empty:
         component = dsl.component(
             function,

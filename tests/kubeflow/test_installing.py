@@ -31,7 +31,7 @@ INSTALLING: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "train": (lambda: components.as_component(components.train), TRAIN),
     "test": (lambda: components.as_component(components.test), {}),
     "confusion-matrix": (lambda: components.as_component(components.confusion_matrix), {}),
-    "greet": (lambda: components.as_plain_component(greet), {}),
+    "greet": (lambda: components.as_component(greet, code=()), {}),
 }
 
 
@@ -66,13 +66,13 @@ def test_an_environment_of_its_own_is_used(tmp_path: Path, runner: Callable[...,
     """There the packages are installed, which fails here, without an index."""
     runner(use_venv=True)
     with pytest.raises(RuntimeError, match="greet.* finished with status .*FAILURE"):
-        components.as_plain_component(greet)()
+        components.as_component(greet, code=())()
 
 
 def test_what_installs_nothing_runs_here(runner: Callable[..., None]) -> None:
     """A component for an image has its packages there, and none to install."""
     runner(use_venv=False)
-    assert components.as_plain_component(greet, "an-image-of-python")().output == "hello"
+    assert components.as_component(greet, "an-image-of-python", ())().output == "hello"
 
 
 def test_without_a_runner_kfp_says_what_is_missing(runner: Callable[..., None]) -> None:
@@ -102,4 +102,4 @@ def test_an_argument_without_a_name_is_refused_by_kfp(runner: Callable[..., None
     """In its own words."""
     runner(use_venv=True)
     with pytest.raises(TypeError, match="Positional"):
-        components.as_plain_component(greet)("hello")
+        components.as_component(greet, code=())("hello")

@@ -257,6 +257,25 @@ def test_what_fails_before_any_step_is_told_in_the_words_of_kfp(tmp_path: Path) 
     assert splitter.failure("\x1b[91mno such file\x1b[0m") == "step : no such file"
 
 
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: bad\n',
+            "step tell: ValueError: bad",
+        ),
+        ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
+    ],
+    ids=["one error", "JSON of its own"],
+)
+def test_the_last_words_of_a_step_are_all_that_it_said(printed: str, told: str) -> None:
+    """After what kfp says first, which are the inputs."""
+    splitter = local._LogSplitter(io.StringIO(), lambda _: None)
+    splitter.write("Executing task 'tell'\n" + "".join(f"    {line}\n" for line in printed.splitlines()))
+    splitter.ending = "it ended."
+    assert splitter.failure("") == told
+
+
 def test_what_is_said_on_stderr_goes_to_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As warnings of kfp."""
     made = runnable.made

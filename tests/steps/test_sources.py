@@ -570,11 +570,17 @@ def test_a_mirror_of_ones_own_is_the_only_one_asked(
 def test_a_signed_mirror_is_asked_with_its_signature(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The query of a mirror's address, as of a signed one, stays behind the name of the file."""
     with web_server(good) as (url, log):
-        monkeypatch.setenv("FMNIST_MIRROR", f"{url}deep/?sv=1&sig=a%2Fb#part")
+        monkeypatch.setenv("FMNIST_MIRROR", f"{url}X/?sv=1&sig=a%2Fb#part")
         monkeypatch.setattr(sources, "FILES", FILES, raising=False)
         with contextlib.suppress(DataError):
             sources.find(FILES, cache)
-    assert log[0] == "/deep/images.gz?sv=1&sig=a%2Fb"
+    assert log[0] == "/X/images.gz?sv=1&sig=a%2Fb"
+
+
+def test_the_part_of_a_mirrors_address_is_left_out() -> None:
+    """Behind a query and without one."""
+    assert sources._address("https://m.example/X/#part", "images.gz") == "https://m.example/X/images.gz"
+    assert sources._address("https://m.example/X?a#part", "images.gz") == "https://m.example/X/images.gz?a"
 
 
 SECRET = "s3cr/t w0rd"  # noqa: S105 - not one
