@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import fmnist
 from fmnist.calls import child, process
 from fmnist.runs import run, study
+from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, DataError, FmnistError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
@@ -125,6 +127,8 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 def test_a_finished_run_is_shown(copy: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
     """Numbers may be NumPy's. What the results show is told once, and nothing else is printed."""
     run = fmnist.run(copy("run"), epochs=np.int64(2), seed=5)
+    assert (run.folder / "run.json").is_absolute()
+    assert (run.folder / "run.json").is_file()
     assert (run.accuracy, run.loss) == (0.8773, 0.4375)
     assert run.metrics == {"accuracy": 0.8773, "loss": 0.4375}
     assert run.parameters == {"compile_optimizer": "adam", "epochs": 2, "seed": 5, "validation_split": 0.05}
@@ -135,22 +139,88 @@ def test_a_finished_study_is_shown(copy: Callable[[str], Path], capfd: pytest.Ca
     """The seeds are those that were asked for. A thread may call it, beside which an event loop goes on."""
     call = asyncio.to_thread(fmnist.study, str(copy("study")), seeds=3, first_seed=5, epochs=2)
     study = asyncio.run(call)
+    assert (study.folder / "study.json").is_file()
     assert study.accuracies == [0.8773, 0.8831, 0.8797]
     assert study.conclusions == ()
     assert capfd.readouterr() == ("", "Each seed was trained before: these are their results.\n")
 
 
-def test_a_process_that_dies_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message has how it ended, and the last lines that it printed, also where these are no text."""
-    dying = "import os; os.write(1, b'Gone ' * 2_000 + b'Good bye.\\xff\\n'); os.kill(os.getpid(), 9)"
-    (tmp_path / "sitecustomize.py").write_text(dying)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def dying(folder: Path, last: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let each other Python say its `last` and be killed, and return the error of a run."""
+    code = f"import os; say = lambda to, text: os.write(to, text); {last}; os.kill(os.getpid(), 9)"
+    (folder / "sitecustomize.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
     with pytest.raises(StepError) as caught:
-        fmnist.run(tmp_path / "run", epochs=1)
-    said = str(caught.value)
-    assert said.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL).")
-    assert said.endswith("Gone Good bye.\N{REPLACEMENT CHARACTER}")
-    assert 2_000 < len(said) < 2_200
+        fmnist.run(folder / "run", epochs=1)
+    return str(caught.value)
+
+
+def test_a_process_that_dies_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has how it ended, and the last lines that it printed anywhere, also where these are no text."""
+    said = dying(tmp_path, "say(1, b'Gone ' * 2_000); say(2, b'Good bye.\\xff')", monkeypatch)
+    first, _, last = said.partition(" It last said:\n")
+    assert first.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL). Some")
+    assert last == (b"Gone " * 2_000 + b"Good bye.\xff").decode(errors="replace")[-2_000:]
+
+
+def test_the_last_words_of_a_process_may_be_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are all there."""
+    assert dying(tmp_path, "say(2, b'Bye')", monkeypatch).endswith(" It last said:\nBye")
+
+
+def test_memory_that_ran_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel counts is read before the process and after it."""
+
+    class RanOut:
+        def __bool__(self) -> bool:
+            return True
+
+        def limit(self) -> str:
+            return ", at 2 GiB"
+
+    monkeypatch.setattr(process, "OutOfMemory", RanOut)
+    assert "(SIGKILL). Memory ran out, at 2 GiB. " in dying(tmp_path, "pass", monkeypatch)
+
+
+def test_another_process_has_no_input_and_no_variables_that_change_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for an answer on a terminal that it asks."""
+    monkeypatch.setenv("TF_XLA_FLAGS", "--nonsense")
+    kept = os.dup(0)
+    answers, ours = os.pipe()
+    try:
+        os.dup2(answers, 0)
+        asked = 'say(1, f\'{os.readlink("/proc/self/fd/0")} {os.environ.get("TF_XLA_FLAGS")}\'.encode())'
+        said = dying(tmp_path, asked, monkeypatch)
+    finally:
+        os.dup2(kept, 0)
+        for one in (kept, answers, ours):
+            os.close(one)
+    assert said.endswith("said:\n/dev/null None")
+
+
+def test_a_cpu_that_is_not_promised_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the line of whoever calls."""
+    monkeypatch.setattr(determinism, "caveat", lambda: "CPU: another one.")
+    with pytest.warns(UserWarning, match=r"^CPU: another one\.$") as warned, pytest.raises(SettingsError):
+        fmnist.run(tmp_path / "run", epochs=0)
+    assert [warning.filename for warning in warned] == [__file__]
+
+
+def test_an_optimizer_is_given_in_any_form() -> None:
+    """As a mapping of any kind, or as Keras' own, which other processes get as its config."""
+    determinism.tensorflow()
+    import keras
+
+    optimizer = keras.optimizers.SGD(0.5)
+    config = {"class_name": "adam"}
+    plain = process._plain({"mapping": MappingProxyType(config), "keras": optimizer, "number": np.float64(0.5)})
+    assert plain == {"mapping": config, "keras": keras.optimizers.serialize(optimizer), "number": 0.5}
+    assert (plain["keras"]["class_name"], plain["keras"]["config"]["learning_rate"]) == ("SGD", 0.5)
+    for wrong in (keras.optimizers.SGD, object()):
+        with pytest.raises(SettingsError, match="expected a number, a text or a config"):
+            process._plain({"compile_optimizer": wrong})
 
 
 def test_names_of_the_package() -> None:

@@ -44,6 +44,7 @@ MODES = {
     "late": "os.environ['ONEDNN_MAX_CPU_ISA'] = 'SSE41'; attempt('late'); del os.environ['ONEDNN_MAX_CPU_ISA']",
     "letters": "os.environ['FREETYPE_PROPERTIES'] = 'a'; attempt('letters'); del os.environ['FREETYPE_PROPERTIES']",
     "harmless": "own['mine>Dense'] = own['my_loss'] = 1; os.environ['TF_VAR_x'] = ''; attempt('harmless'); own.clear()",
+    "cpu": "within('cpu', tf.device('/cpu:0'))",
     "none": "attempt('none')",
     "promotion": "tf.experimental.numpy.experimental_enable_numpy_behavior(dtype_conversion_mode='all'); "
     "attempt('promotion')",
@@ -95,7 +96,7 @@ def test_other_letters_are_refused_before_the_training(seen: dict[str, str]) -> 
     assert "Unset it before Python starts, or call fmnist.run()" in seen["letters"]
 
 
-@pytest.mark.parametrize("name", ["none", "harmless"])
+@pytest.mark.parametrize("name", ["none", "harmless", "cpu"])
 def test_what_changes_no_bit_is_no_obstacle(seen: dict[str, str], name: str) -> None:
     """After each mode was taken back the gate is open again, and so it is for objects and variables of others."""
     assert seen[name] == "taken"

@@ -295,8 +295,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         SHAPES + r"\(\(32, 8, 8, 1\), \(32, 3\)\)",
     ),
     "other weights each time": (unseeded, "expected equal weights each time, got others in sequential.*kernel"),
-    "another network each time": (growing, "expected the same file each time, got another"),
-    "a file that lacks a part": (lambda: forgetful(2.0), "expected a file that answers as it does, got other logits"),
+    "another network each time": (
+        growing,
+        "expected the same file each time, got another. Derive all of it from the seed alone.",
+    ),
+    "a file that lacks a part": (
+        lambda: forgetful(2.0),
+        "expected a file that answers as it does, got other logits. Let get_config of its layers return all they are.",
+    ),
     "code": (lambda: sequential(layers.Lambda(lambda x: x)), "expected a .keras file that Keras loads safely"),
     "TensorFlow's generator": (lambda: sequential(Noisy(draw="tf", name="n")), "SeedGenerator of a layer, got .*/n"),
     "Keras' generator": (
