@@ -44,6 +44,8 @@ MODES = {
     "late": "os.environ['ONEDNN_MAX_CPU_ISA'] = 'SSE41'; attempt('late'); del os.environ['ONEDNN_MAX_CPU_ISA']",
     "letters": "os.environ['FREETYPE_PROPERTIES'] = 'a'; attempt('letters'); del os.environ['FREETYPE_PROPERTIES']",
     "harmless": "own['mine>Dense'] = own['my_loss'] = 1; os.environ['TF_VAR_x'] = ''; attempt('harmless'); own.clear()",
+    "layout": "keras.config.set_image_data_format('channels_first'); attempt('layout'); "
+    "keras.config.set_image_data_format('channels_last')",
     "cpu": "within('cpu', tf.device('/cpu:0'))",
     "none": "attempt('none')",
     "promotion": "tf.experimental.numpy.experimental_enable_numpy_behavior(dtype_conversion_mode='all'); "
@@ -56,6 +58,7 @@ SAID = {
     "strategy": "a distribution strategy's scope: expected False, got True",
     "graph": "eager execution: expected True, got False",
     "numerics": "a check of each operation, as tf.debugging.enable_check_numerics: expected False, got True",
+    "layout": "keras.config.image_data_format(): expected 'channels_last', got 'channels_first'",
     "ops": "op determinism: expected False, got True",
     "device": "the device of a scope: expected 'CPU', got '/job:localhost/replica:0/task:0/device:GPU:0'",
     "tape": "a gradient tape, or a scope that stops one: expected False, got True",
