@@ -137,7 +137,7 @@ def test_the_cpu_is_described() -> None:
 @pytest.mark.parametrize(
     ("text", "model", "instructions"),
     [
-        ("processor\t: 0\nmodel name\t: A: CPU\t2 \nflags\t\t: fpu fma avx2\n\nno tab\n", "A: CPU\t2", {"fma", "avx2"}),
+        ("processor\t: 0\nmodel name\t: X: CPU\t2 \nflags\t\t: fpu fma avx2\n\nno tab\n", "X: CPU\t2", {"fma", "avx2"}),
         ("processor\t: 0\nBogoMIPS\t: 50.00\n", None, set()),
         (None, None, set()),
     ],
