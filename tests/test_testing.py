@@ -331,7 +331,7 @@ def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[...
     """Its error is shown."""
     source = tmp_path / "none.py"
     source.write_text("1 / 0")
-    with failing("(?s)expected exit code 0, got 1:\n(?!b').*division by zero"):
+    with failing("expected exit code 0, got 1:\n *division by zero"):
         compile_each_way(source)
 
 
