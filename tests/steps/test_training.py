@@ -7,8 +7,10 @@ import json
 import math
 import os
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -38,6 +40,25 @@ def test_an_order_visits_each_image_once(seed: int, epoch: int, n: int) -> None:
     order = training.epoch_order(seed, epoch, n).numpy()
     assert np.array_equal(np.sort(order), np.arange(n))
     assert np.array_equal(order, training.epoch_order(seed, epoch, n))
+
+
+def test_each_epoch_is_printed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who waits for it behind a pipe: a line on what was resumed, and one on each epoch."""
+    shown: list[str] = []
+    stdout = io.StringIO()
+    monkeypatch.setattr(stdout, "flush", lambda: shown.append(stdout.getvalue()))
+    monkeypatch.setattr(sys, "stdout", stdout)
+    training.report_resumed(2, 5)
+    training.report_epoch(3, 5, {"loss": 0.25, "accuracy": 1})
+    resumed = "resumed after epoch 2/5\n"
+    assert shown == [resumed, f"{resumed}epoch 3/5: loss 0.2500 accuracy 1.0000\n"]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("I/O operation on closed file")])
+def test_a_training_goes_on_though_nobody_reads(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a notebook was closed."""
+    monkeypatch.setattr(sys, "stdout", Mock(write=Mock(side_effect=error)))
+    training.report_epoch(1, 1, {"loss": 0.25})
 
 
 def test_no_two_epochs_share_an_order() -> None:
@@ -258,6 +279,10 @@ def test_a_training_goes_to_another_process(trained: training.Training, tmp_path
 def test_a_training_from_another_process_has_the_same_files(trained: training.Training) -> None:
     """Before and after its network is looked at, which may be changed then."""
     received = pickle.loads(pickle.dumps(trained))  # noqa: S301 - our own
+    with pytest.raises(AttributeError, match="^'Training' object has no attribute 'nothing'$"):
+        received.nothing  # noqa: B018 - what is tested
+    passed_on = pickle.loads(pickle.dumps(received))  # noqa: S301 - our own
+    assert passed_on.model.output_shape == trained.model.output_shape
     assert received.artifacts() == trained.artifacts()
     received.model.layers[1].kernel.assign(received.model.layers[1].kernel * 0)
     assert received.artifacts()["model"] != trained.artifacts()["model"]
