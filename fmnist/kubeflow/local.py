@@ -175,8 +175,9 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     interpreter = shlex.quote(sys.executable)
     program.write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    # The environment is put back by `confined`.
-    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    path = os.environ.get("PATH", os.defpath)
+    # `confined` puts it back.
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"
     ours = {"replace_python_executable": lambda command, _: command, "run_local_subprocess": run}
     theirs = {name: getattr(handler, name) for name in ours}
     vars(handler).update(ours)
