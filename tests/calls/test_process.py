@@ -5,6 +5,9 @@ That a run has the bytes of `fmnist run` where TensorFlow runs in another mode i
 
 import asyncio
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import helpers
 
 import fmnist
 from fmnist.calls import child, process
@@ -145,6 +149,14 @@ def test_a_finished_study_is_shown(copy: Callable[[str], Path], capfd: pytest.Ca
     assert capfd.readouterr() == ("", "Each seed was trained before: these are their results.\n")
 
 
+def wait_for(what: Callable[[], bool]) -> None:
+    """Wait until something is so, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def dying(folder: Path, last: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let each other Python say its `last` and be killed, and return the error of a run."""
     code = f"import os; say = lambda to, text: os.write(to, text); {last}; os.kill(os.getpid(), 9)"
@@ -170,15 +182,7 @@ def test_the_last_words_of_a_process_may_be_few(tmp_path: Path, monkeypatch: pyt
 
 def test_memory_that_ran_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel counts is read before the process and after it."""
-
-    class RanOut:
-        def __bool__(self) -> bool:
-            return True
-
-        def limit(self) -> str:
-            return ", at 2 GiB"
-
-    monkeypatch.setattr(process, "OutOfMemory", RanOut)
+    monkeypatch.setattr(process, "OutOfMemory", helpers.RanOut)
     assert "(SIGKILL). Memory ran out, at 2 GiB. " in dying(tmp_path, "pass", monkeypatch)
 
 
@@ -187,17 +191,24 @@ def test_another_process_has_no_input_and_no_variables_that_change_bits(
 ) -> None:
     """Nobody waits for an answer on a terminal that it asks."""
     monkeypatch.setenv("TF_XLA_FLAGS", "--nonsense")
-    kept = os.dup(0)
-    answers, ours = os.pipe()
-    try:
-        os.dup2(answers, 0)
-        asked = 'say(1, f\'{os.readlink("/proc/self/fd/0")} {os.environ.get("TF_XLA_FLAGS")}\'.encode())'
+    asked = 'say(1, f\'{os.readlink("/proc/self/fd/0")} {os.environ.get("TF_XLA_FLAGS")}\'.encode())'
+    with helpers.silent_stdin():
         said = dying(tmp_path, asked, monkeypatch)
-    finally:
-        os.dup2(kept, 0)
-        for one in (kept, answers, ours):
-            os.close(one)
     assert said.endswith("said:\n/dev/null None")
+
+
+def test_a_process_ends_with_the_python_that_called(tmp_path: Path) -> None:
+    """Also where it tells nothing, as in a long download, and that Python was killed."""
+    (tmp_path / "sitecustomize.py").write_text(f"import time; open({str(tmp_path / 'there')!r}, 'w'); time.sleep(600)")
+    code = (
+        f"import os, fmnist; os.environ['PYTHONPATH'] = {str(tmp_path)!r}\n"
+        f"fmnist.run({str(tmp_path / 'run')!r}, epochs=1)"
+    )
+    marked = {**os.environ, "XDG_MARK": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=marked) as calling:
+        wait_for((tmp_path / "there").exists)
+        calling.kill()
+    wait_for(lambda: not helpers.processes(f"XDG_MARK={tmp_path}"))
 
 
 def test_a_cpu_that_is_not_promised_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,15 +238,7 @@ def test_a_step_that_dies_says_why(tmp_path: Path, way: str, expected: str) -> N
 
 def test_a_step_that_memory_ran_out_for_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel counts is read before the step and after it."""
-
-    class RanOut:
-        def __bool__(self) -> bool:
-            return True
-
-        def limit(self) -> str:
-            return ", at 2 GiB"
-
-    monkeypatch.setattr(local, "OutOfMemory", RanOut)
+    monkeypatch.setattr(local, "OutOfMemory", helpers.RanOut)
     with pytest.raises(StepError, match=r"\(SIGKILL\).* Memory ran out, at 2 GiB\. "):
         local.run_compiled(compiled(end, tmp_path), {"message": "killed"}, tmp_path / "work", io.StringIO())
 

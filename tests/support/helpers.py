@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -115,6 +115,31 @@ def write_project(root: Path, files: Mapping[str, str]) -> None:
     settings = ("-c", "user.name=a", "-c", "user.email=b")
     for command in (["init", "-q"], ["add", "fmnist"], [*settings, "commit", "-qm", "first"]):
         subprocess.run(["git", *command], cwd=root, check=True)
+
+
+class RanOut:
+    """Stands for `ending.OutOfMemory` where memory has run out."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def limit(self) -> str:
+        """Return that of a container."""
+        return ", at 2 GiB"
+
+
+@contextlib.contextmanager
+def silent_stdin() -> Iterator[None]:
+    """Let descriptor 0 be a pipe into which nobody writes: who reads from it waits for ever."""
+    kept = os.dup(0)
+    answers, ours = os.pipe()
+    try:
+        os.dup2(answers, 0)
+        yield
+    finally:
+        os.dup2(kept, 0)
+        for one in (kept, answers, ours):
+            os.close(one)
 
 
 def missing(what: str) -> NoReturn:
