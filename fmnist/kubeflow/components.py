@@ -17,7 +17,7 @@ from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metri
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.carried import carried_by, check_length, installed_by
 from fmnist.kubeflow.code import FMNIST, Code
-from fmnist.kubeflow.environment import NO_DOCSTRINGS, clean_environment
+from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.kubeflow.installing import not_here
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
@@ -178,8 +178,8 @@ def as_component(
     """
     carried = carried or image is None
     files = carried_by(function, code) if carried else {}
-    # KFP_PACKAGE_PATH names another kfp for the step. kfp embeds an empty folder: in its place comes an archive.
-    with clean_environment(), tempfile.TemporaryDirectory() as empty:
+    # kfp embeds an empty folder: in its place comes an archive of `files`.
+    with tempfile.TemporaryDirectory() as empty:
         component = dsl.component(
             function,
             base_image=image or BASE_IMAGE,
