@@ -54,13 +54,15 @@ def judge_command(  # noqa: PLR0913, PLR0917 - one for each option
       fmnist judge --published 0.955 accuracies.csv
       fmnist judge --published figures.json -p epochs=10 --column test_acc results.csv -o judged
     """  # noqa: D301 - click wants the character \b
-    from fmnist.runs import judging
+    from fmnist.runs.accuracies import COLUMN, read_accuracies
+    from fmnist.runs.figures import figures_of
+    from fmnist.runs.judging import judge, write_judged
 
     chosen = console.given(params) or None
-    figures = [figure for one in published for figure in judging.figures_of(one, chosen)]
-    judged = judging.judge(judging.read_accuracies(accuracies, column or judging.COLUMN), figures, margin)
+    figures = [figure for one in published for figure in figures_of(one, chosen)]
+    judged = judge(read_accuracies(accuracies, column or COLUMN), figures, margin)
     if output:
-        judging.write_judged(judged, output)
+        write_judged(judged, output)
     if as_json:
         console.print_json([one.as_json() for one in judged.conclusions])
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Any
 
-from fmnist.cluster import files
+from fmnist.cluster import download
 from fmnist.cluster.artifacts import artifacts_of, full, metric
 from fmnist.cluster.cause import cause_of
 from fmnist.cluster.client import Client, ClusterError, TransientError
@@ -97,7 +97,8 @@ class Run:
             If one cannot be had; the message says how to get it.
         """
         run = full(self._client, self._look())
-        return files.files_of(self._client, self.id, artifacts_of(self._client, run, self._namespace), self._namespace)
+        found = artifacts_of(self._client, run, self._namespace)
+        return download.files_of(self._client, self.id, found, self._namespace)
 
     def _look(self, patience: float = 60.0) -> dict[str, Any]:
         look = self._client.runs.run_service_get_run

@@ -53,6 +53,7 @@ REPLICATION = (
     "report/templates/*.j2",
     "runs/__init__.py",
     "runs/checked.py",
+    "runs/checksums.py",
     "runs/findings.py",
     "runs/folder.py",
     "runs/models.py",

@@ -8,10 +8,11 @@ from fmnist.kubeflow import bundle
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import findings
-from fmnist.runs.folder import CHECKSUMS, DIGESTS, PLAN, RECORD, RUN, claimed, listing, result_of
+from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in, listing
+from fmnist.runs.folder import PLAN, RECORD, RUN, claimed, result_of
 from fmnist.runs.models import History, Metrics, RunRecord, StudyPlan, StudyRecord, parse
 from fmnist.runs.provenance import provenance
-from fmnist.runs.recorded import LABELS, digests_in, need, read_files, refusals, results_in, seed_result
+from fmnist.runs.recorded import LABELS, need, read_files, refusals, results_in, seed_result
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, Content, sha256, write

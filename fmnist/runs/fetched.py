@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from fmnist.runs.folder import CHECKSUMS, listing
+from fmnist.runs.checksums import CHECKSUMS, listing
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read, sha256, write
 

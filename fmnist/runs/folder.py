@@ -1,4 +1,4 @@
-"""The folder of a run or a study: its files, the claim on it, and the checksums of what is in it."""
+"""The folder of a run or a study: the names of its files, the claim on it, and the result that a seed left there."""
 
 import contextlib
 import csv
@@ -6,7 +6,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,51 +15,25 @@ from fmnist.replication.results import Result
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import Evaluation
-from fmnist.steps.files import Content, sha256, write
+from fmnist.steps.files import Content
 from fmnist.steps.labels import Labels
 
 __all__ = [
-    "CHECKSUMS",
-    "DIGESTS",
     "PLAN",
     "RECORD",
     "RUN",
     "SEEDS",
-    "checksums",
     "claimed",
-    "listing",
     "read_result",
     "result_of",
     "seed_path",
-    "sign",
 ]
-
-#: Two lists of checksums: of the files that must be the same each time, and of all but the log.
-CHECKSUMS, DIGESTS = "SHA256SUMS", "RECORD.sha256"
 
 #: The record of a run; the plan of a study, the folder of its seeds' results, and the record of how it went.
 RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
 
 #: How far a float32 softmax may be from a probability.
 _ROUNDING = 1e-5
-
-
-def listing(digests: Mapping[str, str]) -> bytes:
-    """Return the lines that ``sha256sum -c`` checks, for SHA-256 digests by name."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
-
-
-def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of each file of `names` in `folder`, and of each file below a folder of `names`."""
-    roots = [folder / name for name in names]
-    paths = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
-    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in paths}
-
-
-def sign(folder: Path, reproducible: Mapping[str, str], others: Iterable[str]) -> None:
-    """Write both lists of checksums of a finished run or study, given those of its reproducible files."""
-    write(folder / CHECKSUMS, listing(reproducible))
-    write(folder / DIGESTS, listing({**reproducible, **checksums(folder, (*others, CHECKSUMS))}))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ from typing import Any
 
 from fmnist.replication.results import Result
 from fmnist.report import FILE_NAME
-from fmnist.runs.folder import CHECKSUMS, DIGESTS, PLAN, RECORD, RUN, SEEDS, listing
+from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in, listing
+from fmnist.runs.folder import PLAN, RECORD, RUN, SEEDS
 from fmnist.runs.models import SeedResult, StudyPlan, parse
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
@@ -22,7 +23,6 @@ from fmnist.steps.messages import excerpt
 
 __all__ = [
     "check_files",
-    "digests_in",
     "need",
     "plan_in",
     "read_files",
@@ -43,7 +43,6 @@ LARGEST, LARGEST_FOLDER = 2**26, 2**30
 #: How many problems a message lists.
 MOST_PROBLEMS = 10
 
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
 _SEED = re.compile(SEEDS + r"/(0|[1-9][0-9]{0,9})\.json")
 
 
@@ -103,15 +102,6 @@ def _recorded(
     if problems:
         more = [f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
         raise ContractError("\n  ".join([*problems[:MOST_PROBLEMS], *more]))
-
-
-def digests_in(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the recorded SHA-256 of each file, by name."""
-    text = files[DIGESTS].decode("utf-8", "replace")
-    digests = {name: digest for digest, name in _LINE.findall(text)}
-    if listing(digests) != files[DIGESTS]:
-        raise ContractError(f"{DIGESTS}: expected lines of a SHA-256 and a name, each once, by name, got others")
-    return digests
 
 
 def plan_in(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Sample
 from fmnist.report import page
 from fmnist.runs.checked import read_sample
-from fmnist.runs.folder import CHECKSUMS, DIGESTS, RUN, checksums, claimed, read_result, sign
+from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign
+from fmnist.runs.folder import RUN, claimed, read_result
 from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
@@ -97,7 +98,7 @@ def run_pipeline(
             write(folder / RUN, canonical_json(record))
             prepared.result()
             page.write_report(Sample.of_run(record, result), folder)
-        sign(folder, checksums(folder, (PIPELINE, *ARTIFACT_FILES.values())), (RUN, page.FILE_NAME))
+        sign(folder, digests_of(folder, (PIPELINE, *ARTIFACT_FILES.values())), (RUN, page.FILE_NAME))
         shutil.rmtree(folder / UNFINISHED)
         return record
 

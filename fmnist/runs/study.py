@@ -14,7 +14,8 @@ from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings
-from fmnist.runs.folder import RECORD, checksums, claimed, sign
+from fmnist.runs.checksums import digests_of, sign
+from fmnist.runs.folder import RECORD, claimed
 from fmnist.runs.provenance import stopwatch
 from fmnist.runs.study_folder import Seeds, opened, read_shard
 from fmnist.steps.dataset import Progress
@@ -128,7 +129,7 @@ def _conclude(study: Seeds, record: Mapping[str, Any]) -> Sample:
     study.close()
     write(study.folder / RECORD, canonical_json(record))
     names = findings.write_findings(sample, study.folder)
-    sign(study.folder, study.digests | checksums(study.folder, names), (RECORD, page.FILE_NAME))
+    sign(study.folder, study.digests | digests_of(study.folder, names), (RECORD, page.FILE_NAME))
     return sample
 
 

@@ -13,7 +13,8 @@ from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result
 from fmnist.report import FILE_NAME
 from fmnist.runs import recorded, shards, workers
-from fmnist.runs.folder import DIGESTS, PLAN, SEEDS, claimed, listing, seed_path
+from fmnist.runs.checksums import DIGESTS, digests_in, listing
+from fmnist.runs.folder import PLAN, SEEDS, claimed, seed_path
 from fmnist.runs.provenance import differences, plan
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, FmnistError, StepError
@@ -144,7 +145,7 @@ def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.
         folder,
         planned,
         {name: content for name, content in files.items() if not name.startswith(f"{SEEDS}/")},
-        {n: d for n, d in recorded.digests_in(files).items() if n == PLAN or n.startswith(f"{SEEDS}/")},
+        {n: d for n, d in digests_in(files).items() if n == PLAN or n.startswith(f"{SEEDS}/")},
         {result.seed: result for result in recorded.read_seeds(folder, files)},
     )
 

@@ -14,7 +14,8 @@ from fmnist.kubeflow import bundle, local
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings, recorded, study, workers
-from fmnist.runs.folder import CHECKSUMS, DIGESTS, PLAN, RUN, claimed, seed_path
+from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in
+from fmnist.runs.folder import PLAN, RUN, claimed, seed_path
 from fmnist.runs.provenance import differences, provenance, stopwatch
 from fmnist.runs.run import HERE, PIPELINE, artifact_paths
 from fmnist.steps import dataset
@@ -185,7 +186,7 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
         else:
             seeds = []
             now = _run_again(files, found, settings, Path(work), on_event, run_their_code=run_their_code)
-    digests = recorded.digests_in(files)
+    digests = digests_in(files)
     return Verification(
         environment=_environment(found),
         files=[File(name, digests.get(name), now[name]) for name in sorted(now)],

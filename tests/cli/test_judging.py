@@ -12,6 +12,8 @@ from support import helpers
 from fmnist.cli import fmnist as cli
 from fmnist.replication.published import Figure
 from fmnist.runs import judging
+from fmnist.runs.accuracies import read_accuracies
+from fmnist.runs.figures import read_figures, single
 from fmnist.steps.errors import ContractError
 
 #: Twenty accuracies whose mean is 0.955.
@@ -103,21 +105,21 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
 def test_accuracies_are_read(content: bytes, tmp_path: Path) -> None:
     """A text file of one a line, and a CSV as programs and spreadsheets write it."""
     (tmp_path / "file").write_bytes(content)
-    assert judging.read_accuracies(tmp_path / "file") == [0.9, 0.25]
+    assert read_accuracies(tmp_path / "file") == [0.9, 0.25]
 
 
 def test_a_column_is_chosen(tmp_path: Path) -> None:
     """Any column may hold the accuracies, and have two lines as its name."""
     (tmp_path / "file").write_text('accuracy,"val\nacc"\n0.1,0.9\n0.2,0.8\n')
-    assert judging.read_accuracies(tmp_path / "file", "val\nacc") == [0.9, 0.8]
+    assert read_accuracies(tmp_path / "file", "val\nacc") == [0.9, 0.8]
 
 
 def test_the_largest_that_is_taken(tmp_path: Path) -> None:
     """All bounds are within: 0 and 1, a hundred thousand accuracies, three figures."""
     (tmp_path / "file").write_text("0\n1\n" * 50_000)
-    read = judging.read_accuracies(tmp_path / "file")
+    read = read_accuracies(tmp_path / "file")
     assert read == [0, 1] * 50_000
-    assert len(judging.judge(read, [judging.single(0), judging.single(1), judging.single(0.5)]).accuracies) == 100_000
+    assert len(judging.judge(read, [single(0), single(1), single(0.5)]).accuracies) == 100_000
 
 
 BAD: dict[str, tuple[str | bytes, str]] = {
@@ -201,7 +203,7 @@ def test_other_accuracies_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ContractError) as caught:
-        judging.read_accuracies(path)
+        read_accuracies(path)
     assert str(caught.value) == f"{path}{', ' if message.startswith('line ') else ': '}{message}"
 
 
@@ -355,7 +357,7 @@ def test_parameters_may_be_text() -> None:
     """A number is one, and text that JSON reads is what it says; other text, also before it, is itself."""
     figures({"parameters": {"epochs": 3, "optimizer": "adam"}})
     for epochs in (3, "3"):
-        found = judging.read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
+        found = read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
         assert [one.name for one in found] == ["paper"]
 
 
@@ -416,7 +418,7 @@ def test_a_folder_of_something_else_is_left_alone() -> None:
 def test_from_python_values_are_checked() -> None:
     """A list of accuracies and a number are enough; others are refused by their place."""
     assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"
-    assert judging.single(0.955) == Figure("published", "", 0.955, {}, "", "", None)
+    assert single(0.955) == Figure("published", "", 0.955, {}, "", "", None)
     with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got nan\.$"):
         judging.judge([0.9, float("nan")], 0.9)
     with pytest.raises(ContractError, match=r"^accuracies: expected 1 to 100,000, got 0\.$"):

@@ -16,7 +16,7 @@ from support import helpers, kfp_logs, kfp_server
 from fmnist import pipeline, testing
 from fmnist.cli.same import main
 from fmnist.cluster.pipeline_file import read_spec
-from fmnist.runs.folder import checksums, listing
+from fmnist.runs.checksums import digests_of, listing
 from fmnist.steps import dataset
 from fmnist.steps.files import ARTIFACT_FILES, write
 
@@ -167,7 +167,7 @@ def test_a_run_is_told_and_its_files_come_here(
         files = {"": content} if isinstance(content, bytes) else content
         for file, data in files.items():
             write(here / ARTIFACT_FILES[name] / file, data)
-    write(here / "SHA256SUMS", listing(checksums(here, ARTIFACT_FILES.values())))
+    write(here / "SHA256SUMS", listing(digests_of(here, ARTIFACT_FILES.values())))
     folder = tmp_path / "cluster"
     server.store.looks = server.store.looks[1:]
     waited = invoke("program", "wait", "default", "--host", server.url, "-o", str(folder), "--compare", str(here))

@@ -14,7 +14,7 @@ from support.kfp_logs import CONTENT, archive, artifact, driven, key, leave, loo
 from support.kfp_server import Request, Server, cut, respond, serving
 from support.submission import submitted
 
-from fmnist.cluster import files
+from fmnist.cluster import download
 from fmnist.cluster.artifacts import Found, artifacts_of, full, metric
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster, connect
@@ -445,8 +445,8 @@ def test_a_hostile_archive_is_refused(
     server: Server, run: Run, monkeypatch: pytest.MonkeyPatch, body: bytes, message: str
 ) -> None:
     """Nothing is taken out of an archive that holds anything but files of the folder, or too much."""
-    monkeypatch.setattr(files, "MOST", 2**20)
-    monkeypatch.setattr(files, "MOST_FILES", 100)
+    monkeypatch.setattr(download, "MOST", 2**20)
+    monkeypatch.setattr(download, "MOST_FILES", 100)
     server.store.archive = body or b"\0"
     with pytest.raises(ClusterError, match=message):
         run.files()
@@ -560,7 +560,7 @@ def brought(server: Server, found: Found, **content: bytes | dict[str, bytes]) -
     """Return the files of what was found, where the store has this content."""
     server.store.ui = True
     server.store.files |= content
-    return files.files_of(connect(server.url)._client, "one", found, None)
+    return download.files_of(connect(server.url)._client, "one", found, None)
 
 
 @pytest.mark.parametrize(
@@ -666,19 +666,19 @@ def test_metrics_with_a_file_are_that_file(server: Server) -> None:
 
 def test_all_files_together_have_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is one for all of them, and whatever is beyond it is refused."""
-    assert (files.MOST, files.MOST_FILES, files.LONGEST) == (268_435_456, 20_000, 600)
+    assert (download.MOST, download.MOST_FILES, download.LONGEST) == (268_435_456, 20_000, 600)
     found = Found([("a", made(name)) for name in ("one", "two", "three")])
     content = {"one": 2**20 * b"x", "two": 2**20 * b"x", "three": b"xx"}
-    monkeypatch.setattr(files, "MOST", 2 * 2**20 + 2)
+    monkeypatch.setattr(download, "MOST", 2 * 2**20 + 2)
     assert brought(server, found, **content) == {f"a/{name}": whole for name, whole in content.items()}
-    monkeypatch.setattr(files, "MOST", 2 * 2**20 + 1)
+    monkeypatch.setattr(download, "MOST", 2 * 2**20 + 1)
     with pytest.raises(ClusterError, match=r", got: more than 2 MiB\. In the store"):
         brought(server, found, **content)
 
 
 def test_the_files_of_a_folder_have_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many are taken, and no more."""
-    monkeypatch.setattr(files, "MOST_FILES", 3)
+    monkeypatch.setattr(download, "MOST_FILES", 3)
     server.store.archive = archive({"a": b"", "b": b"", "c": b""})
     found = Found([("", made("labels"))])
     assert sorted(brought(server, found, labels={})) == ["labels/a", "labels/b", "labels/c"]
@@ -692,9 +692,9 @@ def test_a_folder_has_the_limit_of_a_file(server: Server, monkeypatch: pytest.Mo
     """What its archive holds counts, in blocks of 10 KiB."""
     found, room = Found([("", made("labels"))]), 10_240 if bytes_ == 1 else 20_480
     server.store.archive = archive({"a": bytes_ * b"x"})
-    monkeypatch.setattr(files, "MOST", room)
+    monkeypatch.setattr(download, "MOST", room)
     assert brought(server, found, labels={}) == {"labels/a": bytes_ * b"x"}
-    monkeypatch.setattr(files, "MOST", room - 1)
+    monkeypatch.setattr(download, "MOST", room - 1)
     with pytest.raises(ClusterError, match="got: more than 0 MiB"):
         brought(server, found, labels={})
 
@@ -713,10 +713,10 @@ def test_a_body_is_read_in_parts() -> None:
         sizes.append(size)
         return parts.pop(0) if parts else b""
 
-    assert files._whole(SimpleNamespace(read=read), 3) == b"abc"
+    assert download._whole(SimpleNamespace(read=read), 3) == b"abc"
     assert sizes == [65_536, 65_536, 65_536]
     whole = io.BytesIO(gzip.compress(b"abcdef"))
-    bounded = files._Bounded(files._Body(whole), 6)
+    bounded = download._Bounded(download._Body(whole), 6)
     assert [bounded.read(4), bounded.read(4), bounded.read(4)] == [b"abcd", b"ef", b""]
 
 
@@ -731,8 +731,8 @@ class Slow:
 def test_a_body_must_come_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part that comes within ten minutes is taken, and after that none."""
     now = [1000.0]
-    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    body = files._Body(Slow())
+    monkeypatch.setattr(download, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    body = download._Body(Slow())
     now[0] = 1600.0
     assert (body.read(5), type(body.read(5))) == (b"x", bytes)
     now[0] = 1600.1
@@ -754,12 +754,12 @@ def test_a_body_must_come_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_file_lies_below_its_folder(name: str, below: str) -> None:
     """As the server may name it."""
-    assert files._below(member(name), "some/key/folder") == below
+    assert download._below(member(name), "some/key/folder") == below
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a", "a\0b"])
 def test_what_lies_nowhere_below_is_refused(name: str) -> None:
     """The error shows its name as Python writes it."""
     with pytest.raises(ClusterError) as caught:
-        files._below(member(name), "folder")
+        download._below(member(name), "folder")
     assert str(caught.value) == f"{name!r} in an archive, which is no file inside"

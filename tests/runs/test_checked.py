@@ -20,9 +20,10 @@ from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import bundle
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs import checked, recorded, study, workers
+from fmnist.runs import checked, checksums, recorded, study, workers
 from fmnist.runs.checked import read_sample
-from fmnist.runs.folder import CHECKSUMS, DIGESTS, claimed, listing
+from fmnist.runs.checksums import CHECKSUMS, DIGESTS, listing
+from fmnist.runs.folder import claimed
 from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance
 from fmnist.steps.errors import ContractError
@@ -93,7 +94,7 @@ def forget(name: str) -> Forge:
 def disagree(folder: Path) -> None:
     """Change SHA256SUMS, and what is recorded of it."""
     text("SHA256SUMS", "  verdict", "  verdikt")(folder)
-    digests = recorded.digests_in({DIGESTS: (folder / DIGESTS).read_bytes()})
+    digests = checksums.digests_in({DIGESTS: (folder / DIGESTS).read_bytes()})
     (folder / DIGESTS).write_bytes(listing(digests | {CHECKSUMS: sha256((folder / CHECKSUMS).read_bytes())}))
 
 

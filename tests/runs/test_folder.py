@@ -48,29 +48,8 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_is_signed(tmp_path: Path) -> None:
-    """Both lists are those of `sha256sum`, by name: one of what is the same each time, one of all."""
-    (tmp_path / "seeds" / "deep").mkdir(parents=True)
-    for name, content in (("seeds/5.json", b"five"), ("seeds/deep/6", b"six"), ("b", b"table"), ("a", b"other")):
-        (tmp_path / name).write_bytes(content)
-    same = folder.checksums(tmp_path, ["b", "seeds/5.json"])
-    table, five, six, other = (
-        "0d4fc4a78d3706edccafb665a8b2fdd9309e82c78625bb0f2b8e7bb9e1c4d21c",
-        "222b0bd51fcef7e65c2e62db2ed65457013bab56be6fafeb19ee11d453153c80",
-        "44778d82365e4af681c40d5f0eef5cf6f5899d3f0ac335050a7ed6779cf3f674",
-        "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
-    )
-    assert same == {"b": table, "seeds/5.json": five}
-    folder.sign(tmp_path, same, ["a"])
-    both = f"{table}  b\n{five}  seeds/5.json\n"
-    assert (tmp_path / "SHA256SUMS").read_text() == both
-    sums = folder.checksums(tmp_path, ["SHA256SUMS"])["SHA256SUMS"]
-    assert (tmp_path / "RECORD.sha256").read_text() == (
-        f"{sums}  SHA256SUMS\n{other}  a\n{table}  b\n{five}  seeds/5.json\n"
-    )
-    (tmp_path / "seeds" / "deep" / "6").rename(tmp_path / "seeds" / "6")
-    (tmp_path / "seeds" / "deep").rmdir()
-    assert folder.checksums(tmp_path, ["seeds"]) == {"seeds/5.json": five, "seeds/6": six}
+def test_a_seed_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """It is named after the seed alone."""
     assert folder.seed_path(tmp_path, 5) == tmp_path / "seeds" / "5.json"
 
 

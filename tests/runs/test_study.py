@@ -14,7 +14,8 @@ import pytest
 from fmnist import testing
 from fmnist.kubeflow import bundle
 from fmnist.runs import study, study_folder, workers
-from fmnist.runs.folder import DIGESTS, PLAN
+from fmnist.runs.checksums import DIGESTS
+from fmnist.runs.folder import PLAN
 from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance
 from fmnist.steps import determinism, files

@@ -19,7 +19,8 @@ from fmnist import testing
 from fmnist.replication.results import Result
 from fmnist.runs import folder as folders_of_runs
 from fmnist.runs import provenance, shards, study, study_folder, workers
-from fmnist.runs.folder import DIGESTS, PLAN
+from fmnist.runs.checksums import DIGESTS
+from fmnist.runs.folder import PLAN
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError, FmnistError, StepError
 from fmnist.steps.files import sha256

@@ -12,7 +12,7 @@ import numpy as np
 from fmnist import pipeline
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
-from fmnist.runs import findings, folder, run
+from fmnist.runs import checksums, findings, folder, run
 from fmnist.runs.provenance import plan as planned
 from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset, files
@@ -82,7 +82,7 @@ def write_run(path: Path) -> None:
     files.write(path / folder.RUN, files.canonical_json(record))
     page.write_report(Sample.of_run(record, result(SETTINGS.seed)), path)
     reproducible = (run.PIPELINE, *files.ARTIFACT_FILES.values())
-    folder.sign(path, folder.checksums(path, reproducible), (folder.RUN, page.FILE_NAME))
+    checksums.sign(path, checksums.digests_of(path, reproducible), (folder.RUN, page.FILE_NAME))
 
 
 def write_study(path: Path) -> None:
@@ -92,8 +92,8 @@ def write_study(path: Path) -> None:
     record = stopwatch()() | {"jobs": 1, "trained": len(SEEDS)}
     files.write(path / folder.RECORD, files.canonical_json(record))
     names = findings.write_findings(Sample.of_study(plan, [result(seed) for seed in SEEDS], record), path)
-    reproducible = folder.checksums(path, (folder.PLAN, folder.SEEDS, *names))
-    folder.sign(path, reproducible, (folder.RECORD, page.FILE_NAME))
+    reproducible = checksums.digests_of(path, (folder.PLAN, folder.SEEDS, *names))
+    checksums.sign(path, reproducible, (folder.RECORD, page.FILE_NAME))
 
 
 def begin_study(path: Path) -> None:
@@ -101,20 +101,20 @@ def begin_study(path: Path) -> None:
     files.write(path / folder.PLAN, files.canonical_json(planned(SETTINGS, SEEDS)))
     for seed in SEEDS:
         files.write(folder.seed_path(path, seed), result(seed).to_json())
-    files.write(path / folder.DIGESTS, folder.listing(folder.checksums(path, (folder.PLAN, folder.SEEDS))))
+    files.write(path / checksums.DIGESTS, checksums.listing(checksums.digests_of(path, (folder.PLAN, folder.SEEDS))))
 
 
 def sign_again(path: Path) -> None:
     """Recompute both lists of checksums, as a forger does who knows of them, for all files that are there."""
-    names = [line[66:] for line in (path / folder.DIGESTS).read_text().splitlines()]
-    others = {folder.RUN, folder.RECORD, folder.CHECKSUMS, page.FILE_NAME}
+    names = [line[66:] for line in (path / checksums.DIGESTS).read_text().splitlines()]
+    others = {folder.RUN, folder.RECORD, checksums.CHECKSUMS, page.FILE_NAME}
     there = {os.path.normpath(one.relative_to(path)) for one in path.rglob("*") if one.is_file()}
     listed = ({*names} | {one for one in there if "/" in one}) & there
-    reproducible = folder.checksums(path, listed - others)
-    if folder.CHECKSUMS in listed:
-        folder.sign(path, reproducible, listed & others - {folder.CHECKSUMS})
+    reproducible = checksums.digests_of(path, listed - others)
+    if checksums.CHECKSUMS in listed:
+        checksums.sign(path, reproducible, listed & others - {checksums.CHECKSUMS})
     else:
-        files.write(path / folder.DIGESTS, folder.listing(reproducible))
+        files.write(path / checksums.DIGESTS, checksums.listing(reproducible))
 
 
 def edit(path: Path, change: Callable[[Any], Any]) -> None:

@@ -1,0 +1,126 @@
+"""Published figures that a user gives to be judged: an accuracy, or a JSON file of them."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from fmnist.replication import published
+from fmnist.replication.published import Figure
+from fmnist.runs.accuracies import accuracy_in, check_accuracy, is_number, read_text
+from fmnist.runs.models import Share, Text
+from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import excerpt, shown
+
+__all__ = ["figures_of", "read_figures", "single"]
+
+
+def single(accuracy: float) -> Figure:
+    """Return the figure of a published accuracy of which nothing else is known.
+
+    Raises
+    ------
+    ContractError
+        If it is not from 0 to 1.
+    """
+    check_accuracy("published accuracy", accuracy)
+    return Figure("published", "", accuracy, {}, "")
+
+
+def figures_of(given: str, parameters: Mapping[str, Any] | None = None) -> list[Figure]:
+    """Return the figures that a user names: an accuracy, or a file of them, which `read_figures` reads."""
+    if is_number(given):
+        return [single(accuracy_in("published accuracy", given))]
+    return read_figures(given, parameters)
+
+
+class _Figure(BaseModel):
+    """A published figure, as published.json has it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: Text
+    by: Text = ""
+    accuracy: Share
+    parameters: dict[str, JsonValue] = {}
+    compared_with: dict[str, JsonValue] | None = None
+    note: str = ""
+    source: str = ""
+    class_names: list[str] | None = None
+    confusion_matrix_true_by_predicted: list[list[int]] | None = None
+
+
+class _Figures(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    description: str = ""
+    figures: Annotated[list[_Figure], Field(min_length=1)]
+
+
+def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) -> list[Figure]:
+    """Read published figures from a JSON file in the format of ``fmnist/replication/published.json``.
+
+    Parameters
+    ----------
+    path : path
+        A regular file.
+    parameters : mapping, optional
+        Those of the runs: the figures that were published for others are left out. A number may be text.
+
+    Raises
+    ------
+    ContractError
+        If the file is not one, or no figure is for `parameters`; or if these are not given, and it takes them to know
+        which figures are meant.
+    """
+    text = read_text(path)
+    try:
+        json.loads(text, object_pairs_hook=_once)
+        found = _Figures.model_validate_json(text).figures
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = excerpt(".".join(map(str, first["loc"])), 100)
+        raise ContractError(f"{path}: {where}{': ' if where else ''}{first['msg']}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"{path}: expected JSON, got: {excerpt(str(error), 200)}.") from error
+    if twice := [name for name, count in Counter(one.name for one in found).items() if count > 1]:
+        raise ContractError(f"{path}: expected each figure's name once, got {shown(twice[0])} again.")
+    figures = [published.figure(one.model_dump(exclude_none=True)) for one in found]
+    if parameters is None:
+        if any(one.parameters != figures[0].parameters for one in figures):
+            raise ContractError(
+                f"{path}: expected figures of the same parameters, got others. Say with -p which those of your runs "
+                f"are, as {_options(figures[0].parameters)}."
+            )
+        return figures
+    matching = [one for one in figures if one.parameters.items() <= _typed(parameters).items()]
+    if not matching:
+        raise ContractError(
+            f"{path}: expected a figure for these parameters, got those for "
+            f"{excerpt('; '.join(_options(one.parameters) for one in figures), 500)}."
+        )
+    return matching
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
+        raise ValueError(f"the key {shown(twice[0])} twice")
+    return dict(pairs)
+
+
+def _typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON has them, where they are text that JSON reads."""
+    typed = dict(parameters)
+    for name, value in parameters.items():
+        try:
+            typed[name] = json.loads(value) if isinstance(value, str) else value
+        except (ValueError, RecursionError):
+            continue
+    return typed
+
+
+def _options(parameters: Mapping[str, Any]) -> str:
+    return " ".join(f"-p {name}={value}" for name, value in parameters.items()) or "no parameters"
