@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.client import Client
-from fmnist.cluster.found import find, find_run, found_or_made
+from fmnist.cluster.lookup import find, find_run, found_or_made
 from fmnist.cluster.names import check_texts
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.cluster.run import Run

@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.cluster.client import TRIES, Client
 from fmnist.cluster.failures import ClusterError, TransientError
-from fmnist.cluster.found import named
+from fmnist.cluster.lookup import named
 
 __all__ = ["start_run"]
 

@@ -8,7 +8,7 @@ import pytest
 from support.kfp_server import Server, respond, serving
 from support.submission import submitted
 
-from fmnist.cluster import found
+from fmnist.cluster import lookup
 from fmnist.cluster.cluster import Cluster, connect
 from fmnist.cluster.failures import ClusterError
 from fmnist.steps.errors import ContractError
@@ -26,9 +26,9 @@ def failed(status: int | None) -> ClusterError:
 def test_a_filter_is_what_the_server_decodes() -> None:
     """Once more than other values."""
     decoded = {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": "50% a+b"}]}
-    assert json.loads(unquote(found.named("50% a+b"))) == decoded
-    assert json.loads(unquote(found.named("x", "name")))["predicates"][0]["key"] == "name"
-    assert not set('{"+ ') & set(found.named("50% a+b"))
+    assert json.loads(unquote(lookup.named("50% a+b"))) == decoded
+    assert json.loads(unquote(lookup.named("x", "name")))["predicates"][0]["key"] == "name"
+    assert not set('{"+ ') & set(lookup.named("50% a+b"))
 
 
 @pytest.mark.parametrize("what", ["pipeline", "experiment"])
@@ -38,12 +38,12 @@ def test_several_of_one_name_are_told_with_their_ids(server: Server, target: Clu
     for id_ in ("first", "second"):
         items.append({f"{what}_id": id_, "display_name": "x", "name": id_, "created_at": "2000"})
     with pytest.raises(ContractError) as caught:
-        found.find(target._client, what, "x")
+        lookup.find(target._client, what, "x")
     assert str(caught.value) == f"{what}: expected one called 'x' at {server.url}, got several: first, second."
     filters = [json.loads(unquote(one.query["filter"]))["predicates"][0] for one in server.asked(f"GET .*/{what}s$")]
     keys = {"pipeline": ["name", "display_name"], "experiment": ["display_name"]}[what]
     assert filters == [{"operation": "EQUALS", "key": key, "string_value": "x"} for key in keys]
-    found_one = found.find(target._client, what, "second")
+    found_one = lookup.find(target._client, what, "second")
     assert found_one is None if what == "experiment" else found_one == items[1]
 
 
@@ -52,7 +52,7 @@ def test_a_server_that_refuses_is_told_with_what_was_looked_for(server: Server, 
     """Whichever it was."""
     server.fail("GET ", respond(403))
     with pytest.raises(ClusterError, match=f"^find {what} at {server.url}: expected success, got HTTP 403 Forbidden"):
-        found.find(target._client, what, "x", *(["id"] if what == "version" else []))
+        lookup.find(target._client, what, "x", *(["id"] if what == "version" else []))
 
 
 def test_a_name_is_looked_for_on_each_page(server: Server, target: Cluster) -> None:
@@ -60,7 +60,7 @@ def test_a_name_is_looked_for_on_each_page(server: Server, target: Cluster) -> N
     server.page_limit = 1
     for id_, name in enumerate(("X", "X", "x", "X")):
         server.pipelines.append({"pipeline_id": f"{id_}", "display_name": name, "name": name, "created_at": "2000"})
-    one = found.find(target._client, "pipeline", "x")
+    one = lookup.find(target._client, "pipeline", "x")
     assert one == server.pipelines[2]
 
 
@@ -68,19 +68,19 @@ def test_a_name_is_looked_for_in_its_namespace() -> None:
     """Where a cluster has several users, each has names of their own."""
     with serving(multi_user=True) as server:
         client = connect(server.url, namespace="alice")._client
-        assert found.find(client, "experiment", "x", namespace="alice") is None
+        assert lookup.find(client, "experiment", "x", namespace="alice") is None
         with pytest.raises(ContractError):
-            found.find_run(client, "x", "alice")
+            lookup.find_run(client, "x", "alice")
         assert {one.query["namespace"] for one in server.asked("(experiments|runs)$")} == {"alice"}
 
 
 def test_a_run_is_found_by_its_id_or_its_name(server: Server, target: Cluster, compiled: Path) -> None:
     """Its id is returned."""
     run = submitted(target, compiled)
-    assert found.find_run(target._client, run.id, None) == found.find_run(target._client, "try", None) == run.id
+    assert lookup.find_run(target._client, run.id, None) == lookup.find_run(target._client, "try", None) == run.id
     server.fail("GET .*/runs/", respond(403))
     with pytest.raises(ClusterError, match="HTTP 403"):
-        found.find_run(target._client, run.id, None)
+        lookup.find_run(target._client, run.id, None)
 
 
 def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster, compiled: Path) -> None:
@@ -90,7 +90,7 @@ def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster,
     for day, run in enumerate(server.runs, 1):
         run |= {"state": "RUNNING", "created_at": f"2027-01-0{day}T00:00:00Z"}
     with pytest.raises(ContractError) as caught:
-        found.find_run(target._client, "try", None)
+        lookup.find_run(target._client, "try", None)
     assert str(caught.value).splitlines() == [
         f"run: expected one of the name 'try' at {server.url}, got these. Give an id.",
         f"  {ids[2]}  2027-01-03T00:00:00Z  RUNNING",
@@ -99,7 +99,7 @@ def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster,
     ]
     del server.runs[0], server.runs[0]["state"]
     with pytest.raises(ContractError) as caught:
-        found.find_run(target._client, "try", None)
+        lookup.find_run(target._client, "try", None)
     assert str(caught.value).splitlines()[1:] == [
         f"  {ids[2]}  2027-01-03T00:00:00Z  RUNNING",
         f"  {ids[1]}  2027-01-02T00:00:00Z  ",
@@ -110,17 +110,17 @@ def test_a_run_that_cannot_be_looked_for_is_told(server: Server, target: Cluster
     """By its id or by its name."""
     server.fail("GET .*/runs/", respond(200, b'{"x": 1}'))
     with pytest.raises(ClusterError, match=f"^find run at {server.url}: .* got an answer without run_id"):
-        found.find_run(target._client, 36 * "a", None)
+        lookup.find_run(target._client, 36 * "a", None)
     server.fail("GET .*/runs$", respond(403))
     with pytest.raises(ClusterError, match=f"^find run at {server.url}: expected success, got HTTP 403"):
-        found.find_run(target._client, "x", None)
+        lookup.find_run(target._client, "x", None)
 
 
 @pytest.mark.parametrize("name", ["nobody", 36 * "a", 36 * "A"])
 def test_no_run_is_told_with_the_name(server: Server, target: Cluster, name: str) -> None:
     """Also of what could be an id."""
     with pytest.raises(ContractError) as caught:
-        found.find_run(target._client, name, None)
+        lookup.find_run(target._client, name, None)
     assert str(caught.value) == f"run: expected the id or the name of one at {server.url}, got {name!r}."
     assert len(server.asked("/runs/")) == (len(name) == 36)
 
@@ -132,10 +132,10 @@ def test_what_is_there_is_not_made() -> None:
     def conflicts() -> dict[str, str]:
         raise failed(409)
 
-    assert found.found_or_made(lambda: there, lambda: made) == there
-    assert found.found_or_made(lambda: None, lambda: made) == made
+    assert lookup.found_or_made(lambda: there, lambda: made) == there
+    assert lookup.found_or_made(lambda: None, lambda: made) == made
     finds = iter([None, there])
-    assert found.found_or_made(lambda: next(finds), conflicts) == there
+    assert lookup.found_or_made(lambda: next(finds), conflicts) == there
 
 
 @pytest.mark.parametrize(("status", "times"), [(409, 2), (500, 1), (None, 1)])
@@ -147,5 +147,5 @@ def test_only_a_conflict_is_looked_after_again(status: int | None, times: int) -
         raise failed(status)
 
     with pytest.raises(ClusterError, match="^no$") as caught:
-        found.found_or_made(lambda: looks.append(None), make)
+        lookup.found_or_made(lambda: looks.append(None), make)
     assert (caught.value.status, len(looks)) == (status, times)
