@@ -33,11 +33,15 @@ CALLS = (
     "tox run -e ci",
 )
 
-#: Writes down that it was called, with the switches; fails if it is the call that is to fail.
+#: Other settings of what is checked, built and run.
+DOCUMENTS = (".github/workflows/ci.yml", ".github/dependabot.yml", ".pre-commit-config.yaml", "same.yaml")
+LINES = (".ci/run", ".gitattributes", ".gitignore", "Dockerfile")
+
+#: Writes down that it was called, with the switches and where; fails if it is the call that is to fail.
 STUB = """#!/bin/bash
 call="$(basename "$0")${*:+ $*}"
 printf '%s\\n' "$call" >> "$LOG"
-printf '%s|%s|%s\\n' "$CI" "$FMNIST_STRICT" "${PYTHONDONTWRITEBYTECODE-unset}" >> "$LOG.switches"
+printf '%s|%s|%s|%s\\n' "$CI" "$FMNIST_STRICT" "${PYTHONDONTWRITEBYTECODE-unset}" "$PWD" >> "$LOG.switches"
 case "$call" in "$FAILING"*) [ -z "$EXACTLY" ] || [ "$call" = "$FAILING" ] && exit 1;; esac
 exit 0
 """
@@ -106,7 +110,7 @@ def test_ci_ends_at_the_first_failure(tmp_path: Path) -> None:
     code, calls, switches = ci(tmp_path / "all", "")
     assert code == 0
     assert [call.split("/")[0].strip() for call in calls] == [*CALLS]
-    assert switches == {"true|1|unset"}
+    assert switches == {f"true|1|unset|{tmp_path / 'all'}"}
     for number, call in enumerate(CALLS, 1):
         code, calls, _ = ci(tmp_path / str(number), call)
         assert code != 0, call
@@ -212,6 +216,11 @@ def test_either_half_of_the_isolation_counts(half: int, code: int, tmp_path: Pat
     assert subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, check=False).returncode == code
 
 
+def test_each_test_is_watched(request: pytest.FixtureRequest) -> None:
+    """A test that leaves the process otherwise than it was fails, without asking for that."""
+    assert "untouched" in request.fixturenames
+
+
 def test_no_command_may_fail() -> None:
     """No command of tox is one whose failure counts for nothing, and neither is a step of the workflow."""
     for section in TOX.sections():
@@ -243,12 +252,21 @@ def test_settings_change_on_purpose(data_regression: DataRegressionFixture) -> N
             "layers": tools["importlinter"],
             "spelling": tools["codespell"],
             "coverage": re.findall(r"^TARGET = .*", covered, re.MULTILINE),
+            "mutmut": tools["mutmut"],
+            "wheel": [PROJECT["build-system"], tools["hatch"]],
+            "dependencies": [PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]],
+            "documents": {name: yaml.safe_load((ROOT / name).read_text()) for name in DOCUMENTS},
+            "lines": {name: _commands((ROOT / name).read_text()) for name in LINES},
             # Where CI is set, Hypothesis' own default is not random either.
             "examples": {name: [one.max_examples, str(one.deadline)] for name, one in profiles.items()},
             "the same in CI": profiles["ci"].derandomize,
         },
         "checks",
     )
+
+
+def _commands(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _lines(section: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faults import planted
+from pytest_regressions.data_regression import DataRegressionFixture
 from support import pages
 from support.pages import PAGES, ROOT, Page
 
@@ -38,6 +39,15 @@ README, CONTRIBUTING = Page(ROOT / "README.md"), Page(ROOT / "CONTRIBUTING.md")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 STUDIES = sorted((DOCS / "studies").iterdir())
+
+#: What is measured again with every few commits.
+OFTEN = {"durations.json", "mutants.json"}
+
+
+@pytest.fixture
+def original_datadir() -> Path:
+    """Where the golden documents are."""
+    return ROOT / "tests" / "golden"
 
 
 def accuracies(folder: Path) -> list[dict[str, str]]:
@@ -112,6 +122,17 @@ def test_the_run_shown_is_the_golden_one() -> None:
     assert (DOCS / "run" / "loss_plot.png").read_bytes() == plots.loss_png(read("run/history.json"))
     drawn = plots.confusion_png(np.array(counts), CLASS_NAMES)
     assert (DOCS / "run" / "confusion_matrix.png").read_bytes() == drawn
+
+
+def test_what_is_shown_changes_on_purpose(data_regression: DataRegressionFixture) -> None:
+    """Each picture and each record that the pages show is the one that was looked at.
+
+    To accept a change, look at it, and run `pytest --force-regen tests/test_docs.py`.
+    """
+    shown = sorted(
+        path for path in DOCS.rglob("*") if path.suffix in {".png", ".svg", ".csv", ".json"} and path.name not in OFTEN
+    )
+    data_regression.check({path.relative_to(ROOT).as_posix(): sha256(path.read_bytes()) for path in shown}, "shown")
 
 
 def test_the_stages_are_shown_as_they_are(test_set: Split) -> None:
@@ -342,6 +363,15 @@ def test_no_number_goes_unchecked() -> None:
     assert {(path.relative_to(ROOT).as_posix(), one) for path, one in stated if path.name != "scaling.md"} == {
         *measured()
     }
+
+
+def test_facts_change_on_purpose(data_regression: DataRegressionFixture) -> None:
+    """Numbers, code, links and pictures stand on each page in the order of the golden document.
+
+    Two that change places are a change too. To accept one, run `pytest --force-regen tests/test_docs.py`.
+    """
+    facts = {page.path.relative_to(ROOT).as_posix(): page.facts() for page in PAGES}
+    data_regression.check(facts, "facts")
 
 
 def test_limits_are_those_of_the_code() -> None:

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,12 +53,48 @@ def limits(source: str) -> Iterator[str]:
                 yield ast.unparse(node)
 
 
-@pytest.mark.parametrize("what", [sentences, limits], ids=["sentences", "limits"])
-def test_they_change_on_purpose(what: Callable[[str], Iterator[str]], data_regression: DataRegressionFixture) -> None:
+def constants(source: str) -> Iterator[str]:
+    r"""Give each constant of a module that is written out, of whatever type, in order.
+
+    Examples
+    --------
+    >>> list(constants("TOP = Path('x')\nNAMES = {'a', 'b'}\n__all__ = ['f']\nMOST: int = 3"))
+    ["NAMES = {'a', 'b'}", 'MOST: int = 3']
+    """
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            code = ast.unparse(node)
+            computed = [one for one in ast.walk(node.value) if isinstance(one, ast.Name | ast.Call | ast.Attribute)]
+            if not computed and not code.startswith("__all__"):
+                yield code
+
+
+#: What is looked at, where, and the golden document: of the programs that check and publish, whatever is written out.
+LITERALS = {
+    "sentences": (sentences, ("fmnist/**/*.py",)),
+    "limits": (limits, ("fmnist/**/*.py",)),
+    "tools": (
+        constants,
+        (
+            "benchmarks/**/*.py",
+            "docs/*.py",
+            "examples/**/*.py",
+            "tests/**/conftest.py",
+            "tests/disturbances/*.py",
+            "tests/faults/*.py",
+            "tests/support/*.py",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("document", LITERALS)
+def test_they_change_on_purpose(document: str, data_regression: DataRegressionFixture) -> None:
     """Errors, help and what is told on the way, to the last word, and numbers are as in the golden documents.
 
     To accept a change, run `pytest --force-regen tests/test_literals.py`, and read the difference as a user would.
     """
-    modules = sorted((ROOT / "fmnist").rglob("*.py"))
+    what, patterns = LITERALS[document]
+    modules = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
     found = {path.relative_to(ROOT).as_posix(): list(what(path.read_text(encoding="utf-8"))) for path in modules}
-    data_regression.check({module: one for module, one in found.items() if one}, what.__name__)
+    data_regression.check({module: one for module, one in found.items() if one}, document)

@@ -6,20 +6,30 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from configparser import ConfigParser
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from support import helpers
 
+from fmnist.kubeflow import bundle
+
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 TOX = ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini")
 
 #: The environments of tox that `.ci/run` goes through, after `tox` itself and the main job.
 CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "disturbances", "faults"}
+
+
+#: What is imported where its user has it, or comes with a dependency that hands it out.
+TAKEN_ALONG = {"IPython", "PIL", "google", "pydantic_core", "pytest"}
 
 
 def script(name: str) -> str:
@@ -71,12 +81,11 @@ def test_every_locked_package_has_a_hash() -> None:
 
 def test_the_lock_has_every_dependency() -> None:
     """All that pyproject.toml asks for is in the lock, and the lock names no index."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [
-        *project["project"]["dependencies"],
-        *project["dependency-groups"]["lint"],
-        *(asked for asked in project["dependency-groups"]["dev"] if isinstance(asked, str)),
-        *project["build-system"]["requires"],
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["dependency-groups"]["lint"],
+        *(asked for asked in PROJECT["dependency-groups"]["dev"] if isinstance(asked, str)),
+        *PROJECT["build-system"]["requires"],
     ]
     names = {re.split(r"[<>=!~ ]", requirement)[0] for requirement in asked}
     assert names <= locked().keys()
@@ -114,6 +123,51 @@ def test_a_tampered_package_fails_the_install(tmp_path: Path, tampered: bool) ->
         not tampered,
     )
     assert ("ash mismatch" in done.stderr) == tampered
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, as pip builds it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [found] = folder.iterdir()
+    return found
+
+
+def test_the_wheel_has_the_whole_package(built: Path) -> None:
+    """It holds each file of the package, templates, data and the mark of its types among them, and nothing else."""
+    paths = [path for path in (ROOT / "fmnist").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    with zipfile.ZipFile(built) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    assert contents == {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    assert {Path(name).suffix for name in contents} == {".py", ".j2", ".json", ".txt", ".typed"}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "declared"),
+    [
+        (["**/*.py"], PROJECT["project"]["dependencies"]),
+        # A step has kfp, which reads YAML.
+        (bundle.REPLICATION, [*PROJECT["dependency-groups"]["steps"], "kfp", "pyyaml"]),
+    ],
+    ids=["package", "steps"],
+)
+def test_what_is_imported_is_declared(patterns: Sequence[str], declared: Sequence[str]) -> None:
+    """Each package that the code imports is one that an install brings, and what a step imports is in its group."""
+    sources = [content for name, content in bundle.source_files(patterns).items() if name.endswith(".py")]
+    tops = {name.partition(".")[0] for source in sources for name in bundle.imports(source)}
+    names, packages = {Requirement(one).name.lower() for one in declared}, packages_distributions()
+    imported = tops - sys.stdlib_module_names - {"fmnist"} - TAKEN_ALONG
+    assert {top for top in imported if not names & {one.lower() for one in packages[top]}} == set()
+
+
+def test_the_lock_is_within_the_bounds() -> None:
+    """Of each dependency that has bounds, the lock has a version within them."""
+    bounds = {one.name.lower(): one.specifier for one in map(Requirement, PROJECT["project"]["dependencies"])}
+    versions = re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK, re.MULTILINE)
+    assert [one for one in versions if one[0] in bounds and one[1] not in bounds[one[0]]] == []
+    assert bounds.keys() <= {name for name, _ in versions}
 
 
 def test_the_image_is_made_of_what_is_here() -> None:

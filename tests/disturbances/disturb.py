@@ -53,6 +53,9 @@ QUICK = ("functions", "compile")
 #: Seconds after which a process is ended.
 TIMEOUT = 300
 
+#: The files of a run that have its time in them; all others must be the same bytes.
+DATED = {"log.txt", "run.json", "report.html", "RECORD.sha256"}
+
 
 class DisturbanceError(Exception):
     """It cannot be said what a disturbance does."""
@@ -123,11 +126,7 @@ class Job:
 def results(place: Path) -> dict[str, bytes]:
     """Return the content of the files that must be the same each time, by their paths in the folder of results."""
     [out] = [path for path in place.glob("here/**/out") if path.is_dir()]
-    paths = [
-        path
-        for path in out.rglob("*")
-        if path.is_file() and path.name not in {"log.txt", "run.json", "report.html", "RECORD.sha256"}
-    ]
+    paths = [path for path in out.rglob("*") if path.is_file() and path.name not in DATED]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
 

@@ -32,6 +32,17 @@ _WORDS = {
     ]
     for number, word in zip(itertools.count(first, step), words, strict=False)
 }
+#: Other words that stand for a number or a place in a row.
+_OTHERS = """
+    zero half third quarter fifths twentieth twice first second last two three four five six seven eight nine ten
+"""
+
+#: What a page says that is right or wrong: commands, code, where links and pictures lead, and numbers, also in words.
+_FACT = re.compile(
+    r"^ {4}\S.*$|`[^`]+`|(?<=\]\()[^)]+|(?<=src=\")[^\"]+|(?<=srcset=\")[^\"]+|\d[\d,.e-]*\d|\d|"
+    rf"\b(?:{'|'.join([*_OTHERS.split(), *_WORDS])})\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,13 @@ class Page:
         lines = [command for block in blocks for line in block.splitlines() for command in line.split(" && ")]
         codes = [token.content for token in tokens if token.type == "code_inline"]
         return lines + [code for code in codes if code == "tox" or (code.partition(" ")[0] in CHECKS and " " in code)]
+
+    def facts(self) -> dict[str, list[str]]:
+        """Return below each heading commands, code, targets and numbers, in order, but for generated tables."""
+        prose = re.sub(r"^```.*?^```", "", _GENERATED.sub("", self.text), flags=re.DOTALL | re.MULTILINE)
+        _, *parts = re.split(r"^#+ (.+)$", prose, flags=re.MULTILINE)
+        found = zip(parts[::2], map(_FACT.findall, parts[1::2]), strict=True)
+        return {heading: facts for heading, facts in found if facts}
 
     def numbers(self, heading: str) -> set[str]:
         """Return the numbers in the text below a heading, generated tables and code aside."""
