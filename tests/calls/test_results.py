@@ -107,6 +107,7 @@ def test_in_a_line(here: Path) -> None:
     assert repr(Study(Path("/else/where"), study)) == (
         "<Study in /else/where: 3 seeds from 3 on, accuracy 0.8800 ± 0.0100>"
     )
+    assert repr(Run(Path(f"{here}-old"), RECORD)) == f"<Run in {here}-old: accuracy 0.8812, loss 0.3456>"
     two = samples.study_sample(samples.sample([0.87, 0.88], first=0))
     assert repr(Study(here / "two", two)) == "<Study in two: 2 seeds from 0 on, accuracy 0.8750 ± 0.0071>"
 

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import signal
 import subprocess
@@ -362,3 +363,12 @@ def test_json_is_printed_for_people_too(capsys: pytest.CaptureFixture[str]) -> N
     """Each value has a line of its own, in the order in which it was given."""
     console.print_json({"b": [1, 0.5], "a": None})
     assert capsys.readouterr().out == '{\n  "b": [\n    1,\n    0.5\n  ],\n  "a": null\n}\n'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_json_can_be_parsed_whatever_stdout_can_show(encoding: str) -> None:
+    """A character that it lacks, or that steers a terminal, has JSON's own escape."""
+    value = {"é ☃": "\x7f\x85"}
+    group = console.Group("program", commands=[click.Command("go", callback=lambda: console.print_json(value))])
+    result = CliRunner(charset=encoding).invoke(group, ["go"])
+    assert json.loads(result.stdout_bytes.decode(encoding)) == value

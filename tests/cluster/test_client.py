@@ -2,10 +2,13 @@
 
 import datetime as dt
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from support import kfp_server
 from support.kfp_server import Server, cut, hang, respond, serving
 from support.submission import STEPS, failure, submitted
@@ -241,8 +244,19 @@ def test_a_long_answer_is_cut(server: Server, target: Cluster, length: int, show
     assert caught.value.got == f"HTTP 403 Forbidden: {shown}"
 
 
+@pytest.fixture
+def abroad() -> Iterator[None]:
+    """A time zone in which it is nine hours later."""
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("abroad")
 def test_the_servers_time_is_that_of_its_last_answer(server: Server, target: Cluster) -> None:
-    """In the API's own words, whatever time it is here; a server may not say it."""
+    """In the API's own words, whatever time it is here; a server may not say it, and a proxy writes it small."""
     server.clock = lambda: dt.datetime(2026, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
     server.artifacts = []
     target._client.read("artifacts")
@@ -251,6 +265,9 @@ def test_the_servers_time_is_that_of_its_last_answer(server: Server, target: Clu
     target._client.read("artifacts")
     assert client._time("Wed, 21 Oct 2026 07:28:00 GMT") == "2026-10-21T07:28:00Z"
     assert client._time(None) == client._time("soon") == ""
+    proxied = urllib3.HTTPResponse(b"{}", {"date": "Wed, 21 Oct 2026 07:28:00 GMT"})
+    target._client.once("ask", lambda **_: proxied)
+    assert target._client.now == "2026-10-21T07:28:00Z"
 
 
 @pytest.mark.parametrize(

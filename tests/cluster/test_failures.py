@@ -28,7 +28,7 @@ POOL, CONNECTION = urllib3.HTTPConnectionPool("h"), urllib3.connection.HTTPConne
 def status(number: int, body: str | None = None, reason: str = "Why", **headers: str) -> ApiException:
     """Return what kfp's client raises for an HTTP status."""
     error = ApiException(status=number, reason=reason)
-    error.body, error.headers = body, headers or None
+    error.body, error.headers = body, urllib3.HTTPHeaderDict(headers) if headers else None
     return error
 
 
@@ -197,13 +197,14 @@ def test_what_is_no_answer_is_refused(data: bytes, wanted: str | None, message: 
         (status(429, **{"Retry-After": "60"}), 60.0),
         (status(429, **{"Retry-After": "61"}), 60.0),
         (status(429, **{"Retry-After": "7.5"}), None),
+        (status(429, **{"retry-after": "7"}), 7.0),
         (status(429, Other="7"), None),
         (status(429), None),
         (OSError(), None),
     ],
 )
 def test_a_pause_is_at_most_a_minute(error: Exception, seconds: float | None) -> None:
-    """Whatever a server asks for."""
+    """Whatever a server asks for, and however a proxy spells it."""
     assert failures.retry_after(error) == seconds
 
 

@@ -1,11 +1,14 @@
 """The tests' own server answers as a real one does: each recorded request, sent again over HTTP."""
 
+import contextlib
 import datetime as dt
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import urllib3
 from support.kfp_nodes import Workflow
 from support.kfp_server import Server, serving
 from support.kfp_state import NEVER
@@ -67,6 +70,34 @@ def test_all_that_was_recorded_is_replayed() -> None:
 def test_it_answers_as_a_real_server(replay: Replay, recorded: dict[str, Any]) -> None:
     """Status, type, keys and message are those of the recorded answer."""
     replay.compare(recorded)
+
+
+@pytest.mark.parametrize(
+    ("answer", "same"),
+    [
+        ({"run_id": "1", "state": "FAILED"}, True),
+        ({"run_id": "2", "state": "FAILED"}, True),
+        ({"run_id": "1", "state": "FAILED", "colour": "red"}, False),
+        ({"state": "FAILED"}, False),
+        ({"run_id": "1", "state": "SUCCEEDED"}, False),
+    ],
+    ids=["the same", "another id", "a key more", "a key less", "another state"],
+)
+def test_another_answer_than_the_recorded_one_is_seen(answer: dict[str, str], same: bool) -> None:
+    """Keys that a real server does not send count as much as those that lack."""
+    head = {"Content-Type": "application/json"}
+    sent = Replay("http://nowhere.invalid")
+    sent.answers["get run"] = urllib3.HTTPResponse(json.dumps(answer).encode(), head, status=200)
+    recorded = {"run_id": "1", "state": "FAILED"}
+    with contextlib.nullcontext() if same else pytest.raises(AssertionError):
+        sent.compare({"what": "get run", "status": 200, "content_type": "application/json", "answer": recorded})
+
+
+def test_what_no_client_sends_fails_the_test_that_sends_it() -> None:
+    """It is answered as by a real server, and the test fails in the end."""
+    with pytest.raises(AssertionError), serving() as server:
+        status = urllib3.request("GET", f"{server.url}/nonsense").status
+    assert (status, server.problems) == (404, ["GET /nonsense: no such path at ''"])
 
 
 NODES = [one for one in RECORDED if "run_details" in one["answer"] and "too large" not in one["what"]]

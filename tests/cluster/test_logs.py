@@ -316,6 +316,9 @@ def test_the_log_of_another_step_or_run_is_not_taken(server: Server, target: Clu
         reader(target, RECORDED_RUN).of(Step("train", "SUCCEEDED", None, TEST.nodes))
     with pytest.raises(LogError, match="the log of test cannot be had"):
         reader(target, "another-run").of(TEST)
+    server.store.logs[kfp_logs.executor("test")] = printed(RECORDED_RUN, "test-2", {"metrics": "Metrics"})
+    with pytest.raises(LogError, match="the log of test cannot be had"):
+        reader(target, RECORDED_RUN).of(TEST)
 
 
 @pytest.mark.parametrize(

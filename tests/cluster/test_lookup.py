@@ -64,6 +64,14 @@ def test_a_name_is_looked_for_on_each_page(server: Server, target: Cluster) -> N
     assert one == server.pipelines[2]
 
 
+def test_an_empty_page_need_not_be_the_last_one(server: Server, target: Cluster) -> None:
+    """As long as the server names a next page, that may have what is looked for."""
+    wanted = {"pipeline_id": "1", "name": "x", "display_name": "x"}
+    for page in ({"next_page_token": "2"}, {"pipelines": [], "next_page_token": "3"}, {"pipelines": [wanted]}):
+        server.fail("GET .*/pipelines$", respond(200, json.dumps(page).encode()))
+    assert lookup.find(target._client, "pipeline", "x") == wanted
+
+
 def test_a_name_is_looked_for_in_its_namespace() -> None:
     """Where a cluster has several users, each has names of their own."""
     with serving(multi_user=True) as server:

@@ -48,13 +48,15 @@ run:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a pipeline file, another kind of file, and links that lead out of it."""
+    """A folder with a pipeline file, another kind of file, and links and a folder beside that lead out of it."""
     folder = tmp_path_factory.mktemp("outer") / "project"
     (folder / "code").mkdir(parents=True)
     (folder / "code" / "pipeline.py").touch()
     (folder / "code" / "compiled.yaml").touch()
     (folder / "code" / "notes.txt").touch()
     (folder.parent / "outside.py").touch()
+    folder.with_name("project-old").mkdir()
+    (folder.parent / "project-old" / "pipeline.py").touch()
     (folder / "link.py").symlink_to(folder.parent / "outside.py")
     (folder / "inside.py").symlink_to(folder / "code" / "pipeline.py")
     (folder / "loop.py").symlink_to(folder / "loop.py")
@@ -253,6 +255,10 @@ BAD = {
         "line 13: pipeline.package: .*relative to it, got '/etc",
     ),
     "package outside": (edited("code/pipeline.py", "../outside.py"), "line 13: pipeline.package: .*not outside of it"),
+    "package beside": (
+        edited("code/pipeline.py", "../project-old/pipeline.py"),
+        "line 13: pipeline.package: .*not outside of it",
+    ),
     "package link": (edited("code/pipeline.py", "link.py"), "line 13: pipeline.package: .*not outside of it"),
     "package loop": (
         edited("code/pipeline.py", "loop.py"),

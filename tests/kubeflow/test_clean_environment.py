@@ -16,7 +16,7 @@ from fmnist.kubeflow import local
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.steps.errors import ContractError
 
-#: Each of these changes a result, a picture or a compiled file, or ends a step.
+#: Each of these changes a result, a picture or a compiled file, ends a step, or is secret.
 HOSTILE = {
     "TF_DETERMINISTIC_OPS": "1",
     "FREETYPE_PROPERTIES": "truetype:interpreter-version=35",
@@ -26,6 +26,9 @@ HOSTILE = {
     "PYTHONWARNINGS": "error",
     "PYTHONSTARTUP": "/nowhere.py",
     "FMNIST_KFP_TOKEN": "a-secret-token",
+    "HOMEBREW_GITHUB_API_TOKEN": "a-secret-token",
+    "LANGSMITH_API_KEY": "a-secret-key",
+    "USER_PASSWORD": "a-secret-password",
     "NOBODY_THOUGHT_OF_IT": "1",
 }
 

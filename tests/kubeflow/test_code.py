@@ -357,6 +357,12 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
         "got no mine.sub",
     ),
     "no such module": ({}, other, [Code("mine")], "got no mine.gone"),
+    "the beginning of a name": (
+        {"mine/model.py": b"import mine.su\n"},
+        step,
+        [Code("mine")],
+        "expected what mine/model.py imports, got no mine.su,",
+    ),
     "a sibling": (
         {"a/__init__.py": b"", "a/b/__init__.py": b"from a import c\n", "a/c.py": b""},
         figures,

@@ -197,10 +197,13 @@ def test_few_seeds_are_judged_by_the_interval(few_page: Page) -> None:
     assert "Adjusted p" not in words
 
 
-def test_the_figures_sources_are_given(study_page: Page) -> None:
-    """A reader can look each published figure up."""
-    for figure in published.matching(PARAMETERS):
-        assert f"{figure.name}: {figure.source}." in study_page.words
+def test_the_figures_sources_are_given(study_page: Page, tmp_path: Path) -> None:
+    """A reader can look each published figure up, however many there are."""
+    theirs = [published.Figure(f"name {n}", "", 0.87, {}, f"source {n}") for n in range(10)]
+    page = page_of(Judged([0.87, 0.88], theirs, 0.02), tmp_path)
+    for shown, figures in ((study_page, published.matching(PARAMETERS)), (page, theirs)):
+        for figure in figures:
+            assert f"{figure.name}: {figure.source}." in shown.words
 
 
 def test_it_is_told_how_it_is_decided(study_page: Page) -> None:
@@ -390,6 +393,14 @@ def test_accuracies_alone_have_a_page(tmp_path: Path) -> None:
         "(tensorflow-tutorial) is marked; 0 of 60 seeds are below it. The published 0.8822 (same-example-10-epochs) is "
         "marked; 36 of 60 seeds are below it."
     ]
+
+
+@pytest.mark.parametrize("n", [1, 1_001])
+def test_nobody_knows_when_a_margin_of_accuracies_alone_was_chosen(tmp_path: Path, n: int) -> None:
+    """However many there are."""
+    page = page_of(Judged(spread(n), published.matching(PARAMETERS), 0.015), tmp_path)
+    assert "The margin is only good if it was not chosen in the light of the results." in page.words
+    assert "part of the code" not in page.words
 
 
 def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
@@ -713,14 +724,18 @@ def test_all_that_a_report_needs_is_prepared(monkeypatch: pytest.MonkeyPatch) ->
 def test_other_classes_have_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their names are on it, escaped; nothing of Fashion-MNIST is: neither images nor what was published for it.
 
-    The dataset need not be there.
+    The dataset need not be there, and no command is told that would need it.
     """
     names = ("<i>cat</i>", "<b>dog</b>", "émeu")
     counts = [[5, 1, 0], [0, 4, 2], [0, 0, 0]]
     others = {"counts": counts, "mistakes": [Mistake(3, 0, 1, 0.75)], "class_names": names}
     monkeypatch.delattr(dataset, "load")
+    run = page_of(run_sample(result(7, 0.75, **others)), tmp_path)
     page = page_of(study_sample([result(seed, 0.75, **others) for seed in (1000, 1001)]), tmp_path)
-    assert "Fashion-MNIST" not in page.words
+    for shown in (run, page):
+        assert "Fashion-MNIST" not in shown.words
+        assert "Check it yourself" not in shown.words
+    assert run.words.startswith("3 classes, seed 7: accuracy 0.7500 3 classes · one run No accuracy was published")
     assert "3 classes · study of 2 seeds No accuracy was published for these parameters" in page.words
     assert "<b>dog</b> 0 4.0 2.0 0.667 émeu 0 0 0 none" in page.words
     assert "<i>cat</i> , taken for <b>dog</b> by 2 of 2 seeds" in page.words
