@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from support import helpers
@@ -191,6 +192,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "expected UTF-8 text, got 'utf-8' codec can't decode byte 0x89 in position 0: invalid start byte. Save it as "
         "UTF-8.",
     ),
+    "empty lines first": ("\n\n0.9\n", "line 2: expected an accuracy from 0 to 1, got ''."),
     "too many": ("1\n" * 100_001, "expected 1 to 100,000 accuracies, got 100,001."),
     "too long": ("1" * (2**24 + 1), "expected a readable file, got: it is larger than 16777216 bytes."),
 }
@@ -419,6 +421,8 @@ def test_from_python_values_are_checked() -> None:
     """A list of accuracies and a number are enough; others are refused by their place."""
     assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"
     assert single(0.955) == Figure("published", "", 0.955, {}, "", "", None)
+    # Those of a network have 32 bits, and are not added up in as few.
+    assert [type(one) for one in judging.judge(np.float32([0.9, 0.8]), 0.9).accuracies] == [float, float]
     with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got nan\.$"):
         judging.judge([0.9, float("nan")], 0.9)
     with pytest.raises(ContractError, match=r"^accuracies: expected 1 to 100,000, got 0\.$"):

@@ -84,6 +84,15 @@ def test_one_process_works_in_a_folder(tmp_path: Path) -> None:
     assert testing.contents(tmp_path) == {"log.txt": b"of the first"}
 
 
+def test_a_finished_run_in_which_another_process_works_is_not_returned(copy: Callable[[str], Path]) -> None:
+    """Whoever works there may be writing its report again: the folder is looked at when it is free."""
+    with claimed(folder := copy("run"), "run"):
+        (folder / ".unfinished").mkdir()
+        with pytest.raises(ContractError, match="run folder: expected one in which no other process works"):
+            run.run_pipeline(folders.SETTINGS, folder)
+        assert (folder / ".unfinished").exists()
+
+
 @pytest.mark.usefixtures("no_data")
 def test_a_run_that_could_not_start_can_be_tried_again(tmp_path: Path) -> None:
     """After a run without data, the next run takes the same folder."""

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import errno
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -171,6 +172,40 @@ def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
     assert made_up.tried == [8]
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["7.json", "8.json", "9.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [DIGESTS, "seeds", PLAN]
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
+    made_up: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """A disk that is full at the one or at the other leaves a folder that is taken, and no seed is lost."""
+    study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    (tmp_path / "seeds" / "8.json").unlink()
+    write, left = study_folder.write, [writes - 1]
+
+    def full(path: Path, content: bytes) -> None:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "full")
+        left[0] -= 1
+        write(path, content)
+
+    def train(*arguments: Any) -> dict[int, str]:
+        monkeypatch.setattr(study_folder, "write", full)
+        return made_up.train(*arguments)
+
+    monkeypatch.setattr(workers, "train", train)
+    with pytest.raises(FmnistError, match="full"):
+        study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(workers, "train", made_up.train)
+    study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    assert made_up.tried == [7, 8, 8, 8]
+
+
+def test_seeds_are_trained_in_their_order(made_up: MadeUp, tmp_path: Path) -> None:
+    """Smaller ones come first, also where they have fewer digits."""
+    study_folder.train_shard(SETTINGS, range(8, 12), tmp_path)
+    assert made_up.tried == [8, 9, 10, 11]
 
 
 #: Files of a user's, which look more or less like what a killed process leaves.

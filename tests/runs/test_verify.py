@@ -133,6 +133,21 @@ def test_a_perfect_forgery_of_a_run_is_seen(copy: Copy) -> None:
     assert result.stdout.splitlines()[-1] == f"{said}this code."
 
 
+def test_what_is_not_made_again_is_seen(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that its code does not make any more is one that differs."""
+    run_compiled = local.run_compiled
+
+    def without_results(*arguments: Any) -> Any:
+        outputs = run_compiled(*arguments)
+        del outputs["all"]["results"]
+        return outputs
+
+    monkeypatch.setattr(local, "run_compiled", without_results)
+    result = verify(copy("run"))
+    assert result.exit_code == 1
+    assert [row.split()[0] for row in result.stdout.splitlines() if row.endswith("DIFFERS")] == ["results.csv"]
+
+
 def test_another_environment_is_told_apart(copy: Copy) -> None:
     """Each version, switch and CPU flag that differs is named with what is promised; equal results are verified."""
     folder = copy("run")
