@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support import helpers
 
-from fmnist.orders import EpochOrders, RepeatedOrderError
+from fmnist.orders import EpochOrders, OrderError, RepeatedOrderError
 from fmnist.steps.determinism import tensorflow
 
 tf = tensorflow()
@@ -118,10 +118,16 @@ def test_fit_seeded_by_keras_repeats_its_order(how: dict[str, Any]) -> None:
     """Where Keras was seeded, `fit` ends after the second epoch with an error that says why and what to do."""
     keras.utils.set_random_seed(0)
     orders = EpochOrders()
-    why = r"epochs 1 and 2: .* the same order.*keras\.utils\.set_random_seed.*shuffle=False.*README"
-    with pytest.raises(RepeatedOrderError, match=why) as caught:
+    with pytest.raises(RepeatedOrderError) as caught:
         network(**how).fit(IMAGES, LABELS, epochs=4, callbacks=[orders], verbose=0)
     assert len(orders.fingerprints) == 2
+    assert str(caught.value) == (
+        "epochs 1 and 2: expected two orders, got the same batches in the same order. After "
+        "keras.utils.set_random_seed the shuffle of fit starts again with each epoch, and with shuffle=False there is "
+        "none. Shuffle the data by seed and epoch before fit, for example with "
+        "fit(tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(32), shuffle=False). "
+        'More: "The seeding trap" in the README of fmnist.'
+    )
     (heading,) = re.findall('More: "(.*)" in the README', str(caught.value))
     assert f"# {heading}\n" in (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -253,12 +259,13 @@ def test_repeats_can_be_recorded_alone() -> None:
 
 
 def test_each_fit_is_looked_at_by_itself() -> None:
-    """One callback serves two trainings, which may share an order."""
+    """One callback serves two trainings, which may share an order; what it said of the first one stays."""
     orders, model = EpochOrders(), network(run_eagerly=True)
     model.fit(IMAGES, LABELS, shuffle=False, callbacks=[orders], verbose=0)
     before = orders.fingerprints
     model.fit(IMAGES, LABELS, shuffle=False, callbacks=[orders], verbose=0)
     assert orders.fingerprints == before
+    assert orders.fingerprints is not before
     assert len(before) == 1
 
 
@@ -355,7 +362,7 @@ def test_batches_that_cannot_be_read_are_refused(values: list[Any], layer: Calla
     x = keras.Input((1,), dtype=dtype)
     model = keras.Model(x, keras.layers.Dense(1)(layer()(x)))
     model.compile("sgd", "mse", jit_compile=False, **how)
-    with pytest.raises(RuntimeError, match=f"EpochOrders: expected batches of real numbers, got dtype {dtype}"):
+    with pytest.raises(RuntimeError, match=f"^EpochOrders: expected batches of real numbers, got dtype {dtype}$"):
         model.fit(data, shuffle=False, callbacks=[EpochOrders()], verbose=0)
     model.fit(data, shuffle=False, verbose=0)
 
@@ -363,7 +370,7 @@ def test_batches_that_cannot_be_read_are_refused(values: list[Any], layer: Calla
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Keras does not run on TensorFlow, the callback says so at once."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(RuntimeError, match="expected 'tensorflow', got 'jax'"):
+    with pytest.raises(RuntimeError, match="^EpochOrders: as the backend of Keras expected 'tensorflow', got 'jax'$"):
         EpochOrders()
 
 
@@ -371,7 +378,8 @@ def test_several_devices_are_refused() -> None:
     """Where several devices share each batch, nothing is said of its order."""
     orders: Any = EpochOrders()
     orders.set_model(SimpleNamespace(distribute_strategy=SimpleNamespace(num_replicas_in_sync=2)))
-    with pytest.raises(RuntimeError, match="expected a training on one device, got 2"):
+    why = "^EpochOrders: expected a training on one device, got 2, which share each batch$"
+    with pytest.raises(RuntimeError, match=why):
         orders.on_train_begin()
 
 
@@ -379,6 +387,7 @@ def test_batches_that_were_not_read_are_not_judged() -> None:
     """Where something else makes the train function again, the callback says so and finds no repeated order."""
     model = network()
     again = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: model.make_train_function(force=True))
-    with pytest.raises(RuntimeError, match="expected to read the batches, got none") as caught:
+    with pytest.raises(OrderError) as caught:
         model.fit(IMAGES, LABELS, epochs=2, callbacks=[EpochOrders(), again], verbose=0)
     assert not isinstance(caught.value, RepeatedOrderError)
+    assert str(caught.value) == ("EpochOrders: expected to read the batches, got none: another callback compiled anew")

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from support import helpers
 
-from fmnist.steps import training
+from fmnist.steps import model, training
 from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
+from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 from fmnist.steps.settings import Settings
+
+tf = tensorflow()
+import keras  # noqa: E402 - through the gate
 
 EPOCHS = 3
 
@@ -113,32 +117,55 @@ def _signed(change: Callable[[dict[str, dict[str, Any]]], object], cut: int = 0)
     return edit
 
 
-DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "empty": (lambda _: b"", "SHA-256"),
-    "cut": (lambda content: content[:-1], "SHA-256"),
-    "longer": (lambda content: content + b"\0", "SHA-256"),
-    "a bit of the weights": (lambda content: _flipped(content, len(content) - 1), "SHA-256"),
-    "a bit of the history": (lambda content: _flipped(content, content.index(b'"loss": [') + 12), "SHA-256"),
-    "a bit of the digest": (lambda content: _flipped(content, 0), "SHA-256"),
-    "no text": (lambda _: b"\xff\xfe" * 100, "SHA-256"),
-    "no header": (lambda _: f"{sha256(b'[')}\n[".encode(), "a header"),
-    "a list": (lambda _: f"{sha256(b'[]')}\n[]".encode(), "a header"),
-    "deep": (lambda _: f"{sha256(b'[' * 10**6)}\n{'[' * 10**6}".encode(), "a header"),
-    "other data": (_signed(lambda found: found["training"].update(data="0" * 64)), "with data"),
-    "other code": (_signed(lambda found: found["training"].update(code="0" * 64)), "with code"),
-    "other TensorFlow": (_signed(lambda found: found["training"].update(tensorflow="1.0")), "with tensorflow"),
-    "no Keras": (_signed(lambda found: found["training"].pop("keras")), "with keras"),
-    "one variable less": (_signed(lambda _: None, cut=4), "bytes of variables"),
-    "a metric less": (_signed(lambda found: found["history"].pop("loss")), "a history of"),
-    "a metric more": (_signed(lambda found: found["history"].update(x=[1.0])), "a history of"),
-    "unequal lengths": (_signed(lambda found: found["history"].update(loss=[1.0, 2.0])), "a history of"),
-    "too many epochs": (
-        _signed(lambda found: [v.extend([1.0] * 9) for v in found["history"].values()]),
-        "a history of",
+SUM = ("content of SHA-256 {digest!r}", "{actual!r}")
+HEADER = "a header with a training and its history"
+HISTORY = ("a history of loss, accuracy, val_loss, val_accuracy, a number each epoch", "another")
+ZEROS = "0" * 64
+
+#: A damage, what the refusal expects, and what it got, with names in the place of digests that depend on the code.
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
+    "empty": (lambda _: b"", *SUM),
+    "cut": (lambda content: content[:-1], *SUM),
+    "longer": (lambda content: content + b"\0", *SUM),
+    "a bit of the weights": (lambda content: _flipped(content, len(content) - 1), *SUM),
+    "a bit of the history": (lambda content: _flipped(content, content.index(b'"loss": [') + 12), *SUM),
+    "a bit of the digest": (lambda content: _flipped(content, 0), *SUM),
+    "no text": (lambda _: b"\xff\xfe" * 100, *SUM),
+    "no header": (
+        lambda _: f"{sha256(b'[')}\n[".encode(),
+        HEADER,
+        "JSONDecodeError('Expecting value: line 1 column 2 (char 1)')",
     ),
-    "no epoch": (_signed(lambda found: [v.clear() for v in found["history"].values()]), "a history of"),
-    "not a number": (_signed(lambda found: found["history"].update(loss=[float("nan")])), "a history of"),
-    "text": (_signed(lambda found: found["history"].update(loss=["1.0"])), "a history of"),
+    "a list": (
+        lambda _: f"{sha256(b'[]')}\n[]".encode(),
+        HEADER,
+        "TypeError('list indices must be integers or slices, not str')",
+    ),
+    "deep": (
+        lambda _: f"{sha256(b'[' * 10**6)}\n{'[' * 10**6}".encode(),
+        HEADER,
+        "RecursionError('maximum recursion depth exceeded while decoding a JSON array from a unicode string')",
+    ),
+    **{
+        f"other {part}": (
+            _signed(lambda found, part=part: found["training"].update({part: ZEROS})),  # type: ignore[misc]
+            f"a training with {part} {{{part}!r}}",
+            repr(ZEROS),
+        )
+        for part in ("data", "network", "code", "tensorflow")
+    },
+    "no Keras": (_signed(lambda found: found["training"].pop("keras")), "a training with keras {keras!r}", "None"),
+    "one variable less": (_signed(lambda _: None, cut=4), "1221252 bytes of variables", "1221248"),
+    "a metric less": (_signed(lambda found: found["history"].pop("loss")), *HISTORY),
+    "a metric more": (_signed(lambda found: found["history"].update(x=[1.0])), *HISTORY),
+    "unequal lengths": (_signed(lambda found: found["history"].update(loss=[1.0, 2.0])), *HISTORY),
+    "an epoch too many": (
+        _signed(lambda found: [values.extend([1.0] * EPOCHS) for values in found["history"].values()]),
+        *HISTORY,
+    ),
+    "no epoch": (_signed(lambda found: [v.clear() for v in found["history"].values()]), *HISTORY),
+    "not a number": (_signed(lambda found: found["history"].update(loss=[float("nan")])), *HISTORY),
+    "text": (_signed(lambda found: found["history"].update(loss=["1.0"])), *HISTORY),
 }
 
 
@@ -148,28 +175,50 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return broken_off(tmp_path_factory.mktemp("kept") / "c", 1).read_bytes()
 
 
-@pytest.mark.parametrize(("damage", "named"), DAMAGES.values(), ids=DAMAGES)
+def refusal(path: Path, **others: Any) -> str:
+    """Return with what a training from the checkpoint at `path` is refused, but for what is the same in each."""
+    with pytest.raises(ContractError) as caught:
+        train(path, **others)
+    start, end = (
+        f"checkpoint {path}: expected ",
+        (". It was not used. Delete this file to train from the start, or choose another folder."),
+    )
+    message = str(caught.value)
+    assert message.startswith(start)
+    assert message.endswith(end)
+    return message.removeprefix(start).removesuffix(end)
+
+
+@pytest.mark.parametrize(("damage", "expected", "got"), DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_checkpoint_is_refused(
-    tmp_path: Path, kept: bytes, damage: Callable[[bytes], bytes], named: str
+    tmp_path: Path, kept: bytes, damage: Callable[[bytes], bytes], expected: str, got: str
 ) -> None:
     """A checkpoint with any part damaged, or of a training on something else, is refused by name, and stays."""
     path = helpers.written(damage(kept), tmp_path)
-    with pytest.raises(ContractError, match=f"checkpoint {path}: expected .*{named}.*, got .* It was not used"):
-        train(path)
+    digest, _, rest = damage(kept).partition(b"\n")
+    names = {"digest": digest[:64], "actual": sha256(rest).encode(), **json.loads(kept.split(b"\n")[1])["training"]}
+    assert refusal(path) == f"{expected}, got {got}".format(**names)
     assert path.read_bytes() == damage(kept)
 
 
 def test_the_checkpoint_of_other_settings_is_refused(tmp_path: Path, kept: bytes) -> None:
     """A training does not go on from the state of one with other settings."""
     path = helpers.written(kept, tmp_path)
-    with pytest.raises(ContractError, match="expected a training with seed 1, got 0"):
-        train(path, seed=1)
-    with pytest.raises(ContractError, match="expected a training with epochs 4, got 3"):
-        train(path, epochs=4)
+    assert refusal(path, seed=1) == "a training with seed 1, got 0"
+    assert refusal(path, epochs=4) == "a training with epochs 4, got 3"
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "huge"])
-def test_a_checkpoint_is_a_regular_file_of_its_size(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "got"),
+    [
+        ("folder", "Is a directory"),
+        ("pipe", "it is no regular file"),
+        ("device", "it is no regular file"),
+        ("huge", "it is larger than 1287172 bytes"),
+    ],
+    ids=["folder", "pipe", "device", "huge"],
+)
+def test_a_checkpoint_is_a_regular_file_of_its_size(tmp_path: Path, kind: str, got: str) -> None:
     """What is no regular file, or larger than a checkpoint of this training, is refused, neither awaited nor read."""
     path = tmp_path / "c"
     if kind == "folder":
@@ -181,17 +230,61 @@ def test_a_checkpoint_is_a_regular_file_of_its_size(tmp_path: Path, kind: str) -
     else:
         path.touch()
         os.truncate(path, 2**40)
-    with pytest.raises(ContractError, match=f"checkpoint {path}: expected a regular file of this training's size, got"):
-        train(path)
+    assert refusal(path) == f"a regular file of this training's size, got {got}"
+
+
+def variables(*sizes: int) -> list[Any]:
+    """Return variables of so many numbers."""
+    return [tf.Variable(np.arange(size, dtype=np.float32)) for size in sizes]
 
 
 def test_variables_of_any_size_are_kept(tmp_path: Path) -> None:
     """Also where the last is larger than all before it."""
-    import tensorflow as tf
-
     checkpoint = Checkpoint(tmp_path / "c", {"epochs": 1})
-    kept = [tf.Variable(np.arange(size, dtype=np.float32)) for size in (10, 10**5)]
-    checkpoint.save(kept, {"loss": [0.5]})
+    checkpoint.save(kept := variables(10, 10**5), {"loss": [0.5]})
     found = [tf.Variable(np.zeros(size, np.float32)) for size in (10, 10**5)]
     assert checkpoint.restore(found, ["loss"]) == {"loss": [0.5]}
     assert [variable.numpy().tobytes() for variable in found] == [variable.numpy().tobytes() for variable in kept]
+
+
+def test_a_history_of_any_length_is_kept(tmp_path: Path) -> None:
+    """Each epoch adds to the size that a checkpoint may have, as much as its numbers need."""
+    checkpoint = Checkpoint(tmp_path / "c", {"epochs": 2_000})
+    history = {name: [-1.2345678901234567e-100] * 2_000 for name in training.METRICS}
+    checkpoint.save(variables(1), history)
+    assert checkpoint.restore(variables(1), training.METRICS) == history
+
+
+def test_equal_checkpoints_are_equal_bytes(tmp_path: Path) -> None:
+    """In whatever order the training and the history were put together."""
+    pairs = {"a": [0.5], "b": [0.25]}, {"b": [0.25], "a": [0.5]}
+    for number, pair in enumerate(pairs):
+        Checkpoint(tmp_path / str(number), pair).save(variables(1), pair)
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["in order", "in reverse"])
+def test_a_checkpoint_is_of_the_code_of_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reverse: bool
+) -> None:
+    """Of each module in the folder, by name, in whatever order they are found there, and of nothing else."""
+    for name, content in {"b.py": b"B", "a.py": b"A", "a.pyc": b"C"}.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr("fmnist.steps.checkpoint.__file__", str(tmp_path / "b.py"))
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *given: iter(sorted(glob(*given), reverse=reverse)))
+    network, images = model.create(0), data()
+    assert Checkpoint.of(tmp_path / "c", Settings("sgd", 7, 0.1, 5), images, network) == Checkpoint(
+        tmp_path / "c",
+        {
+            "compile_optimizer": "sgd",
+            "epochs": 7,
+            "validation_split": 0.1,
+            "seed": 5,
+            "data": sha256(images.images.tobytes() + images.labels.tobytes()),
+            "network": sha256(model.to_bytes(network)),
+            "code": sha256(b"AB"),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+    )

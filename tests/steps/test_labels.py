@@ -134,6 +134,17 @@ def test_another_kind_is_named(true: Any, names: Any, message: str) -> None:
         Labels(true, np.array([0, 1]), names)
 
 
+@pytest.mark.parametrize(("lowest", "highest"), [(-1, 1), (0, 2)])
+def test_a_number_that_no_class_has_is_refused(lowest: int, highest: int) -> None:
+    """Below the first class or above the last one, of the true and of the predicted labels."""
+    right, wrong = np.array([0, 1]), np.array([lowest, highest])
+    for name, pair in {"true": (wrong, right), "predicted": (right, wrong)}.items():
+        with pytest.raises(ContractError) as caught:
+            Labels(*pair, ("cat", "dog"))
+        expected = f"{name} labels: expected class numbers from 0 to 1, got {lowest} to {highest}."
+        assert str(caught.value) == expected
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     """Some editors begin UTF-8 text with a byte-order mark."""
     labels = Labels(np.array([0, 1]), np.array([1, 1]), ("cat", "dog"))

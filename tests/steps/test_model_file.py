@@ -21,6 +21,7 @@ from fmnist.steps.errors import ContractError
 tensorflow()
 import keras  # noqa: E402 - through the gate
 from keras import layers  # noqa: E402
+from keras.src.backend.common import global_state  # noqa: E402
 
 
 def sequential(*parts: Any) -> Any:
@@ -220,6 +221,29 @@ def test_what_is_as_large_as_allowed_is_read(good: bytes, monkeypatch: pytest.Mo
         ContractError, match=f"^model: expected at most {len(items) - 1} groups and arrays of weights, got more.$"
     ):
         model_file.check(good, shapes)
+
+
+def test_a_file_with_a_member_twice_is_refused(good: bytes) -> None:
+    """Whoever reads it may take the other one than was looked at."""
+    file = io.BytesIO(good)
+    with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate name: 'config.json'"):
+        archive.writestr("config.json", archive.read("config.json"))
+    with pytest.raises(ContractError) as caught:
+        model_file.check(file.getvalue(), ((None, 28, 28), (None, 10)))
+    assert str(caught.value) == (
+        "model: expected a .keras file of metadata.json, config.json, model.weights.h5, got 4 other members."
+    )
+
+
+def test_a_model_that_is_read_leaves_keras_nothing_to_make(good: bytes, tmp_path: Path) -> None:
+    """Keras keeps the variables that it has yet to make, as those of the network that was only looked at."""
+
+    def unmade() -> list[int]:
+        return [id(variable) for variable in global_state.get_global_attribute("uninitialized_variables") or ()]
+
+    before = unmade()
+    model.read(helpers.written(good, tmp_path))
+    assert unmade() == before
 
 
 def test_the_check_changes_nothing_for_the_real_network(good: bytes) -> None:

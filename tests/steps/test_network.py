@@ -1,5 +1,6 @@
 """Tests of networks that are not the tutorial's: trained as Keras does it, or refused."""
 
+import contextlib
 import itertools
 import pickle
 import random
@@ -142,12 +143,29 @@ def test_an_unnamed_network_is_the_same_whatever_was_made_before(create: Callabl
     assert not np.array_equal(other.variables[-2], first.variables[-2])
 
 
-def test_pythons_generator_goes_on_as_it_was(data: Split) -> None:
-    """Nobody else's random numbers start again because a network was created."""
+def broken(_: int) -> Any:
+    """Fail as code that somebody wrote may."""
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("create", "outcome"),
+    [
+        (eventful, contextlib.nullcontext()),
+        (lambda _: None, pytest.raises(ContractError, match="got a NoneType")),
+        (broken, pytest.raises(ZeroDivisionError)),
+    ],
+    ids=["created", "refused", "an error"],
+)
+def test_pythons_generator_goes_on_as_it_was(
+    create: Callable[[int], Any], outcome: contextlib.AbstractContextManager[Any], data: Split
+) -> None:
+    """Nobody else's random numbers start again because a network was created, or was not."""
     random.seed(5)
     expected = random.random()  # noqa: S311 - no secret
     random.seed(5)
-    network.created(eventful, data, 1)
+    with outcome:
+        network.created(create, data, 1)
     assert random.random() == expected  # noqa: S311 - as above
 
 

@@ -331,6 +331,12 @@ def without_end(start: bytes, part: bytes, pause: float = 0.0) -> Respond:
     return respond
 
 
+def late(request: http.server.BaseHTTPRequestHandler) -> None:
+    """Lead elsewhere, each time in less time than an answer may take, but not all of them together."""
+    threading.Event().wait(0.3)
+    send(request, 302, Location=f"/again{request.path}")
+
+
 OK = b"HTTP/1.1 200 OK\r\n"
 
 #: Answers that never end, each in another part.
@@ -340,6 +346,7 @@ ENDLESS: dict[str, tuple[Respond, str]] = {
     "a header": (without_end(OK + b"X: ", b"x" * 4096), "aborted|header line"),
     "100 Continue": (without_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01), "expected an answer.*within 1 seconds"),
     "redirects": (lambda request: send(request, 302, Location=f"/again{request.path}"), "at most 5 redirects"),
+    "redirects that come late": (late, "expected an answer.*within 1 seconds"),
     "body of a redirect": (
         without_end(b"HTTP/1.1 302 Found\r\nLocation: /again.gz\r\n\r\n", bytes(4096)),
         "at most 5 redirects",
@@ -447,6 +454,19 @@ def test_redirects_are_followed(cache: Path, serve: Serve, redirects: int, *, fo
         with pytest.raises(DataError, match="at most 5 redirects"):
             sources.find(FILES, cache)
     assert log[: redirects + 1] == [f"/{f'{done}/' if done else ''}images.gz" for done in range(min(redirects, 5) + 1)]
+
+
+def test_a_redirect_without_a_server_stays_on_the_one_that_sent_it(cache: Path, serve: Serve) -> None:
+    """It begins at the latest address, though another server was asked first."""
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        good(request) if request.path.startswith("/new/") else send(request, 302, Location=f"/new{request.path}")
+
+    with web_server(respond) as (url, there):
+        first = serve(lambda request: send(request, 302, Location=f"{url}{asked(request)}.gz"))
+        assert sources.find(FILES[:1], cache) == {"images": CONTENT["images"]}
+    assert first == ["/images.gz"]
+    assert there == ["/images.gz", "/new/images.gz"]
 
 
 def test_unreachable_mirror_is_not_asked_for_each_file(cache: Path, serve: Serve) -> None:
