@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support import helpers
 
+from fmnist import orders
 from fmnist.orders import EpochOrders, OrderError, RepeatedOrderError
 from fmnist.steps.determinism import tensorflow
 
@@ -391,3 +392,9 @@ def test_batches_that_were_not_read_are_not_judged() -> None:
         model.fit(IMAGES, LABELS, epochs=2, callbacks=[EpochOrders(), again], verbose=0)
     assert not isinstance(caught.value, RepeatedOrderError)
     assert str(caught.value) == ("EpochOrders: expected to read the batches, got none: another callback compiled anew")
+
+
+def test_bits_are_mixed_as_murmurhash_mixes_them() -> None:
+    """The numbers that reference code gives (fmix64)."""
+    mixed = {0: 0, 1: 0xB456BCFC34C2CB2C, 2: 0x3ABF2A20650683E7, 2**64 - 1: 0x64B5720B4B825F21}
+    assert orders._scramble(np.array([*mixed], np.uint64)).numpy().tolist() == [*mixed.values()]
