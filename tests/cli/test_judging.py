@@ -422,7 +422,8 @@ def test_from_python_values_are_checked() -> None:
     assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"
     assert single(0.955) == Figure("published", "", 0.955, {}, "", "", None)
     # Those of a network have 32 bits, and are not added up in as few.
-    assert [type(one) for one in judging.judge(np.float32([0.9, 0.8]), 0.9).accuracies] == [float, float]
+    few_bits: Any = np.array([0.9, 0.8], np.float32)
+    assert [type(one) for one in judging.judge(few_bits, 0.9).accuracies] == [float, float]
     with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got nan\.$"):
         judging.judge([0.9, float("nan")], 0.9)
     with pytest.raises(ContractError, match=r"^accuracies: expected 1 to 100,000, got 0\.$"):

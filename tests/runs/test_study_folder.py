@@ -24,7 +24,7 @@ from fmnist.runs.checksums import DIGESTS
 from fmnist.runs.folder import PLAN
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError, FmnistError, StepError
-from fmnist.steps.files import sha256
+from fmnist.steps.files import sha256, write
 from fmnist.steps.settings import Settings
 
 SETTINGS = folders.SETTINGS
@@ -181,7 +181,7 @@ def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
     """A disk that is full at the one or at the other leaves a folder that is taken, and no seed is lost."""
     study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
     (tmp_path / "seeds" / "8.json").unlink()
-    write, left = study_folder.write, [writes - 1]
+    left = [writes - 1]
 
     def full(path: Path, content: bytes) -> None:
         if not left[0]:
