@@ -161,6 +161,7 @@ def test_a_shuffle_by_seed_and_epoch_passes(data: Callable[[], Any]) -> None:
     """The remedy is one: though Keras was seeded, the orders differ, and a second training has the same ones."""
     keras.utils.set_random_seed(0)
     orders, again = EpochOrders(), EpochOrders()
+    assert orders.fingerprints == []
     network(run_eagerly=True).fit(data(), shuffle=False, epochs=4, callbacks=[orders], verbose=0)
     network(run_eagerly=True).fit(data(), shuffle=False, epochs=4, callbacks=[again], verbose=0)
     assert len(set(orders.fingerprints)) == 4

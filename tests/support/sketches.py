@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from fmnist.report import pictures
+from fmnist.report.pictures import saving
 
 DRAWINGS = ("confusion_matrix", "distribution", "loss_curves", "recalls")
 
@@ -34,6 +36,6 @@ def sketch(draw: Callable[..., bytes]) -> Callable[..., bytes]:
 def sketched() -> Iterator[None]:
     """Sketch what else would be drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in DRAWINGS:
-            patch.setattr(pictures, name, sketch(getattr(pictures, name)))
+        for place, name in itertools.product((pictures, saving), DRAWINGS):
+            patch.setattr(place, name, sketch(getattr(place, name)))
         yield
