@@ -137,7 +137,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_the_whole_package(built: Path) -> None:
     """It holds each file of the package, templates, data and the mark of its types among them, and nothing else."""
-    paths = [path for path in (ROOT / "fmnist").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    paths = [path for path in (ROOT / "fmnist").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     with zipfile.ZipFile(built) as archive:
         contents = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
     assert contents == {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
