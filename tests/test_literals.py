@@ -38,6 +38,13 @@ def sentences(source: str) -> Iterator[str]:
             yield found
 
 
+def assignments(source: str) -> Iterator[tuple[str, list[ast.AST]]]:
+    """Give the code of each assignment of a module, with all parts of its value."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            yield ast.unparse(node), list(ast.walk(node.value))
+
+
 def limits(source: str) -> Iterator[str]:
     r"""Give each constant of a module that is made of numbers, in order.
 
@@ -46,11 +53,10 @@ def limits(source: str) -> Iterator[str]:
     >>> list(limits("LEVEL = 0.05\n_NAME: str = 'x'\n_LONGEST, MOST = 10 * 60, 3"))
     ['LEVEL = 0.05', '_LONGEST, MOST = (10 * 60, 3)']
     """
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
-            values = [type(one.value) for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
-            if values and not {*values} - {int, float}:
-                yield ast.unparse(node)
+    for code, parts in assignments(source):
+        values = {type(one.value) for one in parts if isinstance(one, ast.Constant)}
+        if values and not values - {int, float}:
+            yield code
 
 
 def constants(source: str) -> Iterator[str]:
@@ -61,12 +67,10 @@ def constants(source: str) -> Iterator[str]:
     >>> list(constants("TOP = Path('x')\nNAMES = {'a', 'b'}\n__all__ = ['f']\nMOST: int = 3"))
     ["NAMES = {'a', 'b'}", 'MOST: int = 3']
     """
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
-            code = ast.unparse(node)
-            computed = [one for one in ast.walk(node.value) if isinstance(one, ast.Name | ast.Call | ast.Attribute)]
-            if not computed and not code.startswith("__all__"):
-                yield code
+    for code, parts in assignments(source):
+        is_computed = any(isinstance(one, ast.Name | ast.Call | ast.Attribute) for one in parts)
+        if not is_computed and not code.startswith("__all__"):
+            yield code
 
 
 #: What is looked at, where, and the golden document: of the programs that check and publish, whatever is written out.

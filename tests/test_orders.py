@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support import helpers
 
-from fmnist import orders
 from fmnist.orders import EpochOrders, OrderError, RepeatedOrderError
+from fmnist.orders import _scramble as scramble
 from fmnist.steps.determinism import tensorflow
 
 tf = tensorflow()
@@ -398,4 +398,4 @@ def test_batches_that_were_not_read_are_not_judged() -> None:
 def test_bits_are_mixed_as_murmurhash_mixes_them() -> None:
     """The numbers that reference code gives (fmix64)."""
     mixed = {0: 0, 1: 0xB456BCFC34C2CB2C, 2: 0x3ABF2A20650683E7, 2**64 - 1: 0x64B5720B4B825F21}
-    assert orders._scramble(np.array([*mixed], np.uint64)).numpy().tolist() == [*mixed.values()]
+    assert scramble(np.array([*mixed], np.uint64)).numpy().tolist() == [*mixed.values()]

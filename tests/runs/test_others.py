@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from kfp import dsl
 
 from fmnist import testing
 from fmnist.cli import same
@@ -102,6 +103,15 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
         "was changed. Choose another folder with -o.\n"
     )
     assert testing.contents(theirs / "out") == files
+
+
+def test_what_an_importer_names_stays_where_it_is(tmp_path: Path) -> None:
+    """Also beside the folder that kfp works in, in one whose name begins alike."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work-data").mkdir()
+    (data := tmp_path / "work-data" / "ours.csv").write_text("data of the user")
+    assert others._kept({"data": dsl.Dataset(uri=str(data))}, tmp_path / "work", tmp_path / "out") == {}
+    assert data.read_text() == "data of the user"
 
 
 def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
