@@ -179,10 +179,8 @@ def refusal(path: Path, **others: Any) -> str:
     """Return with what a training from the checkpoint at `path` is refused, but for what is the same in each."""
     with pytest.raises(ContractError) as caught:
         train(path, **others)
-    start, end = (
-        f"checkpoint {path}: expected ",
-        (". It was not used. Delete this file to train from the start, or choose another folder."),
-    )
+    start = f"checkpoint {path}: expected "
+    end = ". It was not used. Delete this file to train from the start, or choose another folder."
     message = str(caught.value)
     assert message.startswith(start)
     assert message.endswith(end)
