@@ -1,10 +1,12 @@
 """Tests of the verification: what is told apart. The end-to-end tests make real runs and studies again."""
 
+import errno
 import json
 import os
 import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +27,9 @@ from fmnist.runs import checked, findings, workers
 from fmnist.runs.folder import claimed
 from fmnist.runs.verify import chosen
 from fmnist.runs.verify import verify as verify_folder
-from fmnist.steps import files
+from fmnist.steps import dataset, files
 from fmnist.steps.confusion import confusion_matrix
-from fmnist.steps.errors import StepError
+from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.settings import Settings
 
 #: The function itself, which most tests have no need to call.
@@ -340,12 +342,68 @@ def test_what_is_made_again_is_told(honest: Path, monkeypatch: pytest.MonkeyPatc
     assert str(error.value) == f"verify: seed {seeds[0]}: no luck\nseed {seeds[1]}: no luck"
 
 
+def test_from_python_a_run_is_made_again_elsewhere(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a temporary folder, which has that of its steps; a download is reported, and no seed of a study is named."""
+    told: list[object] = []
+    run_compiled = local.run_compiled
+
+    def looked_at(pipeline: Path, parameters: Mapping[str, Any], folder: Path, *others: Any) -> Any:
+        told.append(Path(tempfile.gettempdir()).relative_to(folder))
+        return run_compiled(pipeline, parameters, folder, *others)
+
+    def progress(*_: object) -> None:
+        """Be told of bytes."""
+
+    def fetch(*, on_progress: object) -> None:
+        told.append(on_progress)
+
+    monkeypatch.setattr(local, "run_compiled", looked_at)
+    monkeypatch.setattr(dataset, "fetch", fetch)
+    found = verify_folder(honest / "run", 1, on_progress=progress)
+    assert (found.outcome, found.seeds, told) == ("verified", [], [progress, Path("tmp")])
+
+
+def test_from_python_other_code_is_not_executed_either(copy: Copy, again: list[object]) -> None:
+    """Whoever says nothing of it does not trust it."""
+    with ((folder := copy("run")) / "pipeline.yaml").open("a") as file:
+        file.write("# theirs\n")
+    sign_again(folder)
+    with pytest.raises(ContractError, match="expected the code of this installation, got other code"):
+        verify_folder(folder, 1)
+    assert again == []
+
+
+def test_what_contradicts_itself_is_named_with_its_folder(copy: Copy) -> None:
+    """Of several folders a user knows which one it was."""
+    edit((folder := copy("run")) / "run.json", lambda record: record["metrics"].update(accuracy=0.5))
+    sign_again(folder)
+    altered = verify_folder(folder, 1).altered
+    assert f" study in {folder}, or a study to resume, as it was recorded, got:\n  run.json: " in str(altered)
+
+
+def test_temporary_files_that_stay_do_not_fail_it(
+    honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step may have left a process that still writes into their folder."""
+    rmdir = os.rmdir
+
+    def busy(path: str, **options: Any) -> None:
+        if Path(path).parent == tmp_path:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty", path)
+        rmdir(path, **options)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "rmdir", busy)
+    assert verify_folder(honest / "run", 1).outcome == "verified"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_folder_at_work_is_bad_input(honest: Path) -> None:
     """While a study works in its folder, its files may not agree yet: that is no forgery."""
     with claimed(honest / "study", "study"):
         result = verify(honest / "study")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "expected one in which no other process works" in result.stderr
+    assert "results folder: expected one in which no other process works" in result.stderr
 
 
 def test_a_folder_of_something_else_is_bad_input(tmp_path: Path) -> None:
