@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.kfp_logs import SUCCEEDED, leave, look
 from support.kfp_server import Server, serving
+from support.submission import submitted
 
 from fmnist.cluster.cluster import Cluster, connect
+from fmnist.cluster.run import Run
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +76,12 @@ def server() -> Iterator[Server]:
 def target(server: Server) -> Cluster:
     """That server as a cluster."""
     return connect(server.url)
+
+
+@pytest.fixture
+def run(server: Server, target: Cluster, compiled: Path) -> Run:
+    """A run of fmnist's pipeline that has ended well, with all that it leaves, at the UI's address."""
+    run = submitted(target, compiled)
+    server.states, server.store.looks, server.store.ui = ["SUCCEEDED"], [look("SUCCEEDED", **SUCCEEDED)], True
+    leave(server.store, run.id)
+    return run

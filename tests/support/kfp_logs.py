@@ -223,6 +223,24 @@ CONTENT: Mapping[str, bytes | Mapping[str, bytes]] = {
     "matrix_plot": b"\x89PNG matrix",
 }
 
+#: The files of a run, as `fmnist run` names them.
+FILES: Mapping[str, Any] = {
+    "model.keras": CONTENT["model"],
+    "history.json": CONTENT["history"],
+    "loss_plot.png": CONTENT["loss_plot"],
+    "loss_plot.html": CONTENT["loss_page"],
+    "results.csv": CONTENT["results"],
+    "labels/class_names.txt": b"T-shirt/top\n",
+    "labels/predicted.txt": b"0\n",
+    "labels/true.txt": b"1\n",
+    "metrics.json": CONTENT["metrics"],
+    "confusion_matrix.csv": CONTENT["matrix"],
+    "confusion_matrix.png": CONTENT["matrix_plot"],
+}
+
+#: Each step of fmnist's pipeline, in the state in which it has ended well.
+SUCCEEDED: dict[str, Any] = {"train": "SUCCEEDED", "test": "SUCCEEDED", "confusion_matrix": "SUCCEEDED"}
+
 
 def leave(store: Store, run_id: str, *, retry: bool = True, workflow: str = WORKFLOW) -> None:
     """Let a run of fmnist's pipeline have left its logs and its files."""
