@@ -30,7 +30,7 @@ _LAST_LINES, _LONGEST_ERROR = 5, 2_000
 #: An exit code above says which signal it was.
 _SIGNALS = 128
 
-_CUT = "\n(cut)\n"
+_CUT = b"\n(cut)\n"
 _GO = r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+"
 _LAUNCHED = re.compile(rf"^{_GO} (?:launcher_v2|main)\.go:\d+\] ", re.MULTILINE)
 _INPUT = re.compile(r"^\[KFP Executor [^]\n]*\]: Got executor_input:\n(?=\{)", re.MULTILINE)
@@ -180,8 +180,8 @@ def _text(response: Any) -> str:
         if total > MOST or time.monotonic() > deadline:
             # Without its end, nobody could tell the launcher's lines from the step's.
             raise LogError(f"it is longer than {MOST // 2**20} MiB, or took longer than {LONGEST:g} s")
-    cut = _CUT if total > len(start) + len(end) else ""
-    return start.decode(errors="replace") + cut + end.decode(errors="replace")
+    cut = _CUT if total > len(start) + len(end) else b""
+    return (start + cut + end).decode(errors="replace")
 
 
 def _json_after(match: re.Match[str] | None, text: str) -> Any:

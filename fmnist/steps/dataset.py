@@ -104,7 +104,7 @@ class Split:
         kinds = (np.uint8, np.float32) if own else (np.uint8,)
         _check_form("images", self.images, kinds, (n, *self.images.shape[1:]) if own else (n, 28, 28))
         _check_form("labels", self.labels, (np.uint8,), (n,))
-        if not np.isfinite(self.images.sum()):
+        if not np.isfinite(self.images.sum(dtype=np.float64)):
             raise ContractError("images: expected finite numbers, got NaN or an infinity. Look at what made them.")
         if (highest := self.labels.max()) >= len(self.class_names):
             raise ContractError(

@@ -130,7 +130,8 @@ def check_program(program: Any, variables: Iterable[Any]) -> None:
 
 def uncompiled(error: Exception) -> ContractError:
     """Return what XLA says of an operation that it does not compile, with the place, which has the layer's name."""
-    return _refused("operations that XLA compiles", excerpt(str(error).partition("The op is created at")[0], 500))
+    said = str(error).partition("The op is created at")[0].rstrip(". ")
+    return _refused("operations that XLA compiles", excerpt(said, 500))
 
 
 def _refused(expected: str, got: str) -> ContractError:

@@ -280,6 +280,7 @@ class Chunks:
         ([b"ab", b"cdef", b"ghij", b"kl", b"m"], "abcd\n(cut)\njklm"),
         ([b"abcdefghijklmnop"], "abcd\n(cut)\nmnop"),
         ([b"ab\xff", b"c\xfe"], "ab\ufffdc\ufffd"),
+        (["abc☃d".encode()], "abc☃d"),
         ([], ""),
     ],
 )

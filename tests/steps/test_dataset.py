@@ -221,6 +221,12 @@ def test_images_of_ones_own_must_be_numbers(images: Any, message: str) -> None:
     assert str(caught.value) == message
 
 
+def test_images_of_ones_own_may_be_the_greatest_numbers() -> None:
+    """Each is finite, though a float32 could not hold their sum."""
+    images = np.full((3, 3), np.finfo(np.float32).max)
+    assert np.array_equal(dataset.Split(images, LABELS, ("cat", "dog", "emu")).images, images)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -338,7 +338,7 @@ def test_what_xla_says_is_told_up_to_the_stack_of_the_operation() -> None:
     """Which is long, and so may be what it says."""
     stack = "The op is created at: a.py, The op is created at: b.py"
     assert str(network.uncompiled(ValueError(f"no kernel for X. {stack}"))) == (
-        "network: expected operations that XLA compiles, got no kernel for X. ."
+        "network: expected operations that XLA compiles, got no kernel for X."
     )
     assert str(network.uncompiled(ValueError("x" * 501 + stack))) == (
         f"network: expected operations that XLA compiles, got {'x' * 500} ...."
