@@ -84,13 +84,17 @@ class Training:
 def report_epoch(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
     """Print one line on a finished epoch, counted from 1."""
     values = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-    with contextlib.suppress(OSError, ValueError):  # nobody reads, which is no reason to end a training
-        print(f"epoch {epoch}/{epochs}: {values}", flush=True)  # noqa: T201 - a step's log is what it prints
+    _print(f"epoch {epoch}/{epochs}: {values}")
 
 
 def report_resumed(epoch: int, epochs: int) -> None:
     """Print one line on the epoch after which a training resumes, counted from 1."""
-    print(f"resumed after epoch {epoch}/{epochs}", flush=True)  # noqa: T201 - a step's log is what it prints
+    _print(f"resumed after epoch {epoch}/{epochs}")
+
+
+def _print(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody reads, which is no reason to end a training
+        print(line, flush=True)  # noqa: T201 - a step's log is what it prints
 
 
 def train(

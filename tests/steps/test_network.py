@@ -390,6 +390,16 @@ def test_a_network_is_created_with_its_seed_for_the_data(data: Split) -> None:
     assert seeds == [7]
 
 
+def test_a_network_without_an_input_is_trained(data: Split) -> None:
+    """To the weights of the same network with one."""
+    without = train(lambda _: keras.Sequential([layers.Flatten(), layers.Dense(3, **ZEROS)]), data)
+    with_it = train(
+        lambda _: keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3, **ZEROS)]), data
+    )
+    assert without.model.input_shape == (None, 8, 8, 1)
+    assert helpers.digest(without.model) == helpers.digest(with_it.model)
+
+
 def test_a_network_with_a_layer_more_is_another(data: Split) -> None:
     """Each weight that both have is the same, but not the file."""
     one, more = (

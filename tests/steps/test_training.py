@@ -58,7 +58,25 @@ def test_each_epoch_is_printed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_training_goes_on_though_nobody_reads(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a notebook was closed."""
     monkeypatch.setattr(sys, "stdout", Mock(write=Mock(side_effect=error)))
-    training.report_epoch(1, 1, {"loss": 0.25})
+    training.report_resumed(1, 2)
+    training.report_epoch(2, 2, {"loss": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("history", "shown"),
+    [
+        ({}, "<Training of 0 epochs>"),
+        ({"loss": []}, "<Training of 0 epochs>"),
+        (
+            {"loss": [3.0, 2.0, 1.0], "accuracy": [0.5, 0.6, 0.75]},
+            "<Training of 3 epochs, loss 1.0000, accuracy 0.7500>",
+        ),
+    ],
+    ids=["nothing", "no epoch", "three epochs"],
+)
+def test_a_training_is_shown_by_its_last_epoch(history: dict[str, list[float]], shown: str) -> None:
+    """As a notebook shows it: neither the first epoch, nor the one after."""
+    assert repr(training.Training(None, history)) == shown
 
 
 def test_no_two_epochs_share_an_order() -> None:
@@ -282,6 +300,7 @@ def test_a_training_from_another_process_has_the_same_files(trained: training.Tr
     with pytest.raises(AttributeError, match="^'Training' object has no attribute 'nothing'$"):
         received.nothing  # noqa: B018 - what is tested
     passed_on = pickle.loads(pickle.dumps(received))  # noqa: S301 - our own
+    assert "model" not in vars(received), "passed on as it came, without TensorFlow"
     assert passed_on.model.output_shape == trained.model.output_shape
     assert received.artifacts() == trained.artifacts()
     received.model.layers[1].kernel.assign(received.model.layers[1].kernel * 0)
