@@ -1,0 +1,115 @@
+"""Tests of what copies runs, studies and results into the pages' folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.helpers import TESTS, missing
+
+from docs import publish
+from fmnist.report import pictures
+from fmnist.steps import model
+from fmnist.steps.dataset import Split
+
+#: What the pages show of a study.
+OF_A_STUDY = {
+    "SHA256SUMS",
+    "accuracies.csv",
+    "confusion_matrix.png",
+    "confusion_matrix.svg",
+    "distribution-dark.svg",
+    "distribution.png",
+    "distribution.svg",
+    "loss_curves.png",
+    "loss_curves.svg",
+    "record.json",
+    "study.json",
+    "verdict.json",
+}
+
+
+@pytest.fixture
+def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of docs."""
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    monkeypatch.setattr(publish, "DOCS", folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file in a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_study_takes_the_place_of_the_one_before(docs: Path, copy: Callable[[str], Path]) -> None:
+    """All of it is shown but the seeds' own files, which are large, and the report, which names the machine."""
+    left = docs / "studies" / "study" / "left.txt"
+    left.parent.mkdir(parents=True)
+    left.write_text("of the study before")
+    study = copy("study")
+    (study / "log.txt").write_text("of the machine")
+    publish.publish(study)
+    assert contents(docs) == {f"studies/study/{name}": (study / name).read_bytes() for name in OF_A_STUDY}
+
+
+def test_each_result_goes_where_its_page_reads_it(docs: Path, tmp_path: Path) -> None:
+    """The score of the mutants beside the pages, a benchmark into its folder."""
+    for name in ("mutants.json", "epochs-10.json", "epochs-100.json"):
+        (tmp_path / name).write_text(name)
+        publish.publish(tmp_path / name)
+    assert contents(docs) == {
+        "mutants.json": b"mutants.json",
+        "benchmarks/epochs-10.json": b"epochs-10.json",
+        "benchmarks/epochs-100.json": b"epochs-100.json",
+    }
+
+
+def test_a_run_is_shown_with_pictures_of_what_is_no_picture(
+    docs: Path, copy: Callable[[str], Path], test_set: Split
+) -> None:
+    """Its own pictures and numbers, the first lines of its long files, and its model, graph and page as pictures."""
+    if shutil.which("chromium") is None:
+        missing("chromium")
+    run = copy("run")
+    network = model.create(0)
+    (run / "model.keras").write_bytes(model.to_bytes(network))
+    (run / "loss_plot.html").write_text("<body style='background: rgb(1, 2, 3)'>")
+    publish.publish(run)
+    found = contents(docs / "run")
+    assert {name: found.pop(name) for name in publish.OF_A_RUN} == {
+        name: (run / name).read_bytes() for name in publish.OF_A_RUN
+    }
+    excerpts = json.loads(found.pop("excerpts.json"))
+    assert excerpts == {
+        name: (run / name).read_text().splitlines()[:6]
+        for name in ("results.csv", "labels/class_names.txt", "labels/predicted.txt", "labels/true.txt")
+    }
+    page = found.pop("loss_page.png")
+    assert found == {
+        "results.png": publish.draw_results(excerpts["results.csv"], test_set.images),
+        "model.png": publish.draw_model(network.get_layer("hidden").get_weights()[0]),
+        "graph.svg": pictures.graph(run / "pipeline.yaml", theme=pictures.LIGHT),
+        "graph-dark.svg": pictures.graph(run / "pipeline.yaml", theme=pictures.DARK),
+    }
+    # A PNG's size stands behind its first 16 bytes.
+    assert (page[:4], page[16:24]) == (b"\x89PNG", (760).to_bytes(4, "big") + (700).to_bytes(4, "big"))
+
+
+def test_all_that_is_named_is_published(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    """As `tox run -e confirm` does it, with two studies."""
+    program = tmp_path / "docs" / "publish.py"
+    program.parent.mkdir()
+    shutil.copy(TESTS.parent / "docs" / "publish.py", program)
+    result = tmp_path / "epochs-10.json"
+    result.write_text("{}")
+    environment = os.environ | {"PYTHONPATH": str(TESTS.parent)}
+    command = [sys.executable, str(program), str(copy("study")), str(result)]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    found = contents(program.parent).keys() - {"publish.py"}
+    assert found == {f"studies/study/{name}" for name in OF_A_STUDY} | {"benchmarks/epochs-10.json"}
