@@ -168,6 +168,33 @@ def test_the_engine_tracks_keras(name: str) -> None:
         np.testing.assert_allclose(ours.history[metric], history[metric], atol=1e-5, rtol=0, err_msg=metric)
 
 
+@pytest.mark.parametrize(
+    ("n", "filled", "sizes"),
+    [
+        (5, True, [32]),
+        (5, False, [5]),
+        (64, True, [32, 32]),
+        (64, False, [32, 32]),
+        (65, True, [32, 32, 32]),
+        (65, False, [32, 32, 1]),
+    ],
+)
+def test_each_place_counts_once(n: int, filled: bool, sizes: list[int]) -> None:
+    """The last batch is filled up with one that is there and does not count, or smaller; none is empty."""
+    seen: list[tuple[list[int], list[bool]]] = []
+
+    def step(places: Any, counts: Any) -> tuple[Any, Any]:
+        seen.append((places.numpy().tolist(), counts.numpy().tolist()))
+        return tf.reduce_sum(tf.cast(places[counts], tf.float32)), counts
+
+    mean, share = training._means(step, n, filled=filled)
+    assert [len(places) for places, _ in seen] == sizes
+    counted = [place for batch in seen for place, counts in zip(*batch, strict=True) if counts]
+    assert counted == list(range(n))
+    assert max(max(places) for places, _ in seen) == n - 1
+    assert (float(mean), float(share)) == ((n - 1) / 2, 1)
+
+
 def test_where_keras_diverges_so_does_the_engine(few: Split) -> None:
     """Adafactor divides by zero where a pixel is always black: Keras' loss is NaN, ours an error."""
     settings = Settings(compile_optimizer="adafactor", epochs=1)
