@@ -94,7 +94,8 @@ def _content(client: Client, artifact: Artifact, namespace: str | None, room: in
         return _unpacked(body, key, room) if folder else {"": _whole(body, room)}
 
     files = client.fetch(f"read the artifact {artifact.name}", "/artifacts/get", take, **where, key=key)
-    if artifact.kind != "system.HTML" and any(_PAGE.match(content) for content in files.values()):
+    # What was unpacked is no page, whatever is in it: the folder of a study has its report.
+    if artifact.kind != "system.HTML" and not folder and _PAGE.match(files[""]):
         _refuse(f"a page in the place of {artifact.name}, perhaps of a login")
     return files
 

@@ -46,7 +46,12 @@ def test_the_folder_of_a_study_is_the_folder(server: Server, run: Run) -> None:
     kinds = {"study": "Dataset", "report": "HTML", "metrics": "Metrics"}
     server.store.looks = [look("SUCCEEDED", verdict="SUCCEEDED")]
     server.store.logs[kfp_logs.executor("verdict")] = printed(run.id, "verdict", kinds)
-    folder = {"SHA256SUMS": b"00  verdict.json\n", "seeds/7.json": b"{}", "verdict.json": b"[]"}
+    folder = {
+        "SHA256SUMS": b"00  verdict.json\n",
+        "report.html": b"<!doctype html><title>Study</title>",
+        "seeds/7.json": b"{}",
+        "verdict.json": b"[]",
+    }
     server.store.files[key(run.id, "verdict", "study")] = {f"study/{name}": content for name, content in folder.items()}
     assert run.files() == folder
 
