@@ -26,6 +26,9 @@ _STUDY = "study"
 #: What is in no folder of results: Kubeflow's own log, and what its UI draws, which has no file.
 _LOG, _NO_FILE = "executor-logs", re.compile(r"system\.(Sliced)?ClassificationMetrics?")
 
+#: What the UI calls a store whose addresses begin in another way.
+_SOURCES = {"gs": "gcs"}
+
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 
@@ -85,8 +88,8 @@ def _files(client: Client, found: Found, namespace: str | None) -> dict[str, byt
 def _content(client: Client, artifact: Artifact, namespace: str | None, room: int) -> dict[str, bytes]:
     """Return the content of an artifact: that of a file without a name, or those of a folder's files by theirs."""
     address = urlsplit(artifact.uri)
-    where = {"source": address.scheme, "namespace": namespace or "kubeflow", "bucket": address.netloc}
-    key = address.path.lstrip("/")
+    source, key = _SOURCES.get(address.scheme, address.scheme), address.path.lstrip("/")
+    where = {"source": source, "namespace": namespace or "kubeflow", "bucket": address.netloc}
     folder = artifact.folder or artifact.name == _STUDY or "." not in ARTIFACT_FILES.get(artifact.name, ".")
 
     def take(response: Any) -> dict[str, bytes]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, FILES, SUCCEEDED, archive, key, leave, look, printed, uri
-from support.kfp_server import Server, cut, respond, serving
+from support.kfp_protocol import Raw
+from support.kfp_server import Request, Server, cut, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import download
@@ -262,6 +263,20 @@ def test_a_file_is_called_by_its_step_and_its_artifact(
     [asked] = server.asked("GET /artifacts/get")
     where = {"source": "minio", "namespace": "kubeflow", "bucket": "mlpipeline", "key": artifact.name}
     assert asked.query == where
+
+
+@pytest.mark.parametrize(("scheme", "source"), [("minio", "minio"), ("s3", "s3"), ("gs", "gcs")])
+def test_a_store_is_asked_by_the_name_that_the_ui_has_for_it(server: Server, scheme: str, source: str) -> None:
+    """The UI knows no source gs, which is how addresses in Google's store begin."""
+    asked: list[str] = []
+
+    def get(_: Server, request: Request) -> Raw:
+        asked.append(request.query["source"])
+        return Raw(b"x")
+
+    server.routes = [("GET", "/artifacts/get", {"source", "namespace", "bucket", "key"}, get)]
+    assert brought(server, Found([("a", made("b", uri=f"{scheme}://bucket/b"))])) == {"a/b": b"x"}
+    assert asked == [source]
 
 
 @pytest.mark.parametrize(
