@@ -20,6 +20,13 @@ __all__ = ["files_of"]
 #: All files of a run together have at most so many bytes, each folder so many files, and one takes so many seconds.
 MOST, MOST_FILES, LONGEST = 2**28, 20_000, 600.0
 
+#: The artifacts of `ARTIFACT_FILES` by their steps in fmnist's pipeline: another pipeline's may have the same names.
+_OURS = {
+    "train": {"model", "history", "loss_plot", "loss_page"},
+    "test": {"results", "labels", "metrics"},
+    "confusion-matrix": {"matrix", "matrix_plot"},
+}
+
 #: The artifact that is the whole folder of a study's results: the others are copies of what is in it.
 _STUDY = "study"
 
@@ -65,32 +72,35 @@ def _files(client: Client, found: Found, namespace: str | None) -> dict[str, byt
     if found.troubles or not found.artifacts:
         _refuse("where they are is not known: " + ("; ".join(found.troubles) or "the steps name none"))
     files: dict[str, bytes] = {}
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, dict[str, Any]] = {}
     whole = [(step, one) for step, one in found.artifacts if one.name == _STUDY]
     for step, artifact in whole or found.artifacts:
         if artifact.name == _LOG or _NO_FILE.fullmatch(artifact.kind):
             continue
         if not (_NAME.fullmatch(artifact.name) and (not step or _NAME.fullmatch(step))):
             _refuse(f"an artifact of the name {shown(artifact.name)} in {shown(step)}")
-        name = "" if whole else ARTIFACT_FILES.get(artifact.name) or str(PurePosixPath(step, artifact.name))
+        # Where no step is known, the name has to do.
+        ours = ARTIFACT_FILES.get(artifact.name) if not step or artifact.name in _OURS.get(step, ()) else None
+        name = "" if whole else ours or str(PurePosixPath(step, artifact.name))
         if artifact.kind == "system.Metrics" and not artifact.uri:
             # Servers that have no file of metrics have them as numbers.
-            metrics |= {key: number(value) for key, value in artifact.metadata.items()}
-            made = {"": canonical_json(metrics)}
+            numbers = metrics.setdefault(name, {})
+            numbers |= {key: number(value) for key, value in artifact.metadata.items()}
+            made = {"": canonical_json(numbers)}
         else:
-            made = _content(client, artifact, namespace, MOST - sum(map(len, files.values())))
+            folder = artifact.folder or bool(whole) or "." not in (ours or ".")
+            made = _content(client, artifact, namespace, MOST - sum(map(len, files.values())), folder=folder)
             if name in files:
                 _refuse(f"two artifacts of the name {artifact.name}")
         files |= {"/".join(filter(None, [name, path])): content for path, content in made.items()}
     return files
 
 
-def _content(client: Client, artifact: Artifact, namespace: str | None, room: int) -> dict[str, bytes]:
+def _content(client: Client, artifact: Artifact, namespace: str | None, room: int, *, folder: bool) -> dict[str, bytes]:
     """Return the content of an artifact: that of a file without a name, or those of a folder's files by theirs."""
     address = urlsplit(artifact.uri)
     source, key = _SOURCES.get(address.scheme, address.scheme), address.path.lstrip("/")
     where = {"source": source, "namespace": namespace or "kubeflow", "bucket": address.netloc}
-    folder = artifact.folder or artifact.name == _STUDY or "." not in ARTIFACT_FILES.get(artifact.name, ".")
 
     def take(response: Any) -> dict[str, bytes]:
         body = _Body(response)

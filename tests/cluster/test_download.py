@@ -21,6 +21,9 @@ from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import connect
 from fmnist.cluster.logs import Artifact
 from fmnist.cluster.run import Run
+from fmnist.kubeflow.declared import types_of
+from fmnist.pipeline import COMPONENTS
+from fmnist.steps.files import ARTIFACT_FILES
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -265,6 +268,27 @@ def test_a_file_is_called_by_its_step_and_its_artifact(
     assert asked.query == where
 
 
+def test_names_of_ours_in_another_pipeline_are_its_own(server: Server) -> None:
+    """Steps of others have models, labels and metrics too, each its own, and their labels are a file."""
+    steps = {"fit": ("labels", "metrics", "model"), "test": ("model",), "train": ("metrics", "model")}
+    found = Found([(step, made(name)) for step, names in steps.items() for name in names])
+    assert sorted(brought(server, found, labels=b"0", metrics=b"{}", model=b"x")) == [
+        "fit/labels", "fit/metrics", "fit/model", "model.keras", "test/model", "train/metrics",
+    ]  # fmt: skip
+
+
+def test_numbers_without_a_file_stay_with_their_step(server: Server) -> None:
+    """Two steps of another pipeline have two files of them."""
+    found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("scores", "Metrics", "", x=2))])
+    assert brought(server, found) == {"a/scores": b'{\n  "x": 1.0\n}\n', "b/scores": b'{\n  "x": 2.0\n}\n'}
+
+
+def test_names_of_ours_are_those_of_our_steps() -> None:
+    """Each component's outputs are known by its name."""
+    known = {step: types_of(function)["outputs"].keys() & ARTIFACT_FILES for step, function in COMPONENTS.items()}
+    assert known == download._OURS
+
+
 @pytest.mark.parametrize(("scheme", "source"), [("minio", "minio"), ("s3", "s3"), ("gs", "gcs")])
 def test_a_store_is_asked_by_the_name_that_the_ui_has_for_it(server: Server, scheme: str, source: str) -> None:
     """The UI knows no source gs, which is how addresses in Google's store begin."""
@@ -305,7 +329,7 @@ def test_what_is_no_file_of_a_run_is_left_out(server: Server, skipped: Artifact)
         ("a", made("page"), "a page in the place of page, perhaps of a login"),
         ("a", made("upper"), "a page in the place of upper, perhaps of a login"),
         (
-            "a",
+            "test",
             made("labels", uri="minio://mlpipeline/up/key/labels"),
             "no whole .tar.gz of the folder labels: Not a gzipped file (b'no')",
         ),
@@ -349,13 +373,15 @@ def test_what_is_not_known_is_not_brought(server: Server, found: Found, got: str
 
 def test_metrics_without_a_file_are_one_file(server: Server) -> None:
     """Numbers that a server keeps each by itself are together, and what is no number is null."""
-    found = Found([("a", made("metrics", "Metrics", "", x=1, y="high")), ("a", made("metrics", "Metrics", "", z=0.5))])
+    found = Found([("", made("metrics", "Metrics", "", x=1, y="high")), ("", made("metrics", "Metrics", "", z=0.5))])
     assert brought(server, found) == {"metrics.json": b'{\n  "x": 1.0,\n  "y": null,\n  "z": 0.5\n}\n'}
 
 
 def test_metrics_with_a_file_are_that_file(server: Server) -> None:
     """Whatever the log tells of them."""
-    assert brought(server, Found([("a", made("metrics", "Metrics", x=1))]), metrics=b"own") == {"metrics.json": b"own"}
+    assert brought(server, Found([("test", made("metrics", "Metrics", x=1))]), metrics=b"own") == {
+        "metrics.json": b"own"
+    }
 
 
 def test_all_files_together_have_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
