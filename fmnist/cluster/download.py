@@ -27,8 +27,8 @@ _OURS = {
     "confusion-matrix": {"matrix", "matrix_plot"},
 }
 
-#: The artifact that is the whole folder of a study's results: the others are copies of what is in it.
-_STUDY = "study"
+#: The step and the artifact that is the whole folder of a study's results: the others are copies of what is in it.
+_STUDY = "verdict", "study"
 
 #: What is in no folder of results: Kubeflow's own log, and what its UI draws, which has no file.
 _LOG, _NO_FILE = "executor-logs", re.compile(r"system\.(Sliced)?ClassificationMetrics?")
@@ -73,7 +73,7 @@ def _files(client: Client, found: Found, namespace: str | None) -> dict[str, byt
         _refuse("where they are is not known: " + ("; ".join(found.troubles) or "the steps name none"))
     files: dict[str, bytes] = {}
     metrics: dict[str, dict[str, Any]] = {}
-    whole = [(step, one) for step, one in found.artifacts if one.name == _STUDY]
+    whole = [(step, one) for step, one in found.artifacts if (step or _STUDY[0], one.name) == _STUDY]
     for step, artifact in whole or found.artifacts:
         if artifact.name == _LOG or _NO_FILE.fullmatch(artifact.kind):
             continue

@@ -277,6 +277,12 @@ def test_names_of_ours_in_another_pipeline_are_its_own(server: Server) -> None:
     ]  # fmt: skip
 
 
+def test_a_study_of_another_pipeline_is_a_file_among_others(server: Server) -> None:
+    """Only that of our own verdict is all that there is."""
+    found = Found([("tune", made("study")), ("tune", made("best"))])
+    assert brought(server, found, study=b"pickled", best=b"x") == {"tune/study": b"pickled", "tune/best": b"x"}
+
+
 def test_numbers_without_a_file_stay_with_their_step(server: Server) -> None:
     """Two steps of another pipeline have two files of them."""
     found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("scores", "Metrics", "", x=2))])
