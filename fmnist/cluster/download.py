@@ -82,11 +82,13 @@ def _files(client: Client, found: Found, namespace: str | None) -> dict[str, byt
         # Where no step is known, the name has to do.
         ours = ARTIFACT_FILES.get(artifact.name) if not step or artifact.name in _OURS.get(step, ()) else None
         name = "" if whole else ours or str(PurePosixPath(step, artifact.name))
-        if artifact.kind == "system.Metrics" and not artifact.uri:
-            # Servers that have no file of metrics have them as numbers.
+        if artifact.kind == "system.Metrics" and (artifact.absent or not artifact.uri):
+            # Servers that have no file of metrics have them as numbers, and so have steps that only log them.
             numbers = metrics.setdefault(name, {})
             numbers |= {key: number(value) for key, value in artifact.metadata.items()}
             made = {"": canonical_json(numbers)}
+        elif artifact.absent:
+            continue
         else:
             folder = artifact.folder or bool(whole) or "." not in (ours or ".")
             made = _content(client, artifact, namespace, MOST - sum(map(len, files.values())), folder=folder)

@@ -37,6 +37,7 @@ _INPUT = re.compile(r"^\[KFP Executor [^]\n]*\]: Got executor_input:\n(?=\{)", r
 _DRIVEN = re.compile(rf"^{_GO} \w+\.go:\d+\] output ExecutorInput:(?=\{{)", re.MULTILINE)
 _OUTPUT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] ExecutorOutput: (?=\{{)", re.MULTILINE)
 _BLOB = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\(.*blobFilePath=\"([^\"\n]+)/", re.MULTILINE)
+_ABSENT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] Local filepath \"([^\"\n]+)\" does not exist$", re.MULTILINE)
 _STATUS = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] .*failed to execute successfully: exit status (\d+)$")
 _GO_LINE = re.compile(rf"^{_GO} \w+\.go:\d+\] ")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -48,13 +49,17 @@ class LogError(ClusterError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact of a step: its name, type, address in the store, metadata, and whether it is known to be a folder."""
+    """An artifact of a step: its name, type, address in the store, metadata, and whether it is known to be a folder.
+
+    `absent` is one that the step has not written, which kfp allows: there is nothing at its address.
+    """
 
     name: str
     kind: str
     uri: str
     metadata: Mapping[str, Any]
     folder: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,13 @@ class Log:
         # Printed after the step has ended, so that the last one is the launcher's.
         *_, last = [None, *_OUTPUT.finditer(self.text)]
         made = _artifacts({"outputs": _json_after(last, self.text)}, "outputs")
-        blobs = set(_BLOB.findall(self.text))
+        blobs, absent = set(_BLOB.findall(self.text)), _ABSENT.findall(self.text)
         return {
             name: replace(
                 one,
                 metadata=made[name].metadata if name in made and made[name].uri == one.uri else {},
                 folder=any(one.uri.endswith(f"/{folder}") for folder in blobs),
+                absent=any(path.endswith(one.uri.partition(":/")[2] or "/") for path in absent),
             )
             for name, one in given.items()
         }

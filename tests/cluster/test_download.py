@@ -45,6 +45,18 @@ def test_a_folder_is_known_by_what_was_uploaded(server: Server, run: Run) -> Non
     }
 
 
+def test_what_a_step_has_not_written_is_left_out(server: Server, run: Run) -> None:
+    """Steps need not write what they declare, as the launcher says; what they only logged are numbers even so."""
+    log = printed(run.id, "fit", {"scores": "Metrics", "spare": "Model", "weights": "Model"}, scores={"f1": 0.5})
+    for name in ("scores", "spare"):
+        path = f"/minio/mlpipeline/{key(run.id, 'fit', name)}"
+        log += f'W1126 11:36:17.037315      16 launcher_v2.go:827] Local filepath "{path}" does not exist\n'.encode()
+    server.store.looks = [look("SUCCEEDED", fit="SUCCEEDED")]
+    server.store.logs[kfp_logs.executor("fit")] = log
+    server.store.files[key(run.id, "fit", "weights")] = b"x"
+    assert run.files() == {"fit/scores": b'{\n  "f1": 0.5\n}\n', "fit/weights": b"x"}
+
+
 def test_the_folder_of_a_study_is_the_folder(server: Server, run: Run) -> None:
     """A study leaves its whole folder, which comes as it is; the shards, in their loop, are not asked."""
     kinds = {"study": "Dataset", "report": "HTML", "metrics": "Metrics"}
