@@ -115,7 +115,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         limits = {"_preload_content": False, "_request_timeout": (min(patience, CONNECT_TIMEOUT), patience)}
         try:
             return request(**limits)
-        except (ApiException, urllib3.exceptions.HTTPError, failures.AnswerError, UnicodeDecodeError) as error:
+        except (ApiException, urllib3.exceptions.HTTPError, failures.AnswerError, UnicodeDecodeError) as caught:
+            error = _refusal(caught)
             kind, got, remedy = failures.explain(error)
             got = excerpt(in_one_line(self.without_secrets(got)), 400)
             failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
@@ -190,6 +191,15 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's
         """Answer kfp's constructor, which asks for up to half a minute and then writes into the user's home."""
         return self.api_models.V2beta1GetHealthzResponse(multi_user=False)
+
+
+def _refusal(error: Exception) -> Any:
+    """Return the server's refusal where kfp's client failed on its text, or `error` itself."""
+    refusal = error.__context__
+    if not (isinstance(error, UnicodeDecodeError) and isinstance(refusal, ApiException)):
+        return error
+    refusal.body = refusal.body.decode(errors="replace")
+    return refusal
 
 
 def _time(date: str | None) -> str:

@@ -90,9 +90,9 @@ def test_an_answer_without_what_is_wanted_is_refused(
 
 
 def test_an_error_in_another_encoding_is_an_error(server: Server, target: Cluster, compiled: Path) -> None:
-    """An error page in Latin-1, on which kfp's client fails, gives one error."""
+    """An error page in Latin-1, on which kfp's client fails, gives one error, with its status."""
     server.fail(STEPS["start run"], respond(500, "schön".encode("latin-1")))
-    assert "got an answer that is not text in UTF-8" in failure(target, compiled)
+    assert "got HTTP 500 Internal Server Error: sch\ufffdn." in failure(target, compiled)
 
 
 @pytest.mark.parametrize(
