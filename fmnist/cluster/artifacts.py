@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fmnist.cluster.client import Client, ClusterError
-from fmnist.cluster.logs import Artifact, Log, LogError, Logs, number
+from fmnist.cluster.logs import Artifact, LogError, Logs, number
 from fmnist.cluster.steps import Step, steps_of
 
 __all__ = ["Found", "artifacts_of", "metric"]
@@ -72,13 +72,13 @@ def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
 
 def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) -> Found:
     """Return the artifacts that the logs of a run's steps name; of a step from the cache, the run's that made them."""
-    found, inputs = Found(), list[str]()
+    found, inputs, logs = Found(), list[str](), Logs(client, run, namespace)
     steps = [step for step in steps_of(run) if step.state in {"SUCCEEDED", "CACHED"} and " " not in step.name]
     if not steps:
         found.troubles.append("the server tells no step of the run")
     for step in steps:
         try:
-            log = _log(client, run, namespace, step)
+            log = logs.of(step)
         except LogError as error:
             # That of a step from the cache could tell no more than which run made the results of those before it.
             found.troubles += [str(error)] if step.state != "CACHED" else []
@@ -100,7 +100,7 @@ def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[
         try:
             earlier = full(client, client.read(f"runs/{id_}"))
             made = [one for one in steps_of(earlier) if one.name == step.name]
-            logs = [_log(client, earlier, namespace, one) for one in made]
+            logs = [Logs(client, earlier, namespace).of(one) for one in made]
             found.artifacts += [(step.name, one) for log in logs for one in log.outputs.values()]
         except ClusterError as error:
             trouble = f"{step.name} came from the cache, of run {id_}: {error}"
@@ -108,10 +108,6 @@ def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[
             if made:
                 return
     found.troubles.append(trouble)
-
-
-def _log(client: Client, run: Mapping[str, Any], namespace: str | None, step: Step) -> Log:
-    return Logs(client, run, namespace).of(step)
 
 
 def full(client: Client, run: dict[str, Any]) -> dict[str, Any]:

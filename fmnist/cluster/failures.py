@@ -13,6 +13,7 @@ from fmnist.cluster import login
 from fmnist.steps.errors import ContractError, FmnistError
 
 __all__ = [
+    "TIMED_OUT",
     "AnswerError",
     "ClusterError",
     "InvalidInputError",
@@ -27,6 +28,9 @@ __all__ = [
 
 #: The longest pause in seconds that a busy server may ask for.
 LONGEST_PAUSE = 60.0
+
+#: What came instead of an answer that did not come in time.
+TIMED_OUT = "no answer in time (time-out)"
 
 _LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
 _PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
@@ -118,7 +122,7 @@ def _cut(reason: Any) -> str:
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return f"no connection: {reason.__cause__ or reason}"
     if isinstance(reason, urllib3.exceptions.TimeoutError):
-        return "no answer in time (time-out)"
+        return TIMED_OUT
     return f"a connection that was cut: {reason.args[-1]}"
 
 

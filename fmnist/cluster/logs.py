@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fmnist.cluster.client import Client, ClusterError
+from fmnist.cluster.failures import TIMED_OUT
 from fmnist.cluster.steps import Step
 from fmnist.steps.messages import excerpt
 
@@ -124,6 +125,8 @@ class Logs:
         self._client, self._run_id, self._namespace = client, run["run_id"], namespace or "kubeflow"
         self._created = str(run.get("created_at"))[:10]
         self._at_ui = False
+        #: Why the server is not asked again: who waits for a log in vain waits in vain for each.
+        self._silence = ""
 
     def of(self, step: Step) -> Log:
         """Return the log of the last attempt of a step that has one.
@@ -133,13 +136,15 @@ class Logs:
         LogError
             If there is none.
         """
-        trouble = "the server has none for it"
-        for node in step.nodes:
+        trouble = self._silence or "the server has none for it"
+        for node in () if self._silence else step.nodes:
             try:
                 text = self._read(node)
             except ClusterError as error:
                 trouble = str(error).rstrip(".")
-                if error.status in {401, 403}:
+                if error.got == TIMED_OUT:
+                    self._silence = trouble
+                if self._silence or error.status in {401, 403}:
                     break
                 continue
             if self._is_of(text, step):

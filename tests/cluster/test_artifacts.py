@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, FILES, SUCCEEDED, artifact, driven, key, leave, look, printed
-from support.kfp_server import Request, Server, respond
+from support.kfp_server import Request, Server, hang, respond
 from support.submission import submitted
 
+from fmnist.cluster import client
 from fmnist.cluster.artifacts import Found, artifacts_of, full, metric
 from fmnist.cluster.cluster import Cluster
 from fmnist.cluster.logs import Artifact
@@ -37,6 +38,19 @@ def test_the_accuracy_is_in_the_log(server: Server, run: Run, ui: bool, retry: b
     server.store.ui, server.store.looks = ui, [look("SUCCEEDED", retry=retry, **SUCCEEDED)]
     leave(server.store, run.id, retry=retry)
     assert run.accuracy() == (0.8428, "")
+
+
+def test_a_server_that_gives_no_log_in_time_is_asked_for_none_again(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of many nodes would take a minute: the result of a run that has ended would take an hour to come."""
+    monkeypatch.setattr(client, "READ_TIMEOUT", 0.2)
+    server.fail("GET .*/(logs?)$", hang(server), times=99)
+    value, why = run.accuracy()
+    assert value is None
+    assert "the log of train cannot be had: read a log at " in why
+    assert "got no answer in time (time-out)" in why
+    assert len(server.asked("GET .*/(logs?)$")) == 1
 
 
 def test_of_two_accuracies_none_is_the_runs(server: Server, run: Run) -> None:
