@@ -124,7 +124,7 @@ def _failure(error: BaseException) -> Failure:
         case MemoryError():
             return Failure("memory: expected enough for this, got too little. Free some, or give less.", FAILED)
         case KeyboardInterrupt():
-            return Failure("interrupted; the same command starts afresh.", INTERRUPTED)
+            return Failure(f"interrupted; {str(error) or 'the same command starts afresh.'}", INTERRUPTED)
         case _:
             return Failure(str(error), FAILED)
 

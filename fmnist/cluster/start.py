@@ -28,7 +28,18 @@ def start_run(client: Client, run: Mapping[str, Any]) -> str:
     ------
     ClusterError
         If the server refuses it, or its answer is lost; then with what has appeared under this name since.
+    KeyboardInterrupt
+        If somebody interrupts it, with where to look for what may have started.
     """
+    try:
+        return _started(client, run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"the run {run['display_name']!r} may have started even so: {_look(client, run)}"
+        ) from None
+
+
+def _started(client: Client, run: Mapping[str, Any]) -> str:
     since, call = client.now, client.runs.run_service_create_run
     for left in reversed(range(TRIES)):
         try:
@@ -68,7 +79,7 @@ def _lost(client: Client, run: Mapping[str, Any], failure: ClusterError, found: 
     """Return the error that says what may have started."""
     ids = [str(one["run_id"]) for one in found or ()]
     there = "; ".join(f"{id_}, {client.link(f'runs/details/{id_}')}" for id_ in ids)
-    look = f"look at {client.link('experiments/details/' + run['experiment_id'])} before you start it again."
+    look = _look(client, run)
     if there:
         told = (
             f"But a run of this name has appeared since: {there}. Look there, or wait for it, before you start another."
@@ -80,3 +91,7 @@ def _lost(client: Client, run: Mapping[str, Any], failure: ClusterError, found: 
     # A failure of the server says "try again".
     said = f"start run at {client.host}: expected success, got {failure.got}."
     return ClusterError(f"{said if failure.status or isinstance(failure, TransientError) else failure} {told}")
+
+
+def _look(client: Client, run: Mapping[str, Any]) -> str:
+    return f"look at {client.link('experiments/details/' + run['experiment_id'])} before you start it again."

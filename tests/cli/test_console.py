@@ -152,12 +152,26 @@ def failing(error: BaseException) -> Result:
         (RecursionError(), 2, "Error: input: expected a few levels of lists and mappings, got too many.\n"),
         (MemoryError(), 3, "Error: memory: expected enough for this, got too little. Free some, or give less.\n"),
         (KeyboardInterrupt(), 130, "Error: interrupted; the same command starts afresh.\n"),
+        (KeyboardInterrupt("look there."), 130, "Error: interrupted; look there.\n"),
         (ContractError("x" * 5000), 2, "Error: " + "x" * 4000 + " ...\n"),
         (click.ClickException("y" * 5000), 1, "Error: " + "y" * 4000 + " ...\n"),
         (click.Abort(), 1, "Aborted!\n"),
         (click.exceptions.Exit(5), 5, ""),
     ],
-    ids=["contract", "settings", "step", "disk", "levels", "memory", "stopped", "long", "usage", "aborted", "ended"],
+    ids=[
+        "contract",
+        "settings",
+        "step",
+        "disk",
+        "levels",
+        "memory",
+        "stopped",
+        "stopped in a start",
+        "long",
+        "usage",
+        "aborted",
+        "ended",
+    ],
 )
 def test_each_error_has_its_exit_code(error: BaseException, code: int, said: str) -> None:
     """Bad input, failures and an interruption are told in a line each, however long."""

@@ -35,6 +35,27 @@ def test_a_start_whose_answer_is_lost_is_found(
     assert "ry again later" not in message
 
 
+def test_a_start_that_is_interrupted_may_have_started(
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the answer is waited for says where to look, and not that one may start afresh."""
+    once = target._client.once
+
+    def interrupted(action: str, *args: Any, **kwargs: Any) -> Any:
+        answer = once(action, *args, **kwargs)
+        if action == "start run":
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(target._client, "once", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        submitted(target, compiled)
+    page = f"{server.url}/#/experiments/details/{server.experiments[0]['experiment_id']}"
+    said = f"the run 'try' may have started even so: look at {page} before you start it again."
+    assert str(caught.value) == said
+    assert len(server.runs) == 1
+
+
 def test_a_run_that_appears_late_is_found(
     server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
