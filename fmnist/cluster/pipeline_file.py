@@ -55,7 +55,7 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
 
 def read_spec(compiled: str | Path) -> dict[str, Any]:
     """Return the document of a compiled pipeline, without the one for Kubernetes that may follow it."""
-    return dict(next(yaml.safe_load_all(Path(compiled).read_text(encoding="utf-8"))))
+    return dict(next(one for one in yaml.safe_load_all(Path(compiled).read_bytes()) if one is not None))
 
 
 def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:

@@ -131,7 +131,7 @@ def run_compiled(
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
     ):
-        spec, *others = yaml.safe_load_all(Path(pipeline).read_text(encoding="utf-8"))
+        spec, *others = (one for one in yaml.safe_load_all(Path(pipeline).read_bytes()) if one is not None)
         loaded = components.load_component_from_text(yaml.safe_dump_all([runnable.made(spec), *others]))
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root / "outputs"))
         try:

@@ -220,6 +220,14 @@ def test_a_compiled_file_is_its_content_and_its_document(tmp_path: Path, name: b
     assert read_spec(str(path)) == document
 
 
+@pytest.mark.parametrize("change", [lambda text: f"---\n---\n{text}".encode(), lambda text: text.encode("utf-16")])
+def test_a_compiled_file_may_begin_with_an_empty_document_or_be_utf_16(tmp_path: Path, change: Any) -> None:
+    """What counts as a compiled file is read as one."""
+    path = tmp_path / "small.yaml"
+    path.write_bytes(change(SMALL.decode()))
+    assert read_spec(path) == read_compiled(path)[1] != {}
+
+
 def test_a_file_may_be_as_large_as_a_server_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's limit holds for the bytes."""
     assert pipeline_file.LARGEST == 33_554_432

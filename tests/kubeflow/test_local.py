@@ -94,7 +94,10 @@ def test_a_step_runs_and_its_artifacts_are_found(
     """The artifact is returned by name; what is printed goes to the log alone; no environment is made for a step."""
     monkeypatch.setattr(venv, "create", lambda *_, **__: pytest.fail("a virtual environment was made"))
     log = io.StringIO()
-    outputs = local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", log)
+    path = compiled(train, tmp_path)
+    # As a server does, it passes over a document that is empty.
+    path.write_text(f"---\n---\n{path.read_text()}")
+    outputs = local.run_compiled(path, {"message": "hello"}, tmp_path / "work", log)
     assert {task: [*artifacts] for task, artifacts in outputs.items()} == {"train": ["history"]}
     assert Path(outputs["train"]["history"].path).read_text().startswith("hello\n")
     lines = log.getvalue().splitlines()
