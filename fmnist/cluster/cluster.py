@@ -247,6 +247,11 @@ class Cluster:
 def _uncached(content: dict[str, Any]) -> dict[str, Any]:
     """Switch the cache off for every task in the content of a version, and return that content."""
     pipeline = content.get("pipeline_spec", content)
+    if "root" not in pipeline:
+        raise ContractError(
+            "cache: expected a version that was compiled for Kubeflow Pipelines 2, to turn it off there, got another "
+            "one, perhaps for version 1. Leave the cache on, or compile the pipeline anew."
+        )
     for component in (pipeline["root"], *pipeline.get("components", {}).values()):
         for task in component.get("dag", {}).get("tasks", {}).values():
             task["cachingOptions"] = {"enableCache": False}
