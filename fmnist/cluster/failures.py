@@ -49,6 +49,7 @@ _REMEDIES = {
     429: "The server is busy: try again later.",
 }
 _GONE = "It is not there, or was deleted in the meantime: do the same again, which makes what is missing."
+_NO_RUN = "The run was deleted, or is on another server: nothing brings it back, and another one can be started."
 #: What the server says of input that is not valid, also with the status 500 of its own failures.
 _INVALID = "Invalid input|unknown template format"
 _SERVER_FAILED = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
@@ -137,7 +138,7 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
     if said and re.search(_INVALID, said):
         return InvalidInputError, got, _REMEDIES[400]
     if said and "ResourceNotFoundError" in said:
-        return ClusterError, got, _GONE
+        return ClusterError, got, _NO_RUN if "ResourceNotFoundError: Run " in said else _GONE
     transient = status == 429 or status >= 500  # noqa: PLR2004 - busy, and the statuses of a server's failure
     return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)
 

@@ -152,6 +152,13 @@ def test_a_server_that_fails_for_a_while_is_waited_for(
     assert slept == [1, 2]
 
 
+def test_a_run_that_was_deleted_comes_not_back(server: Server, run: Run) -> None:
+    """Somebody may delete it while it is waited for: to wait again is of no use."""
+    server.runs.clear()
+    with pytest.raises(ClusterError, match=rf"Run {run.id} not found\. The run was deleted, .* can be started\.$"):
+        run.wait(timeout=600)
+
+
 def test_a_page_of_a_proxy_in_another_encoding_is_waited_out(server: Server, run: Run, slept: list[float]) -> None:
     """It fails for a while as any other, though kfp's client cannot read its page."""
     server.fail("GET .*/runs/", respond(502, "<h1>Störung</h1>".encode("latin-1")))
