@@ -88,7 +88,7 @@ def _limit(client: Client, run: Json, step: Step) -> str:
         spec = spec.get("pipeline_spec", spec)
         components = spec["components"]
         dags = [one["dag"]["tasks"] for one in (spec["root"], *components.values()) if "dag" in one]
-        [task] = [tasks[name] for tasks in dags for name in tasks if name == step.name.partition(" ")[0]]
+        [task] = [tasks[name] for tasks in dags for name in tasks if name == step.task]
         label = components[task["componentRef"]["name"]]["executorLabel"]
         resources = spec["deploymentSpec"]["executors"][label]["container"]["resources"]
         return str(resources.get("resourceMemoryLimit") or f"{resources['memoryLimit']} GB")

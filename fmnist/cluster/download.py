@@ -77,7 +77,7 @@ def _files(client: Client, found: Found, namespace: str | None) -> dict[str, byt
     for step, artifact in whole or found.artifacts:
         if artifact.name == _LOG or _NO_FILE.fullmatch(artifact.kind):
             continue
-        if not (_NAME.fullmatch(artifact.name) and (not step or _NAME.fullmatch(step))):
+        if not all(map(_NAME.fullmatch, [artifact.name, *(step.split("/") if step else ())])):
             _refuse(f"an artifact of the name {shown(artifact.name)} in {shown(step)}")
         # Where no step is known, the name has to do.
         ours = ARTIFACT_FILES.get(artifact.name) if not step or artifact.name in _OURS.get(step, ()) else None

@@ -174,8 +174,7 @@ class Logs:
         if not _LAUNCHED.search(text):
             return False
         uris = [one.uri for one in Log(text).outputs.values()]
-        name = step.name.partition(" ")[0]
-        return all(f"/{self._run_id}/{name}/" in uri for uri in uris)
+        return all(f"/{self._run_id}/{step.task}/" in uri for uri in uris)
 
 
 def _text(response: Any) -> str:

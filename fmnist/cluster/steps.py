@@ -6,8 +6,9 @@ large run is incomplete, so that whatever is missing here must be no error.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -34,7 +35,8 @@ class Step:
     Attributes
     ----------
     name : str
-        Its name in the pipeline, with the number of the iteration in a loop.
+        Its name in the pipeline, with the number of the iteration in a loop. Where several parts of the pipeline have
+        a step of this name, it is the path.
     state : str
         ``WAITING`` for its pod, ``RUNNING``, ``SUCCEEDED``, ``CACHED``, ``FAILED``, ``SKIPPED``, ``CANCELED``, or
         nothing while it is unknown.
@@ -46,6 +48,8 @@ class Step:
         The number of the attempt, from 1.
     message : str
         What the API says of its failure.
+    path : str
+        Its name after those of the parts that it is in, as in ``inner/train``, or nothing if they are not known.
     """
 
     name: str
@@ -54,6 +58,12 @@ class Step:
     nodes: tuple[str, ...] = ()
     attempt: int = 1
     message: str = ""
+    path: str = field(default="", compare=False)
+
+    @property
+    def task(self) -> str:
+        """Its name in its part of the pipeline."""
+        return self.name.rpartition("/")[2].partition(" ")[0]
 
 
 def steps_of(run: Json) -> list[Step]:
@@ -62,7 +72,9 @@ def steps_of(run: Json) -> list[Step]:
         return [_step_of_task(task) for task in sorted(tasks, key=_start) if task.get("type") in {None, "RUNTIME"}]
     tasks = (run.get("run_details") or {}).get("task_details") or []
     nodes = _Nodes([task for task in tasks if isinstance(task.get("display_name"), str)])
-    return [nodes.step(name) for name in nodes.steps()]
+    found = [nodes.step(name) for name in nodes.steps()]
+    counts = Counter(step.name for step in found)
+    return [replace(step, name=step.path) if counts[step.name] > 1 else step for step in found]
 
 
 def node_id(workflow: str, name: str) -> str:
@@ -138,6 +150,7 @@ class _Nodes:
         last = self._tasks.get(f"{outer}({tries[-1]})", executor) if tries else executor
         driver = self._tasks.get(f"{name}-driver(0)") or self._tasks.get(f"{name}-driver") or {}
         iterations = "".join(f" {number}" for number in _ITERATION.findall(name))
+        parts = [part for part in name.removeprefix(self._workflow).split(".")[2:] if not _ITERATION.search(part)]
         return Step(
             _last(name) + iterations,
             _state(own, executor, last, driver),
@@ -145,6 +158,7 @@ class _Nodes:
             self._logs(name, outer, tries),
             tries[-1] + 1 if tries else 1,
             next((text for one in (last, executor, driver, own) if (text := message_of(one))), ""),
+            "/".join(_ATTEMPT.sub("", part) for part in parts) + iterations,
         )
 
     def _logs(self, name: str, outer: str, tries: Sequence[int]) -> tuple[str, ...]:

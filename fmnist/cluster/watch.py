@@ -30,11 +30,12 @@ class Watch:
     def changes(self, steps: Iterable[Step]) -> Iterator[str]:
         """Give a line for each step that waits for its pod, starts, starts again, ends, or has waited long."""
         for step in steps:
-            before, attempt = self._states.get(step.name, ("", 1))
+            # Its name may become its path, when another step of that name is there.
+            before, attempt = self._states.get(_key(step), ("", 1))
             # What has ended does not begin again, whatever an incomplete list says.
             if not step.state or before in _ENDS:
                 continue
-            self._states[step.name] = step.state, max(step.attempt, attempt)
+            self._states[_key(step)] = step.state, max(step.attempt, attempt)
             if step.attempt > attempt:
                 yield f"{step.name}: attempt {step.attempt}"
             if step.state != before or step.attempt > attempt:
@@ -43,10 +44,10 @@ class Watch:
                 yield from self._patience(step)
 
     def _change(self, step: Step, before: str) -> Iterator[str]:
-        waited = monotonic() - self._waiting.pop(step.name, monotonic())
-        self._told.pop(step.name, None)
+        waited = monotonic() - self._waiting.pop(_key(step), monotonic())
+        self._told.pop(_key(step), None)
         if step.state == "WAITING":
-            self._waiting[step.name] = monotonic()
+            self._waiting[_key(step)] = monotonic()
             yield f"{step.name}: waits for its pod"
         elif step.state == "RUNNING":
             yield f"{step.name}: started" + (f", after {duration(waited)}" if before == "WAITING" else "")
@@ -56,13 +57,17 @@ class Watch:
             yield f"{step.name}: {_ENDS[step.state]}{took}"
 
     def _patience(self, step: Step) -> Iterator[str]:
-        waited = monotonic() - self._waiting[step.name]
-        if waited >= self._told.get(step.name, PATIENCE):
-            self._told[step.name] = 2 * waited
+        waited = monotonic() - self._waiting[_key(step)]
+        if waited >= self._told.get(_key(step), PATIENCE):
+            self._told[_key(step)] = 2 * waited
             yield (
                 f"{step.name} has waited {duration(waited)} for its pod: the image may not be there, or not allowed, "
                 "or no node has room for it; `kubectl get events` says which"
             )
+
+
+def _key(step: Step) -> str:
+    return step.path or step.name
 
 
 def duration(seconds: float) -> str:

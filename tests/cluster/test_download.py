@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support import kfp_logs
-from support.kfp_logs import CONTENT, FILES, SUCCEEDED, archive, key, leave, look, printed, uri
+from support.kfp_logs import CONTENT, FILES, SUCCEEDED, archive, key, leave, look, nested, printed, uri
 from support.kfp_protocol import Raw
 from support.kfp_server import Request, Server, cut, respond, serving
 from support.submission import submitted
@@ -55,6 +55,16 @@ def test_what_a_step_has_not_written_is_left_out(server: Server, run: Run) -> No
     server.store.logs[kfp_logs.executor("fit")] = log
     server.store.files[key(run.id, "fit", "weights")] = b"x"
     assert run.files() == {"fit/scores": b'{\n  "f1": 0.5\n}\n', "fit/weights": b"x"}
+
+
+def test_the_files_of_a_pipeline_that_is_used_twice_are_kept_apart(server: Server, run: Run) -> None:
+    """Its steps have one name, and each has the files of its own."""
+    server.store.looks = [nested("SUCCEEDED", one="SUCCEEDED", two="SUCCEEDED")]
+    for part in ("one", "two"):
+        log = printed(run.id, "train", {"model": "Model"}).replace(b"4c8c7916", part.encode())
+        server.store.logs[kfp_logs.node(f".root.{part}.train.executor")] = log
+        server.store.files[key(run.id, "train", "model").replace("4c8c7916", part)] = part.encode()
+    assert run.files() == {"one/train/model": b"one", "two/train/model": b"two"}
 
 
 def test_the_folder_of_a_study_is_the_folder(server: Server, run: Run) -> None:

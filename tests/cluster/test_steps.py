@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support import kfp_logs
-from support.kfp_logs import look
+from support.kfp_logs import look, nested
 
 from fmnist.cluster import steps
 from fmnist.cluster.steps import Step, message_of, steps_of, workflow_of
@@ -348,6 +348,17 @@ def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
         kfp_logs._task(f"{root}.shard(0).executor(0)", "RUNNING", 0, [], workflow),
     ]
     assert states({"run_details": {"task_details": tasks}}) == {"shard 0": "RUNNING"}
+
+
+def test_steps_of_one_name_in_several_parts_have_their_paths() -> None:
+    """A pipeline that is used twice has its steps twice; a step alone keeps its name."""
+    assert states(nested("RUNNING", one="SUCCEEDED", two="RUNNING")) == {
+        "one/train": "SUCCEEDED",
+        "two/train": "RUNNING",
+    }
+    [alone] = steps_of(nested("RUNNING", one="RUNNING"))
+    assert (alone.name, alone.path, alone.task) == ("train", "one/train", "train")
+    assert Step("one/train 0 1", "").task == "train"
 
 
 def test_steps_in_a_loop_in_a_loop_have_both_numbers() -> None:

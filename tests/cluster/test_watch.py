@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from support.kfp_logs import look
+from support.kfp_logs import look, nested
 
 from fmnist.cluster import watch
 from fmnist.cluster.steps import Step, steps_of
@@ -54,6 +54,23 @@ def test_each_change_of_a_step_is_a_line(clock: list[float]) -> None:
         "confusion-matrix: attempt 2",
         "confusion-matrix: waits for its pod",
         "confusion-matrix: failed after 30 s",
+    ]
+
+
+def test_steps_of_one_name_are_told_of_each(clock: list[float]) -> None:
+    """The second one is no end of the first, and is told apart from it as soon as it is there."""
+    looks = [
+        nested("RUNNING", one="RUNNING"),
+        nested("RUNNING", one="RUNNING", two="PENDING"),
+        nested("RUNNING", one="SUCCEEDED", two="RUNNING"),
+        nested("FAILED", one="SUCCEEDED", two="FAILED"),
+    ]
+    assert told(clock, *looks) == [
+        "train: started",
+        "two/train: waits for its pod",
+        "one/train: done in 30 s",
+        "two/train: started, after 5 s",
+        "two/train: failed after 30 s",
     ]
 
 

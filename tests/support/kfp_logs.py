@@ -111,6 +111,23 @@ def look(state: str, *, retry: bool = True, workflow: str = WORKFLOW, **steps: s
     return {"state": state, "run_details": {"task_details": found}}
 
 
+def nested(state: str, **parts: str) -> Json:
+    """Return what the API says of a run in `state` whose parts, one after the other, have a step train in these states.
+
+    There are no retry nodes.
+    """
+    names = list(parts)
+    found = [_task("", state, 0, [".root"], WORKFLOW), _task(".root", state, 0, [f".root.{names[0]}-driver"], WORKFLOW)]
+    for index, (part, given) in enumerate(parts.items()):
+        inner, following = f".root.{part}", [f".root.{names[index + 1]}-driver"] if index + 1 < len(names) else []
+        found += [
+            _task(f"{inner}-driver", "SUCCEEDED", 60 * index, [inner], WORKFLOW),
+            _task(inner, given, 60 * index + 1, [f"{inner}.train-driver", *following], WORKFLOW),
+            *_step("train", given, 0, 60 * index + 2, inner, [], retry=False, workflow=WORKFLOW),
+        ]
+    return {"state": state, "run_details": {"task_details": found}}
+
+
 def _pair(given: str | tuple[str, int]) -> tuple[str, int]:
     return (given, 0) if isinstance(given, str) else given
 
