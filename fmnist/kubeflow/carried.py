@@ -128,12 +128,19 @@ def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
             yield from ((f"{base}.{alias.name}", False) for alias in node.names)
 
 
-def _optional(node: ast.AST) -> list[ast.stmt]:
-    """Return the statements in `node` that may import what is not there."""
+def _optional(node: ast.AST) -> Sequence[ast.AST]:
+    """Return what in `node` may import what is not there, or never does so in a step."""
     if isinstance(node, ast.Try):
         caught = {name for one in node.handlers for name in (_names(one.type) if one.type else _GUARDS)}
-        return node.body if caught & _GUARDS else []
-    return node.body if isinstance(node, ast.If) and "TYPE_CHECKING" in _names(node.test) else []
+        if not caught & _GUARDS:
+            return []
+        # Python's own modules are there, so that nothing is caught.
+        tops = {name.partition(".")[0] for one in node.body for name in bundle.imports(ast.unparse(one))}
+        return [*node.body, *(node.handlers if tops and tops <= sys.stdlib_module_names else [])]
+    if not isinstance(node, ast.If):
+        return []
+    never = "TYPE_CHECKING" in _names(node.test) or ast.unparse(node.test) == "__name__ == '__main__'"
+    return node.body if never else []
 
 
 def _names(node: ast.AST) -> set[str]:
