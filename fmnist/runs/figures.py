@@ -1,6 +1,7 @@
 """Published figures that a user gives to be judged: an accuracy, or a JSON file of them."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,7 +69,8 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
     path : path
         A regular file.
     parameters : mapping, optional
-        Those of the runs: the figures that were published for others are left out. A number may be text.
+        Those of the runs: the figures that were published for others are left out. A value may be given
+        as its JSON.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
                 f"are, as {_options(figures[0].parameters)}."
             )
         return figures
-    matching = [one for one in figures if one.parameters.items() <= _typed(parameters).items()]
+    matching = [one for one in figures if _meant(one.parameters, parameters)]
     if not matching:
         raise ContractError(
             f"{path}: expected a figure for these parameters, got those for "
@@ -111,16 +113,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON has them, where they are text that JSON reads."""
-    typed = dict(parameters)
-    for name, value in parameters.items():
-        try:
-            typed[name] = json.loads(value) if isinstance(value, str) else value
-        except (ValueError, RecursionError):
-            continue
-    return typed
+def _meant(parameters: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Return whether all `parameters` of a figure are among those `given`, each as it is or as its JSON."""
+    return all(name in given and value in (given[name], _read(given[name])) for name, value in parameters.items())
+
+
+def _read(value: Any) -> Any:
+    """Return what JSON reads in a text, if it reads it, or a value as it is."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
 
 
 def _options(parameters: Mapping[str, Any]) -> str:
-    return " ".join(f"-p {name}={value}" for name, value in parameters.items()) or "no parameters"
+    """Return what to type for these parameters."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    return " ".join(shlex.join(["-p", f"{name}={text}"]) for name, text in texts.items()) or "no parameters"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,16 @@ def test_parameters_may_be_text() -> None:
     for epochs in (3, "3"):
         found = read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
         assert [one.name for one in found] == ["paper"]
+
+
+@pytest.mark.parametrize("value", [True, None, "2.0", "true", "my net's", [1, "a b"], {"rate": 0.5}, 1e-05, "é"])
+@pytest.mark.usefixtures("here")
+def test_the_options_that_a_message_names_choose_the_figure(value: Any) -> None:
+    """Whoever types what it says gets the figure: values as JSON, text as it is, and blanks in quotes."""
+    name = figures({"parameters": {"p": value, "epochs": 3}}, {"name": "b", "parameters": {"p": "other"}})
+    message = invoke("--published", name, "accuracies.csv").stderr
+    options = shlex.split(message.partition("runs are, as ")[2].removesuffix(".\n"))
+    assert "(paper)" in invoke("--published", name, *options, "accuracies.csv").stdout
 
 
 @pytest.mark.usefixtures("here")
