@@ -1,6 +1,7 @@
 """Accuracies that a user gives: what one may be, and the files that have many."""
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -57,7 +58,8 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
 def _rows(path: str | Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a CSV that are not empty at its end, each with its number."""
     text = read_text(path)
-    reader = csv.reader(text.rstrip().splitlines(keepends=True), strict=True)
+    # Not `splitlines`, for which a line also ends where a form feed or a paragraph separator is.
+    reader = csv.reader(io.StringIO(text.rstrip(), newline=""), strict=True)
     try:
         return [(reader.line_num, [value.strip() for value in row] or [""]) for row in reader]
     except csv.Error as error:

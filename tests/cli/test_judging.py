@@ -101,8 +101,22 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
         b"seed,accuracy,loss\n0,0.9,7\n1,0.25,8\n",
         b'"seed","accuracy"\n"0","0.9"\n1,0.25',
         b"\xef\xbb\xbfaccuracy,run\r\n0.9,=1\r\n0.25,\r\n",
+        b"accuracy\r0.9\r0.25\r",
+        "accuracy,note\n0.9,a\x0bb\u2028c\x85d\n0.25,\x1c\x0ce\n".encode(),
     ],
-    ids=["lines", "CRLF", "BOM", "spaces", "exponents", "one column", "columns", "quotes", "of a spreadsheet"],
+    ids=[
+        "lines",
+        "CRLF",
+        "BOM",
+        "spaces",
+        "exponents",
+        "one column",
+        "columns",
+        "quotes",
+        "of a spreadsheet",
+        "CR",
+        "other separators",
+    ],
 )
 def test_accuracies_are_read(content: bytes, tmp_path: Path) -> None:
     """A text file of one a line, and a CSV as programs and spreadsheets write it."""
