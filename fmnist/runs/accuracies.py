@@ -21,6 +21,9 @@ MOST, _LARGEST = 100_000, 2**24
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
+#: How an accuracy begins, and no name of a column that is not asked for.
+_LIKE_A_SHARE = re.compile(r"[01]?\.\d", re.ASCII)
+
 
 def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
     """Read the accuracies in a text file: one a line, or a column of a CSV.
@@ -28,7 +31,8 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
     Parameters
     ----------
     path : path
-        A regular file. If its first line has no number, that has the names of the columns.
+        A regular file. If its first line has no number, that has the names of the columns; one that begins like an
+        accuracy is the name of a column if that is asked for.
     column : str
         The name of the column, where there are several.
 
@@ -41,7 +45,8 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
     if not rows:
         raise ContractError(f"{path}: expected an accuracy on each line, got an empty file.")
     (first, head), at = rows[0], 0
-    if len(head) > 1 or not is_number(head[0]):
+    meant = is_number(head[0]) or (head[0] != column and _LIKE_A_SHARE.match(head[0]))
+    if len(head) > 1 or not meant:
         at = _column(path, first, head, column)
         rows = rows[1:]
     for number, row in rows:

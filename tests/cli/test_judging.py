@@ -130,6 +130,13 @@ def test_a_column_is_chosen(tmp_path: Path) -> None:
     assert read_accuracies(tmp_path / "file", "val\nacc") == [0.9, 0.8]
 
 
+def test_a_column_may_have_any_name(tmp_path: Path) -> None:
+    """One that begins like an accuracy has to be asked for: it may be an accuracy with a slip."""
+    for name, column in (("5-shot accuracy", "accuracy"), ("0.5B model", "0.5B model")):
+        (tmp_path / "file").write_text(f"{name}\n0.9\n0.8\n")
+        assert read_accuracies(tmp_path / "file", column) == [0.9, 0.8]
+
+
 def test_the_largest_that_is_taken(tmp_path: Path) -> None:
     """All bounds are within: 0 and 1, a hundred thousand accuracies, three figures."""
     (tmp_path / "file").write_text("0\n1\n" * 50_000)
@@ -167,6 +174,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "other digits": ("0.9\n٠.٩\n", "line 2: expected an accuracy from 0 to 1, got '٠.٩'."),
     "underscore": ("0.9\n0.9_5\n", "line 2: expected an accuracy from 0 to 1, got '0.9_5'."),
     "word": ("0.9\nfailed\n", "line 2: expected an accuracy from 0 to 1, got 'failed'."),
+    "a note first": ("0.9 # seed 1\n0.8\n", "line 1: expected an accuracy from 0 to 1, got '0.9 # seed 1'."),
+    "a slip first": (".9.1\n0.8\n", "line 1: expected an accuracy from 0 to 1, got '.9.1'."),
     "gap": ("0.9\n\n0.8\n", "line 2: expected an accuracy from 0 to 1, got ''."),
     "decimal comma": (
         "0,9\n0,8\n",
