@@ -24,6 +24,7 @@ __all__ = [
     "RUN",
     "SEEDS",
     "claimed",
+    "made",
     "read_result",
     "result_of",
     "seed_path",
@@ -34,6 +35,22 @@ RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
 
 #: How far a float32 softmax may be from a probability.
 _ROUNDING = 1e-5
+
+
+def made(folder: Path, what: str) -> None:
+    """Make the folder of a `what`, and those that it is in, where they are not there.
+
+    Raises
+    ------
+    ContractError
+        If a file, or a link that leads nowhere, is in the place of one.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        taken = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+        got = "a file" if taken.exists() else "a link that leads nowhere"
+        raise ContractError(f"{what} folder: expected a folder, got {got}: {taken}. Choose another with -o.") from error
 
 
 @contextlib.contextmanager
@@ -53,9 +70,7 @@ def claimed(folder: Path, what: str) -> Iterator[None]:
             f"{what} folder: expected a path in UTF-8, got {str(folder.absolute())!a}. Choose another with -o, or "
             "set LC_ALL to C.UTF-8."
         ) from error
-    if folder.exists() and not folder.is_dir():
-        raise ContractError(f"{what} folder: expected a folder, got a file: {folder}. Choose another with -o.")
-    folder.mkdir(parents=True, exist_ok=True)
+    made(folder, what)
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:

@@ -10,6 +10,7 @@ from fmnist.report import FILE_NAME, page, pictures
 from fmnist.runs.accuracies import MOST, check_accuracy
 from fmnist.runs.figures import single
 from fmnist.runs.findings import VERDICT
+from fmnist.runs.folder import made
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json, write
 from fmnist.steps.messages import excerpt
@@ -63,7 +64,7 @@ def write_judged(judged: Judged, folder: str | Path) -> None:
     Raises
     ------
     ContractError
-        If `folder` holds anything but an earlier report of the kind; nothing is changed then.
+        If `folder` is a file, or holds anything but an earlier report of the kind; nothing is changed then.
     """
     folder = Path(folder)
     names = {VERDICT, FILE_NAME, *_PICTURES}
@@ -72,6 +73,7 @@ def write_judged(judged: Judged, folder: str | Path) -> None:
             f"folder: expected a new one, or that of an earlier judgement, got {folder} with "
             f"{excerpt(', '.join(others), 200)}. Nothing was changed. Choose another folder with -o."
         )
+    made(folder, "judgement")
     write(folder / VERDICT, canonical_json([one.as_json() for one in judged.conclusions]))
     pictures.save_distribution(judged, folder)
     page.write_report(judged, folder)

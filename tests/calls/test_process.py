@@ -4,6 +4,7 @@ That a run has the bytes of `fmnist run` where TensorFlow runs in another mode i
 """
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -122,10 +123,10 @@ def test_data_that_cannot_be_found_are_an_error(tmp_path: Path, monkeypatch: pyt
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     """It is the system's error, with the file that it is about."""
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError) as caught:
-        fmnist.run(tmp_path / "file" / "run", epochs=1)
-    assert caught.value.filename == str(tmp_path / "file" / "run")
+    folder = tmp_path / ("x" * 300)
+    with pytest.raises(OSError, match="File name too long") as caught:
+        fmnist.run(folder, epochs=1)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENAMETOOLONG, str(folder))
 
 
 def test_a_finished_run_is_shown(copy: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:

@@ -451,6 +451,18 @@ def test_a_folder_of_something_else_is_left_alone() -> None:
     assert {path.read_text() for path in Path("study").iterdir()} == {"its own"}
 
 
+@pytest.mark.usefixtures("here")
+def test_what_is_no_folder_is_refused() -> None:
+    """A file is left as it is, and so is what is above it."""
+    for name in ("accuracies.csv", "accuracies.csv/judged"):
+        result = invoke("--published", "0.9", "-o", name, "accuracies.csv")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            "Error: judgement folder: expected a folder, got a file: accuracies.csv. Choose another with -o.\n"
+        )
+    assert Path("accuracies.csv").read_text() == TWENTY
+
+
 def test_from_python_values_are_checked() -> None:
     """A list of accuracies and a number are enough; others are refused by their place."""
     assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"

@@ -48,6 +48,21 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    """A file or a link to nothing, also above the folder; the system would say that a file exists, or of neither."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, got in (("file", "a file"), ("link", "a link that leads nowhere")):
+        for path in (tmp_path / name, tmp_path / name / "a" / "b"):
+            with pytest.raises(ContractError) as refused:
+                folder.made(path, "run")
+            assert str(refused.value) == (
+                f"run folder: expected a folder, got {got}: {tmp_path / name}. Choose another with -o."
+            )
+    folder.made(tmp_path / "a" / "b", "run")
+    folder.made(tmp_path / "a" / "b", "run")
+
+
 def test_a_seed_has_a_file_of_its_own(tmp_path: Path) -> None:
     """It is named after the seed alone."""
     assert folder.seed_path(tmp_path, 5) == tmp_path / "seeds" / "5.json"
