@@ -12,7 +12,7 @@ from fmnist.runs.figures import single
 from fmnist.runs.findings import VERDICT
 from fmnist.runs.folder import made
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import canonical_json, write
+from fmnist.steps.files import TEMPORARY, canonical_json, write
 from fmnist.steps.messages import excerpt
 
 __all__ = ["judge", "write_judged"]
@@ -68,7 +68,10 @@ def write_judged(judged: Judged, folder: str | Path) -> None:
     """
     folder = Path(folder)
     names = {VERDICT, FILE_NAME, *_PICTURES}
-    if folder.is_dir() and (others := sorted({one.name for one in folder.iterdir()} - names)):
+    found = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    # What a killed judgement has not finished, it writes again.
+    half = {name for name in found if (left := TEMPORARY.fullmatch(name)) and left[1] in names}
+    if others := sorted(found - names - half):
         raise ContractError(
             f"folder: expected a new one, or that of an earlier judgement, got {folder} with "
             f"{excerpt(', '.join(others), 200)}. Nothing was changed. Choose another folder with -o."

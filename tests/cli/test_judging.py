@@ -463,6 +463,18 @@ def test_what_is_no_folder_is_refused() -> None:
     assert Path("accuracies.csv").read_text() == TWENTY
 
 
+@pytest.mark.usefixtures("here")
+def test_what_a_killed_judgement_left_is_removed() -> None:
+    """The same command goes through, and leaves nothing else; the half of another file is somebody's own."""
+    Path("judged").mkdir()
+    for name in (".verdict.json.0123abcd.tmp", ".report.html.0123abcd.tmp"):
+        Path("judged", name).touch()
+    assert invoke("--published", "0.955", "-o", "judged", "accuracies.csv").exit_code == 0
+    assert not [path for path in Path("judged").iterdir() if path.suffix == ".tmp"]
+    Path("judged", ".notes.0123abcd.tmp").touch()
+    assert invoke("--published", "0.955", "-o", "judged", "accuracies.csv").exit_code == 2
+
+
 def test_from_python_values_are_checked() -> None:
     """A list of accuracies and a number are enough; others are refused by their place."""
     assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"
