@@ -1,12 +1,13 @@
-"""Parts that messages share: a suggestion for a misspelt name, an excerpt of a long text, and any value."""
+"""Parts that messages share: a suggestion for a misspelt name, an excerpt of a long text, any value, and one line."""
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from fmnist.steps.errors import ContractError
 
-__all__ = ["check_kind", "did_you_mean", "excerpt", "shown"]
+__all__ = ["check_kind", "did_you_mean", "excerpt", "say", "shown"]
 
 _LONGEST_NAME = 100
 
@@ -55,6 +56,12 @@ def check_kind(what: str, value: Any, kind: Any, expected: str) -> None:
     """Make sure that the argument `what` is of this kind, which a ContractError calls `expected`."""
     if not isinstance(value, kind):
         raise ContractError(f"{what}: expected {expected}, got {_kind(value)}.")
+
+
+def say(line: str) -> None:
+    """Print a line of a step's log at once. That nobody reads it is no reason to end the step."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, flush=True)  # noqa: T201 - a step's log is what it prints
 
 
 def _kind(value: Any) -> str:

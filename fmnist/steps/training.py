@@ -4,7 +4,6 @@ Each epoch's order is a pure function of (seed, epoch). Seeding Keras and callin
 every epoch, which is another experiment: it costs accuracy.
 """
 
-import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from fmnist.steps.checkpoint import Checkpoint
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import TrainingError
-from fmnist.steps.messages import check_kind
+from fmnist.steps.messages import check_kind, say
 from fmnist.steps.settings import Settings
 
 __all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "train"]
@@ -84,17 +83,12 @@ class Training:
 def report_epoch(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
     """Print one line on a finished epoch, counted from 1."""
     values = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-    _print(f"epoch {epoch}/{epochs}: {values}")
+    say(f"epoch {epoch}/{epochs}: {values}")
 
 
 def report_resumed(epoch: int, epochs: int) -> None:
     """Print one line on the epoch after which a training resumes, counted from 1."""
-    _print(f"resumed after epoch {epoch}/{epochs}")
-
-
-def _print(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody reads, which is no reason to end a training
-        print(line, flush=True)  # noqa: T201 - a step's log is what it prints
+    say(f"resumed after epoch {epoch}/{epochs}")
 
 
 def train(

@@ -1,11 +1,14 @@
 """Tests of the parts that messages share."""
 
+import io
+import sys
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from fmnist.steps.errors import ContractError, SettingsError
-from fmnist.steps.messages import check_kind, did_you_mean, excerpt, shown
+from fmnist.steps.messages import check_kind, did_you_mean, excerpt, say, shown
 from fmnist.steps.numbers import LARGEST_SEED, check_whole
 
 
@@ -117,3 +120,22 @@ def test_a_number_at_a_bound_is_taken(value: int, least: int, most: int | None) 
 def test_the_largest_seed_is_one_of_31_bits() -> None:
     """It is a signed number of 32 bits for TensorFlow."""
     assert LARGEST_SEED == 2_147_483_647
+
+
+def test_a_line_is_printed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who waits for it behind a pipe."""
+    lines: list[str] = []
+    stdout = io.StringIO()
+    monkeypatch.setattr(stdout, "flush", lambda: lines.append(stdout.getvalue()))
+    monkeypatch.setattr(sys, "stdout", stdout)
+    say("a line")
+    assert lines == ["a line\n"]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("I/O operation on closed file")])
+def test_a_line_that_nobody_reads_is_no_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a notebook was closed."""
+    write = Mock(side_effect=error)
+    monkeypatch.setattr(sys, "stdout", Mock(write=write))
+    say("a line")
+    assert write.called

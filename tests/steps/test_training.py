@@ -10,7 +10,6 @@ import pickle
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -52,14 +51,6 @@ def test_each_epoch_is_printed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     training.report_epoch(3, 5, {"loss": 0.25, "accuracy": 1})
     resumed = "resumed after epoch 2/5\n"
     assert shown == [resumed, f"{resumed}epoch 3/5: loss 0.2500 accuracy 1.0000\n"]
-
-
-@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("I/O operation on closed file")])
-def test_a_training_goes_on_though_nobody_reads(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a notebook was closed."""
-    monkeypatch.setattr(sys, "stdout", Mock(write=Mock(side_effect=error)))
-    training.report_resumed(1, 2)
-    training.report_epoch(2, 2, {"loss": 0.25})
 
 
 @pytest.mark.parametrize(
