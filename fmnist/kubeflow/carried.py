@@ -107,7 +107,10 @@ def _named(requirement: str) -> str:
 
 
 def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
-    """Give the dotted name of all that a source imports, and whether it certainly is a module."""
+    """Give the dotted name of all that a source imports, and whether it certainly is a module.
+
+    A relative import that leads out of the package keeps its dots.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
@@ -122,6 +125,9 @@ def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, True) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            if node.level > len(package):
+                yield f"{'.' * node.level}{node.module or ''}", True
+                continue
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield base, True
@@ -153,6 +159,11 @@ def _check(  # noqa: PLR0913 - all that decides
 ) -> None:
     """Make sure that a step finds the module `name`; where it is not `certain`, it may be another name of a module."""
     top, path = name.partition(".")[0], name.replace(".", "/")
+    if not top:
+        raise ContractError(
+            f"code: expected imports from the packages of {where}, got one from {name}, which leads out of them. "
+            "Import it by its whole name."
+        )
     own = [one for one in code if one.package.partition(".")[0] == top]
     if top in {"kfp", *sys.stdlib_module_names} and not own:
         return

@@ -94,7 +94,7 @@ def missing(spec: Mapping[str, Any]) -> list[str]:
         for where, source in sources.items():
             modules = set[str]()
             with contextlib.suppress(ContractError):  # it may be a file of data, or Python of another release
-                modules = {name.partition(".")[0] for name, certain in needed(where, source) if certain and name}
+                modules = {name.partition(".")[0] for name, certain in needed(where, source) if certain} - {""}
             lacking += [f"the module {one}" for one in sorted(modules - own) if importlib.util.find_spec(one) is None]
         for one in lacking:
             found.setdefault(one, task.path)

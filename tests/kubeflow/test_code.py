@@ -476,6 +476,8 @@ IMPORTS = {
     "from .e.f import g": {"a.b.e.f": True, "a.b.e.f.g": False},
     "from .. import h": {"a": True, "a.h": False},
     "from ..i import j": {"a.i": True, "a.i.j": False},
+    "from ...k import l\nimport m": {"...k": True, "m": True},
+    "from .... import n": {"....": True},
 }
 
 
@@ -484,6 +486,14 @@ IMPORTS = {
 def test_all_that_is_imported_is_named(where: str, source: str, names: dict[str, bool]) -> None:
     """A dotted name is one from the top, also of a relative import; what follows `import` may be no module."""
     assert dict(needed(where, source.encode())) == names
+
+
+@pytest.mark.parametrize("source", ["from .. import other", "from ..other import one"])
+def test_an_import_from_above_the_top_is_told_as_one(place: Path, source: str) -> None:
+    """Python finds nothing there, and no package that somebody names would help."""
+    lay(place, {"mine/model.py": source.encode()})
+    with pytest.raises(ContractError, match=r"packages of mine/model\.py, got one from \.\.(other)?, which leads out"):
+        carried_by(step, [Code("mine")])
 
 
 def test_a_pinned_package_is_known_by_its_modules(place: Path) -> None:
