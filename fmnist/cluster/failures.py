@@ -139,7 +139,8 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
         return InvalidInputError, got, _REMEDIES[400]
     if said and "ResourceNotFoundError" in said:
         return ClusterError, got, _NO_RUN if "ResourceNotFoundError: Run " in said else _GONE
-    transient = status == 429 or status >= 500  # noqa: PLR2004 - busy, and the statuses of a server's failure
+    # Time-outs of a proxy, a busy server, and the statuses of a server's failure.
+    transient = status in {408, 429} or status >= 500  # noqa: PLR2004
     return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)
 
 

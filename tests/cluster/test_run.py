@@ -140,7 +140,7 @@ def test_a_restart_in_between_is_survived(
     assert slept == [5, 1, 2, 4, 8, 16, 30]
 
 
-@pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504, 507, 520])
+@pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 507, 520])
 def test_a_server_that_fails_for_a_while_is_waited_for(
     server: Server, target: Cluster, compiled: Path, slept: list[float], status: int
 ) -> None:
