@@ -73,9 +73,14 @@ def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
 def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) -> Found:
     """Return the artifacts that the logs of a run's steps name; of a step from the cache, the run's that made them."""
     found, inputs, logs = Found(), list[str](), Logs(client, run, namespace)
-    steps = [step for step in steps_of(run) if step.state in {"SUCCEEDED", "CACHED"} and " " not in step.name]
+    told = steps_of(run)
+    steps = [step for step in told if step.state in {"SUCCEEDED", "CACHED"} and " " not in step.name]
     if not steps:
-        found.troubles.append("the server tells no step of the run")
+        found.troubles.append(
+            "no step outside of a loop has ended well, and of those in loops the run has no one result"
+            if told
+            else "the server tells no step of the run"
+        )
     for step in steps:
         try:
             log = logs.of(step)

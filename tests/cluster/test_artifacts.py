@@ -11,6 +11,7 @@ from support.submission import submitted
 
 from fmnist.cluster import client
 from fmnist.cluster.artifacts import Found, artifacts_of, full, metric
+from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster
 from fmnist.cluster.logs import Artifact
 from fmnist.cluster.run import Run
@@ -51,6 +52,20 @@ def test_a_server_that_gives_no_log_in_time_is_asked_for_none_again(
     assert "the log of train cannot be had: read a log at " in why
     assert "got no answer in time (time-out)" in why
     assert len(server.asked("GET .*/(logs?)$")) == 1
+
+
+def test_a_run_of_loops_alone_says_so(server: Server, run: Run) -> None:
+    """Its steps are told, and none of them has the run's result."""
+    names = ["", ".root", ".root.loop", loop := ".root.loop.iterator(0:0)", f"{loop}.fit", f"{loop}.fit.executor"]
+    tasks = [
+        kfp_logs._task(name, "SUCCEEDED", 0, [below] if below else [], "w")
+        for name, below in zip(names, [*names[1:], ""], strict=True)
+    ]
+    server.store.looks = [{"state": "SUCCEEDED", "run_details": {"task_details": tasks}}]
+    why = "no step outside of a loop has ended well, and of those in loops the run has no one result"
+    assert run.accuracy() == (None, why)
+    with pytest.raises(ClusterError, match=why):
+        run.files()
 
 
 def test_of_two_accuracies_none_is_the_runs(server: Server, run: Run) -> None:
