@@ -38,6 +38,7 @@ _INPUT = re.compile(r"^\[KFP Executor [^]\n]*\]: Got executor_input:\n(?=\{)", r
 _DRIVEN = re.compile(rf"^{_GO} \w+\.go:\d+\] output ExecutorInput:(?=\{{)", re.MULTILINE)
 _OUTPUT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] ExecutorOutput: (?=\{{)", re.MULTILINE)
 _BLOB = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\(.*blobFilePath=\"([^\"\n]+)/", re.MULTILINE)
+_UPLOAD = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\((?!.*/executor-logs(-\d+)?\"\)$)", re.MULTILINE)
 _ABSENT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] Local filepath \"([^\"\n]+)\" does not exist$", re.MULTILINE)
 _STATUS = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] .*failed to execute successfully: exit status (\d+)$")
 _GO_LINE = re.compile(rf"^{_GO} \w+\.go:\d+\] ")
@@ -93,6 +94,11 @@ class Log:
         """The artifacts that the step takes, which the log of its driver has too."""
         match = _INPUT.search(self.text) or _DRIVEN.search(self.text)
         return _artifacts(_json_after(match, self.text), "inputs")
+
+    @property
+    def untold(self) -> bool:
+        """Whether the step has left something, and its executor does not tell where: it is no Python function."""
+        return not _INPUT.search(self.text) and bool(_UPLOAD.search(self.text))
 
     @property
     def exit_code(self) -> int | None:

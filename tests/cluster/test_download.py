@@ -57,6 +57,25 @@ def test_what_a_step_has_not_written_is_left_out(server: Server, run: Run) -> No
     assert run.files() == {"fit/scores": b'{\n  "f1": 0.5\n}\n', "fit/weights": b"x"}
 
 
+@pytest.mark.parametrize(("left", "whole"), [("table", False), ("executor-logs-0", True), ("executor-logs", True)])
+def test_a_step_that_is_no_function_is_not_left_out_in_silence(
+    server: Server, run: Run, left: str, whole: bool
+) -> None:
+    """Only kfp's executor tells where artifacts are: of a container the log has the uploads alone."""
+    server.store.looks = [look("SUCCEEDED", sort="SUCCEEDED", fit="SUCCEEDED")]
+    log = "I1126 11:35:02.832386      16 main.go:67] Setting log level to: '1'\n"
+    upload = f'uploadFile(localFilePath="/minio/x/{left}", blobFilePath="sort/4c8c7916/{left}")'
+    log += f"I1126 11:36:17.007382      16 object_store.go:231] {upload}\n"
+    server.store.logs[kfp_logs.executor("sort")] = log.encode()
+    server.store.logs[kfp_logs.executor("fit")] = printed(run.id, "fit", {"weights": "Model"})
+    server.store.files[key(run.id, "fit", "weights")] = b"x"
+    if whole:
+        assert run.files() == {"fit/weights": b"x"}
+    else:
+        with pytest.raises(ClusterError, match="sort is no Python function, so that its log does not tell what it le"):
+            run.files()
+
+
 def test_the_files_of_a_pipeline_that_is_used_twice_are_kept_apart(server: Server, run: Run) -> None:
     """Its steps have one name, and each has the files of its own."""
     server.store.looks = [nested("SUCCEEDED", one="SUCCEEDED", two="SUCCEEDED")]
