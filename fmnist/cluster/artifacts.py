@@ -102,7 +102,10 @@ def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) ->
 def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[str], found: Found) -> None:
     """Add what a step from the cache made in an earlier run, which the inputs of the steps after it name."""
     runs = {match[1] for uri in inputs if (match := re.search(rf"/({_RUN})/{re.escape(step.task)}/", uri))}
-    trouble = f"{step.name} came from the cache, and the server does not tell which run made its results"
+    trouble = (
+        f"{step.name} came from the cache, and the server does not tell which run made its results; "
+        "one with --no-cache has its own"
+    )
     for id_ in sorted(runs):
         try:
             earlier = full(client, client.read(f"runs/{id_}"))
