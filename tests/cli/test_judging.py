@@ -437,6 +437,15 @@ def test_a_folder_has_verdicts_pictures_and_a_report() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_note_is_told_without_a_source() -> None:
+    """What a reader must know about a figure does not depend on where it was published."""
+    for source, shown in (("", "paper: It is rounded."), ("a paper", "paper: a paper. It is rounded.")):
+        name = figures({"source": source, "note": "It is rounded."})
+        assert invoke("--published", name, "-o", "judged", "accuracies.csv").exit_code == 0
+        assert f">{shown}</p>" in Path("judged/report.html").read_text()
+
+
+@pytest.mark.usefixtures("here")
 def test_a_folder_of_something_else_is_left_alone() -> None:
     """A study's verdict, say, is not replaced."""
     Path("study").mkdir()
