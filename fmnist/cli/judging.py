@@ -54,10 +54,12 @@ def judge_command(  # noqa: PLR0913, PLR0917 - one for each option
       fmnist judge --published 0.955 accuracies.csv
       fmnist judge --published figures.json -p epochs=10 --column test_acc results.csv -o judged
     """  # noqa: D301 - click wants the character \b
-    from fmnist.runs.accuracies import COLUMN, read_accuracies
+    from fmnist.runs.accuracies import COLUMN, is_number, read_accuracies
     from fmnist.runs.figures import figures_of
     from fmnist.runs.judging import judge, write_judged
 
+    if all(map(is_number, published)):
+        console.warn_of_idle({"params"}, "without a file of published figures")
     chosen = console.given(params) or None
     figures = [figure for one in published for figure in figures_of(one, chosen)]
     judged = judge(read_accuracies(accuracies, column or COLUMN), figures, margin)

@@ -398,6 +398,18 @@ def test_the_options_that_a_message_names_choose_the_figure(value: Any) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_parameters_without_a_file_have_no_effect() -> None:
+    """A published accuracy is judged whatever the parameters, and somebody may think that they choose it."""
+    result = invoke("--published", "0.955", "-p", "epochs=10", "accuracies.csv")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "Warning: --param has no effect without a file of published figures.\n",
+    )
+    both = invoke("--published", "0.955", "--published", figures({}), "-p", "epochs=3", "accuracies.csv")
+    assert (both.exit_code, both.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("here")
 def test_verdicts_are_printed_as_json() -> None:
     """A program reads what a person does, and what one run leaves open is null."""
     Path("accuracies.csv").write_text("0.95")
