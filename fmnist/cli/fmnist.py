@@ -85,7 +85,7 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
     """Return the parameters of the program file, -p and --seed; the later of these override the earlier."""
     from fmnist.cluster.program import FILE_NAME, run_parameters
 
-    given = program or Path(FILE_NAME).exists()
+    given = program or os.path.lexists(FILE_NAME)
     values = run_parameters(program or FILE_NAME, console.warn) if given else {}
     return values | console.given(params) | ({} if seed is None else {"seed": seed})
 

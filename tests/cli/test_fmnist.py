@@ -77,6 +77,15 @@ def test_the_program_file_here_is_read(executed: list[tuple[Settings, Path]], he
     assert executed[0][0] == Settings(epochs=4)
 
 
+def test_a_program_file_that_leads_nowhere_is_refused(executed: list[tuple[Settings, Path]], here: Path) -> None:
+    """Its parameters are not the defaults, whatever they are."""
+    (here / "same.yaml").symlink_to("moved.yaml")
+    result = invoke("run")
+    assert result.exit_code == 2
+    assert "program file: expected YAML in same.yaml, got: [Errno 2] No such file or directory" in result.stderr
+    assert executed == []
+
+
 def test_the_most_specific_parameter_wins(executed: list[tuple[Settings, Path]], here: Path) -> None:
     """-p stands above the program file, and --seed above -p."""
     (here / "other.yaml").write_text("run: {parameters: {epochs: 4, seed: 1, validation_split: 0.2}}")
