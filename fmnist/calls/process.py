@@ -82,6 +82,8 @@ def study(
         As `run` does; if seeds fail, the message names each, and `folder` keeps the results of the others.
     """
     path, cores = _path(folder), len(os.sched_getaffinity(0))
+    # NumPy's numbers are numbers, as those of parameters are.
+    seeds, first_seed, jobs = (one.item() if isinstance(one, np.integer) else one for one in (seeds, first_seed, jobs))
     for name, value, least in (("seeds", seeds, 1), ("first_seed", first_seed, 0), ("jobs", jobs, 1)):
         if value is not None or name == "seeds":
             check_whole(name, value, least)

@@ -255,8 +255,9 @@ def test_there_is_no_other_name() -> None:
         ({"seeds": 2, "jobs": 3, "epochs": 1}, {"epochs": 1}, 2, 3),
         ({"first_seed": 7, "seed": 5}, {"seed": 7}, 60, None),
         ({"first_seed": 0}, {"seed": 0}, 60, None),
+        ({"seeds": np.int64(2), "jobs": np.uint8(3), "first_seed": np.int32(4)}, {"seed": 4}, 2, 3),
     ],
-    ids=["defaults", "all", "first", "zero"],
+    ids=["defaults", "all", "first", "zero", "of NumPy"],
 )
 def test_each_option_of_a_study_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], parameters: dict[str, Any], seeds: int, jobs: int | None
