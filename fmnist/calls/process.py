@@ -82,8 +82,7 @@ def study(
         As `run` does; if seeds fail, the message names each, and `folder` keeps the results of the others.
     """
     path, cores = _path(folder), len(os.sched_getaffinity(0))
-    # NumPy's numbers are numbers, as those of parameters are.
-    seeds, first_seed, jobs = (one.item() if isinstance(one, np.integer) else one for one in (seeds, first_seed, jobs))
+    seeds, first_seed, jobs = map(_of_python, (seeds, first_seed, jobs))
     for name, value, least in (("seeds", seeds, 1), ("first_seed", first_seed, 0), ("jobs", jobs, 1)):
         if value is not None or name == "seeds":
             check_whole(name, value, least)
@@ -100,6 +99,11 @@ def _path(folder: Any) -> Path:
     if "\0" in str(path):
         raise ContractError(f"folder: expected a path without null characters, got {shown(folder)}.")
     return path
+
+
+def _of_python(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, as parameters may be either."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
