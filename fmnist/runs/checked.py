@@ -17,7 +17,7 @@ from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, Content, sha256, write
 
-__all__ = ["check_finished", "read_sample", "sample_of", "write_report_again"]
+__all__ = ["check_finished", "read_sample", "rewrite_report", "sample_of", "write_report_again"]
 
 PIPELINE = "pipeline.yaml"
 
@@ -38,10 +38,15 @@ def write_report_again(folder: str | Path) -> Path:
     """Write the report of a finished run or study again, and return its path; errors are those of `read_sample`."""
     folder = Path(folder)
     with claimed(folder, "results"):
-        files = read_files(folder, without=(page.FILE_NAME,))
-        path = page.write_report(sample_of(folder, files), folder)
-        digests = digests_in(files) | {page.FILE_NAME: sha256(path.read_bytes())}
-        write(folder / DIGESTS, listing(digests))
+        return rewrite_report(folder)
+
+
+def rewrite_report(folder: Path) -> Path:
+    """Do what `write_report_again` does in a folder that this process has claimed."""
+    files = read_files(folder, without=(page.FILE_NAME,))
+    path = page.write_report(sample_of(folder, files), folder)
+    digests = digests_in(files) | {page.FILE_NAME: sha256(path.read_bytes())}
+    write(folder / DIGESTS, listing(digests))
     return path
 
 

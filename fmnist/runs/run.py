@@ -13,7 +13,7 @@ from fmnist.kubeflow import local
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Sample
 from fmnist.report import page
-from fmnist.runs.checked import read_sample
+from fmnist.runs.checked import read_sample, rewrite_report
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign
 from fmnist.runs.folder import RUN, claimed, read_result
 from fmnist.runs.provenance import provenance, stopwatch
@@ -110,7 +110,10 @@ def artifact_paths(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
 
 
 def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
-    """Return the record of the run that is finished in `folder`, if there is one; it must be of these settings."""
+    """Return the record of the run that is finished in `folder`, if there is one; it must be of these settings.
+
+    A report that is missing is written again.
+    """
     if not (folder / DIGESTS).is_file():
         return None
     record = dict(read_sample(folder).record)
@@ -120,6 +123,8 @@ def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
                 f"run folder: expected {folder} to have a finished run of the {what} {expected}, got {record[what]}. "
                 "Nothing was changed. Choose another folder with -o."
             )
+    if not (folder / page.FILE_NAME).exists():
+        rewrite_report(folder)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return record
 

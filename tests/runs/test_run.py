@@ -112,6 +112,9 @@ def test_a_finished_run_is_returned(copy: Callable[[str], Path]) -> None:
     assert record == json.loads(before["run.json"])
     assert testing.contents(folder) == before
     assert run.run_pipeline(folders.SETTINGS, folder) == record
+    (folder / "report.html").unlink()
+    assert run.run_pipeline(folders.SETTINGS, folder) == record
+    assert testing.contents(folder) == before
 
 
 @pytest.mark.parametrize(
