@@ -39,6 +39,7 @@ def main() -> None:
       2  bad usage or bad input
       3  a step, a seed or a download failed, or a result could not be printed
      70  a defect of fmnist, with a traceback
+    130  interrupted
     """  # noqa: D301 - click wants the character \b
 
 

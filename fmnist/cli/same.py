@@ -44,6 +44,7 @@ def main() -> None:
       1    a file of the run differs, with --compare
       2    bad usage or bad input
       3    a step or the server failed, or a result could not be printed
+      70   a defect of fmnist, with a traceback
       130  interrupted
     """  # noqa: D301 - click wants the character \b
 
