@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ class Evaluation:
     Raises
     ------
     ContractError
-        If a confidence is NaN or outside (0, 1], or there is not one for each label.
+        If a confidence is NaN or outside (0, 1], or there is not one for each label, or the loss is not finite.
     """
 
     labels: Labels
@@ -54,6 +55,11 @@ class Evaluation:
             raise ContractError(
                 f"model: expected confidences in (0, 1], got {bad.size} others, the first of them {bad[0]}: "
                 "do its weights hold NaN?"
+            )
+        if not abs(self.loss) < math.inf:
+            raise ContractError(
+                f"model: expected logits of which a finite loss follows, got a loss of {self.loss}: is one the "
+                "logarithm of a probability that is 0?"
             )
 
     def __repr__(self) -> str:
