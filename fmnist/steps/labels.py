@@ -129,6 +129,8 @@ def _check_names(names: tuple[str, ...]) -> None:
         check_kind("class names", name, str, "texts")
     if len(names) > _MOST_CLASSES:
         raise ContractError(f"class names: expected at most {_MOST_CLASSES}, got {len(names)}. Merge some classes.")
+    if broken := [name for name in names if name.encode(errors="ignore").decode() != name]:
+        raise ContractError(f"class names: expected texts that UTF-8 can write, got {excerpt(ascii(broken[0]), 300)}.")
     bad = [name for name in names if not name.strip() or "\n" in name or "\r" in name]
     if bad or not names or len({_seen(name) for name in names}) != len(names):
         got = excerpt(ascii(list(names)), 300)

@@ -108,6 +108,13 @@ def test_names_that_are_not_one_line_are_refused(name: str) -> None:
         Labels(np.array([0]), np.array([0]), (name, "dog"))
 
 
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    """A folder whose name is not in UTF-8 gives such a text, and its class would end in an error of encoding."""
+    with pytest.raises(ContractError) as refused:
+        Labels(np.array([0]), np.array([0]), ("caf\udce9", "dog"))
+    assert str(refused.value) == "class names: expected texts that UTF-8 can write, got 'caf\\udce9'."
+
+
 @pytest.mark.parametrize(
     "true",
     [np.array([0.0, 1.0]), np.array([[0], [1]]), np.array([], np.int64)],
