@@ -1,5 +1,6 @@
 """The files of a run on a cluster in a folder here, and whether they equal those of a run of this machine."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -24,13 +25,19 @@ def check_new(folder: Path) -> None:
     Raises
     ------
     ContractError
-        If it is not.
+        If it is not, or none can be made there.
     """
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
         raise ContractError(
             f"folder: expected a new or empty one, got {folder}. Nothing was changed. Choose another folder with -o."
+        )
+    above = next(one for one in folder.absolute().parents if one.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise ContractError(
+            f"folder: expected a place where one can be made, got {folder}, below {above}, where none can. Choose "
+            "another folder with -o."
         )
 
 

@@ -1,5 +1,6 @@
 """The files of a run on a cluster in a folder here."""
 
+import os
 import re
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def test_what_is_there_stays(tmp_path: Path, kind: str) -> None:
             f"folder: expected a new or empty one, got {folder}. Nothing was changed. Choose another folder with -o."
         )
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "not writable"])
+def test_a_place_for_no_folder_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Nobody waits an hour for a run whose files then have no place."""
+    above = tmp_path / "above"
+    if kind == "file":
+        above.write_text("mine")
+    else:
+        above.mkdir()
+        monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (above, os.W_OK | os.X_OK))
+    with pytest.raises(ContractError) as refused:
+        fetched.check_new(above / "deep" / "run")
+    assert str(refused.value) == (
+        f"folder: expected a place where one can be made, got {above / 'deep' / 'run'}, below {above}, where none can. "
+        "Choose another folder with -o."
+    )
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
