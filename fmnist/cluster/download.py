@@ -58,12 +58,18 @@ def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -
         got = str(error).partition(" Check the address:")[0].rstrip(".")
         uris = sorted(one.uri for _, one in found.artifacts if one.uri)
         there = f" In the store they begin with {uris[0].rpartition('/')[0]}." if uris else ""
+        again = f"same program wait {run_id} --host"
+        # With several users the UI wants a login, which only the address of the whole Kubeflow has.
+        way = (
+            f"`{again} https://kubeflow.example/pipeline --namespace {namespace} -o FOLDER`, with the address of yours"
+            if namespace
+            else "`kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal "
+            f"`{again} http://127.0.0.1:8080 -o FOLDER`"
+        )
         raise ClusterError(
             client.without_secrets(
                 f"files of run {run_id}: expected them through {client.host}, got: {got}.{there} "
-                f"Through the address of Kubeflow's UI they can be had: `kubectl -n {namespace or 'kubeflow'} "
-                f"port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal `same program wait {run_id} --host "
-                "http://127.0.0.1:8080 -o FOLDER`."
+                f"Through the address of Kubeflow's UI they can be had: {way}."
             )
         ) from None
 

@@ -200,7 +200,10 @@ def test_files_that_cannot_be_had_are_said_so(server: Server, run: Run, fault: A
 
 
 def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
-    """What came, where the files are, and what to do, in the namespace of the user; no secret is told."""
+    """What came, where the files are, and what to do; no secret is told.
+
+    With several users the UI is in none of their namespaces, and wants a login.
+    """
     other = Run(run.id, run.link, connect(server.url, cookies="session=s3cret-one")._client, "alice")
     place = f"minio://mlpipeline/v2/artifacts/fashion-mnist/{run.id}/confusion-matrix"
     server.fail("GET /artifacts/get", respond(404, b"no s3cret-one: X."))
@@ -210,8 +213,8 @@ def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
         f"files of run {run.id}: expected them through {server.url}, got: read the artifact model at {server.url}: "
         f"expected success, got HTTP 404 Not Found: no ***: X. In the store they begin with {place}/"
         "4c8c7916-aed1-4674-8ea9-a254611d3511. "
-        "Through the address of Kubeflow's UI they can be had: `kubectl -n alice port-forward svc/ml-pipeline-ui "
-        f"8080:80`, and in another terminal `same program wait {run.id} --host http://127.0.0.1:8080 -o FOLDER`."
+        f"Through the address of Kubeflow's UI they can be had: `same program wait {run.id} --host "
+        "https://kubeflow.example/pipeline --namespace alice -o FOLDER`, with the address of yours."
     )
     assert caught.value.__suppress_context__
 
