@@ -30,7 +30,7 @@ def cause_of(client: Client, run: Json, namespace: str | None) -> str:
     if message := (run.get("error") or {}).get("message"):
         causes.append(_one_line(str(message)))
     share = _LONGEST // max(1, len(causes))
-    return "\n".join(excerpt(client.without_secrets(cause), share) for cause in causes or [_unknown(run)])
+    return "\n".join(excerpt(client.without_secrets(cause), share) for cause in causes or [_unknown(run, namespace)])
 
 
 def _of_step(client: Client, run: Json, step: Step, logs: Logs) -> str:
@@ -58,13 +58,14 @@ def _one_line(text: str) -> str:
     return f"{in_one_line(text)}."
 
 
-def _unknown(run: Json) -> str:
+def _unknown(run: Json, namespace: str | None) -> str:
     workflow = workflow_of(run)
     if not workflow:
         return "the API gives no cause."
     return (
         "no step failed: Argo Workflows ended the run, for example because it is larger than an object of Kubernetes "
-        f"may be. `kubectl get workflow {workflow} -o jsonpath={{.status.message}}` says why."
+        f"may be. `kubectl -n {namespace or 'kubeflow'} get workflow {workflow} "
+        "-o jsonpath={.status.message}` says why."
     )
 
 

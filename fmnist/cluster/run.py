@@ -45,7 +45,7 @@ class Run:
             If the run fails, with the error of the step that failed, or is canceled.
         """
         deadline = monotonic() + timeout
-        state, backoff, watch = "unknown", BACKOFF, Watch()
+        state, backoff, watch = "unknown", BACKOFF, Watch(self._namespace)
         while True:
             try:
                 answer = self._look(max(1.0, deadline - monotonic()))

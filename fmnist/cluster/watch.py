@@ -20,9 +20,10 @@ _ENDS = {
 
 
 class Watch:
-    """Compares each look at a run with the one before."""
+    """Compares each look at a run, whose pods are in `namespace`, with the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str | None = None) -> None:
+        self._namespace = namespace or "kubeflow"
         self._states: dict[str, tuple[str, int]] = {}
         self._waiting: dict[str, float] = {}
         self._told: dict[str, float] = {}
@@ -62,7 +63,7 @@ class Watch:
             self._told[_key(step)] = 2 * waited
             yield (
                 f"{step.name} has waited {duration(waited)} for its pod: the image may not be there, or not allowed, "
-                "or no node has room for it; `kubectl get events` says which"
+                f"or no node has room for it; `kubectl -n {self._namespace} get events` says which"
             )
 
 

@@ -114,7 +114,7 @@ def test_a_run_too_large_for_argo_is_explained(server: Server, target: Cluster, 
     found = look("FAILED", train="RUNNING")
     message = failure(server, target, compiled, found)
     assert message.startswith("no step failed: Argo Workflows ended the run")
-    assert "kubectl get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}" in message
+    assert "kubectl -n kubeflow get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}" in message
 
 
 def test_many_failures_are_counted(server: Server, target: Cluster, compiled: Path) -> None:
@@ -224,11 +224,12 @@ def test_long_causes_share_the_room(target: Cluster) -> None:
 def test_a_run_that_no_step_explains_is_argos() -> None:
     """The sentence says whom to ask."""
     run = look("FAILED", train="RUNNING")
-    assert cause._unknown(run) == (
+    assert cause._unknown(run, None) == (
         "no step failed: Argo Workflows ended the run, for example because it is larger than an object of Kubernetes "
-        "may be. `kubectl get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}` says why."
+        "may be. `kubectl -n kubeflow get workflow fashion-mnist-j2xsl -o jsonpath={.status.message}` says why."
     )
-    assert cause._unknown({}) == "the API gives no cause."
+    assert "`kubectl -n alice get workflow" in cause._unknown(run, "alice")
+    assert cause._unknown({}, None) == "the API gives no cause."
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,17 @@ def test_a_server_that_fails_for_a_while_is_waited_for(
     assert slept == [1, 2]
 
 
+def test_a_step_that_waits_is_looked_for_where_its_pod_is(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several users that is the namespace of the user."""
+    monkeypatch.setattr("fmnist.cluster.watch.PATIENCE", 0.0)
+    server.states, server.store.looks = ["RUNNING", "SUCCEEDED"], [look("RUNNING", train="PENDING"), look("SUCCEEDED")]
+    lines: list[str] = []
+    Run(run.id, run.link, run._client, "alice").wait(timeout=600, on_change=lines.append)
+    assert "`kubectl -n alice get events` says which" in "".join(lines)
+
+
 def test_a_run_that_was_deleted_comes_not_back(server: Server, run: Run) -> None:
     """Somebody may delete it while it is waited for: to wait again is of no use."""
     server.runs.clear()

@@ -79,7 +79,7 @@ def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float
     lines = told(clock, *[look("RUNNING", train="PENDING")] * 10, seconds=100)
     advice = (
         " for its pod: the image may not be there, or not allowed, or no node has room for it; "
-        "`kubectl get events` says which"
+        "`kubectl -n kubeflow get events` says which"
     )
     assert lines == [
         "train: waits for its pod",
