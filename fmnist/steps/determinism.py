@@ -7,6 +7,7 @@ the home folder. None of this can be changed once TensorFlow runs. What can be c
 
 import contextlib
 import functools
+import mmap
 import os
 import platform
 import re
@@ -53,6 +54,9 @@ KERAS_CONFIG: Mapping[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_
 #: What works where this process does not.
 _OTHERWISE = "call fmnist.run(), which uses processes of its own."
 
+#: The bytes of address space for which a process asks between the start of TensorFlow and the end of a run, and some.
+_ROOM = 3 * 2**29
+
 #: Set in a process that is a fork of one in which TensorFlow ran.
 _forked = threading.Event()
 
@@ -82,6 +86,7 @@ def tensorflow() -> Any:
 
     _check_environment()
     _check_fork()
+    _check_room()
     _check_arithmetic()
     _check_threads(tf)
     _check_state(tf)
@@ -136,6 +141,18 @@ def _watch_forks() -> None:
             _forked.set()
 
     os.register_at_fork(after_in_child=note)
+
+
+@functools.cache
+def _check_room() -> None:
+    """Refuse too little memory: a product of matrices that finds none is left out, and the training goes on."""
+    try:
+        mmap.mmap(-1, _ROOM, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError as error:
+        raise DeterminismError(
+            f"memory: expected room for {_ROOM} bytes more in this process, got less, with which TensorFlow may leave "
+            "out a part of its results. Raise the limits that `ulimit -v` and `ulimit -d` show, or free memory."
+        ) from error
 
 
 def _check_arithmetic() -> None:

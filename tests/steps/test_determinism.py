@@ -100,6 +100,18 @@ def test_what_was_imported_before_is_not_given_the_switches(first: str) -> None:
     assert out.endswith("False\n")
 
 
+@pytest.mark.parametrize(("limit", "most"), [("AS", 3000 * 2**20), ("DATA", 2**30)])
+def test_too_little_memory_is_refused(limit: str, most: int) -> None:
+    """With 3,000,000 KiB the products of matrices had no room: a training went on without, to an accuracy of 0.22."""
+    out = helpers.python(
+        f"import resource; resource.setrlimit(resource.RLIMIT_{limit}, ({most}, {most}))\n"
+        "from fmnist.steps import determinism, errors\n"
+        "try: determinism.tensorflow()\n"
+        "except errors.DeterminismError as error: print(error)"
+    )
+    assert out.startswith("memory: expected room for 1610612736 bytes more in this process, got less, with which")
+
+
 def test_keras_that_computes_otherwise_is_refused() -> None:
     """Mixed precision, which someone has chosen in this process, is an error."""
     determinism.tensorflow()
