@@ -64,7 +64,8 @@ def _argument(name: str, value: Any, kind: str) -> Any:
     read = value if kind == "STRING" or not isinstance(value, str) else _from_json(value)
     if not good(read):
         raise ContractError(f"parameter {name}: expected {expected}, got {excerpt(repr(value), 300)}.")
-    return read
+    # kfp's local runner takes a whole number for no other one.
+    return float(read) if kind == "NUMBER_DOUBLE" else read
 
 
 def _is_json(value: Any) -> bool:

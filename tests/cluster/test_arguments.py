@@ -26,7 +26,8 @@ KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT
         ("NUMBER_INTEGER", "-3", -3),
         ("NUMBER_DOUBLE", 0.5, 0.5),
         ("NUMBER_DOUBLE", "1e-3", 0.001),
-        ("NUMBER_DOUBLE", 3, 3),
+        ("NUMBER_DOUBLE", 3, 3.0),
+        ("NUMBER_DOUBLE", "3", 3.0),
         ("BOOLEAN", True, True),
         ("BOOLEAN", "True", True),
         ("BOOLEAN", "FALSE", False),
@@ -35,7 +36,7 @@ KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT
     ],
 )
 def test_a_value_of_the_type_is_taken(kind: str, value: Any, expected: Any) -> None:
-    """A value of an input's type is taken as it is, text for it is read."""
+    """A value of an input's type is taken as it is, text for it is read; a whole number is a number too."""
     [got] = parse_arguments(spec(x={"parameterType": kind}), {"x": value}).values()
     assert (got, type(got)) == (expected, type(expected))
 

@@ -105,6 +105,26 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
     assert testing.contents(theirs / "out") == files
 
 
+def test_a_whole_number_is_taken_for_a_share(theirs: Path) -> None:
+    """As on a cluster: kfp's local runner itself takes 1.0 only."""
+    pipeline = """
+from kfp import dsl
+
+@dsl.component(base_image="python:3.11")
+def half(share: float) -> float:
+    return share / 2
+
+@dsl.pipeline(name="halves")
+def halves(share: float):
+    half(share=share)
+"""
+    (theirs / "theirs.py").write_text(pipeline)
+    (theirs / "same.yaml").write_text(PROGRAM.replace("text: hello", "share: 1"))
+    for options in ([], ["-p", "share=2"]):
+        result = run("--run-their-code", *options, "-o", f"out{len(options)}")
+        assert result.exit_code == 0, result.output
+
+
 def test_what_an_importer_names_stays_where_it_is(tmp_path: Path) -> None:
     """Also beside the folder that kfp works in, in one whose name begins alike."""
     (tmp_path / "work").mkdir()
