@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fmnist.replication import verdict
 from fmnist.replication.published import Figure
@@ -45,7 +48,8 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
     >>> judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome
     'replicated'
     """
-    figures = [single(figures)] if isinstance(figures, float | int) else list(figures)
+    given: Any = figures.item() if isinstance(figures, np.number) else figures
+    figures = [single(given)] if isinstance(given, float | int) else list(given)
     values = [float(one) for one in accuracies]
     for i, value in enumerate(values):
         check_accuracy(f"accuracies[{i}]", value)
@@ -55,7 +59,7 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
         raise ContractError(f"published accuracies: expected 1 to {_MOST_FIGURES} at once, got {len(figures)}.")
     if not 0 < margin < 1:
         raise ContractError(f"margin: expected a number greater than 0 and less than 1, got {margin!r}.")
-    return Judged(values, figures, margin)
+    return Judged(values, figures, float(margin))
 
 
 def write_judged(judged: Judged, folder: str | Path) -> None:

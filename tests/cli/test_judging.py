@@ -503,6 +503,10 @@ def test_from_python_values_are_checked() -> None:
     # Those of a network have 32 bits, and are not added up in as few.
     few_bits: Any = np.array([0.9, 0.8], np.float32)
     assert [type(one) for one in judging.judge(few_bits, 0.9).accuracies] == [float, float]
+    published: Any = np.float32(0.875)
+    margin: Any = np.float32(0.5)
+    [found] = judging.judge(few_bits, published, margin).conclusions
+    assert (found.as_json()["published"], found.as_json()["margin"]) == (0.875, 0.5)
     with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got nan\.$"):
         judging.judge([0.9, float("nan")], 0.9)
     with pytest.raises(ContractError, match=r"^accuracies: expected 1 to 100,000, got 0\.$"):
