@@ -232,6 +232,12 @@ def test_a_run_that_no_step_explains_is_argos() -> None:
     assert cause._unknown({}, None) == "the API gives no cause."
 
 
+def test_argo_is_asked_in_the_users_namespace(target: Cluster) -> None:
+    """With several users a run is in that of its own."""
+    said = cause.cause_of(target._client, {"run_id": "one", **look("FAILED", train="RUNNING")}, "alice")
+    assert "`kubectl -n alice get workflow" in said
+
+
 @pytest.mark.parametrize(
     ("tasks", "told"),
     [

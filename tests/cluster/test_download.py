@@ -321,6 +321,13 @@ def test_names_of_ours_in_another_pipeline_are_its_own(server: Server) -> None:
     ]  # fmt: skip
 
 
+def test_a_study_is_a_folder_though_no_step_is_known(server: Server) -> None:
+    """The API of artifacts may name none; all else is a copy of what is in the folder."""
+    found = Found([("", made("study")), ("", made("report", "HTML"))])
+    folder = {"study/verdict.json": b"[]", "study/seeds/7.json": b"{}"}
+    assert brought(server, found, study=folder) == {"verdict.json": b"[]", "seeds/7.json": b"{}"}
+
+
 def test_a_study_of_another_pipeline_is_a_file_among_others(server: Server) -> None:
     """Only that of our own verdict is all that there is."""
     found = Found([("tune", made("study")), ("tune", made("best"))])
@@ -329,8 +336,8 @@ def test_a_study_of_another_pipeline_is_a_file_among_others(server: Server) -> N
 
 def test_numbers_without_a_file_stay_with_their_step(server: Server) -> None:
     """Two steps of another pipeline have two files of them."""
-    found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("scores", "Metrics", "", x=2))])
-    assert brought(server, found) == {"a/scores": b'{\n  "x": 1.0\n}\n', "b/scores": b'{\n  "x": 2.0\n}\n'}
+    found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("scores", "Metrics", "", y=2))])
+    assert brought(server, found) == {"a/scores": b'{\n  "x": 1.0\n}\n', "b/scores": b'{\n  "y": 2.0\n}\n'}
 
 
 def test_names_of_ours_are_those_of_our_steps() -> None:
