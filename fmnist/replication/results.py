@@ -33,21 +33,24 @@ class Mistake(NamedTuple):
 
 
 class Mistakes(Sequence[Mistake]):
-    """Mistakes in fourteen bytes each, as the verdict on 10,000 seeds holds about twelve million."""
+    """Mistakes in twelve bytes each, as the verdict on 10,000 seeds holds about twelve million.
 
-    _PACKED = struct.Struct("<IBBd")
+    In a test set of more than 65,536 images they take fourteen.
+    """
 
     def __init__(self, mistakes: Iterable[Sequence[Any]]) -> None:
-        self._bytes = b"".join(self._PACKED.pack(*mistake) for mistake in mistakes)
+        found = list(mistakes)
+        self._format = "<HBBd" if all(one[0] < 2**16 for one in found) else "<IBBd"
+        self._bytes = b"".join(struct.pack(self._format, *one) for one in found)
 
     def __len__(self) -> int:
-        return len(self._bytes) // self._PACKED.size
+        return len(self._bytes) // struct.calcsize(self._format)
 
     def __getitem__(self, i: Any) -> Any:
         return list(self)[i]
 
     def __iter__(self) -> Iterator[Mistake]:
-        return map(Mistake._make, self._PACKED.iter_unpack(self._bytes))
+        return map(Mistake._make, struct.iter_unpack(self._format, self._bytes))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
