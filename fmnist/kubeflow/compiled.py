@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import copy
 import io
 import re
 import tarfile
@@ -14,7 +13,7 @@ from typing import Any
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["ARCHIVE", "Task", "carried", "separated", "tasks", "without_installation"]
+__all__ = ["ARCHIVE", "Task", "carried", "tasks", "without_installation"]
 
 #: More tasks than a server takes, and more bytes than a step carries: a file that has them was made to be refused.
 MOST_TASKS, LARGEST = 10_000, 64 << 20
@@ -112,25 +111,6 @@ def _leaves(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], M
                 waiting.append((f"{above}{name}/", component, (*names, key)))
             else:
                 yield f"{above}{name}", task, component
-
-
-def separated(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a pipeline with a component for each task, by the path of that task.
-
-    Two tasks may share a component, and kfp's local runner names a task's folder after that: one task's files would
-    replace the other's.
-    """
-    made = copy.deepcopy(dict(spec))
-    components, made["components"] = made.get("components", {}), {}
-    waiting: list[tuple[str, dict[str, Any]]] = [("", made.get("root", {}))]
-    while waiting:
-        above, part = waiting.pop(0)
-        for name, task in part.get("dag", {}).get("tasks", {}).items():
-            key = f"comp-{above}{name}"
-            component = copy.deepcopy(components[task["componentRef"]["name"]])
-            task["componentRef"]["name"], made["components"][key] = key, component
-            waiting.append((f"{above}{name}/", component))
-    return made
 
 
 def without_installation(command: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """What kfp's local runner needs of a compiled pipeline, what this environment lacks for it, and what it leaves."""
 
 import contextlib
+import copy
 import glob
 import importlib.metadata
 import importlib.util
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.kubeflow.carried import needed
-from fmnist.kubeflow.compiled import LARGEST, separated, tasks, without_installation
+from fmnist.kubeflow.compiled import LARGEST, tasks, without_installation
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 
-__all__ = ["made", "missing", "outputs"]
+__all__ = ["made", "missing", "outputs", "separated"]
 
 
 def made(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +34,25 @@ def made(spec: Mapping[str, Any]) -> dict[str, Any]:
         if command := executor.get("container", {}).get("command"):
             executor["container"]["command"] = without_installation(command)
     return document
+
+
+def separated(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a pipeline with a component for each task, by the path of that task.
+
+    Two tasks may share a component, and kfp's local runner names a task's folder after that: one task's files would
+    replace the other's.
+    """
+    made = copy.deepcopy(dict(spec))
+    components, made["components"] = made.get("components", {}), {}
+    waiting: list[tuple[str, dict[str, Any]]] = [("", made.get("root", {}))]
+    while waiting:
+        above, part = waiting.pop(0)
+        for name, task in part.get("dag", {}).get("tasks", {}).items():
+            key = f"comp-{above}{name}"
+            component = copy.deepcopy(components[task["componentRef"]["name"]])
+            task["componentRef"]["name"], made["components"][key] = key, component
+            waiting.append((f"{above}{name}/", component))
+    return made
 
 
 def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:

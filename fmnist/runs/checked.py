@@ -4,22 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fmnist.kubeflow import bundle
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import findings
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in, listing
-from fmnist.runs.folder import PLAN, RECORD, RUN, claimed, result_of
+from fmnist.runs.folder import ACCURACIES, PIPELINE, PLAN, RECORD, RUN, VERDICT, claimed, result_of
 from fmnist.runs.models import History, Metrics, RunRecord, StudyPlan, StudyRecord, parse
 from fmnist.runs.provenance import provenance
 from fmnist.runs.recorded import LABELS, need, read_files, refusals, results_in, seed_result
 from fmnist.steps import dataset
+from fmnist.steps.confusion import ConfusionMatrix
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, Content, sha256, write
 
 __all__ = ["check_finished", "read_sample", "rewrite_report", "sample_of", "write_report_again"]
-
-PIPELINE = "pipeline.yaml"
 
 
 def read_sample(folder: str | Path) -> Sample:
@@ -73,23 +74,18 @@ def _run(files: Mapping[str, bytes]) -> Sample:
     found = result_of(record.parameters.seed, {**artifacts, "labels": labels})
     true = dataset.load("test").labels.tolist()
     result = seed_result("results.csv", found.to_json(), found.seed, record.parameters.epochs, true)
+    matrix = ConfusionMatrix(np.array(result.counts), result.class_names)
     for name, content in (
-        (f"{LABELS}/true.txt", "".join(f"{label}\n" for label in true)),
-        ("confusion_matrix.csv", _matrix(result)),
+        (f"{LABELS}/true.txt", "".join(f"{label}\n" for label in true).encode()),
+        (ARTIFACT_FILES["matrix"], matrix.csv()),
     ):
-        if files[name] != content.encode():
+        if files[name] != content:
             raise ContractError(f"{name}: expected what results.csv and the dataset say, got another")
     return Sample.of_run(json.loads(files[RUN]), result)
 
 
-def _matrix(result: Result) -> str:
-    names = result.class_names
-    rows = [("true \\ predicted", *names), *((name, *row) for name, row in zip(names, result.counts, strict=True))]
-    return "".join(",".join(map(str, row)) + "\n" for row in rows)
-
-
 def _study(files: Mapping[str, bytes]) -> Sample:
-    need([PLAN, RECORD, CHECKSUMS, findings.ACCURACIES, findings.VERDICT], files)
+    need([PLAN, RECORD, CHECKSUMS, ACCURACIES, VERDICT], files)
     sample = _sample(results_in(parse(StudyPlan, PLAN, files[PLAN]), files), files)
     _check_findings(sample, files)
     return sample
@@ -104,5 +100,5 @@ def _check_findings(sample: Sample, files: Mapping[str, bytes]) -> None:
     judged_here = provenance(bundle.REPLICATION).items() <= sample.record.items()
     for name, content in findings.texts(sample).items():
         # Another version may say a verdict in other words, or round it otherwise; the table is of the seeds alone.
-        if files.get(name, content) != content and (judged_here or name == findings.ACCURACIES):
+        if files.get(name, content) != content and (judged_here or name == ACCURACIES):
             raise ContractError(f"{name}: expected what follows from the seeds, got another")

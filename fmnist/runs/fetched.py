@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fmnist.runs.checksums import CHECKSUMS, listing
+from fmnist.runs.folder import PIPELINE
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read, sha256, write
 
 __all__ = ["check_compared", "check_new", "differing", "keep"]
-
-#: What a run here writes, and no cluster: the pipeline with the code of its steps.
-_HERE = "pipeline.yaml"
 
 #: No file of results has so many bytes.
 _LARGEST = 2**28
@@ -92,7 +90,8 @@ def differing(files: Mapping[str, bytes], folder: Path) -> tuple[list[str], list
     """
     # Of a study, as of a run here, only some files must be the same each time.
     fetched = _listed(files[CHECKSUMS]) if CHECKSUMS in files else set(files)
-    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, _LARGEST)) - {_HERE})
+    # A run on a cluster writes no file of its pipeline.
+    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, _LARGEST)) - {PIPELINE})
     return compared, [name for name in compared if name not in files or _there(folder / name) != files[name]]
 
 

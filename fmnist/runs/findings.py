@@ -6,11 +6,10 @@ from pathlib import Path
 from fmnist.replication.results import Result, Sample
 from fmnist.report import pictures
 from fmnist.report.page import write_report
+from fmnist.runs.folder import ACCURACIES, VERDICT
 from fmnist.steps.files import canonical_json, write
 
-__all__ = ["ACCURACIES", "VERDICT", "texts", "write_findings"]
-
-ACCURACIES, VERDICT = "accuracies.csv", "verdict.json"
+__all__ = ["texts", "write_findings"]
 
 
 def write_findings(sample: Sample, folder: Path) -> list[str]:

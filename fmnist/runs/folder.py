@@ -19,10 +19,16 @@ from fmnist.steps.files import Content
 from fmnist.steps.labels import Labels
 
 __all__ = [
+    "ACCURACIES",
+    "CHECKPOINT",
+    "LOG",
+    "PIPELINE",
     "PLAN",
     "RECORD",
     "RUN",
     "SEEDS",
+    "UNFINISHED",
+    "VERDICT",
     "claimed",
     "made",
     "read_result",
@@ -30,8 +36,15 @@ __all__ = [
     "seed_path",
 ]
 
-#: The record of a run; the plan of a study, the folder of its seeds' results, and the record of how it went.
-RUN, PLAN, SEEDS, RECORD = "run.json", "study.json", "seeds", "record.json"
+#: What was printed; of a run, the compiled pipeline and the record.
+LOG, PIPELINE, RUN = "log.txt", "pipeline.yaml", "run.json"
+
+#: The folder of a run's temporary files, which is there while the run is unfinished, and in it the state of the
+#: training after its last whole epoch.
+UNFINISHED, CHECKPOINT = ".unfinished", "checkpoint"
+
+#: Of a study the plan, the folder of its seeds' results, the record of how it went, and what follows from the seeds.
+PLAN, SEEDS, RECORD, ACCURACIES, VERDICT = "study.json", "seeds", "record.json", "accuracies.csv", "verdict.json"
 
 #: How far a float32 softmax may be from a probability.
 _ROUNDING = 1e-5

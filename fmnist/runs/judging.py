@@ -12,8 +12,7 @@ from fmnist.replication.results import Judged
 from fmnist.report import FILE_NAME, page, pictures
 from fmnist.runs.accuracies import MOST, check_accuracy
 from fmnist.runs.figures import single
-from fmnist.runs.findings import VERDICT
-from fmnist.runs.folder import made
+from fmnist.runs.folder import VERDICT, made
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import TEMPORARY, canonical_json, write
 from fmnist.steps.messages import excerpt

@@ -9,8 +9,7 @@ from typing import Any
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.pipeline_file import compile_pipeline_file, read_compiled
 from fmnist.kubeflow import local, runnable
-from fmnist.runs.folder import claimed
-from fmnist.runs.run import LOG, PIPELINE
+from fmnist.runs.folder import LOG, PIPELINE, claimed
 from fmnist.steps.errors import ContractError, FmnistError, StepError
 from fmnist.steps.files import canonical_json, write
 

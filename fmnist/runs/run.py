@@ -15,22 +15,14 @@ from fmnist.replication.results import Sample
 from fmnist.report import page
 from fmnist.runs.checked import read_sample, rewrite_report
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign
-from fmnist.runs.folder import RUN, claimed, read_result
+from fmnist.runs.folder import CHECKPOINT, LOG, PIPELINE, RUN, UNFINISHED, claimed, read_result
 from fmnist.runs.provenance import provenance, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["HERE", "PIPELINE", "artifact_paths", "run_pipeline"]
-
-LOG, PIPELINE = "log.txt", "pipeline.yaml"
-
-#: The folder of a run's temporary files; while it is there the run is unfinished.
-UNFINISHED = ".unfinished"
-
-#: The state of its training after the last whole epoch, in that folder.
-CHECKPOINT = "checkpoint"
+__all__ = ["HERE", "artifact_paths", "run_pipeline"]
 
 #: The image named in the compiled file of a local run: this environment has every package.
 LOCAL_IMAGE = "this-python-environment"

@@ -15,7 +15,7 @@ from fmnist.replication.results import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings
 from fmnist.runs.checksums import digests_of, sign
-from fmnist.runs.folder import RECORD, claimed
+from fmnist.runs.folder import LOG, RECORD, claimed
 from fmnist.runs.provenance import stopwatch
 from fmnist.runs.study_folder import Seeds, opened, read_shard
 from fmnist.steps.dataset import Progress
@@ -23,9 +23,7 @@ from fmnist.steps.errors import StepError
 from fmnist.steps.files import canonical_json, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["LOG", "gather", "run_study", "seeds_from"]
-
-LOG = "log.txt"
+__all__ = ["gather", "run_study", "seeds_from"]
 
 
 def seeds_from(settings: Settings, count: int) -> range:

@@ -129,7 +129,7 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     from pathlib import Path
 
     from fmnist.report import FILE_NAME
-    from fmnist.runs.findings import ACCURACIES, VERDICT
+    from fmnist.runs.folder import ACCURACIES, VERDICT
     from fmnist.runs.study import gather
     from fmnist.steps.settings import Settings
 

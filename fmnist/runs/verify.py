@@ -13,11 +13,11 @@ from fmnist import pipeline
 from fmnist.kubeflow import bundle, local
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
-from fmnist.runs import checked, findings, recorded, study, workers
+from fmnist.runs import checked, findings, recorded, workers
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in
-from fmnist.runs.folder import PLAN, RUN, claimed, seed_path
+from fmnist.runs.folder import LOG, PIPELINE, PLAN, RUN, claimed, seed_path
 from fmnist.runs.provenance import differences, provenance, stopwatch
-from fmnist.runs.run import HERE, PIPELINE, artifact_paths
+from fmnist.runs.run import HERE, artifact_paths
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError, StepError
 from fmnist.steps.files import ARTIFACT_FILES, sha256
@@ -223,7 +223,7 @@ def _run_again(  # noqa: PLR0913 - as `verify`
             "made the folder, give --run-their-code."
         )
     (work / PIPELINE).write_bytes(files[PIPELINE])
-    with (work / study.LOG).open("w", encoding="utf-8") as log, ThreadPoolExecutor(1) as meanwhile:
+    with (work / LOG).open("w", encoding="utf-8") as log, ThreadPoolExecutor(1) as meanwhile:
         meanwhile.submit(page.prepare)
         try:
             outputs = local.run_compiled(work / PIPELINE, asdict(settings), work, log, on_event)
@@ -259,7 +259,7 @@ def _seeds_again(
         on_result(result)
 
     jobs = len(os.sched_getaffinity(0))
-    if failures := workers.train(settings, seeds, work / study.LOG, jobs, compare, on_failure):
+    if failures := workers.train(settings, seeds, work / LOG, jobs, compare, on_failure):
         raise StepError("verify: " + "\n".join(f"seed {seed}: {why}" for seed, why in sorted(failures.items())))
     return now
 

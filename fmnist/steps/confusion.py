@@ -36,9 +36,10 @@ class ConfusionMatrix:
 
     def artifacts(self) -> Mapping[str, files.Content]:
         """Return `matrix` (CSV, one row a true label) and `matrix_plot` (PNG) as bytes."""
-        return {"matrix": self._csv(), "matrix_plot": plots.confusion_png(self.counts, self.class_names)}
+        return {"matrix": self.csv(), "matrix_plot": plots.confusion_png(self.counts, self.class_names)}
 
-    def _csv(self) -> bytes:
+    def csv(self) -> bytes:
+        """Return the table, one row a true label, as CSV."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         names = [cell(name) for name in self.class_names]

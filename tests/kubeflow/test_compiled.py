@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
+from support.documents import SPEC, ref
 from support.kfp_logs import archive
 
 from fmnist.kubeflow import compiled
@@ -82,23 +83,6 @@ def test_the_shortest_step_that_installs_is_seen() -> None:
     assert task(["sh", "-c", INSTALL, "run"]).command == ["run"]
 
 
-def ref(name: str) -> dict[str, Any]:
-    """Return a task of a component."""
-    return {"componentRef": {"name": name}}
-
-
-#: Two tasks that share a part, with a task in it that shares its component with one at the top.
-SPEC: dict[str, Any] = {
-    "root": {"dag": {"tasks": {"p": ref("part"), "q": ref("part"), "a": ref("leaf")}}},
-    "components": {
-        "part": {"dag": {"tasks": {"b": ref("leaf"), "deep": ref("inner")}}},
-        "inner": {"dag": {"tasks": {"c": ref("leaf")}}},
-        "leaf": {"executorLabel": "exec"},
-    },
-    "deploymentSpec": {"executors": {"exec": {"importer": {"of": "it"}}}},
-}
-
-
 def test_tasks_are_given_by_their_path() -> None:
     """Those at the top come first; each knows what the document says of it."""
     tasks = list(compiled.tasks(SPEC))
@@ -112,20 +96,6 @@ def test_tasks_are_given_by_their_path() -> None:
         == list(compiled.tasks({"root": {"dag": {}}}))
         == []
     )
-
-
-def test_each_task_gets_a_component_of_its_own() -> None:
-    """What runs is the same, the document that was given too."""
-    before = str(SPEC)
-    made = compiled.separated(SPEC)
-    keys = ["comp-p", "comp-q", "comp-a", "comp-p/b", "comp-p/deep", "comp-q/b", "comp-q/deep"]
-    assert list(made["components"]) == [*keys, "comp-p/deep/c", "comp-q/deep/c"]
-    assert made["root"]["dag"]["tasks"] == {"p": ref("comp-p"), "q": ref("comp-q"), "a": ref("comp-a")}
-    assert made["components"]["comp-q/deep"] == {"dag": {"tasks": {"c": ref("comp-q/deep/c")}}}
-    assert [one.path for one in compiled.tasks(made)] == [one.path for one in compiled.tasks(SPEC)]
-    assert str(SPEC) == before
-    assert compiled.separated({}) == {"components": {}}
-    assert compiled.separated({"root": {"x": 1}}) == {"root": {"x": 1}, "components": {}}
 
 
 def top(name: str, component: str, **components: Any) -> dict[str, Any]:
@@ -167,6 +137,27 @@ def test_a_task_without_an_executor_is_told(more: dict[str, Any]) -> None:
     with pytest.raises(ContractError) as caught:
         list(compiled.tasks({**top("a", "p", p={"executorLabel": "exec"}), **more}))
     assert str(caught.value) == "compiled pipeline: expected an executor for the task a, got none."
+
+
+HOSTILE = {
+    "a part that holds itself": {"root": {"dag": {"tasks": {"a": {"componentRef": {"name": "comp-a"}}}}}},
+    "no component": {"root": {"dag": {"tasks": {"a": {"componentRef": {"name": "comp-b"}}}}}},
+    "many parts": {"root": {"dag": {"tasks": {"b": {"componentRef": {"name": "comp-0"}}}}}},
+}
+
+
+@pytest.mark.parametrize("spec", HOSTILE.values(), ids=HOSTILE)
+def test_a_document_without_an_end_is_refused(spec: dict[str, Any]) -> None:
+    """Tasks that never end, or that nothing is known of, are an error."""
+    deep = {
+        f"comp-{i}": {"dag": {"tasks": {name: {"componentRef": {"name": f"comp-{i + 1}"}} for name in "xy"}}}
+        for i in range(40)
+    }
+    itself = {"comp-a": {"dag": {"tasks": {"again": {"componentRef": {"name": "comp-a"}}}}}}
+    with pytest.raises(
+        ContractError, match="^compiled pipeline: expected a component for the task .*, and at most 10,00"
+    ):
+        list(compiled.tasks({**spec, "components": {**deep, **itself}}))
 
 
 def test_as_many_tasks_as_a_server_takes_are_read() -> None:

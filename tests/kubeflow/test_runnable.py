@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from kfp import compiler, dsl
+from support.documents import SPEC, ref
 
 from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle, compiled, local, runnable
-from fmnist.steps.errors import ContractError
 
 
 def write(text: str, table: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]) -> str:
@@ -279,25 +279,18 @@ def test_nothing_is_missing_for_a_pipeline_that_runs_here(others: Path) -> None:
     assert runnable.missing(read_spec(others)) == []
 
 
-HOSTILE = {
-    "a part that holds itself": {"root": {"dag": {"tasks": {"a": {"componentRef": {"name": "comp-a"}}}}}},
-    "no component": {"root": {"dag": {"tasks": {"a": {"componentRef": {"name": "comp-b"}}}}}},
-    "many parts": {"root": {"dag": {"tasks": {"b": {"componentRef": {"name": "comp-0"}}}}}},
-}
-
-
-@pytest.mark.parametrize("spec", HOSTILE.values(), ids=HOSTILE)
-def test_a_document_without_an_end_is_refused(spec: dict[str, Any]) -> None:
-    """Tasks that never end, or that nothing is known of, are an error."""
-    deep = {
-        f"comp-{i}": {"dag": {"tasks": {name: {"componentRef": {"name": f"comp-{i + 1}"}} for name in "xy"}}}
-        for i in range(40)
-    }
-    itself = {"comp-a": {"dag": {"tasks": {"again": {"componentRef": {"name": "comp-a"}}}}}}
-    with pytest.raises(
-        ContractError, match="^compiled pipeline: expected a component for the task .*, and at most 10,00"
-    ):
-        list(compiled.tasks({**spec, "components": {**deep, **itself}}))
+def test_each_task_gets_a_component_of_its_own() -> None:
+    """What runs is the same, the document that was given too."""
+    before = str(SPEC)
+    made = runnable.separated(SPEC)
+    keys = ["comp-p", "comp-q", "comp-a", "comp-p/b", "comp-p/deep", "comp-q/b", "comp-q/deep"]
+    assert list(made["components"]) == [*keys, "comp-p/deep/c", "comp-q/deep/c"]
+    assert made["root"]["dag"]["tasks"] == {"p": ref("comp-p"), "q": ref("comp-q"), "a": ref("comp-a")}
+    assert made["components"]["comp-q/deep"] == {"dag": {"tasks": {"c": ref("comp-q/deep/c")}}}
+    assert [one.path for one in compiled.tasks(made)] == [one.path for one in compiled.tasks(SPEC)]
+    assert str(SPEC) == before
+    assert runnable.separated({}) == {"components": {}}
+    assert runnable.separated({"root": {"x": 1}}) == {"root": {"x": 1}, "components": {}}
 
 
 def test_the_turns_of_a_loop_follow_each_other(others: Path) -> None:

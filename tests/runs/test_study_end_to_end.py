@@ -20,8 +20,9 @@ from fmnist.cli import fmnist as cli
 from fmnist.pipeline import Where
 from fmnist.replication.results import Result
 from fmnist.report.page import write_report
-from fmnist.runs import findings, run, study_pipeline
+from fmnist.runs import run, study_pipeline
 from fmnist.runs.checked import read_sample
+from fmnist.runs.folder import ACCURACIES, VERDICT
 from fmnist.steps import dataset, determinism, evaluation, training
 from fmnist.steps.settings import Settings
 
@@ -240,7 +241,7 @@ def test_a_cluster_finds_what_is_found_here(judged: dict[str, Path], undisturbed
     here, there = reproducible(undisturbed), reproducible(judged["study"])
     testing.assert_same_files(got=there, expected=here)
     assert testing.contents(judged["study"]).keys() == testing.contents(undisturbed).keys() - {"log.txt"}
-    shown = {"accuracies": findings.ACCURACIES, "verdicts": findings.VERDICT, "distribution": "distribution.png"}
+    shown = {"accuracies": ACCURACIES, "verdicts": VERDICT, "distribution": "distribution.png"}
     for name, file in shown.items():
         assert judged[name].read_bytes() == here[file]
 

@@ -68,7 +68,7 @@ def write_run(path: Path) -> None:
     """Write the folder of a finished run of `SETTINGS`."""
     tested = evaluation(SETTINGS.seed)
     files.save(path, tested, confusion_matrix(tested.labels))
-    pipeline.compile_pipeline(path / run.PIPELINE, run.HERE)
+    pipeline.compile_pipeline(path / folder.PIPELINE, run.HERE)
     contents = {
         "loss_plot.png": b"",
         "loss_plot.html": b"",
@@ -81,7 +81,7 @@ def write_run(path: Path) -> None:
     record = provenance() | stopwatch()() | {"parameters": asdict(SETTINGS), "metrics": metrics}
     files.write(path / folder.RUN, files.canonical_json(record))
     page.write_report(Sample.of_run(record, result(SETTINGS.seed)), path)
-    reproducible = (run.PIPELINE, *files.ARTIFACT_FILES.values())
+    reproducible = (folder.PIPELINE, *files.ARTIFACT_FILES.values())
     checksums.sign(path, checksums.digests_of(path, reproducible), (folder.RUN, page.FILE_NAME))
 
 
