@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import process
 from fmnist.kubeflow import local
-from fmnist.runs import shards, study, study_folder
+from fmnist.runs import shard_folder, shards, study
 from fmnist.steps.settings import Settings
 
 #: Does what the step of a shard does, in a process of its own.
@@ -50,7 +50,7 @@ def test_shards_give_the_same_bytes(count: int, number: int, measured: dict[str,
     (tmp_path / "tmp").mkdir()
     with local.confined(tmp_path / "tmp"):
         for shard in divided:
-            study_folder.train_shard(replace(settings, seed=shard[0]), shard, tmp_path / shards.name(shard))
+            shard_folder.train_shard(replace(settings, seed=shard[0]), shard, tmp_path / shards.name(shard))
         found = [tmp_path / shards.name(shard) for shard in divided]
         study.gather(settings, range(1000, 1000 + count), found, tmp_path / "study")
     measured |= {"seeds": count, "shards": len(divided)}

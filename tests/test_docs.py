@@ -28,7 +28,7 @@ from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
 from fmnist.report import pictures
-from fmnist.runs import shards, study_pipeline
+from fmnist.runs import shards
 from fmnist.steps import evaluation, model, plots, training
 from fmnist.steps.dataset import CLASS_NAMES, TRAINING_IMAGES, Split
 from fmnist.steps.files import ARTIFACT_FILES, sha256
@@ -379,7 +379,7 @@ def test_facts_change_on_purpose(data_regression: DataRegressionFixture) -> None
 
 def test_limits_are_those_of_the_code() -> None:
     """The page on scaling knows the defaults of a study on a cluster, and how many shards there may be."""
-    defaults = study_pipeline.Study()
+    defaults = shards.Study()
     numbers = {defaults.seeds, defaults.first_seed, defaults.parallel, shards.SEEDS_OF_A_SHARD, shards.MOST_SHARDS}
     assert {str(number) for number in numbers} <= Page(DOCS / "scaling.md").numbers("How many")
 

@@ -28,7 +28,7 @@ def run(tell: Tell, folder: Path, parameters: Mapping[str, Any]) -> Any:
     return run_pipeline(settings, folder, tell("on_event"), tell("on_progress"))
 
 
-def study(tell: Tell, folder: Path, parameters: Mapping[str, Any], seeds: int, jobs: int) -> Any:
+def study(tell: Tell, folder: Path, parameters: Mapping[str, Any], seeds: int, jobs: int | None) -> Any:
     """Return the sample of a study."""
     settings = Settings.parse(parameters)
     from fmnist.runs.study import run_study, seeds_from

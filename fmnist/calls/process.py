@@ -19,6 +19,7 @@ from fmnist.calls.results import Run, Study
 from fmnist.cli.display import Display
 from fmnist.kubeflow.ending import OutOfMemory, explained, guarded
 from fmnist.kubeflow.environment import allowed
+from fmnist.runs import shards
 from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.messages import shown
@@ -59,7 +60,12 @@ def run(folder: str | Path, **parameters: Any) -> Run:
 
 
 def study(
-    folder: str | Path, *, seeds: int = 60, first_seed: int | None = None, jobs: int | None = None, **parameters: Any
+    folder: str | Path,
+    *,
+    seeds: int = shards.Study.seeds,
+    first_seed: int | None = None,
+    jobs: int | None = None,
+    **parameters: Any,
 ) -> Study:
     """Train and test many seeds into `folder`, as ``fmnist study`` does and to the same bytes; return the results.
 
@@ -81,13 +87,13 @@ def study(
     FmnistError, OSError
         As `run` does; if seeds fail, the message names each, and `folder` keeps the results of the others.
     """
-    path, cores = _path(folder), len(os.sched_getaffinity(0))
+    path = _path(folder)
     seeds, first_seed, jobs = map(_of_python, (seeds, first_seed, jobs))
     for name, value, least in (("seeds", seeds, 1), ("first_seed", first_seed, 0), ("jobs", jobs, 1)):
         if value is not None or name == "seeds":
             check_whole(name, value, least)
     given = parameters if first_seed is None else {**parameters, "seed": first_seed}
-    return Study(path, _answer("study", path, _plain(given), seeds, jobs or cores))
+    return Study(path, _answer("study", path, _plain(given), seeds, jobs))
 
 
 def _path(folder: Any) -> Path:

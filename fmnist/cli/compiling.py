@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import console
+from fmnist.runs.shards import MOST_SHARDS, SEEDS_OF_A_SHARD, Study
 
 __all__ = ["compile_command", "diff"]
 
@@ -22,17 +23,23 @@ __all__ = ["compile_command", "diff"]
 @click.option("--no-cache", is_flag=True, help="Let Kubeflow run every step, even one whose results are in its cache.")
 @click.option("--mirror", metavar="URL", help="Web folder that holds the dataset; the steps then use no public one.")
 @click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
-@click.option("--seeds", type=console.Whole(1), help="With --study: how many seeds to train.  [default: 60]")
-@click.option("--first-seed", type=console.Whole(0), help="With --study: the first of them.  [default: 1000]")
+@click.option(
+    "--seeds", type=console.Whole(1), help=f"With --study: how many seeds to train.  [default: {Study.seeds}]"
+)
+@click.option(
+    "--first-seed", type=console.Whole(0), help=f"With --study: the first of them.  [default: {Study.first_seed}]"
+)
 @click.option(
     "--shards",
-    type=console.Whole(1, 100),
-    help="With --study: how many pods share the seeds.  [default: one for each 20 seeds, 100 at most]",
+    type=console.Whole(1, MOST_SHARDS),
+    help="With --study: how many pods share the seeds.  "
+    f"[default: one for each {SEEDS_OF_A_SHARD} seeds, {MOST_SHARDS} at most]",
 )
 @click.option(
     "--parallel",
-    type=console.Whole(1, 100),
-    help="With --study: how many of these pods run at once, each with a core and 1.5 GiB.  [default: 20]",
+    type=console.Whole(1, MOST_SHARDS),
+    help="With --study: how many of these pods run at once, each with a core and 1.5 GiB.  "
+    f"[default: {Study.parallel}]",
 )
 @click.option(
     "--component",
@@ -82,9 +89,7 @@ def compile_command(  # noqa: PLR0913 - one for each option
     elif study:
         from fmnist.runs import study_pipeline
 
-        path = study_pipeline.compile_pipeline(
-            output or study_pipeline.FILE_NAME, where, study_pipeline.Study(**chosen)
-        )
+        path = study_pipeline.compile_pipeline(output or study_pipeline.FILE_NAME, where, Study(**chosen))
     else:
         path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
     click.echo(path)

@@ -10,6 +10,7 @@ from fmnist.cli import console, running
 from fmnist.cli.compiling import compile_command, diff
 from fmnist.cli.display import Display
 from fmnist.cli.judging import NOT_SHOWN, judge_command
+from fmnist.runs.shards import Study
 from fmnist.steps import dataset
 
 __all__ = ["NOT_SHOWN", "main"]
@@ -94,12 +95,11 @@ def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None)
 @main.command()
 @_program
 @_params
-@click.option("--seeds", type=console.Whole(1), default=60, show_default=True, help="How many seeds to train.")
+@click.option("--seeds", type=console.Whole(1), default=Study.seeds, show_default=True, help="How many seeds to train.")
 @click.option("--first-seed", type=console.Whole(0), help="The first of them.  [default: the parameter seed]")
 @click.option(
     "--jobs",
     type=console.Whole(1),
-    default=lambda: len(os.sched_getaffinity(0)),
     help="How many to train at once, each on a core and in 1 GiB.  [default: one per core]",
 )
 @console.output("Folder for the results; an interrupted study there is resumed.  [default: studies/<time>]")
@@ -109,7 +109,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
     params: tuple[str, ...],
     seeds: int,
     first_seed: int | None,
-    jobs: int,
+    jobs: int | None,
     output: Path | None,
     *,
     as_json: bool,

@@ -59,6 +59,7 @@ REPLICATION = (
     "runs/models.py",
     "runs/provenance.py",
     "runs/recorded.py",
+    "runs/shard_folder.py",
     "runs/shards.py",
     "runs/study.py",
     "runs/study_folder.py",

@@ -1,19 +1,49 @@
 """The shards of a study: consecutive seeds, each shard for one pod of a cluster."""
 
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import shown
 from fmnist.steps.numbers import LARGEST_SEED, check_whole
 
-__all__ = ["MOST_SHARDS", "SEEDS_OF_A_SHARD", "divide", "name", "seeds_of"]
+__all__ = ["MOST_SHARDS", "SEEDS_OF_A_SHARD", "Study", "divide", "name", "seeds_of"]
 
 #: Not every server collects the results of more (https://github.com/kubeflow/kubeflow/issues/7513).
 MOST_SHARDS = 100
 
 #: Unless it is told otherwise: what a pod costs besides is then a few seconds of a minute.
 SEEDS_OF_A_SHARD = 20
+
+
+@dataclass(frozen=True)
+class Study:
+    """The seeds of a study, and on a cluster the shards that they are in and how many of these run at once.
+
+    Attributes
+    ----------
+    seeds, first_seed : int
+        How many seeds, consecutive, and the first of them.
+    shards : int
+        How many pods share the seeds, 1 to 100. With 0 each has about 20 seeds.
+    parallel : int
+        How many of these pods run at the same time, at most.
+
+    Raises
+    ------
+    SettingsError
+        If a number is not valid: what, expected, got.
+    """
+
+    seeds: int = 60
+    first_seed: int = 1000
+    shards: int = 0
+    parallel: int = 20
+
+    def __post_init__(self) -> None:
+        divide(self.seeds, self.first_seed, self.shards)
+        check_whole("parallel", self.parallel, 1, MOST_SHARDS)
 
 
 def divide(seeds: int, first_seed: int, shards: int = 0) -> list[range]:

@@ -13,11 +13,12 @@ from typing import Any
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
 from fmnist.report import page
-from fmnist.runs import checked, findings
+from fmnist.runs import checked, findings, workers
 from fmnist.runs.checksums import digests_of, sign
 from fmnist.runs.folder import LOG, RECORD, claimed
 from fmnist.runs.provenance import stopwatch
-from fmnist.runs.study_folder import Seeds, opened, read_shard
+from fmnist.runs.shard_folder import read_shard
+from fmnist.runs.study_folder import Seeds, opened
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import canonical_json, write
@@ -41,7 +42,7 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     settings: Settings,
     seeds: range,
     folder: str | Path,
-    jobs: int,
+    jobs: int | None = None,
     *,
     on_seeds: Callable[[Sequence[int]], None] = lambda _: None,
     on_result: Callable[[Result], None] = lambda _: None,
@@ -59,8 +60,8 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
         Consecutive, at least one.
     folder : path
         New, empty, or the folder of the same study, interrupted or finished.
-    jobs : int
-        How many worker processes, each with one core and about 1 GiB, share the seeds.
+    jobs : int, optional
+        How many worker processes, each with one core and about 1 GiB, share the seeds; by default one for each core.
     on_seeds, on_result, on_failure : callable
         Called with the seeds to train, before the first is trained; with each result; with each seed that fails.
     on_progress : callable
@@ -77,7 +78,7 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     OSError
         If `folder` cannot be written.
     """
-    folder, stop = Path(folder), stopwatch()
+    folder, stop, jobs = Path(folder), stopwatch(), jobs or workers.cores()
     with claimed(folder, "study"), clean_environment():
         study = opened(folder, settings, seeds, on_progress)
         missing = study.missing

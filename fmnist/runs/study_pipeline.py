@@ -1,9 +1,8 @@
 """The study as a pipeline, for those who outgrow one machine: shards of its seeds, side by side, then the findings.
 
-Both execute the same study: `study_folder.train_shard` and `study.gather` do together what `study.run_study` does.
+Both execute the same study: `shard_folder.train_shard` and `study.gather` do together what `study.run_study` does.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, List  # noqa: UP035 - kfp knows lists of artifacts by typing's name
 
@@ -14,42 +13,12 @@ from fmnist.kubeflow import bundle, components
 from fmnist.kubeflow.code import Code
 from fmnist.kubeflow.installing import not_here
 from fmnist.pipeline import ANYWHERE, Where
-from fmnist.runs import shards
-from fmnist.steps.numbers import check_whole
+from fmnist.runs.shards import Study
 from fmnist.steps.settings import Settings
 
-__all__ = ["FILE_NAME", "Study", "compile_pipeline", "fashion_mnist_study", "make_pipeline"]
+__all__ = ["FILE_NAME", "compile_pipeline", "fashion_mnist_study", "make_pipeline"]
 
 FILE_NAME = "fashion_mnist_study_pipeline.yaml"
-
-
-@dataclass(frozen=True)
-class Study:
-    """The seeds of the pipeline of a study, which may be changed when it is run, and how much runs at once.
-
-    Attributes
-    ----------
-    seeds, first_seed : int
-        How many seeds, consecutive, and the first of them.
-    shards : int
-        How many pods share the seeds, 1 to 100. With 0 each has about 20 seeds.
-    parallel : int
-        How many of these pods run at the same time, at most.
-
-    Raises
-    ------
-    SettingsError
-        If a number is not valid: what, expected, got.
-    """
-
-    seeds: int = 60
-    first_seed: int = 1000
-    shards: int = 0
-    parallel: int = 20
-
-    def __post_init__(self) -> None:
-        shards.divide(self.seeds, self.first_seed, self.shards)
-        check_whole("parallel", self.parallel, 1, shards.MOST_SHARDS)
 
 
 def divide(seeds: int, first_seed: int, shards: int) -> List[str]:  # noqa: UP006 - as above
@@ -81,8 +50,8 @@ def shard(
     Returns:
         results: A folder with a file for each seed, the plan, and checksums of both.
     """
+    from fmnist.runs.shard_folder import train_shard
     from fmnist.runs.shards import seeds_of
-    from fmnist.runs.study_folder import train_shard
     from fmnist.steps.settings import Settings
 
     seeds = seeds_of(shard)

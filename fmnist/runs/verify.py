@@ -258,8 +258,7 @@ def _seeds_again(
         now[seed_path(Path(), result.seed).as_posix()] = sha256(result.to_json())
         on_result(result)
 
-    jobs = len(os.sched_getaffinity(0))
-    if failures := workers.train(settings, seeds, work / LOG, jobs, compare, on_failure):
+    if failures := workers.train(settings, seeds, work / LOG, workers.cores(), compare, on_failure):
         raise StepError("verify: " + "\n".join(f"seed {seed}: {why}" for seed, why in sorted(failures.items())))
     return now
 

@@ -21,10 +21,15 @@ from fmnist.steps.errors import StepError
 from fmnist.steps.safe import safe
 from fmnist.steps.settings import Settings
 
-__all__ = ["train"]
+__all__ = ["cores", "train"]
 
 #: Of Linux' prctl: which signal this process gets when the one that started it ends.
 _PR_SET_PDEATHSIG = 1
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def train(  # noqa: PLR0913, PLR0917 - as `run_study`

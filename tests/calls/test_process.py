@@ -266,7 +266,7 @@ def test_each_option_of_a_study_is_asked_for(
     asked: list[tuple[Any, ...]] = []
     monkeypatch.setattr(process, "_answer", lambda *request: asked.append(request))
     fmnist.study("here", **given)
-    assert asked == [("study", Path.cwd() / "here", parameters, seeds, jobs or len(os.sched_getaffinity(0)))]
+    assert asked == [("study", Path.cwd() / "here", parameters, seeds, jobs)]
 
 
 def test_another_process_does_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

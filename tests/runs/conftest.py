@@ -1,7 +1,9 @@
 """What tests of runs and of studies share."""
 
 import pytest
+from support import folders
 
+from fmnist.runs import workers
 from fmnist.steps import dataset
 from fmnist.steps.errors import DataError
 
@@ -14,3 +16,11 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
         raise DataError("nowhere")
 
     monkeypatch.setattr(dataset, "fetch", fetch)
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> folders.MadeUp:
+    """Results that are made up instead of trained."""
+    made_up = folders.MadeUp()
+    monkeypatch.setattr(workers, "train", made_up.train)
+    return made_up

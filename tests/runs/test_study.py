@@ -13,7 +13,7 @@ import pytest
 
 from fmnist import testing
 from fmnist.kubeflow import bundle
-from fmnist.runs import study, study_folder, workers
+from fmnist.runs import shard_folder, study, workers
 from fmnist.runs.checksums import DIGESTS
 from fmnist.runs.folder import PLAN
 from fmnist.runs.provenance import plan as planned
@@ -120,7 +120,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="^study folder: expected a folder, got a file"):
         study.gather(Settings(), range(2), [], tmp_path / "study")
     with pytest.raises(ContractError, match="shard folder: expected a folder, got a file"):
-        study_folder.train_shard(Settings(), range(2), tmp_path / "study")
+        shard_folder.train_shard(Settings(), range(2), tmp_path / "study")
     assert (tmp_path / "study").read_text() == "a file"
 
 

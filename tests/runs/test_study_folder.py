@@ -1,14 +1,11 @@
-"""Tests of shards of a study, and of the study that is put together from them, with made-up results.
-
-`test_study_end_to_end.py` trains.
-"""
+"""Tests of the folder of a study, or of a shard of one, while results come into it, with made-up results."""
 
 import contextlib
 import errno
 import json
+import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -17,84 +14,17 @@ import pytest
 from support import folders
 
 from fmnist import testing
-from fmnist.replication.results import Result
-from fmnist.runs import folder as folders_of_runs
-from fmnist.runs import provenance, shards, study, study_folder, workers
+from fmnist.runs import shard_folder, study, study_folder, workers
 from fmnist.runs.checksums import DIGESTS
 from fmnist.runs.folder import PLAN
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError, DataError, FmnistError, StepError
 from fmnist.steps.files import sha256, write
-from fmnist.steps.settings import Settings
 
 SETTINGS = folders.SETTINGS
 
 
-@dataclass
-class MadeUp:
-    """What stands in for the workers: it makes results up, and fails at a seed as often as `failing` says.
-
-    Attributes
-    ----------
-    tried : list of int
-        The seeds that it was given, in this order.
-    asked : list of (Settings, int, path or None)
-        The settings, the number of workers and their log, each time.
-    failing : dict of int to int
-        How often each of some seeds fails.
-    """
-
-    tried: list[int] = field(default_factory=list)
-    asked: list[tuple[Settings, int, Path | None]] = field(default_factory=list)
-    failing: dict[int, int] = field(default_factory=dict)
-
-    def train(self, *arguments: Any) -> dict[int, str]:
-        """Do as `workers.train`."""
-        settings, missing, log, jobs, on_result, on_failure = arguments
-        self.tried += missing
-        self.asked.append((settings, jobs, log))
-        failures = {seed: "no luck" for seed in missing if self.failing.get(seed)}
-        for seed in missing:
-            if seed in failures:
-                self.failing[seed] -= 1
-                on_failure(seed)
-            else:
-                on_result(folders.result(seed))
-        return failures
-
-
-@pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
-    """Results that are made up instead of trained."""
-    made_up = MadeUp()
-    monkeypatch.setattr(workers, "train", made_up.train)
-    return made_up
-
-
-def divided(folder: Path, count: int, first: int, number: int) -> list[Path]:
-    """Train the shards of a study, and return their folders."""
-    found = []
-    for shard in shards.divide(count, first, number):
-        found.append(folder / shards.name(shard))
-        study_folder.train_shard(SETTINGS, shard, found[-1])
-    return found
-
-
-def test_a_shard_has_its_seeds_with_their_checksums(made_up: MadeUp, tmp_path: Path) -> None:
-    """A shard is a study's folder without findings: the plan, a file a seed, and their SHA-256."""
-    told: list[int] = []
-    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path, lambda result: told.append(result.seed))
-    files = testing.contents(tmp_path)
-    assert files.keys() == {PLAN, DIGESTS, "seeds/7.json", "seeds/8.json", "seeds/9.json"}
-    names = ["seeds/7.json", "seeds/8.json", "seeds/9.json", "study.json"]
-    assert files[DIGESTS].decode() == "".join(f"{sha256(files[name])}  {name}\n" for name in names)
-    assert files["seeds/8.json"] == folders.result(8).to_json()
-    assert made_up.tried == told == [7, 8, 9]
-    # On one core, and what the workers print is the step's output.
-    assert made_up.asked == [(replace(SETTINGS, seed=7), 1, None)]
-
-
-def test_a_study_trains_with_as_many_workers_as_it_may(made_up: MadeUp, tmp_path: Path) -> None:
+def test_a_study_trains_with_as_many_workers_as_it_may(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """They print into its log, and its record says how many they were."""
     sample = study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
     assert made_up.asked == [(replace(SETTINGS, seed=7), 3, tmp_path / "log.txt")]
@@ -103,7 +33,13 @@ def test_a_study_trains_with_as_many_workers_as_it_may(made_up: MadeUp, tmp_path
     assert written == {name: sample.record[name] for name in ("jobs", "machine", "seconds", "started", "trained")}
 
 
-def test_a_finished_study_is_returned(made_up: MadeUp, tmp_path: Path) -> None:
+def test_a_study_trains_on_each_core_unless_told_otherwise(made_up: folders.MadeUp, tmp_path: Path) -> None:
+    """Those that this process may use, which may be fewer than there are."""
+    sample = study.run_study(SETTINGS, range(7, 10), tmp_path)
+    assert sample.record["jobs"] == made_up.asked[0][1] == len(os.sched_getaffinity(0))
+
+
+def test_a_finished_study_is_returned(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """Nothing is trained again, its record stays, and what is missing of its findings is made again."""
     study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
     before = testing.contents(tmp_path)
@@ -116,7 +52,7 @@ def test_a_finished_study_is_returned(made_up: MadeUp, tmp_path: Path) -> None:
     assert (announced, made_up.tried, sample.record["jobs"]) == ([[]], [7, 8, 9], 3)
 
 
-def test_a_study_that_was_killed_after_its_last_seed_is_finished(made_up: MadeUp, tmp_path: Path) -> None:
+def test_a_study_that_was_killed_after_its_last_seed_is_finished(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """All seeds are there, but neither record nor findings; what is recorded is the process that wrote them."""
     study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
     names = {PLAN, DIGESTS, "seeds"}
@@ -130,7 +66,7 @@ def test_a_study_that_was_killed_after_its_last_seed_is_finished(made_up: MadeUp
     assert (tmp_path / "verdict.json").exists()
 
 
-def test_findings_of_other_seeds_are_refused(made_up: MadeUp, tmp_path: Path) -> None:
+def test_findings_of_other_seeds_are_refused(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """A verdict that does not follow from the seeds is not written over, though its checksum is right."""
     study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
     (tmp_path / "verdict.json").write_bytes(b"[{}]\n")
@@ -141,45 +77,21 @@ def test_findings_of_other_seeds_are_refused(made_up: MadeUp, tmp_path: Path) ->
     assert testing.contents(tmp_path) == before
 
 
-def test_a_seed_that_changes_while_others_train_is_refused(made_up: MadeUp, tmp_path: Path) -> None:
-    """What a shard leaves is what it wrote, hours before."""
-
-    def change(result: Result) -> None:
-        if result.seed == 9:
-            (tmp_path / "seeds" / "7.json").write_text("{}")
-
-    with pytest.raises(ContractError, match=r"seeds/7\.json"):
-        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path, change)
-
-
-def test_a_folder_of_something_else_is_refused(made_up: MadeUp, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_refused(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """The error names what is in it."""
     for name in ("b.txt", "a.txt"):
         (tmp_path / name).touch()
     with pytest.raises(ContractError, match=r"with a\.txt, b\.txt\. Nothing was changed"):
-        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+        shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     assert made_up.tried == []
-
-
-def test_a_shard_is_resumed_by_seed(made_up: MadeUp, tmp_path: Path) -> None:
-    """In the folder of a shard that was broken off only the missing seeds are trained."""
-    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
-    (tmp_path / "seeds" / "8.json").unlink()
-    (tmp_path / "seeds" / ".9.json.0123abcd.tmp").write_text('{"seed": 9')
-    (tmp_path / ".study.json.0123abcd.tmp").write_text("{")
-    made_up.tried.clear()
-    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
-    assert made_up.tried == [8]
-    assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["7.json", "8.json", "9.json"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [DIGESTS, "seeds", PLAN]
 
 
 @pytest.mark.parametrize("writes", [1, 2])
 def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
-    made_up: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+    made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     """A disk that is full at the one or at the other leaves a folder that is taken, and no seed is lost."""
-    study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
     (tmp_path / "seeds" / "8.json").unlink()
     left = [writes - 1]
 
@@ -195,16 +107,16 @@ def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
 
     monkeypatch.setattr(workers, "train", train)
     with pytest.raises(FmnistError, match="full"):
-        study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+        shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
     monkeypatch.undo()
     monkeypatch.setattr(workers, "train", made_up.train)
-    study_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
     assert made_up.tried == [7, 8, 8, 8]
 
 
-def test_seeds_are_trained_in_their_order(made_up: MadeUp, tmp_path: Path) -> None:
+def test_seeds_are_trained_in_their_order(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """Smaller ones come first, also where they have fewer digits."""
-    study_folder.train_shard(SETTINGS, range(8, 12), tmp_path)
+    shard_folder.train_shard(SETTINGS, range(8, 12), tmp_path)
     assert made_up.tried == [8, 9, 10, 11]
 
 
@@ -213,237 +125,24 @@ THEIRS = [".gitignore", ".notes.template", ".me.settings", ".x.0123abcd.tmp", ".
 
 
 @pytest.mark.parametrize("place", ["", "seeds"])
-def test_files_of_the_user_stay(made_up: MadeUp, tmp_path: Path, place: str) -> None:
+def test_files_of_the_user_stay(made_up: folders.MadeUp, tmp_path: Path, place: str) -> None:
     """A sweep removes only what is certainly left of a file of ours; a user's file is refused by name, or stays."""
-    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+    shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     for name in THEIRS:
         (tmp_path / place / name).write_text("mine")
         with contextlib.suppress(ContractError):
-            study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+            shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
         assert (tmp_path / place / name).read_text() == "mine"
         (tmp_path / place / name).unlink()
     assert made_up.tried == [7, 8, 9]
 
 
-def test_a_shard_tries_a_failed_seed_again(made_up: MadeUp, tmp_path: Path) -> None:
-    """A seed that fails twice is there in the end: servers do not try a step in a loop again."""
-    made_up.failing[8] = 2
-    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
-    assert len(list(tmp_path.glob("seeds/*.json"))) == 3
-
-
-def test_a_shard_that_fails_names_its_seeds(made_up: MadeUp, tmp_path: Path) -> None:
-    """The error says which shard it is, which seeds failed and why, and what to do; the others are kept."""
-    made_up.failing |= {8: 3, 9: 3}
-    with pytest.raises(StepError) as error:
-        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
-    assert str(error.value) == (
-        "shard of seeds 7-9: 2 of them failed, each 3 times:\n  seed 8: no luck\n  seed 9: no luck\n"
-        "Run the study again, with the cache on: shards that ended well are taken from it."
-    )
-    assert [path.name for path in tmp_path.glob("seeds/*.json")] == ["7.json"]
-
-
-def test_a_shard_whose_seeds_all_fail_is_brief(made_up: MadeUp, tmp_path: Path) -> None:
-    """Of many failures a few are told, and how many more there are."""
-    made_up.failing |= dict.fromkeys(range(100), 3)
-    with pytest.raises(StepError, match=r"(?s)^shard of seeds 0-99: 100 of them failed.*\n  and 90 more\n") as error:
-        study_folder.train_shard(SETTINGS, range(100), tmp_path)
-    assert len(str(error.value).splitlines()) == 13
-
-
-def test_a_long_reason_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each failure 400 characters are told, and that there are more."""
-    monkeypatch.setattr(workers, "train", lambda *_: {7: "x" * 10_000})
-    with pytest.raises(StepError) as error:
-        study_folder.train_shard(SETTINGS, range(7, 8), tmp_path)
-    assert f"  seed 7: {'x' * 400} ..." in str(error.value).splitlines()
-
-
-def test_a_resumed_study_records_how_many_it_trained(made_up: MadeUp, tmp_path: Path) -> None:
+def test_a_resumed_study_records_how_many_it_trained(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """The record is of the last attempt: of three seeds one was missing."""
     made_up.failing[8] = 1
     with pytest.raises(StepError, match="1 of its seeds failed"):
         study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2)
     assert study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2).record["trained"] == 1
-
-
-@pytest.mark.parametrize(("raised", "kind"), [(DataError, DataError), (OSError, StepError)])
-def test_whatever_ends_a_shard_it_names_its_seeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[Exception], kind: type[FmnistError]
-) -> None:
-    """Also without the dataset, or with a full disk, the error says which seeds are missing."""
-
-    def fetch(**_: object) -> None:
-        raise raised("no luck")
-
-    monkeypatch.setattr(dataset, "fetch", fetch)
-    with pytest.raises(kind, match="^shard of seeds 7-9: no luck$"):
-        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
-
-
-@pytest.mark.parametrize(("count", "number"), [(1, 7), (20, 3), (60, 7)])
-def test_shards_give_what_a_study_gives(made_up: MadeUp, tmp_path: Path, count: int, number: int) -> None:
-    """Put together, in any order, shards give the folder of `fmnist study`, byte for byte but for when it was made."""
-    sample = study.run_study(SETTINGS, range(1000, 1000 + count), tmp_path / "here", jobs=2)
-    found = divided(tmp_path, count, 1000, number)
-    gathered = study.gather(SETTINGS, range(1000, 1000 + count), reversed(found), tmp_path / "there")
-    assert gathered.results == sample.results
-    assert (gathered.record["jobs"], gathered.record["trained"]) == (1, 0)
-    here, there = (testing.contents(tmp_path / name) for name in ("here", "there"))
-    others = {"record.json", "report.html", "RECORD.sha256"}
-    assert there.keys() == here.keys()
-    testing.assert_same_files(
-        got={name: content for name, content in there.items() if name not in others},
-        expected={name: content for name, content in here.items() if name not in others},
-    )
-    assert sum(name.startswith("seeds/") for name in there) == count
-    record = b'<section aria-labelledby="record">'
-    assert there["report.html"].split(record)[0] == here["report.html"].split(record)[0]
-
-
-@pytest.fixture
-def two(made_up: MadeUp, tmp_path: Path) -> list[Path]:
-    """The two shards of a study of three seeds."""
-    return divided(tmp_path, 3, 5, 2)
-
-
-def put_together(found: Sequence[Path], folder: Path) -> None:
-    """Put the study of three seeds together."""
-    study.gather(SETTINGS, range(5, 8), found, folder)
-
-
-@pytest.mark.parametrize(
-    ("shards_there", "said"),
-    [
-        ([0], "study: expected 3 seeds from 5 on, each once, got 1, and not 6."),
-        ([1], "study: expected 3 seeds from 5 on, each once, got 2, and not 5."),
-        ([], "study: expected 3 seeds from 5 on, each once, got 0, and not 5."),
-        ([0, 1, 1], "seed 6: expected one result, got another."),
-    ],
-    ids=["last", "first", "all", "twice"],
-)
-def test_a_study_takes_each_seed_once(two: list[Path], tmp_path: Path, shards_there: list[int], said: str) -> None:
-    """Without a shard, or with one twice, there is no verdict."""
-    with pytest.raises(ContractError, match=f"^{re.escape(said)}$"):
-        put_together([two[i] for i in shards_there], tmp_path / "study")
-    assert not (tmp_path / "study" / "verdict.json").exists()
-
-
-def test_a_shard_of_other_seeds_is_refused(two: list[Path], tmp_path: Path) -> None:
-    """Seeds that the study does not have, and those that two shards have, are told."""
-    study_folder.train_shard(SETTINGS, range(7, 9), tmp_path / "7-8")
-    with pytest.raises(ContractError, match="^seed 7: expected one result, got another"):
-        put_together([*two, tmp_path / "7-8"], tmp_path / "study")
-    with pytest.raises(ContractError, match="^study: expected 3 seeds from 5 on, each once, got 4, and not 6"):
-        study.gather(SETTINGS, range(5, 8), [two[0], *divided(tmp_path / "more", 3, 8, 1)], tmp_path / "another study")
-
-
-def forged(folder: Path) -> None:
-    """Change a seed's accuracy."""
-    folders.edit(folder / "seeds" / "6.json", lambda value: value.update(accuracy=0.99))
-
-
-def removed(folder: Path) -> None:
-    """Remove a seed's file."""
-    (folder / "seeds" / "6.json").unlink()
-
-
-def forgotten(folder: Path) -> None:
-    """Remove a seed's file, and its checksum."""
-    removed(folder)
-    folders.sign_again(folder)
-
-
-def added(folder: Path) -> None:
-    """Add a seed that was not recorded."""
-    (folder / "seeds" / "8.json").write_bytes(folders.result(8).to_json())
-
-
-def copied(folder: Path) -> None:
-    """Let a seed have the result of another, and sign that."""
-    folders.edit(folder / "seeds" / "7.json", lambda value: value.update(model=folders.result(6).model))
-    folders.sign_again(folder)
-
-
-@pytest.mark.parametrize(
-    ("tamper", "said"),
-    [
-        (forged, "'seeds/6.json': expected SHA-256 "),
-        (removed, "'seeds/6.json': it is missing"),
-        (forgotten, "shard of 2 seeds from 6 on: expected all of them, got 1. Run the study again"),
-        (added, "'seeds/8.json': it was not recorded"),
-        (copied, "'seeds/7.json': expected a model of its own, got that of 'seeds/6.json'"),
-        (lambda folder: (folder / DIGESTS).unlink(), "RECORD.sha256: expected this list of checksums, got none"),
-        (lambda folder: (folder / PLAN).unlink(), "'study.json': it is missing"),
-    ],
-    ids=["changed", "removed", "forgotten", "added", "copied", "no checksums", "no plan"],
-)
-def test_a_shard_that_was_tampered_with_is_refused(
-    two: list[Path], tmp_path: Path, tamper: Callable[[Path], Any], said: str
-) -> None:
-    """What a shard wrote, and nothing else, is judged: the error names what is wrong."""
-    tamper(two[1])
-    with pytest.raises(ContractError) as error:
-        put_together(two, tmp_path / "study")
-    assert said in str(error.value)
-    assert not (tmp_path / "study" / "verdict.json").exists()
-
-
-@pytest.mark.parametrize(("name", "content"), [(PLAN, b"[]\n"), ("seeds/6.json", b"{}\n")])
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda folder: study.gather(SETTINGS, range(5, 8), [folder], folder.with_name("study")),
-        lambda folder: study_folder.train_shard(SETTINGS, range(5, 8), folder),
-    ],
-    ids=["put together", "resumed"],
-)
-def test_a_shard_that_cannot_be_read_is_named(
-    made_up: MadeUp, tmp_path: Path, name: str, content: bytes, use: Callable[[Path], Any]
-) -> None:
-    """Of a hundred shards, the one in which a file is none of ours."""
-    study_folder.train_shard(SETTINGS, range(5, 8), tmp_path / "5-7")
-    (tmp_path / "5-7" / name).write_bytes(content)
-    folders.sign_again(tmp_path / "5-7")
-    with pytest.raises(ContractError, match=re.escape(f"{tmp_path / '5-7'}, ")):
-        use(tmp_path / "5-7")
-
-
-def test_a_result_that_was_copied_to_another_shard_is_refused(two: list[Path], tmp_path: Path) -> None:
-    """No two seeds of a study have the same model."""
-    folders.edit(two[0] / "seeds" / "5.json", lambda value: value.update(model=folders.result(7).model))
-    folders.sign_again(two[0])
-    with pytest.raises(ContractError, match="^seed 7: expected a model of its own, got that of seed 5"):
-        put_together(two, tmp_path / "study")
-
-
-def test_a_shard_of_another_study_is_refused(two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shard that was trained with other parameters, packages or code is told by what differs."""
-    with pytest.raises(ContractError) as error:
-        study.gather(Settings(epochs=3), range(5, 8), two, tmp_path / "study")
-    assert str(error.value) == (
-        "shard of 1 seeds from 5 on: expected one of this study, got another:\n  parameters.epochs: expected 3, got 2\n"
-        "Run the study again with one image and without the cache."
-    )
-    known = provenance.provenance()
-    monkeypatch.setattr(
-        provenance, "provenance", lambda _: {**known, "versions": {**known["versions"], "numpy": "1.0"}}
-    )
-    with pytest.raises(ContractError, match=r"\n  versions.numpy: expected 1.0, got "):
-        put_together(two, tmp_path / "another")
-
-
-def test_the_verdict_holds_one_shard_at_once(two: list[Path], tmp_path: Path) -> None:
-    """Shards are read one after the other: the next is looked at when the seeds of the one before are written."""
-
-    def one_by_one() -> Any:
-        yield two[0]
-        assert (tmp_path / "study" / "seeds" / "5.json").exists()
-        yield two[1]
-
-    study.gather(SETTINGS, range(5, 8), one_by_one(), tmp_path / "study")
-    assert folders_of_runs.seed_path(tmp_path / "study", 7).exists()
 
 
 def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,22 +154,15 @@ def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert fetch.call_args.kwargs == {"on_progress": print}
 
 
-def test_a_folder_is_not_one_of_two_studies(made_up: MadeUp, tmp_path: Path) -> None:
+def test_a_folder_is_not_one_of_two_studies(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """Each difference is told in a line of its own, with what to do."""
-    study_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+    shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
     other = replace(SETTINGS, epochs=SETTINGS.epochs + 1, validation_split=0.25)
     with pytest.raises(ContractError) as caught:
-        study_folder.train_shard(other, range(7, 10), tmp_path)
+        shard_folder.train_shard(other, range(7, 10), tmp_path)
     assert str(caught.value) == (
         f"shard of seeds 7-9: study folder: expected the same study as the one begun in {tmp_path}, got another:\n"
         f"  parameters.epochs: it was {SETTINGS.epochs}, now it is {SETTINGS.epochs + 1}\n"
         f"  parameters.validation_split: it was {SETTINGS.validation_split}, now it is 0.25\n"
         "Nothing was changed. Choose another folder with -o, or resume the study as it was."
     )
-
-
-def test_a_file_is_no_folder_of_a_shard(tmp_path: Path) -> None:
-    """It is called what it is."""
-    (tmp_path / "file").touch()
-    with pytest.raises(ContractError, match="^shard of seeds 7-9: shard folder: expected a folder, got a file: "):
-        study_folder.train_shard(SETTINGS, range(7, 10), tmp_path / "file")

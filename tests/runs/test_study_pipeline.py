@@ -14,7 +14,7 @@ from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
 from fmnist.runs import run, shards, study_pipeline
-from fmnist.runs.study_pipeline import Study
+from fmnist.runs.shards import Study
 from fmnist.steps.errors import SettingsError
 from fmnist.testing import Compiled
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +123,36 @@ def edit(path: Path, change: Callable[[Any], Any]) -> None:
     change(value)
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text)
+
+
+@dataclass
+class MadeUp:
+    """What stands in for the workers: it makes results up, and fails at a seed as often as `failing` says.
+
+    Attributes
+    ----------
+    tried : list of int
+        The seeds that it was given, in this order.
+    asked : list of (Settings, int, path or None)
+        The settings, the number of workers and their log, each time.
+    failing : dict of int to int
+        How often each of some seeds fails.
+    """
+
+    tried: list[int] = field(default_factory=list)
+    asked: list[tuple[Settings, int, Path | None]] = field(default_factory=list)
+    failing: dict[int, int] = field(default_factory=dict)
+
+    def train(self, *arguments: Any) -> dict[int, str]:
+        """Do as `workers.train`."""
+        settings, missing, log, jobs, on_result, on_failure = arguments
+        self.tried += missing
+        self.asked.append((settings, jobs, log))
+        failures = {seed: "no luck" for seed in missing if self.failing.get(seed)}
+        for seed in missing:
+            if seed in failures:
+                self.failing[seed] -= 1
+                on_failure(seed)
+            else:
+                on_result(result(seed))
+        return failures
