@@ -20,8 +20,8 @@ from typing import Any
 
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.kubeflow import compiled, local, runnable
-from fmnist.kubeflow.carried import LONGEST
-from fmnist.kubeflow.declared import types_of
+from fmnist.kubeflow.needs import LONGEST
+from fmnist.kubeflow.signature import types_of
 from fmnist.steps.errors import ContractError
 
 try:

@@ -23,7 +23,7 @@ from docs import publish, tables
 from fmnist.cli import console, fmnist, waiting
 from fmnist.cluster import logs, watch
 from fmnist.cluster.names import LONGEST
-from fmnist.kubeflow import carried
+from fmnist.kubeflow import needs
 from fmnist.replication import conclusions, published
 from fmnist.replication.results import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
@@ -344,7 +344,7 @@ def measured() -> dict[tuple[str, str], set[str]]:
         ("docs/cluster.md", "The cache"): {"2.17"},
         ("docs/cluster.md", "Servers"): {"2.4", "2.5", "2.16", "2.17"},
         ("docs/cluster.md", "Logs and files"): {"2.17", f"{logs.MOST // 2**20}"},
-        ("docs/testing-your-pipeline.md", "Code that the steps carry"): {f"{carried.LONGEST:,}"},
+        ("docs/testing-your-pipeline.md", "Code that the steps carry"): {f"{needs.LONGEST:,}"},
         ("docs/same.md", "On a cluster"): {"2"},
         ("docs/same.md", "What is checked"): {
             *(str(LONGEST[key][0]) for key in ("pipeline", "version", "run")),

@@ -15,10 +15,10 @@ from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from fmnist.kubeflow import bundle
-from fmnist.kubeflow.carried import carried_by, check_length, installed_by
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.kubeflow.installing import not_here
+from fmnist.kubeflow.needs import carried_by, check_length, installed_by
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fmnist.kubeflow.carried import needed
 from fmnist.kubeflow.compiled import LARGEST, tasks, without_installation
+from fmnist.kubeflow.needs import needed
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 

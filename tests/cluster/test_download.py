@@ -21,7 +21,7 @@ from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import connect
 from fmnist.cluster.logs import Artifact
 from fmnist.cluster.run import Run
-from fmnist.kubeflow.declared import types_of
+from fmnist.kubeflow.signature import types_of
 from fmnist.pipeline import COMPONENTS
 from fmnist.steps.files import ARTIFACT_FILES
 

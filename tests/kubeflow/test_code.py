@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from numpy._core import _multiarray_umath as umath  # type: ignore[attr-defined]
 
-from fmnist.kubeflow import bundle, carried, components
-from fmnist.kubeflow.carried import LONGEST, carried_by, check_length, installed_by, needed
+from fmnist.kubeflow import bundle, components, needs
 from fmnist.kubeflow.code import FMNIST, Code
+from fmnist.kubeflow.needs import LONGEST, carried_by, check_length, installed_by, needed
 from fmnist.steps.errors import ContractError
 
 #: A package with a module, a package in it, data that are no text, and what nobody wants on a cluster.
@@ -505,7 +505,7 @@ def test_a_pinned_package_is_known_by_its_modules(place: Path) -> None:
 def test_a_package_that_is_not_here_counts_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fmnist pins is known where it is not installed; kfp is in each step."""
     lay(place, {"mine/model.py": b"import sklearn, PIL.Image, torch_x, kfp.dsl\n"})
-    monkeypatch.setattr(carried, "_distributions", dict)
+    monkeypatch.setattr(needs, "_distributions", dict)
     assert "mine/model.py" in carried_by(step, [Code("mine", packages="torch_x==1")])
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, InputPath, Metrics, Model, Output, OutputPath
 
-from fmnist.kubeflow.declared import types_of
+from fmnist.kubeflow.signature import types_of
 
 
 def every(  # noqa: PLR0913, PLR0917 - each way to declare

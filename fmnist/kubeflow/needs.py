@@ -1,4 +1,4 @@
-"""What a step carries, and what it installs for that: checked here, as on a cluster it would only be missing."""
+"""What a step needs: the code that it carries, and what it installs for that. What would be missing is refused here."""
 
 import ast
 import functools
