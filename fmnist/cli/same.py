@@ -15,9 +15,10 @@ from fmnist.cluster.pipeline_file import check_checkout, compile_pipeline_file, 
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
-    from fmnist.cluster.cluster import Cluster, Version
+    from fmnist.cluster.cluster import Cluster
     from fmnist.cluster.program import Program
     from fmnist.cluster.run import Run
+    from fmnist.cluster.versions import Version
 
 __all__ = ["main"]
 
@@ -261,8 +262,8 @@ def _prepare(
     """Return the cluster, the version to run there, and `parameters` in the types of its inputs."""
     if options["run_only"]:
         cluster = _connect(options)
-        version = cluster.latest(options["name"] or loaded.pipeline.name)
-        return cluster, version, parse_arguments(cluster.spec(version), parameters)
+        version = cluster.versions.latest(options["name"] or loaded.pipeline.name)
+        return cluster, version, parse_arguments(cluster.versions.spec(version), parameters)
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
         # Before anything is sent.
@@ -283,7 +284,7 @@ def _connect(options: Mapping[str, Any]) -> "Cluster":
 
 def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapping[str, Any]) -> "Version":
     texts = _pipeline_texts(loaded, options)
-    return cluster.create(
+    return cluster.versions.create(
         compiled,
         name=texts["pipeline"],
         description=texts["pipeline_description"],

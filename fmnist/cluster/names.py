@@ -8,7 +8,7 @@ import unicodedata
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import shown
 
-__all__ = ["LONGEST", "check_texts"]
+__all__ = ["LONGEST", "check_texts", "labels"]
 
 #: What the server keeps at most of each text, and whether it counts bytes (Go's length) or characters (its database's).
 LONGEST = {
@@ -58,3 +58,15 @@ def _wanted(key: str, text: str) -> str | None:
     elif any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
         return "one line of characters that can be shown, got a line's end or a control character"
     return f"at most {most} {unit}, got {size[unit]}" if size[unit] > most else None
+
+
+def labels(name: str, description: str, namespace: str | None) -> dict[str, str]:
+    """Return what the API calls these, of a pipeline or an experiment; on a cluster for one user there is no namespace.
+
+    Examples
+    --------
+    >>> labels("fashion", "of clothes", None)
+    {'display_name': 'fashion', 'description': 'of clothes'}
+    """
+    texts = {"display_name": name, "description": description}
+    return texts | ({"namespace": namespace} if namespace else {})

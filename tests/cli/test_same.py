@@ -15,9 +15,9 @@ from support import helpers
 from fmnist import pipeline, testing
 from fmnist.cli import same
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import Version
 from fmnist.cluster.failures import UnfinishedError
 from fmnist.cluster.pipeline_file import compile_pipeline_file
+from fmnist.cluster.versions import Version
 from fmnist.pipeline import Where
 from fmnist.runs import study_pipeline
 from fmnist.steps.errors import ContractError
@@ -63,6 +63,10 @@ class FakeCluster:
         self.outcome: tuple[float | None, str] = (0.8765, "")
         self.content: dict[str, bytes] = {"metrics.json": b"{}\n", "labels/true.txt": b"1\n"}
         self.wait_with: Callable[[], str] = lambda: "SUCCEEDED"
+
+    @property
+    def versions(self) -> "FakeCluster":
+        return self
 
     def connect(self, host: str | None, **credentials: Any) -> "FakeCluster":
         self.calls.append(("connect", (host, credentials)))

@@ -62,7 +62,7 @@ def test_a_step_that_ran_out_of_memory_is_told_with_its_limit(server: Server, ta
     from fmnist import pipeline
 
     compiled = pipeline.compile_pipeline(tmp_path / "ours.yaml")
-    version = target.create(compiled, name="ours")
+    version = target.versions.create(compiled, name="ours")
     run = target.run(version, experiment="e", run_name="r", parameters={})
     server.states, server.store.looks = ["FAILED"], [look("FAILED", train="FAILED")]
     server.store.logs[kfp_logs.executor("train")] = recorded("train-out-of-memory", run.id)

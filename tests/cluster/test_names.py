@@ -105,7 +105,7 @@ def test_a_run_is_checked_before_it_is_sent(
     server: Server, target: Cluster, compiled: Path, options: dict[str, str]
 ) -> None:
     """A run that the server would start and then forget, or whose experiment it would refuse, is not sent."""
-    version = target.create(compiled, name="fashion")
+    version = target.versions.create(compiled, name="fashion")
     sent = len(server.requests)
     good: dict[str, Any] = {"experiment": "first", "run_name": "try", "parameters": {}}
     with pytest.raises(ContractError, match="expected "):
@@ -123,19 +123,19 @@ def test_a_pipeline_is_checked_before_it_is_sent(server: Server, compiled: Path,
     """A name, a version with its digest, or a description that the server cannot keep is not sent."""
     target = connect(server.url)
     with pytest.raises(ContractError, match="expected "):
-        target.create(compiled, **options)
+        target.versions.create(compiled, **options)
     assert len(server.requests) == 1
 
 
 def test_a_pipeline_is_checked_before_it_is_looked_for(server: Server, target: Cluster) -> None:
     """No pipeline can be called so."""
     with pytest.raises(ContractError, match="^pipeline name: expected at most "):
-        target.latest(129 * "x")
+        target.versions.latest(129 * "x")
     assert len(server.requests) == 1
 
 
 def test_the_longest_names_are_kept(server: Server, target: Cluster, compiled: Path) -> None:
     """The server takes what is taken here."""
-    version = target.create(compiled, name="ü" * 64, version="v" * 110, description="d" * 20_000)
+    version = target.versions.create(compiled, name="ü" * 64, version="v" * 110, description="d" * 20_000)
     target.run(version, experiment="☃" * 42, run_name="r" * 255, parameters={}, run_description="d" * 255)
     assert (names(server.pipelines), names(server.runs)) == (["ü" * 64], ["r" * 255])

@@ -78,16 +78,18 @@ def test_versions_are_found_again(real: Cluster, name: str, compiled: Path, tmp_
     for number in range(3):
         other = tmp_path / f"{number}.yaml"
         other.write_text(compiled.read_text() + f"# {number}\n")
-        version = real.create(other, name=f"{name}-versions")
-        assert real.create(other, name=f"{name}-versions") == real.latest(f"{name}-versions") == version
+        version = real.versions.create(other, name=f"{name}-versions")
+        assert (
+            real.versions.create(other, name=f"{name}-versions") == real.versions.latest(f"{name}-versions") == version
+        )
 
 
 @pytest.mark.parametrize("end", ['+ 50% "ü" ☃', "x" * 117])
 def test_names_are_found_again(real: Cluster, name: str, compiled: Path, end: str) -> None:
     """Signs and lengths that are taken here are taken there."""
     long = f"{name} {end}"
-    version = real.create(compiled, name=long, description="d" * 5_000)
-    assert real.create(compiled, name=long) == version
+    version = real.versions.create(compiled, name=long, description="d" * 5_000)
+    assert real.versions.create(compiled, name=long) == version
     run = real.run(version, experiment=long, run_name=f"{name}{'r' * 245}", parameters={}, run_description="d" * 255)
     assert real.run(version, experiment=long, run_name=f"{name} again", parameters={}).id != run.id
 

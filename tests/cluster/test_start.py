@@ -148,7 +148,7 @@ def test_an_invalid_run_is_bad_input(server: Server, target: Cluster, compiled: 
 
 def test_a_version_that_is_gone_is_named(server: Server, target: Cluster, compiled: Path) -> None:
     """A version that was deleted in the meantime, which the server calls its own failure, is not tried again later."""
-    version = target.create(compiled, name="fashion")
+    version = target.versions.create(compiled, name="fashion")
     server.versions.clear()
     with pytest.raises(ClusterError, match="HTTP 500 .* It is not there, or was deleted"):
         target.run(version, experiment="first", run_name="try", parameters={})

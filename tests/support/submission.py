@@ -25,7 +25,7 @@ STEPS = {
 
 def submitted(target: Cluster, compiled: Path, **options: Any) -> Run:
     """Create a pipeline of `compiled`, and start a run."""
-    version = target.create(compiled, name="fashion", description="What it does.")
+    version = target.versions.create(compiled, name="fashion", description="What it does.")
     settings = {"experiment": "first", "run_name": "try", "parameters": {"epochs": 3}} | options
     return target.run(version, **settings)
 
