@@ -20,7 +20,7 @@ from support import pages
 from support.pages import PAGES, ROOT, Page
 
 from docs import publish, tables
-from fmnist.cli import console, fmnist, waiting
+from fmnist.cli import console
 from fmnist.cluster import logs, watch
 from fmnist.cluster.names import LONGEST
 from fmnist.kubeflow import needs
@@ -228,7 +228,7 @@ def test_the_tables_are_of_what_there_is() -> None:
 
 def test_exit_codes_are_those_of_the_source() -> None:
     """The table of exit codes has each that the command lines have, and no other."""
-    codes = {0, fmnist.NOT_SHOWN, console.BAD_INPUT, console.FAILED, console.DEFECT, console.INTERRUPTED}
+    codes = {0, console.NEGATIVE, console.BAD_INPUT, console.FAILED, console.DEFECT, console.INTERRUPTED}
     rows = re.findall(r"^\| (\d+) \| (.*) \| (.*) \|$", tables.exit_codes(), re.MULTILINE)
     assert [int(code) for code, *_ in rows] == sorted(codes)
     # Both programs end with each of them.
@@ -350,7 +350,7 @@ def measured() -> dict[tuple[str, str], set[str]]:
             *(str(LONGEST[key][0]) for key in ("pipeline", "version", "run")),
             *("2", "500", "2.17"),  # an exit code, a status, a version
         },
-        ("docs/same.md", "Waiting for a run"): {f"{watch.PATIENCE / 60:g}", "137", f"{waiting.DIFFERENT}"},
+        ("docs/same.md", "Waiting for a run"): {f"{watch.PATIENCE / 60:g}", "137", f"{console.NEGATIVE}"},
     }
 
 

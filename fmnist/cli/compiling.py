@@ -128,4 +128,4 @@ def diff(before: Path, after: Path, *, as_json: bool) -> None:
         for one in found:
             click.echo(one.sentence)
     if any(one.cache in {"run", "unknown", "new"} for one in found):
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(console.NEGATIVE)

@@ -32,6 +32,7 @@ __all__ = [
     "DEFECT",
     "FAILED",
     "INTERRUPTED",
+    "NEGATIVE",
     "Failure",
     "Group",
     "Number",
@@ -52,7 +53,8 @@ __all__ = [
 #: The environment variables of this package; the last one is for its tests.
 VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES", "FMNIST_STRICT")
 
-BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 2, 3, 70, 130
+#: The exit codes; the first says that what was asked has the answer no.
+NEGATIVE, BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 1, 2, 3, 70, 130
 
 #: The characters of a message: what an error repeats may have megabytes.
 LONGEST = 4_000

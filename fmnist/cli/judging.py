@@ -9,8 +9,6 @@ from fmnist.replication import verdict
 
 __all__ = ["judge_command"]
 
-NOT_SHOWN = 1
-
 
 @click.command("judge")
 @click.argument("accuracies", type=click.Path(path_type=Path), metavar="ACCURACIES")
@@ -70,4 +68,4 @@ def judge_command(  # noqa: PLR0913, PLR0917 - one for each option
     else:
         console.print_sample(judged, str(len(judged.accuracies)), output)
     if not all(one.verdict.holds for one in judged.conclusions):
-        click.get_current_context().exit(NOT_SHOWN)
+        click.get_current_context().exit(console.NEGATIVE)

@@ -283,12 +283,9 @@ def _connect(options: Mapping[str, Any]) -> "Cluster":
 
 
 def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapping[str, Any]) -> "Version":
-    texts = _pipeline_texts(loaded, options)
+    texts, version = _pipeline_texts(loaded, options), loaded.metadata.version or None
     return cluster.versions.create(
-        compiled,
-        name=texts["pipeline"],
-        description=texts["pipeline_description"],
-        version=loaded.metadata.version or None,
+        compiled, name=texts["pipeline"], description=texts["pipeline_description"], version=version
     )
 
 

@@ -14,10 +14,7 @@ from fmnist.replication.conclusions import Conclusion
 if TYPE_CHECKING:
     from fmnist.cluster.run import Run
 
-__all__ = ["DIFFERENT", "check", "follow", "options"]
-
-#: The exit code where a file differs.
-DIFFERENT = 1
+__all__ = ["check", "follow", "options"]
 
 #: How long to wait, and what to compare.
 options = console.added(
@@ -94,7 +91,7 @@ def _tell(  # noqa: PLR0913 - as `follow`
     if trouble:
         raise trouble
     if found.get("different"):
-        click.get_current_context().exit(DIFFERENT)
+        click.get_current_context().exit(console.NEGATIVE)
 
 
 def _brought(run: "Run", output: Path | None, compare: Path | None) -> dict[str, Any]:

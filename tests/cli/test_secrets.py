@@ -54,7 +54,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "home/context.json"))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "home/kubeconfig"))
-    for module in ("client", "cluster", "start"):
+    for module in ("client", "versions", "start"):
         monkeypatch.setattr(f"fmnist.cluster.{module}.sleep", lambda _: None)
     (tmp_path / "work/same.yaml").write_text(PROGRAM)
     (tmp_path / "work/somebody.py").write_text(SOMEBODY)
