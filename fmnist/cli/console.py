@@ -21,6 +21,7 @@ from fmnist.report.page import FILE_NAME
 from fmnist.steps import collector, determinism
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.messages import did_you_mean, excerpt
+from fmnist.steps.numbers import NUMBER, WHOLE
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Number(click.types.FloatParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value` as a number if it is one."""
-        if isinstance(value, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", value):
+        if isinstance(value, str) and not re.fullmatch(NUMBER, value):
             self.fail(f"{excerpt(repr(value), 100)} is not a valid number.", param, ctx)
         return super().convert(value, param, ctx)
 
@@ -169,7 +170,7 @@ class Whole(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value` as a number if it is one."""
-        if isinstance(value, str) and not re.fullmatch("-?(0|[1-9][0-9]*)", value):
+        if isinstance(value, str) and not re.fullmatch(WHOLE, value):
             self.fail(f"{excerpt(repr(value), 100)} is not a valid {self.name}.", param, ctx)
         return super().convert(value, param, ctx)
 

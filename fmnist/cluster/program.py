@@ -19,16 +19,15 @@ from fmnist.cluster.arguments import LARGEST_WHOLE
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import opened
 from fmnist.steps.messages import did_you_mean, excerpt
+from fmnist.steps.numbers import NUMBER
 
 __all__ = ["FILE_NAME", "Program", "load", "run_parameters"]
 
-FILE_NAME = "same.yaml"
-
-#: A program file is a page of text: what is larger is another file.
-LARGEST = 64 * 1024
+#: The name of a program file, and its bytes at most: it is a page of text, and what is larger is another file.
+FILE_NAME, LARGEST = "same.yaml", 64 * 1024
 
 #: Numbers and booleans as JSON and -p have them: YAML 1.1 also takes 010 for 8, 1:30 for 90 and yes for true.
-_PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|(?i:true|false)", re.ASCII)
+_PLAIN = re.compile(NUMBER + "|(?i:true|false)", re.ASCII)
 
 #: What a message says instead of pydantic's "Input should be ...", by the type of the error.
 _EXPECTED = {

@@ -28,12 +28,14 @@ __all__ = [
     "archive",
     "compact",
     "digest",
+    "digest_of",
     "embed",
     "imported_by",
     "imports",
     "read",
     "refer",
     "require",
+    "require_digest",
     "source_files",
 ]
 
@@ -181,10 +183,15 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def digest(patterns: Sequence[str] = STEPS) -> str:
-    """Return one SHA-256 for all source files: the digest of their ``sha256sum`` list."""
+    """Return the digest of the source files, as `digest_of` gives it."""
     if (carried := PACKAGE / _DIGESTS).exists():
         return str(json.loads(carried.read_bytes())[" ".join(patterns)])
-    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in source_files(patterns).items()).encode())
+    return digest_of(source_files(patterns))
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """Return one SHA-256 for all `files`: the digest of their ``sha256sum`` list."""
+    return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in files.items()).encode())
 
 
 def embed(source: str, files: Mapping[str, bytes]) -> str:
@@ -220,8 +227,13 @@ def require(expected: str, patterns: Sequence[str]) -> None:
     ContractError
         If the code here has another digest.
     """
-    if (got := digest(patterns)) != expected:
+    require_digest("fmnist", expected, digest(patterns))
+
+
+def require_digest(package: str, expected: str, got: str) -> None:
+    """Raise a ContractError where the code of `package` that is here has another digest than a pipeline says."""
+    if got != expected:
         raise ContractError(
-            f"image: expected the code of fmnist that the pipeline was compiled from, of digest {expected}, got {got}. "
-            "Build the image from that checkout, or compile with the fmnist that is in the image."
+            f"image: expected the code of {package} that the pipeline was compiled from, of digest {expected}, got "
+            f"{got}. Build the image from that checkout, or compile with what is in the image."
         )

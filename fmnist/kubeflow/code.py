@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fmnist.kubeflow import bundle
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import read, sha256
+from fmnist.steps.files import read
 
 __all__ = ["FMNIST", "Code"]
 
@@ -84,7 +84,7 @@ class Code:
 
     def digest(self) -> str:
         """Return one SHA-256 for all files: the digest of their ``sha256sum`` list."""
-        return sha256("".join(f"{sha256(content)}  {name}\n" for name, content in self.files().items()).encode())
+        return bundle.digest_of(self.files())
 
     def require(self, expected: str) -> None:
         """Make sure that a pipeline was compiled from the files that are here.
@@ -94,11 +94,7 @@ class Code:
         ContractError
             If the files here have another digest.
         """
-        if (got := self.digest()) != expected:
-            raise ContractError(
-                f"image: expected the code of {self.package} that the pipeline was compiled from, of digest "
-                f"{expected}, got {got}. Build the image from that checkout, or compile with what is in the image."
-            )
+        bundle.require_digest(self.package, expected, self.digest())
 
     def has(self, module: str) -> bool:
         """Return whether there is a module of this dotted name in the folder that the package is imported from."""

@@ -1,20 +1,17 @@
 """The files of a run on a cluster in a folder here, and whether they equal those of a run of this machine."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from fmnist.runs.checksums import CHECKSUMS, listing
 from fmnist.runs.folder import PIPELINE
+from fmnist.runs.recorded import LARGEST
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import read, sha256, write
+from fmnist.steps.files import read, sha256, temporary_beside, write
 
 __all__ = ["check_compared", "check_new", "differing", "keep"]
-
-#: No file of results has so many bytes.
-_LARGEST = 2**28
 
 
 def check_new(folder: Path) -> None:
@@ -66,7 +63,7 @@ def keep(files: Mapping[str, bytes], folder: Path) -> None:
     folder = folder.absolute()
     check_new(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    work = temporary_beside(folder)
     try:
         for name, content in files.items():
             write(work / name, content)
@@ -91,7 +88,7 @@ def differing(files: Mapping[str, bytes], folder: Path) -> tuple[list[str], list
     # Of a study, as of a run here, only some files must be the same each time.
     fetched = _listed(files[CHECKSUMS]) if CHECKSUMS in files else set(files)
     # A run on a cluster writes no file of its pipeline.
-    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, _LARGEST)) - {PIPELINE})
+    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, LARGEST)) - {PIPELINE})
     return compared, [name for name in compared if name not in files or _there(folder / name) != files[name]]
 
 
@@ -102,6 +99,6 @@ def _listed(checksums: bytes) -> set[str]:
 
 def _there(path: Path) -> bytes | None:
     try:
-        return read(path, _LARGEST)
+        return read(path, LARGEST)
     except OSError:
         return None

@@ -43,9 +43,6 @@ _PROMISES = (
     (r"machine\.", "equal bytes on two machines are promised for Linux on x86-64 with AVX2 and FMA only"),
 )
 
-#: The parts of a record that say in what environment a result was made.
-_ENVIRONMENT = ("versions", "code", "data", "switches")
-
 
 @dataclass(frozen=True)
 class File:
@@ -271,8 +268,8 @@ def _findings_again(found: Sample, work: Path) -> dict[str, str | None]:
 
 def _environment(found: Sample) -> list[Difference]:
     """Return what differs here from where the results were made."""
-    before = {name: found.record[name] for name in _ENVIRONMENT}
     now = provenance(bundle.REPLICATION if found.is_study else bundle.STEPS)
+    before = {name: found.record[name] for name in now}
     machines = [{name: one["machine"][name] for name in ("cpu", "system")} for one in (found.record, stopwatch()())]
     changes = differences({**before, "machine": machines[0]}, {**now, "machine": machines[1]})
     return [Difference(name, was, here, _promise(name)) for name, (was, here) in changes.items()]

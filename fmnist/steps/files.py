@@ -28,6 +28,7 @@ __all__ = [
     "save",
     "sha256",
     "sweep",
+    "temporary_beside",
     "write",
     "write_artifacts",
 ]
@@ -94,6 +95,11 @@ def default(library: Any, name: str, value: Any) -> Iterator[None]:
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
+def temporary_beside(path: Path) -> Path:
+    """Return a new name beside `path` for what is to be there, as `TEMPORARY` knows it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
 def opened(path: str | Path) -> BinaryIO:
     """Return the regular file at `path`, open for reading; links are followed.
 
@@ -155,7 +161,7 @@ def write(path: str | Path, content: bytes) -> None:
 def _temporary(path: Path) -> tuple[int, Path]:
     """Make a temporary file beside `path`, locked so that `sweep` leaves it; return its handle and its name."""
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        temporary = temporary_beside(path)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         fcntl.flock(handle, fcntl.LOCK_SH)
         if os.fstat(handle).st_nlink:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmnist import testing
-from fmnist.runs import fetched
+from fmnist.runs import fetched, recorded
 from fmnist.steps.errors import ContractError
 
 FILES = {"model.keras": b"weights", "labels/true.txt": b"1\n"}
@@ -145,9 +145,9 @@ def test_a_list_that_is_no_text_is_compared_too(tmp_path: Path) -> None:
 
 
 def test_what_is_too_large_or_no_file_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more than 256 MiB of a file are read, and no folder is, whatever somebody put there."""
-    assert fetched._LARGEST == 268_435_456
-    monkeypatch.setattr(fetched, "_LARGEST", 400)
+    """No more than 64 MiB of a file are read, and no folder is, whatever somebody put there."""
+    assert recorded.LARGEST == 67_108_864
+    monkeypatch.setattr(fetched, "LARGEST", 400)
     files = {"folder": b"1", "large": b"2" * 401, "most": b"3" * 400}
     fetched.keep(files, tmp_path / "run")
     (tmp_path / "run" / "folder").unlink()
