@@ -1,7 +1,8 @@
 """The commands ``fmnist run``, ``study`` and ``verify``, and runs here of our pipeline or anybody's."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from fmnist.report.page import FILE_NAME
 from fmnist.runs.shards import Study
 from fmnist.steps.files import ARTIFACT_FILES
 
-__all__ = ["new_folder", "run", "run_here", "run_theirs", "study", "verify"]
+__all__ = ["results_folder", "run", "run_here", "run_theirs", "study", "verify"]
 
 _program = click.option(
     "-f",
@@ -88,24 +89,17 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
 
     settings = console.parse(_parameters(program, params, None if first_seed is None else str(first_seed)))
     wanted = seeds_from(settings, seeds)
-    folder = output or new_folder("studies")
-    try:
-        with Display() as display:
-            sample = run_study(
-                settings,
-                wanted,
-                folder,
-                jobs,
-                on_seeds=display.on_seeds,
-                on_result=display.on_result,
-                on_failure=display.on_failure,
-                on_progress=display.on_progress,
-            )
-    except KeyboardInterrupt as error:
-        raise console.Failure(
-            f"interrupted; finished seeds are kept. To resume, run the same command with -o {folder}.",
-            console.INTERRUPTED,
-        ) from error
+    with results_folder(output, "studies", "seeds") as folder, Display() as display:
+        sample = run_study(
+            settings,
+            wanted,
+            folder,
+            jobs,
+            on_seeds=display.on_seeds,
+            on_result=display.on_result,
+            on_failure=display.on_failure,
+            on_progress=display.on_progress,
+        )
     if as_json:
         console.print_json([conclusion.as_json() for conclusion in sample.conclusions])
     else:
@@ -166,9 +160,47 @@ def verify(folder: Path, sample: int, *, run_their_code: bool, as_json: bool) ->
         click.get_current_context().exit(console.NEGATIVE)
 
 
-def new_folder(parent: str) -> Path:
-    """Return the path of a folder in `parent` that is named by the time in UTC."""
-    return Path(parent, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+@contextlib.contextmanager
+def results_folder(output: Path | None, parent: str, kept: str | None = None) -> Iterator[Path]:
+    """Give `output` or, if there is none, a new folder in `parent`, which goes where nothing comes into it.
+
+    It is named by the time in UTC, with a number for the second one of a time. Who interrupts what is done with it is
+    told how to resume it, where something is `kept`.
+
+    Raises
+    ------
+    ContractError
+        If a file is in the place of `parent`.
+    """
+    folder = output or _new_folder(parent)
+    try:
+        yield folder
+    except KeyboardInterrupt as error:
+        if kept is None:
+            raise
+        raise console.Failure(
+            f"interrupted; finished {kept} are kept. To resume, run the same command with -o {folder}.",
+            console.INTERRUPTED,
+        ) from error
+    finally:
+        if output is None:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def _new_folder(parent: str) -> Path:
+    from fmnist.runs.folder import made
+
+    made(Path(parent), "results")
+    name, number = datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), 1
+    while True:
+        folder = Path(parent, name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: bool) -> None:
@@ -180,15 +212,8 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
     from fmnist.runs.run import run_pipeline
 
     settings = console.parse(parameters)
-    folder = output or new_folder("runs")
-    try:
-        with Display() as display:
-            record = run_pipeline(settings, folder, display.on_event, display.on_progress)
-    except KeyboardInterrupt as error:
-        raise console.Failure(
-            f"interrupted; finished epochs are kept. To resume, run the same command with -o {folder}.",
-            console.INTERRUPTED,
-        ) from error
+    with results_folder(output, "runs", "epochs") as folder, Display() as display:
+        record = run_pipeline(settings, folder, display.on_event, display.on_progress)
     if as_json:
         console.print_json(record)
     else:
@@ -204,8 +229,7 @@ def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None,
             f"-t local: expected fmnist's own pipeline, got {source}. Run that one on a cluster, with -t kubeflow, or, "
             "if you trust whoever wrote it and its packages are in this environment, give --run-their-code."
         )
-    folder = output or new_folder("runs")
-    with Display() as display:
+    with results_folder(output, "runs") as folder, Display() as display:
         artifacts = run_other(source, parameters, folder, display.on_event)
     if as_json:
         paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}

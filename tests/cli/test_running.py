@@ -1,9 +1,11 @@
 """Tests of how a run in this environment is told."""
 
 import json
+import threading
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,74 @@ import pytest
 from fmnist.cli import console, running
 from fmnist.runs import others, run
 from fmnist.steps import determinism
+from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
 
-def test_a_folder_is_named_by_the_time_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_named_by_the_time_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever somebody is, folders sort by when they were made."""
+    monkeypatch.chdir(tmp_path)
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.setenv("TZ", "Asia/Tokyo")
         time.tzset()
-        folder = running.new_folder("runs")
+        with running.results_folder(None, "runs") as folder:
+            pass
     time.tzset()
     made = datetime.strptime(folder.name, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
     assert folder.parent == Path("runs")
     assert abs((datetime.now(UTC) - made).total_seconds()) < 600
+
+
+def test_runs_that_start_in_one_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they start at once: each is told where it is, and none is refused."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Stopped":
+            return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+    monkeypatch.setattr(running, "datetime", Stopped)
+    monkeypatch.chdir(tmp_path)
+    start = threading.Barrier(8)
+
+    def choose(_: int) -> str:
+        start.wait()
+        with running.results_folder(None, "runs") as folder:
+            (folder / "result").touch()
+            return folder.as_posix()
+
+    with ThreadPoolExecutor(8) as pool:
+        folders = sorted(pool.map(choose, range(8)))
+    assert folders == ["runs/20260102-030405", *(f"runs/20260102-030405-{number}" for number in range(2, 9))]
+    assert all(Path(folder, "result").is_file() for folder in folders)
+
+
+def test_a_file_in_the_place_of_all_runs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called what it is, before anything is computed."""
+    monkeypatch.chdir(tmp_path)
+    Path("runs").touch()
+    refused = pytest.raises(ContractError, match="^results folder: expected a folder, got a file: runs. Choose another")
+    with refused, running.results_folder(None, "runs"):
+        pass
+
+
+@pytest.mark.parametrize(("given", "left"), [(None, set()), (Path("mine"), {"mine"})], ids=["new", "given"])
+def test_a_folder_that_nothing_came_into_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Path | None, left: set[str]
+) -> None:
+    """What is refused leaves no empty folder, but the user's own stays."""
+    monkeypatch.chdir(tmp_path)
+
+    def refused() -> None:
+        with running.results_folder(given, "runs") as folder:
+            folder.mkdir(exist_ok=True)
+            raise ContractError("no")
+
+    with pytest.raises(ContractError, match="^no$"):
+        refused()
+    assert {path.as_posix() for path in Path().rglob("*")} - {"runs"} == left
 
 
 @pytest.fixture
