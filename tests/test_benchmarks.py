@@ -80,6 +80,11 @@ def test_what_cannot_be_measured_is_bad_usage(arguments: list[str], message: str
 
 def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
     """The JSON holds each benchmark that passed, failed or could not start, and a table of them ends the output."""
+    git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org")
+    subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Begin"], cwd=tmp_path, check=True)
+    [commit] = (tmp_path / ".git" / "refs" / "heads").iterdir()
+    commit = commit.read_text().strip()
     done = benchmarks("--jobs", "1", cwd=project(tmp_path))
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     path = tmp_path / "benchmarks" / "results" / "epochs-10.json"
@@ -90,6 +95,9 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
         "test_broken": {"outcome": "error"},
         "test_parameters": ANY,
     }
+    # In the order of the files, whatever their names.
+    assert list(result["benchmarks"]) == ["test_parameters", "test_good", "test_bad", "test_broken"]
+    assert result["commit"] == commit
     assert (result["epochs"], result["seeds"], result["jobs"]) == (10, 20, 1)
     assert set(result["versions"]) == {"fmnist", "keras", "kfp", "tensorflow"}
     assert result["machine"]["cpu"] == json.loads(json.dumps(determinism.cpu()))
@@ -127,11 +135,51 @@ def test_what_is_trained_was_published(tmp_path: Path) -> None:
     assert told["figures"] == [figure.name for figure in published.figures() if figure.parameters["epochs"] == 100]
 
 
+STUDIES = """
+from benchmarks import process
+from benchmarks.test_study_speed import grown
+
+asked = []
+
+def made_up(settings, seeds, jobs, folder):
+    asked.append([settings.epochs, settings.validation_split, settings.seed, seeds, jobs])
+    assert folder.parent.is_dir() and not folder.exists()
+
+process.study = made_up
+
+def test_studies(study, grown, measured):
+    measured["asked"] = asked
+"""
+
+
+def test_the_studies_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    """One of the seeds and jobs given, and three of one epoch that grow, each with the jobs given."""
+    folder = project(tmp_path)
+    (folder / "benchmarks" / "test_studies.py").write_text(STUDIES)
+    shutil.copy(ROOT / "benchmarks" / "test_study_speed.py", folder / "benchmarks")
+    done = benchmarks("--seeds", "9", "--jobs", "3", "-k", "studies", cwd=folder)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    [told] = json.loads((folder / "benchmarks" / "results" / "epochs-10.json").read_text())["benchmarks"].values()
+    grown = [[1, 0.05, 0, seeds, 3] for seeds in (4, 16, 60)]
+    assert sorted(told["asked"]) == sorted([[10, 0.05, 0, 9, 3], *grown])
+
+
 MADE_UP = """
+
+import pathlib
 
 def start(variant, settings):
     with open("asked", "a") as file:
         file.write(f"{variant} {settings.seed}\\n")
+    if pathlib.Path("broken").exists():
+        time.sleep(0.5 if settings.seed else 0)
+        raise RuntimeError("broken")
+    if (variant, settings.seed) == ("engine", 2):
+        before, kept = time.monotonic(), RESULTS / "seeding_trap.jsonl"
+        # What is done is kept before all is done: the measurement may be broken off.
+        while len(list(whole(kept))) < 8:
+            assert time.monotonic() < before + 20, "8 runs are done, and not kept"
+            time.sleep(0.01)
     accuracy = {"seeded": 0.85, "unseeded": 0.88, "engine": 0.8801}[variant] + settings.seed / 10_000
     return {"accuracy": accuracy, "orders": 1 if variant == "seeded" else settings.epochs}
 """
@@ -176,3 +224,18 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     assert benchmarks(*arguments, cwd=tmp_path).returncode == pytest.ExitCode.OK
     assert len(asked.read_text().splitlines()) == 1
     assert json.loads((results / "seeding_trap.json").read_text())["variants"] == table["variants"]
+    # Of the runs of a variant one other number of orders is enough to be told.
+    kept.write_text(kept.read_text().replace('"orders": 1}', '"orders": 0}', 1))
+    assert benchmarks(*arguments, cwd=tmp_path).returncode == pytest.ExitCode.TESTS_FAILED
+    assert json.loads((results / "seeding_trap.json").read_text())["variants"]["seeded"]["orders"] == [0, 1]
+
+
+def test_a_broken_trap_ends_at_once(tmp_path: Path) -> None:
+    """Where a training fails, no other one begins: all of them take a quarter of an hour."""
+    trap = (ROOT / "benchmarks" / "test_seeding_trap.py").read_text()
+    (project(tmp_path) / "benchmarks" / "test_seeding_trap.py").write_text(trap + MADE_UP)
+    (tmp_path / "broken").touch()
+    done = benchmarks("-m", "trap", "-k", "seeding_trap", "--trap-runs", "8", cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "RuntimeError: broken" in done.stdout
+    assert len((tmp_path / "asked").read_text().splitlines()) < 12

@@ -22,7 +22,8 @@ from benchmarks import (
     test_speed,
     test_study_speed,
 )
-from fmnist.runs import shards
+from fmnist.runs import shards, study_folder
+from fmnist.runs import study as runs_study
 from fmnist.steps.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -271,6 +272,47 @@ def test_the_bound_of_a_shard(
     benchmark = test_shards.test_a_shard_costs_what_a_study_costs
     assert holds(lambda measured: benchmark(Settings(), measured, tmp_path)) == expected
     assert asked == [(20, 1), shards.name(range(20))]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"study/SHA256SUMS": "1" * 7 + "\n" * 14}, False),
+        ({"study/report.html": 'other<section aria-labelledby="record">'}, False),
+        ({"study/report.html": 'pages<section aria-labelledby="record">of another machine'}, True),
+        ({"here/SHA256SUMS": "\n" * 12, "study/SHA256SUMS": "\n" * 12}, False),
+    ],
+    ids=["same", "sums", "page", "record", "few files"],
+)
+def test_shards_with_other_bytes_are_seen(
+    change: dict[str, str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file that must be the same is compared, and the page up to its record; all files are there."""
+    written = {
+        f"{folder}/{name}": text
+        for folder in ("here", "study")
+        for name, text in (("SHA256SUMS", "\n" * 13), ("report.html", 'pages<section aria-labelledby="record">here'))
+    }
+    asked: list[Any] = []
+
+    def write(folder: str) -> None:
+        (tmp_path / folder).mkdir(parents=True)
+        for name, text in (written | change).items():
+            if name.startswith(folder):
+                (tmp_path / name).write_text(text)
+
+    monkeypatch.setattr(process, "study", lambda *given: (asked.append(given[:3]), write("here")))
+    monkeypatch.setattr(study_folder, "train_shard", lambda settings, seeds, _: asked.append((settings, seeds)))
+    monkeypatch.setattr(runs_study, "gather", lambda *given: (asked.append(given[:3]), write("study")))
+    benchmark = test_shards.test_shards_give_the_same_bytes
+    assert holds(lambda measured: benchmark(3, 2, measured, tmp_path)) == expected
+    one_epoch, divided = Settings(epochs=1, seed=1000), shards.divide(3, 1000, 2)
+    assert asked == [
+        (one_epoch, 3, 2),
+        *((replace(one_epoch, seed=one[0]), one) for one in divided),
+        (one_epoch, range(1000, 1003), [tmp_path / shards.name(one) for one in divided]),
+    ]
 
 
 def trap(**changes: Any) -> dict[str, Any]:

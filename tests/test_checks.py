@@ -254,7 +254,8 @@ def test_settings_change_on_purpose(data_regression: DataRegressionFixture) -> N
             "coverage": re.findall(r"^TARGET = .*", covered, re.MULTILINE),
             "mutmut": tools["mutmut"],
             "wheel": [PROJECT["build-system"], tools["hatch"]],
-            "dependencies": [PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]],
+            "package": PROJECT["project"],
+            "dependencies": PROJECT["dependency-groups"],
             "documents": {name: yaml.safe_load((ROOT / name).read_text()) for name in DOCUMENTS},
             "lines": {name: _commands((ROOT / name).read_text()) for name in LINES},
             # Where CI is set, Hypothesis' own default is not random either.

@@ -235,6 +235,22 @@ def test_exit_codes_are_those_of_the_source() -> None:
     assert all(meaning for _, *meanings in rows for meaning in meanings)
 
 
+@pytest.mark.parametrize(
+    ("p", "said"), [(0.0004, "p < 0.001"), (0.00099, "p < 0.001"), (0.001, "p = 0.001"), (0.0496, "p = 0.050")]
+)
+def test_a_p_value_has_three_digits(p: float, said: str) -> None:
+    """A smaller one is told as such."""
+    assert tables.p(p) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, ""), (0.6, "1 s"), (119, "119 s"), (120, "2 min"), (3600, "60 min")]
+)
+def test_a_duration_is_told_in_seconds_or_minutes(seconds: float | None, said: str) -> None:
+    """Minutes from two on; what was not measured has none."""
+    assert tables.minutes(seconds) == said
+
+
 def test_benchmarks_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table has what was measured, but for lists; without a result there is none."""
     monkeypatch.setattr(tables, "DOCS", tmp_path)

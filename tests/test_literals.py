@@ -1,6 +1,7 @@
 """Tests of what is written out in the code: each sentence and each limit is the one that was read and accepted."""
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,10 +74,65 @@ def constants(source: str) -> Iterator[str]:
             yield code
 
 
+def settings(source: str) -> Iterator[str]:
+    r"""Give what is written out beside the code of functions, in order: values, decorators and defaults of parameters.
+
+    Examples
+    --------
+    >>> list(settings("A = re.compile('x')\nB = C\nclass D:\n    e: int = 1\n    @f('g')\n    def h(i=2): j = 3"))
+    ["A = re.compile('x')", 'D.e: int = 1', "D.h @f('g')", 'D.h(i=2)']
+    """
+    yield from _settings(ast.parse(source), "")
+
+
+def _settings(parent: ast.Module | ast.ClassDef, place: str) -> Iterator[str]:
+    for node in parent.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _says_something(node.value):
+            if not (code := ast.unparse(node)).startswith("__all__"):
+                yield place + code
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found = [one for one in node.decorator_list if _says_something(one)]
+            yield from (f"{place}{node.name} @{ast.unparse(one)}" for one in found)
+            if isinstance(node, ast.ClassDef):
+                yield from _settings(node, f"{place}{node.name}.")
+            elif any(map(_says_something, [*node.args.defaults, *node.args.kw_defaults])):
+                yield f"{place}{node.name}({ast.unparse(node.args)})"
+
+
+def _says_something(value: ast.AST | None) -> bool:
+    parts = ast.walk(value) if value else ()
+    return any(isinstance(part, ast.Constant) and part.value is not None for part in parts)
+
+
+#: What is not code, but is read by it, by people or by pip: none of it is made by the tests.
+DATA = (
+    "LICENSE",
+    "requirements.lock",
+    "examples/**/*.json",
+    "examples/**/*.yaml",
+    "fmnist/**/*.json",
+    "fmnist/**/*.txt",
+    "tests/**/*.json",
+    "tests/**/*.txt",
+)
+
+
+def test_data_change_on_purpose(data_regression: DataRegressionFixture) -> None:
+    """Each file of data is the one that was looked at.
+
+    To accept a change, look at it, and run `pytest --force-regen tests/test_literals.py`.
+    """
+    paths = sorted(path for pattern in DATA for path in ROOT.glob(pattern))
+    found = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    assert {"LICENSE", "requirements.lock", "tests/golden/golden.json", "tests/golden/run.json"} <= found.keys()
+    data_regression.check(found, "data")
+
+
 #: What is looked at, where, and the golden document: of the programs that check and publish, whatever is written out.
 LITERALS = {
     "sentences": (sentences, ("fmnist/**/*.py",)),
     "limits": (limits, ("fmnist/**/*.py",)),
+    "settings": (settings, ("fmnist/**/*.py",)),
     "tools": (
         constants,
         (

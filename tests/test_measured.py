@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,7 @@ from benchmarks import (
     test_speed,
     test_study_speed,
 )
+from fmnist.kubeflow import bundle
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings
 
@@ -161,3 +164,45 @@ def test_half_a_line_is_no_run(tmp_path: Path) -> None:
     """What a killed measurement left is not read; what stands before and after it is."""
     (tmp_path / "kept").write_text('{"key": 1}\n{"key": \n{"key": 2}\n')
     assert list(test_seeding_trap.whole(tmp_path / "kept")) == [{"key": 1}, {"key": 2}]
+
+
+@pytest.mark.parametrize("variant", test_seeding_trap.VARIANTS)
+def test_each_training_of_the_trap_gets_the_same_parameters(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has one thread, none of our switches, and what was asked for: `fit` as arguments, the engine as JSON."""
+    started: dict[str, Any] = {}
+
+    def run(command: list[str], **how: Any) -> SimpleNamespace:
+        started.update(how, command=command)
+        return SimpleNamespace(returncode=0, stdout='noise\n{"accuracy": 0.88}\n')
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for name in (*SWITCHES, "KERAS_HOME", "THEIRS"):
+        monkeypatch.setenv(name, "7")
+    assert test_seeding_trap.start(variant, SETTINGS) == {"accuracy": 0.88}
+    ours = {name: value for name, value in started["env"].items() if name in {*SWITCHES, "KERAS_HOME", "THEIRS"}}
+    assert ours == {"TF_NUM_INTRAOP_THREADS": "1", "THEIRS": "7"}
+    *_, last = command = started["command"]
+    if variant == "engine":
+        assert (command[:3], Settings(**json.loads(last))) == (
+            [sys.executable, "-c", test_seeding_trap.ENGINE],
+            SETTINGS,
+        )
+    else:
+        assert command == [sys.executable, str(BENCHMARKS / "seeding_trap.py"), variant, "5", "3", "0.1"]
+
+
+def test_a_kept_run_is_that_of_its_parameters_and_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another parameter, Keras or TensorFlow a run is another one; so is one of the engine with other code."""
+    others = [{"compile_optimizer": "sgd"}, {"epochs": 4}, {"validation_split": 0.2}, {"seed": 6}]
+    for variant in test_seeding_trap.VARIANTS:
+        key = test_seeding_trap.key(variant, SETTINGS)
+        assert key == test_seeding_trap.key(variant, SETTINGS)
+        assert {
+            "variant": variant,
+            "keras": version("keras"),
+            "tensorflow": version("tensorflow"),
+        }.items() <= key.items()
+        assert all(test_seeding_trap.key(variant, replace(SETTINGS, **other)) != key for other in others)
+        with monkeypatch.context() as patch:
+            patch.setattr(bundle, "digest", lambda: "f" * 64)
+            assert (test_seeding_trap.key(variant, SETTINGS) != key) == (variant == "engine")

@@ -192,6 +192,18 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
     assert path.read_bytes() == kept
 
 
+def test_of_progress_only_the_result_stays(there: Callable[..., Path]) -> None:
+    """Bars and lines of a cell with that tag show times, which differ; those of another cell stay."""
+    source = "from IPython.display import display\nprint('9 s')\ndisplay('a bar')\n7"
+    path = there(source, source)
+    cells = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    cells.cells[0].metadata["tags"] = ["progress"]
+    nbformat.write(cells, path)
+    assert notebook.main() == 0
+    kinds = [[output.output_type for output in cell.outputs] for cell in notebook.read().cells]
+    assert kinds == [["execute_result"], ["stream", "display_data", "execute_result"]]
+
+
 def test_an_error_ends_it(there: Callable[..., Path]) -> None:
     """A cell that fails is an error, and what is kept stays as it was."""
     path = there("1 / 0")

@@ -1,5 +1,6 @@
 """Tests of the project itself: the layers, the lock, and what tox and the README promise."""
 
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -168,6 +169,14 @@ def test_the_lock_is_within_the_bounds() -> None:
     versions = re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK, re.MULTILINE)
     assert [one for one in versions if one[0] in bounds and one[1] not in bounds[one[0]]] == []
     assert bounds.keys() <= {name for name, _ in versions}
+
+
+def test_each_program_is_what_its_name_says() -> None:
+    """`fmnist` and `same`, which pip puts on the path, are the commands that the pages tell of."""
+    from docs import tables
+
+    found = {name: pkgutil.resolve_name(where) for name, where in PROJECT["project"]["scripts"].items()}
+    assert found == tables.PROGRAMS
 
 
 def test_the_image_is_made_of_what_is_here() -> None:

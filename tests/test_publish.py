@@ -1,5 +1,6 @@
 """Tests of what copies runs, studies and results into the pages' folder."""
 
+import io
 import json
 import os
 import shutil
@@ -7,7 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from support.helpers import TESTS, missing
 
@@ -99,6 +103,41 @@ def test_a_run_is_shown_with_pictures_of_what_is_no_picture(
     }
     # A PNG's size stands behind its first 16 bytes.
     assert (page[:4], page[16:24]) == (b"\x89PNG", (760).to_bytes(4, "big") + (700).to_bytes(4, "big"))
+
+
+def pixels(png: bytes) -> Any:
+    """Return the colours of a PNG: rows, columns, and red, green and blue, from 0 to 1."""
+    return plt.imread(io.BytesIO(png))[..., :3]
+
+
+def test_a_model_is_drawn_unit_by_unit() -> None:
+    """24 units in two rows, each as its image lies; half of the largest weight has the full colour, purple above 0."""
+    kernel = np.zeros((28, 28, 30), np.float32)
+    kernel[:14, :, 0], kernel[:, :14, 11], kernel[14:, :, 12], kernel[0, 0, 23] = 0.5, -0.5, -0.5, -1
+    kernel[:, :, 24:] = 9  # not shown
+    drawn = pixels(publish.draw_model(kernel.reshape(784, 30)))
+    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(750 / 140, rel=0.01)
+    height, width = drawn.shape[0] // 2, drawn.shape[1] / 12
+
+    def colour(unit: int, down: float, right: float) -> str:
+        row, column = divmod(unit, 12)
+        red, green, blue = drawn[int(height * (row + down)), int(width * (column + right))]
+        if max(red, green, blue) < 0.5:
+            return "purple" if blue > red > green else "orange" if red > green > blue else "dark"
+        return "white" if min(red, green, blue) > 0.9 else "pale"
+
+    corners = {
+        unit: [colour(unit, down, right) for down in (0.35, 0.65) for right in (0.3, 0.7)]
+        for unit in (0, 1, 11, 12, 22, 23)
+    }
+    assert corners == {
+        0: ["purple", "purple", "white", "white"],
+        1: ["white"] * 4,
+        11: ["orange", "white", "orange", "white"],
+        12: ["white", "white", "orange", "orange"],
+        22: ["white"] * 4,
+        23: ["white"] * 4,
+    }
 
 
 def test_all_that_is_named_is_published(copy: Callable[[str], Path], tmp_path: Path) -> None:
