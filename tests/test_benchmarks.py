@@ -83,8 +83,8 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
     git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org")
     subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Begin"], cwd=tmp_path, check=True)
-    [commit] = (tmp_path / ".git" / "refs" / "heads").iterdir()
-    commit = commit.read_text().strip()
+    [head] = (tmp_path / ".git" / "refs" / "heads").iterdir()
+    commit = head.read_text().strip()
     done = benchmarks("--jobs", "1", cwd=project(tmp_path))
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     path = tmp_path / "benchmarks" / "results" / "epochs-10.json"

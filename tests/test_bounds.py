@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -296,15 +297,16 @@ def test_shards_with_other_bytes_are_seen(
     }
     asked: list[Any] = []
 
-    def write(folder: str) -> None:
+    def write(folder: str, *given: Any) -> None:
+        asked.append(given[:3])
         (tmp_path / folder).mkdir(parents=True)
         for name, text in (written | change).items():
             if name.startswith(folder):
                 (tmp_path / name).write_text(text)
 
-    monkeypatch.setattr(process, "study", lambda *given: (asked.append(given[:3]), write("here")))
+    monkeypatch.setattr(process, "study", partial(write, "here"))
     monkeypatch.setattr(study_folder, "train_shard", lambda settings, seeds, _: asked.append((settings, seeds)))
-    monkeypatch.setattr(runs_study, "gather", lambda *given: (asked.append(given[:3]), write("study")))
+    monkeypatch.setattr(runs_study, "gather", partial(write, "study"))
     benchmark = test_shards.test_shards_give_the_same_bytes
     assert holds(lambda measured: benchmark(3, 2, measured, tmp_path)) == expected
     one_epoch, divided = Settings(epochs=1, seed=1000), shards.divide(3, 1000, 2)

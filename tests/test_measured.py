@@ -193,7 +193,7 @@ def test_each_training_of_the_trap_gets_the_same_parameters(variant: str, monkey
 
 def test_a_kept_run_is_that_of_its_parameters_and_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """With another parameter, Keras or TensorFlow a run is another one; so is one of the engine with other code."""
-    others = [{"compile_optimizer": "sgd"}, {"epochs": 4}, {"validation_split": 0.2}, {"seed": 6}]
+    others: list[dict[str, Any]] = [{"compile_optimizer": "sgd"}, {"epochs": 4}, {"validation_split": 0.2}, {"seed": 6}]
     for variant in test_seeding_trap.VARIANTS:
         key = test_seeding_trap.key(variant, SETTINGS)
         assert key == test_seeding_trap.key(variant, SETTINGS)

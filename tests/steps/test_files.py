@@ -12,9 +12,10 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from hypothesis import given
@@ -108,10 +109,15 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 
-def test_written_files_have_the_mode_that_the_umask_asks_for(tmp_path: Path) -> None:
-    """A written file is as readable as one that `open` makes."""
-    files.write(tmp_path / "written", b"")
-    (tmp_path / "opened").touch()
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_written_files_have_the_mode_that_the_umask_asks_for(tmp_path: Path, umask: int) -> None:
+    """A written file is as readable as one that `open` makes, and a group may change it where it may change others."""
+    before = os.umask(umask)
+    try:
+        files.write(tmp_path / "written", b"")
+        (tmp_path / "opened").touch()
+    finally:
+        os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("written", "opened")]
     assert modes[0] == modes[1]
 
@@ -286,6 +292,29 @@ def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
     assert testing.contents(tmp_path) == {"a": b"content"}
 
 
+def test_a_sweep_that_looks_at_a_new_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the file for a moment, and removes it: the write makes another one."""
+    flock = fcntl.flock
+    held: list[IO[str]] = []
+
+    def late(handle: int, mode: int) -> None:
+        if not held:
+            [path] = tmp_path.iterdir()
+            held.append(path.open())
+            flock(held[0], fcntl.LOCK_EX)
+
+            def swept() -> None:
+                path.unlink()
+                held[0].close()
+
+            threading.Timer(0.1, swept).start()
+        flock(handle, mode)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    files.write(tmp_path / "a", b"content")
+    assert testing.contents(tmp_path) == {"a": b"content"}
+
+
 @pytest.mark.parametrize("name", ["a[bc].json", "a*.json", "a?.json", "a b.json", "ü.json", "-a", ".a"])
 def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None:
     """A sweep removes what was left of a file of any name, and nothing that only looks like it."""
@@ -294,6 +323,8 @@ def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None
         ".ab.json.0123abcd.tmp",
         ".gitignore",
         f".{name}.0123abc.tmp",
+        f".{name}.original.tmp",
+        f".{name}.0123ABCD.tmp",
         f".{name}.0123abcd",
         f"{name}.0123abcd.tmp",
     ]
@@ -372,3 +403,17 @@ def test_a_file_that_no_memory_can_hold_is_refused_unread(tmp_path: Path) -> Non
         files.read(path, 10)
     # Programs that copy the temporary folder may not know that it is empty.
     path.unlink()
+
+
+def test_a_terminal_in_the_place_of_a_file_stays_somebody_elses() -> None:
+    """A process without a terminal, as a service is, does not get one by looking at what is there."""
+    code = (
+        "import contextlib, os; from fmnist.steps import files\n"
+        "name = os.ttyname(os.openpty()[1])\n"
+        "with contextlib.suppress(OSError): files.opened(name)\n"
+        "os.open('/dev/tty', os.O_RDONLY)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], start_new_session=True, capture_output=True, text=True, check=False
+    )
+    assert "No such device or address: '/dev/tty'" in done.stderr
