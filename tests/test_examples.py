@@ -39,6 +39,8 @@ def test_its_program_file_names_it(tmp_path: Path) -> None:
     program = load(DIGITS / "same.yaml", pytest.fail)
     compiled = Compiled(compile_pipeline_file(program.pipeline.package, tmp_path / "digits.yaml"))
     assert parse_arguments(compiled.spec, program.run.parameters) == {"epochs": 10, "seed": 0}
+    pipeline = {"name": program.pipeline.name, "description": f"{program.pipeline.description}."}
+    assert compiled.spec["pipelineInfo"] == pipeline
     assert compiled.tasks.keys() == {"train", "test", "confusion-matrix"}
     assert [pin for pin in compiled.pins["train"] if "learn" in pin] == [
         pin for pin in compiled.pins["test"] if "learn" in pin

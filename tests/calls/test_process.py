@@ -50,6 +50,15 @@ def test_a_bad_parameter_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_lies_in_the_working_folder_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the name of a module, as somebody's own `signal.py`, is not code of another process."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("signal", "keras", "numpy", "fmnist"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
+    with pytest.raises(SettingsError, match=r"^epochs: expected a whole number"):
+        fmnist.run("run", epochs=0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

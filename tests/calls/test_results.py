@@ -118,6 +118,10 @@ def test_the_numbers_of_a_study(here: Path) -> None:
     assert study.accuracies == [0.87, 0.88, 0.89]
     assert (study.mean, study.deviation) == pytest.approx((0.88, 0.01))
     assert study.parameters == {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05}
+    # A record may have them in any order.
+    reverse = dict(sorted(study.parameters.items(), reverse=True))
+    other = Study(here, samples.study_sample(samples.sample([0.87, 0.88]), reverse))
+    assert list(other.parameters) == list(study.parameters) == list(Run(here, {"parameters": reverse}).parameters)
     assert [conclusion.figure.name for conclusion in study.conclusions] == [
         "tensorflow-tutorial",
         "same-example-10-epochs",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -284,6 +285,25 @@ def test_a_step_that_fails_leaves_the_log(steps: Steps, tmp_path: Path) -> None:
     assert list((tmp_path / "here" / ".unfinished").iterdir()) == []
     steps.error = None
     assert run.run_pipeline(folders.SETTINGS, "here")["metrics"] == {"accuracy": 0.8773, "loss": 0.4375}
+
+
+def test_a_step_that_fails_is_told_before_what_it_leaves(
+    steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporary files that cannot be cleared away, as of a process that still writes, do not hide its error."""
+    fails = steps.run_compiled
+
+    def left(pipeline: Path, arguments: Mapping[str, Any], work: str, *rest: Any, **variables: str) -> Any:
+        try:
+            return fails(pipeline, arguments, work, *rest, **variables)
+        finally:
+            shutil.rmtree(work)
+            Path(work).write_text("in the place of the folder")
+
+    monkeypatch.setattr(local, "run_compiled", left)
+    steps.error = StepError("step train: no")
+    with pytest.raises(StepError, match=r"^step train: no$"):
+        run.run_pipeline(folders.SETTINGS, "here")
 
 
 def test_a_run_whose_page_cannot_be_written_is_not_finished(

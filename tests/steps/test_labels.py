@@ -171,6 +171,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
         ("cat", "c\u200bat"),
         ("cat", "\ufeffcat"),
         ("cat", "\u202ecat"),
+        *(("cat", f"c{character}at") for character in "\u00ad\u061c\u200f\u2060\u2069\ufe00\ufe0f"),
     ],
     ids=ascii,
 )
