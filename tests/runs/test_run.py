@@ -293,7 +293,7 @@ def test_a_step_that_fails_is_told_before_what_it_leaves(
     """Temporary files that cannot be cleared away, as of a process that still writes, do not hide its error."""
     fails = steps.run_compiled
 
-    def left(pipeline: Path, arguments: Mapping[str, Any], work: str, *rest: Any, **variables: str) -> Any:
+    def left(pipeline: Path, arguments: Mapping[str, Any], work: str, *rest: Any, **variables: Any) -> Any:
         try:
             return fails(pipeline, arguments, work, *rest, **variables)
         finally:
