@@ -197,9 +197,18 @@ def run(command: str, project: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("half", "code"), [(0, 1), (1, 1), (2, 0)], ids=["first", "second", "none"])
-def test_either_half_of_the_isolation_counts(half: int, code: int, tmp_path: Path) -> None:
-    """The tests that run twice fail if one fails in either process, or the second time alone."""
+#: At the second time the module is imported already.
+ONCE = "seen = []\n\ndef test_once():\n    seen.append(1)\n    assert len(seen) < 2\n"
+KILLED = "import os\n\ndef test_killed():\n    os.kill(os.getpid(), 9)\n"
+
+
+@pytest.mark.parametrize(
+    ("half", "body", "code"),
+    [(0, ONCE, 1), (1, ONCE, 1), (0, KILLED, 9), (1, KILLED, 9), (2, ONCE, 0)],
+    ids=["first", "second", "first killed", "second killed", "none"],
+)
+def test_either_half_of_the_isolation_counts(half: int, body: str, code: int, tmp_path: Path) -> None:
+    """The tests that run twice fail if one fails in either process, or the second time alone, or one is killed."""
     twice = runpy.run_path(str(ROOT / "tests" / "support" / "twice.py"))
     names = [[name for name in one if name.startswith("tests/")] for one in twice["HALVES"]]
     moved = [f"tests/steps/test_{name}.py" for name in ("files", "plots", "sources")]
@@ -208,8 +217,6 @@ def test_either_half_of_the_isolation_counts(half: int, code: int, tmp_path: Pat
         for name in paths:
             path = tmp_path / name / ("" if name.endswith(".py") else "test_all.py")
             path.parent.mkdir(parents=True, exist_ok=True)
-            # At the second time the module is imported already.
-            body = "seen = []\n\ndef test_once():\n    seen.append(1)\n    assert len(seen) < 2\n"
             path.write_text(body if number == half else "def test_green():\n    pass\n")
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["-p", "no:cacheprovider"]\n')
     program = str(ROOT / "tests" / "support" / "twice.py")

@@ -1,9 +1,11 @@
 """Tests of the mutants that are planted, on a tiny project."""
 
+import asyncio
 import json
 import subprocess
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -180,6 +182,20 @@ def test_tests_that_cannot_be_run_have_seen_it(code: str, project: Path, monkeyp
     monkeypatch.setattr(planted, "SECONDS", 3.0)
     mutant = planted.Mutation("1", "", FILE, "", code, ("tests/test_part.py",), "cached", code)
     assert run([mutant]) == {code: "killed"}
+
+
+@pytest.mark.parametrize(("took", "limit"), [(0.5, 60.0), (12.0, 60.0), (13.0, 65.0)])
+def test_tests_may_take_five_times_as_long(
+    took: float, limit: float, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as without a mutant, and a minute in any case: a busy machine has killed no mutant."""
+    monkeypatch.setattr(planted, "time", SimpleNamespace(monotonic=iter([1.0, 1.0 + took]).__next__))
+
+    async def passing(*_: object) -> None:
+        """Let all tests pass."""
+
+    monkeypatch.setattr(plant, "first_failure", passing)
+    assert asyncio.run(planted._limit("python", project, ["tests"])) == limit
 
 
 def test_results_are_kept(project: Path) -> None:

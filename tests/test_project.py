@@ -236,6 +236,19 @@ def test_tests_run_without_a_network() -> None:
     assert done.stdout.split() == ["lo"]
 
 
+@pytest.mark.parametrize(
+    ("user", "options"), [(0, ["--net"]), (1000, ["--map-current-user", "--keep-caps", "--net"])], ids=["root", "user"]
+)
+def test_everybody_stays_who_they_are_without_a_network(user: int, options: list[str], tmp_path: Path) -> None:
+    """Who is not root needs a namespace of users for it, and is no root there: root may read and write any file."""
+    (tmp_path / "unshare").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "unshare").chmod(0o755)
+    code = f"import os, runpy; os.getuid = lambda: {user}; runpy.run_path({OFFLINE!r}, run_name='__main__')"
+    command, environment = [sys.executable, "-c", code, "true"], {"PATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1].partition(" sh ")[0].split() == options
+
+
 @pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", 0)], ids=["strict", "elsewhere"])
 def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int) -> None:
     """Without unshare the program runs nevertheless and the check is named, but a strict run fails."""

@@ -45,3 +45,17 @@ def test_what_all_workers_run_together_must_suffice(
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stdout
     assert ("part.py" in done.stdout) == (code != pytest.ExitCode.OK)
+
+
+@pytest.mark.parametrize(("lines", "code"), [(19, pytest.ExitCode.OK), (18, pytest.ExitCode.TESTS_FAILED)])
+def test_just_the_share_that_is_required_suffices(tmp_path: Path, lines: int, code: pytest.ExitCode) -> None:
+    """19 of 20 lines are 95 %."""
+    (tmp_path / "fmnist").mkdir()
+    (tmp_path / "fmnist" / "__init__.py").touch()
+    part = "\n".join(["x = 1"] * (lines - 1)) + "\ndef never():\n    return 1\n"
+    (tmp_path / "fmnist" / "part.py").write_text(part)
+    (tmp_path / "test_part.py").write_text("from fmnist import part\n\ndef test_it():\n    assert part.x == 1\n")
+    command = [sys.executable, "-m", "pytest", "-p", "support.covered"]
+    environment = {**helpers.clean_environment(), "PYTHONPATH": str(helpers.TESTS)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr

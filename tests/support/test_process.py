@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,17 @@ def nothing() -> None:
 CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "nothing": (nothing, []),
     "a new variable": (lambda: os.environ.update(IPYTHONDIR="/gone"), ["IPYTHONDIR"]),
+    "a new variable of ours": (lambda: os.environ.update(FMNIST_STRICT="7"), ["FMNIST_STRICT"]),
     "another value": (lambda: os.environ.update(PATH="/gone"), ["PATH"]),
     "a variable less": (lambda: os.environ.pop("PATH"), ["PATH"]),
     "what is imported late": (lambda: os.environ.update(KMP_INIT_AT_FORK="1"), []),
     "a folder": (lambda: os.chdir("/"), ["the working directory"]),
     "a mask": (lambda: os.umask(0o777), ["the umask"]),
     "a path": (lambda: sys.path.insert(0, "/gone"), ["the search path"]),
-    "a handler": (lambda: signal.signal(signal.SIGTERM, lambda *_: None), ["the signals' handlers"]),
+    **{
+        f"a handler of {one.name}": (partial(signal.signal, one, lambda *_: None), ["the signals' handlers"])
+        for one in process.SIGNALS
+    },
     "what a shell sets in the background": (lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN), []),
 }
 
@@ -33,7 +38,7 @@ def test_what_a_test_changes_is_named(change: str) -> None:
     """Whatever tests share and a test leaves otherwise is named, and only that."""
     act, expected = CHANGES[change]
     environment, here, path, mask = dict(os.environ), Path.cwd(), list(sys.path), os.umask(0o022)
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {one: signal.getsignal(one) for one in process.SIGNALS}
     before = process.state()
     try:
         act()
@@ -44,8 +49,15 @@ def test_what_a_test_changes_is_named(change: str) -> None:
         os.chdir(here)
         sys.path[:] = path
         os.umask(mask)
-        signal.signal(signal.SIGTERM, handler)
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
     assert found == expected
+
+
+def test_what_ends_a_program_or_a_wait_is_watched() -> None:
+    """These are the signals for which tests and libraries have handlers."""
+    watched = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD}
+    assert set(process.SIGNALS) == watched
 
 
 def test_tensorflow_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:

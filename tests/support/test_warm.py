@@ -43,6 +43,32 @@ def test_a_program_gets_what_it_was_started_with(python: str, tmp_path: Path, ca
     assert done.stderr == "False True __main__\n"
 
 
+@pytest.mark.parametrize(("end", "code"), [("sys.exit()", 0), ("sys.exit(None)", 0), ("sys.exit('no')", 1), ("", 0)])
+def test_it_ends_as_another_python_would(python: str, tmp_path: Path, end: str, code: int) -> None:
+    """To exit without a number is a good end, with a text it is a bad one."""
+    (tmp_path / "program.py").write_text(f"import sys\n{end}")
+    for program in (python, sys.executable):
+        assert subprocess.run([program, "program.py"], cwd=tmp_path, check=False).returncode == code
+
+
+@pytest.mark.parametrize("called", [["-m", "program"], ["below/program.py"]], ids=["module", "file"])
+@pytest.mark.parametrize("environment", [{"PYTHONSAFEPATH": "1"}, {}], ids=["safe path", "as usual"])
+def test_it_imports_from_where_another_python_would(
+    python: str, tmp_path: Path, environment: dict[str, str], called: list[str]
+) -> None:
+    """For a module that is the working folder, for a file its own; with a safe path it is neither."""
+    (tmp_path / "below").mkdir()
+    for folder, said in ((tmp_path, "here"), (tmp_path / "below", "below")):
+        (folder / "beside.py").write_text(f"print({said!r})")
+        (folder / "program.py").write_text("import beside")
+    ours, theirs = (
+        subprocess.run([program, *called], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        for program in (python, sys.executable)
+    )
+    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+    assert bool(theirs.stdout) != bool(environment)
+
+
 def test_an_error_is_shown_and_ends_the_program_alone(python: str, tmp_path: Path) -> None:
     """After a traceback the exit code is 1, and the next program starts as if nothing had happened."""
     (tmp_path / "broken.py").write_text("raise ValueError('broken')")
@@ -60,13 +86,14 @@ def test_a_program_ends_with_all_that_it_started(python: str, tmp_path: Path) ->
     os.mkfifo(alive)
     (tmp_path / "endless.py").write_text(
         "import subprocess, time\n"
-        f"subprocess.Popen(['sleep', '600'], stdout=open({str(alive)!r}, 'w'))\n"
+        f"subprocess.Popen(['sh', '-c', 'echo started; exec sleep 600'], stdout=open({str(alive)!r}, 'w'))\n"
         "time.sleep(600)"
     )
     with (
         subprocess.Popen([python, "-m", "endless"], cwd=tmp_path, env=dict(os.environ)) as process,
-        alive.open("rb") as held_open,  # as soon as it has started another
+        alive.open("rb", buffering=0) as held_open,
     ):
+        assert held_open.read(100) == b"started\n"
         process.kill()
         ended, _, _ = select.select([held_open], [], [], 10)
     assert ended

@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return int(pytest.main([*OPTIONS, *arguments]) or pytest.main([*OPTIONS, *arguments]))
     processes = [subprocess.Popen([sys.executable, __file__, *half]) for half in HALVES]
-    return max(process.wait() for process in processes)
+    # A process that a signal ends has a negative one.
+    return max(abs(process.wait()) for process in processes)
 
 
 if __name__ == "__main__":
