@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,67 @@ def test_a_missed_fault_fails(project: Path) -> None:
     assert result.exit_code == 1
     assert "MISSED" in result.stdout
     assert result.stdout.splitlines()[-2:] == ["0 of 1 faults caught", "not caught: tripled"]
+
+
+def two(project: Path, second: str, new: str = "3 * n") -> list[str]:
+    """Write a second test, and a catalogue of two faults: one for each test."""
+    path = project / "tests" / "test_double.py"
+    path.write_text(path.read_text() + f"\n\ndef test_second():\n    assert {second}\n")
+    given = arguments(project)
+    catalogue = Path(given[3])
+    tests = f"{TEST.partition('::')[0]}::test_second"
+    entry = catalogue.read_text().replace("[tripled]", "[other]").replace(TEST, tests).replace("3 * n", new)
+    catalogue.write_text(f"{catalogue.read_text()}\n{entry}")
+    return given
+
+
+def test_one_of_two_that_is_missed_fails(project: Path) -> None:
+    """Whatever else is caught."""
+    result = invoke(*two(project, "True", "4 * n"))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-2:] == ["1 of 2 faults caught", "not caught: other"]
+
+
+def test_each_test_that_catches_must_pass_without_a_fault(project: Path) -> None:
+    """Also if another one of its file does."""
+    result = invoke(*two(project, "fmnist.double(2) == 5", "4 * n"))
+    assert result.exit_code == 1
+    assert "without any fault, a test fails: tests/test_double.py::test_second\n" in result.stderr
+
+
+def test_a_test_that_is_named_comes_before_those_of_a_file(project: Path) -> None:
+    """It is most likely to catch the fault."""
+    path = project / "tests" / "test_double.py"
+    path.with_name("test_a.py").write_text(path.read_text())
+
+    async def planted() -> plant.Outcome:
+        with plant.warm_python() as python:
+            return await plant.plant(python, project, replace(fault(), tests=("tests/test_a.py", TEST)))
+
+    assert asyncio.run(planted()).caught_by == TEST
+
+
+def test_pytest_that_ends_otherwise_catches_nothing(project: Path) -> None:
+    """A failure counts if all else works: what ends pytest may have made the test fail."""
+    hook = "def pytest_sessionfinish(session):\n    session.exitstatus = 3\n"
+    (project / "tests" / "conftest.py").write_text(hook)
+    found = outcome(project)
+    assert str(found).startswith("ERROR: pytest ended with exit code 3")
+
+
+def test_the_tests_of_a_copy_do_not_know_where_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In CI and in strict runs they would show, and fail for, what is not theirs."""
+    for name in ("BUILD_NUMBER", "CI", "FMNIST_STRICT", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "THEIRS"):
+        monkeypatch.setenv(name, "7")
+    expected = {"PYTHONPATH": str(tmp_path), "THEIRS": "7"}
+    found = plant.environment(tmp_path)
+    assert {name: found.get(name) for name in (*expected, "BUILD_NUMBER", "CI", "FMNIST_STRICT")} == {
+        **expected,
+        "BUILD_NUMBER": None,
+        "CI": None,
+        "FMNIST_STRICT": None,
+    }
+    assert not [name for name in found if name.startswith("PYTEST_")]
 
 
 @pytest.mark.parametrize(

@@ -156,13 +156,16 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.Tar
         (archive({f"{number}": b"" for number in range(101)}), "more than 100 files"),
         (archive({}, member("bomb", size=5_000_000)), "more than 1 MiB"),
         (archive({"true.txt": bytes(1000)})[:-20], "no whole .tar.gz"),
+        # The end of the archive comes long before that of the file.
+        (gzip.compress(gzip.decompress(archive({"true.txt": b"0"})) + bytes(2**18))[:-8], "no whole .tar.gz"),
+        (gzip.compress(gzip.decompress(archive({"true.txt": b"0"})) + bytes(2**21)), "more than 1 MiB"),
         (b"no archive", "no whole .tar.gz"),
         (b"", "no whole .tar.gz|no file"),
         (b"\x1f\x8b", "no whole .tar.gz"),
     ],
     ids=[
         "above", "above the folder", "elsewhere", "symbolic link", "link", "device", "pipe", "twice", "many", "bomb",
-        "cut", "text", "empty", "head",
+        "cut", "cut behind", "bomb behind", "text", "empty", "head",
     ],
 )  # fmt: skip
 def test_a_hostile_archive_is_refused(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -285,6 +286,27 @@ def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cooki
         monkeypatch.setenv(login.COOKIES, "session=abc; b=c")
     connect(server.url, cookies="session=abc; b=c" if cookies == "given" else None)
     assert server.requests[0].headers["cookie"] == "session=abc; b=c"
+
+
+def test_cookies_are_hidden_without_the_blanks_around(server: Server) -> None:
+    """A server sends back what it has read: a cookie ends before the blanks that follow it."""
+    client = Client(server.url, None, "one=s3cret-one ; two= s3cret-two", None, None)
+    assert client.without_secrets("got 's3cret-one', 's3cret-two'") == "got '***', '***'"
+
+
+def test_only_the_warning_of_old_servers_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else kfp's client warns of is told."""
+    init = kfp.Client.__init__
+
+    def warning(*arguments: Any, **more: Any) -> None:
+        warnings.warn("old server", FutureWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        init(*arguments, **more)
+
+    monkeypatch.setattr(kfp.Client, "__init__", warning)
+    with warnings.catch_warnings(record=True, action="always") as told:
+        Client("http://localhost", None, None, None, None)
+    assert [str(one.message) for one in told] == ["something else"]
 
 
 def test_cookies_that_are_given_go_before_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A run is started once, whatever becomes of the answer."""
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -83,6 +84,20 @@ def test_runs_from_before_are_not_taken_for_it(server: Server, target: Cluster, 
     page = f"{server.url}/#/experiments/details/{server.experiments[0]['experiment_id']}"
     assert f"No run of this name has appeared so far, but it may have started even so: look at {page} bef" in message
     assert len(server.runs) == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"display_name": "another"}, {"created_at": ""}, {"created_at": None}], ids=["name", "no time", "null"]
+)
+def test_runs_that_may_be_others_are_not_taken_for_it(
+    server: Server, target: Cluster, compiled: Path, other: dict[str, Any]
+) -> None:
+    """A server that does not look at the filter lists others too, and one without a time may be from before."""
+    submitted(target, compiled)
+    listed = {"runs": [{k: v for k, v in (server.runs[0] | other).items() if v is not None}]}
+    server.fail(START, cut())
+    server.fail("GET .*/runs$", respond(200, json.dumps(listed).encode()), times=4)
+    assert "No run of this name has appeared so far, but it may have started even so" in failure(target, compiled)
 
 
 def test_a_server_that_lists_no_runs_is_named(server: Server, target: Cluster, compiled: Path) -> None:

@@ -121,6 +121,17 @@ def test_events_tell_what_happens(tmp_path: Path) -> None:
     ]
 
 
+def test_a_line_is_in_the_log_when_its_event_is_told(tmp_path: Path) -> None:
+    """Who follows the log sees what happens, and a run that is killed leaves all lines."""
+    path, told = tmp_path / "log.txt", list[str]()
+    with path.open("w", encoding="utf-8") as log:
+        splitter = local._LogSplitter(log, lambda _: told.append(path.read_text()))
+        for line in ("Executing task 'train'", "epoch 1/2: loss 0.5", "something", "epoch 2/2: loss 0.25"):
+            splitter.write(f"{line}\n")
+    lines = path.read_text().splitlines(keepends=True)
+    assert told == ["".join(lines[:number]) for number in (1, 2, 4)]
+
+
 def test_all_files_stay_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So do a step's temporary files and caches; pip is offline, the user's programs are found, and nothing changes."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -3,6 +3,7 @@
 `test_study_end_to_end.py` trains.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -98,6 +99,33 @@ def test_a_shard_whose_seeds_all_fail_is_brief(made_up: folders.MadeUp, tmp_path
     with pytest.raises(StepError, match=r"(?s)^shard of seeds 0-99: 100 of them failed.*\n  and 90 more\n") as error:
         shard_folder.train_shard(SETTINGS, range(100), tmp_path)
     assert len(str(error.value).splitlines()) == 13
+
+
+def test_failures_are_told_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever failed first: of many the same few are told each time."""
+    monkeypatch.setattr(workers, "train", lambda *_: dict.fromkeys(reversed(range(12)), "no luck"))
+    with pytest.raises(StepError) as error:
+        shard_folder.train_shard(SETTINGS, range(12), tmp_path)
+    told = [f"  seed {seed}: no luck" for seed in range(10)]
+    assert str(error.value).splitlines()[1:-1] == [*told, "  and 2 more"]
+
+
+def test_a_shard_trains_in_a_clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What surrounds the step does not reach its workers, and is there again afterwards."""
+    monkeypatch.setenv("TF_DETERMINISTIC_OPS", "1")
+    monkeypatch.setenv("FMNIST_KFP_TOKEN", "a-secret-token")
+    seen: list[str] = []
+
+    def train(*_: Any) -> dict[int, str]:
+        seen.extend(os.environ)
+        return {7: "no luck"}
+
+    monkeypatch.setattr(workers, "train", train)
+    with pytest.raises(StepError, match="seed 7: no luck"):
+        shard_folder.train_shard(SETTINGS, range(7, 8), tmp_path)
+    assert "PATH" in seen
+    assert not {"TF_DETERMINISTIC_OPS", "FMNIST_KFP_TOKEN"} & set(seen)
+    assert os.environ["FMNIST_KFP_TOKEN"] == "a-secret-token"  # noqa: S105 - not one
 
 
 def test_a_long_reason_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
