@@ -1,7 +1,10 @@
 """Tests of the disturbances: those that take little time, and that the program sees what a disturbance does."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,23 @@ def test_an_unknown_id_is_bad_usage() -> None:
     done = program("nothing-of-the-kind")
     assert done.returncode == 2
     assert "got nothing-of-the-kind" in done.stderr
+
+
+def test_all_files_but_those_with_their_time_are_compared(tmp_path: Path) -> None:
+    """Wherever the folder of results is, of whatever kind they are."""
+    out = tmp_path / "here" / "a b" / "out"
+    (out / "labels").mkdir(parents=True)
+    results = {"history.json", "labels/true.txt", "loss_plot.html", "metrics.json", "model.keras", "SHA256SUMS"}
+    for name in (*results, "log.txt", "report.html", "run.json", "RECORD.sha256"):
+        (out / name).write_text(name)
+    assert disturb.results(tmp_path) == {name: name.encode() for name in results}
+
+
+def test_a_process_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an alarm, which tells that it took too long."""
+    monkeypatch.setattr(disturb, "TIMEOUT", 1)
+    monkeypatch.setattr(disturb.Job, "_work", lambda *_: time.sleep(10))
+    job = disturb.Job("process", ())
+    _, status = os.waitpid(job.start(tmp_path), 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM
+    assert job.outcome(tmp_path, status, {}).startswith("expected exit code 0, got -14")
