@@ -19,7 +19,7 @@ from pytest_regressions.data_regression import DataRegressionFixture
 from support import pages
 from support.pages import PAGES, ROOT, Page
 
-from docs import publish, tables
+from docs import notebook, publish, tables
 from fmnist.cli import console
 from fmnist.cluster import logs, watch
 from fmnist.cluster.names import LONGEST
@@ -125,14 +125,17 @@ def test_the_run_shown_is_the_golden_one() -> None:
 
 
 def test_what_is_shown_changes_on_purpose(data_regression: DataRegressionFixture) -> None:
-    """Each picture and each record that the pages show is the one that was looked at.
+    """Each picture, each record and each output of the walk-through that the pages show is the one that was looked at.
 
     To accept a change, look at it, and run `pytest --force-regen tests/test_docs.py`.
     """
     shown = sorted(
         path for path in DOCS.rglob("*") if path.suffix in {".png", ".svg", ".csv", ".json"} and path.name not in OFTEN
     )
-    data_regression.check({path.relative_to(ROOT).as_posix(): sha256(path.read_bytes()) for path in shown}, "shown")
+    found = {path.relative_to(ROOT).as_posix(): sha256(path.read_bytes()) for path in shown}
+    outputs = {cell.id: "\n".join(notebook.lines(cell)) for cell in notebook.read().cells}
+    found |= {f"walkthrough: {cell}": sha256(lines.encode()) for cell, lines in outputs.items() if lines}
+    data_regression.check(found, "shown")
 
 
 def test_the_stages_are_shown_as_they_are(test_set: Split) -> None:

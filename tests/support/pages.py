@@ -37,9 +37,10 @@ _OTHERS = """
     zero half third quarter fifths twentieth twice first second last two three four five six seven eight nine ten
 """
 
-#: What a page says that is right or wrong: commands, code, where links and pictures lead, and numbers, also in words.
+#: What a page says that is right or wrong: commands, code, where links and pictures lead, what stands in the place of
+#: a picture, and numbers, also in words.
 _FACT = re.compile(
-    r"^ {4}\S.*$|`[^`]+`|(?<=\]\()[^)]+|(?<=src=\")[^\"]+|(?<=srcset=\")[^\"]+|\d[\d,.e-]*\d|\d|"
+    r"^ {4}\S.*$|`[^`]+`|(?<=\]\()[^)]+|(?<=src=\")[^\"]+|(?<=srcset=\")[^\"]+|(?<=alt=\")[^\"]+|\d[\d,.e-]*\d|\d|"
     rf"\b(?:{'|'.join([*_OTHERS.split(), *_WORDS])})\b",
     re.IGNORECASE | re.MULTILINE,
 )
