@@ -399,3 +399,14 @@ def test_bits_are_mixed_as_murmurhash_mixes_them() -> None:
     """The numbers that reference code gives (fmix64)."""
     mixed = {0: 0, 1: 0xB456BCFC34C2CB2C, 2: 0x3ABF2A20650683E7, 2**64 - 1: 0x64B5720B4B825F21}
     assert scramble(np.array([*mixed], np.uint64)).numpy().tolist() == [*mixed.values()]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [(0, "0" * 16), (0xABC, "0" * 13 + "abc"), (2**64 - 1, "f" * 16)], ids=["none", "few", "all"]
+)
+def test_a_fingerprint_has_sixteen_digits(state: int, said: str) -> None:
+    """Also where it begins with zeros, as one in sixteen does: a table of them is read column by column."""
+    orders = EpochOrders()
+    orders._state = keras.Variable(np.uint64(state), dtype="uint64", trainable=False)
+    orders.on_epoch_end(0)
+    assert orders.fingerprints == [said]

@@ -306,9 +306,10 @@ def test_without_the_cache_every_step_runs(tmp_path: Path, spec: dict[str, Any])
     assert document == cached
 
 
-def test_a_mirror_reaches_the_steps(tmp_path: Path, spec: dict[str, Any]) -> None:
+@pytest.mark.parametrize("address", ["https://mirror.example/fashion", "http://mirror:8080/fashion/"])
+def test_a_mirror_reaches_the_steps(tmp_path: Path, spec: dict[str, Any], address: str) -> None:
     """The steps find the mirror in their environment, and without one they have no such variable."""
-    mirror = {"name": "FMNIST_MIRROR", "value": "https://mirror.example/fashion"}
+    mirror = {"name": "FMNIST_MIRROR", "value": address}
     path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(mirror=mirror["value"]))
     compiled = read_spec(path)
     assert all(mirror in container["env"] for container in helpers.containers(compiled).values())
