@@ -1,11 +1,13 @@
 """Tests of the disturbances: those that take little time, and that the program sees what a disturbance does."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from disturbances import disturb, ways
@@ -113,3 +115,73 @@ def test_a_process_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytes
     _, status = os.waitpid(job.start(tmp_path), 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM
     assert job.outcome(tmp_path, status, {}).startswith("expected exit code 0, got -14")
+
+
+def way(name: str = "one", **more: Any) -> ways.Disturbance:
+    """Return a disturbance of runs."""
+    return ways.Disturbance(name, name, ("run",), **more)
+
+
+@pytest.mark.parametrize("what", ["environment", "files", "home"])
+def test_two_that_set_the_same_work_apart(what: str) -> None:
+    """Otherwise only the last of them would be tried."""
+    given: list[dict[str, Any]] = [{what: {name: value}} for name, value in (("a", "1"), ("a", "2"), ("b", "1"))]
+    one, same, other = (way(**each) for each in given)
+    assert ways.grouped([one, same, other]) == [(one, other), (same,)]
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "wrong"),
+    [
+        ("Error: no  docstrings\n", 3, ""),
+        ("Error: something else", 3, "it says: Error: something else"),
+        ("Traceback (most recent call last):\nError: no docstrings", 3, "it says: Traceback"),
+        ("Error: no docstrings", 0, "expected exit code 3, got 0"),
+    ],
+    ids=["refused", "other words", "traceback", "done"],
+)
+def test_a_refusal_says_what_it_should(tmp_path: Path, log: str, code: int, wrong: str) -> None:
+    """It ends with its exit code and its message, and with no traceback."""
+    (tmp_path / "log").write_text(log)
+    job = disturb.Job("run", (way(message="no docstrings", code=3),))
+    said = job.outcome(tmp_path, code << 8, {})
+    assert said.startswith(wrong)
+    assert bool(said) == bool(wrong)
+
+
+def test_a_disturbed_process_has_its_own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a disturbance lie there, and its variables may begin with it; it works in a folder that may be odd."""
+    code = "import os; print(os.environ['HOME'], os.environ['AT'], os.environ['OTHER'], os.getcwd(), os.listdir())"
+    monkeypatch.setitem(disturb.COMMANDS, "run", ("-c", code))
+    one = way(home={"deep/a": "1"}, files={"b": "2"}, environment={"AT": "~/deep", "OTHER": "a~"}, folder="a b")
+    _, status = os.waitpid(disturb.Job("run", (one,)).start(tmp_path), 0)
+    assert (status, (tmp_path / "home" / "deep" / "a").read_text()) == (0, "1")
+    home, here = tmp_path / "home", tmp_path / "here" / "a b"
+    said, _, listed = (tmp_path / "log").read_text().strip().partition(" [")
+    assert said == f"{home} {home}/deep a~ {here}"
+    assert set(ast.literal_eval(f"[{listed}")) == {"b", "out"}
+
+
+def test_who_works_together_works_alone_if_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two, compared with the bytes of what computes the same: a call with a run, a process with functions."""
+    asked: list[tuple[str, Any]] = []
+
+    def run(jobs: Any, expected: Any, *_: Any) -> list[tuple[disturb.Job, str, Path]]:
+        found = [(job, "other bytes" if job.ways else "", Path(job.target)) for job in jobs]
+        asked.extend((str(job), expected.get(job.target)) for job, _, _ in found)
+        return found
+
+    monkeypatch.setattr(disturb, "run", run)
+    monkeypatch.setattr(disturb, "results", lambda place: {str(place): b""})
+    both = (way(), way("two"))
+    wrong = disturb.disturb([disturb.Job("call", both), disturb.Job("process", both[:1])], 1)
+    runs, functions = {"run": b""}, {"functions": b""}
+    assert asked == [
+        ("functions: undisturbed", None),
+        ("run: undisturbed", None),
+        ("call: one, two", runs),
+        ("process: one", functions),
+        ("call: one", runs),
+        ("call: two", runs),
+    ]
+    assert [str(job) for job, _ in wrong] == [name for name, _ in asked[2:]]
