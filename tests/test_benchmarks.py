@@ -80,7 +80,7 @@ def test_what_cannot_be_measured_is_bad_usage(arguments: list[str], message: str
 
 def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
     """The JSON holds each benchmark that passed, failed or could not start, and a table of them ends the output."""
-    git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org")
+    git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false")
     subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Begin"], cwd=tmp_path, check=True)
     [head] = (tmp_path / ".git" / "refs" / "heads").iterdir()
