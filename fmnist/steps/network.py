@@ -21,6 +21,9 @@ __all__ = ["check", "check_program", "created", "is_by_image", "uncompiled"]
 #: What makes probabilities of logits, of which the loss would take the softmax again.
 _PROBABILITIES = ("softmax", "sigmoid", "Softmax", "Sigmoid")
 
+#: What a network may have instead of its class'.
+_METHODS = ("train_step", "test_step", "compute_loss")
+
 #: Operations that draw numbers from a state that nobody can set, so that each run draws others.
 _RANDOM = re.compile(r"Random|(Parameterized)?TruncatedNormal|Multinomial|Stateful(?!Partitioned)|Rng")
 
@@ -83,14 +86,15 @@ def check(network: Any, again: Any, data: Split) -> None:
     pairs = zip(network.variables, again.variables, strict=False)
     for variable in (one for one, other in pairs if not np.array_equal(one, other)):
         raise _refused("equal weights each time", f"others in {variable.path}. Derive them from the seed alone")
-    _check_file(network, again, model.scale(data.images[:2]))
+    images = model.scale(data.images[:2])
+    for training in (True, False):
+        _check_loss(network, images, training=training)
+    _check_file(network, again, images)
 
 
 def _odd(network: Any) -> Iterator[tuple[str, str]]:
     """Give for each part that would be trained otherwise, or silently left out, what was expected and got."""
-    last = network
-    while getattr(last, "outputs", None):
-        last = last.outputs[0]._keras_history.operation  # noqa: SLF001 - there is no other way to know
+    last = _last(network)
     if getattr(getattr(last, "activation", last), "__name__", type(last).__name__) in _PROBABILITIES:
         yield "logits", f"probabilities from layer {last.name!r}. Leave its activation out"
     if (dtype := network.inputs[0].dtype) != "float32":
@@ -100,8 +104,18 @@ def _odd(network: Any) -> Iterator[tuple[str, str]]:
     for layer in network._flatten_layers():  # noqa: SLF001 - the public `layers` has no nested ones
         if layer.dtype_policy.name != "float32":
             yield "float32 in each layer", f"{layer.dtype_policy.name} in {layer.name!r}"
+    for name in (one for one in _METHODS if one in vars(network)):
+        yield "a network that is trained by its loss", f"its own {name}, which would be ignored. Leave it out"
     for metric in network.metrics:
         yield "no metric of its own, which would be left out", f"{metric.name!r}"
+
+
+def _last(network: Any) -> Any:
+    """Return the layer or operation that gives the logits."""
+    last = network
+    while getattr(last, "outputs", None):
+        last = last.outputs[0]._keras_history.operation  # noqa: SLF001 - there is no other way to know
+    return last
 
 
 def _check_file(network: Any, again: Any, images: Any) -> None:
@@ -114,6 +128,27 @@ def _check_file(network: Any, again: Any, images: Any) -> None:
         raise _refused(
             "a file that answers as it does", "other logits. Let get_config of its layers return all they are"
         )
+
+
+def _check_loss(network: Any, images: Any, *, training: bool) -> None:
+    """Refuse logits of which Keras' loss would not be that of the numbers, which it sees in a graph only."""
+    last = _last(network).name
+
+    @tensorflow().function(autograph=False)  # type: ignore[untyped-decorator]
+    def trace() -> None:
+        logits = network(images, training=training)
+        if not hasattr(logits, "op"):
+            got = f"a {type(logits).__name__}. Let layer {last!r} be the only output, without a name"
+            raise _refused("one array of logits", got)
+        if getattr(logits, "_keras_mask", None) is not None:
+            raise _refused(
+                "logits without a mask, by which Keras' loss leaves images out",
+                f"one from layer {last!r}. Let no mask reach it",
+            )
+        if hasattr(logits, "_keras_logits") or logits.op.type == "Softmax":
+            raise _refused("logits", f"probabilities from layer {last!r}. Leave the softmax before it out")
+
+    trace.get_concrete_function()
 
 
 def check_program(program: Any, variables: Iterable[Any]) -> None:

@@ -225,6 +225,25 @@ class Forgetful(layers.Layer):  # type: ignore[misc]
         return x * self.factor
 
 
+@keras.saving.register_keras_serializable("tests")
+class Normed(layers.Layer):  # type: ignore[misc]
+    """A layer that makes probabilities without Keras."""
+
+    def call(self, x: Any) -> Any:
+        return tf.nn.softmax(x)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Masked(layers.Layer):  # type: ignore[misc]
+    """A layer that masks images, but only in training."""
+
+    def call(self, x: Any, *, training: bool = False) -> Any:
+        if training:
+            x *= 2
+            x._keras_mask = keras.ops.any(x > 0, axis=-1)
+        return x
+
+
 class Subclassed(keras.Model):  # type: ignore[misc]
     """A model that is code, of which Keras knows neither input nor output."""
 
@@ -238,6 +257,13 @@ def compiled() -> Any:
     """Return a network with a loss and an optimizer of its own."""
     own = sequential()
     own.compile("sgd", "mse")
+    return own
+
+
+def stepping(method: str) -> Any:
+    """Return a network with a method of its own, which is not in its file."""
+    own = sequential()
+    setattr(own, method, lambda *_, **__: {})
     return own
 
 
@@ -286,11 +312,41 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a layer of Keras": (lambda: layers.Dense(3), r"got a Dense\."),
     "a class with the name of Keras'": (type("Sequential", (keras.Sequential,), {}), r"got a Sequential\."),
     "compiled": (compiled, "expected an uncompiled one, got a loss and an optimizer, which would be ignored"),
-    "softmax": (lambda: ending(layers.Dense(3, activation="softmax", name="last")), "logits, .* from layer 'last'"),
+    "softmax": (
+        lambda: ending(layers.Dense(3, activation="softmax", name="last")),
+        "expected logits, got probabilities from layer 'last'. Leave its activation out.",
+    ),
     "softmax layer": (lambda: ending(layers.Dense(3), layers.Softmax(name="last")), "logits, .* from layer 'last'"),
     "sigmoid": (lambda: ending(layers.Dense(3), layers.Activation("sigmoid", name="s")), "logits, .* from layer 's'"),
     "nested softmax": (lambda: keras.Sequential([keras.Input((8, 8, 1)), operation()]), "logits, got probabilities"),
     "softmax operation": (operation, "expected logits, got probabilities from layer 'softmax"),
+    "softmax behind dropout": (
+        lambda: ending(layers.Dense(3, activation="softmax"), layers.Dropout(0.1, name="last")),
+        "expected logits, got probabilities from layer 'last'. Leave the softmax before it out.",
+    ),
+    "softmax of TensorFlow": (lambda: ending(layers.Dense(3), Normed(name="last")), "probabilities from layer 'last'"),
+    "softmax as an activation": (
+        lambda: ending(layers.Dense(3, activation=layers.Softmax(), name="last")),
+        "expected logits, got probabilities from layer 'last'",
+    ),
+    "a named output": (
+        lambda: keras.Model(
+            image := keras.Input((8, 8, 1)), {"answer": layers.Dense(3, name="last")(layers.Flatten()(image))}
+        ),
+        "expected one array of logits, got a dict. Let layer 'last' be the only output, without a name.",
+    ),
+    "a step of its own": (
+        lambda: stepping("train_step"),
+        "expected a network that is trained by its loss, got its own train_step, which would be ignored. Leave it out.",
+    ),
+    "a test of its own": (lambda: stepping("test_step"), "got its own test_step, which would be ignored"),
+    "a loss of its own": (lambda: stepping("compute_loss"), "got its own compute_loss, which would be ignored"),
+    "a mask in training": (lambda: ending(layers.Dense(3), Masked(name="last")), "got one from layer 'last'"),
+    "a mask": (
+        lambda: ending(layers.Masking(), layers.Dense(3, name="last")),
+        "expected logits without a mask, by which Keras' loss leaves images out, got one from layer 'last'. "
+        "Let no mask reach it.",
+    ),
     "half precision": (
         lambda: sequential(layers.Conv2D(2, 3, dtype="mixed_bfloat16", name="half")),
         "expected float32 in each layer, got mixed_bfloat16 in 'half'",
