@@ -10,7 +10,10 @@ from typing import Any, Literal
 from fmnist.steps.errors import DeterminismError
 from fmnist.steps.files import default
 
-__all__ = ["Kind", "import_matplotlib", "render"]
+__all__ = ["OWN", "Kind", "import_matplotlib", "render"]
+
+#: The font, by its name: matplotlib's defaults name it in a list that they share with rcParams, which users change.
+OWN = "DejaVu Sans"
 
 FREETYPE, BACKEND = "FREETYPE_PROPERTIES", "MPLBACKEND"
 
@@ -34,7 +37,7 @@ def render(
     from PIL import ImageFile
 
     out = io.BytesIO()
-    settings: Any = {**mpl.rcParamsDefault, **(style or {})}
+    settings: Any = {**mpl.rcParamsDefault, "font.family": OWN, **(style or {})}
     metadata: Any = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     with mpl.rc_context(settings), default(ImageFile, "MAXBLOCK", 65_536):
         drawn = _canvas(kind)(Figure(**figure)).figure

@@ -5,11 +5,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from fmnist.steps.canvas import OWN, import_matplotlib
 from fmnist.steps.safe import INVISIBLE
 
 __all__ = ["caveat", "drawable", "families"]
-
-OWN = "DejaVu Sans"
 
 #: Fonts whose glyphs are not those of Unicode, and the one that has a box for each script.
 _NO_FONTS = re.compile(r"cm\w+10|STIX(NonUnicode|Size\w+)|\.?Last ?Resort.*")
@@ -20,6 +19,7 @@ def families(text: str) -> tuple[list[str], set[str]]:
 
     The list is `OWN` alone where that has all, so that such a picture is the same on each machine.
     """
+    import_matplotlib()
     from matplotlib import font_manager
 
     found, missing = [OWN], _seen(text) - _characters(font_manager.findfont(OWN))

@@ -53,6 +53,32 @@ def test_the_users_settings_have_no_effect_and_the_style_has() -> None:
     assert render(draw, style={"lines.linewidth": 20}) != plain
 
 
+def test_a_list_of_the_users_settings_has_no_effect() -> None:
+    """Matplotlib's settings and its defaults share their lists, into which many insert a font."""
+    plain = render(draw)
+    fonts = mpl.rcParamsDefault["font.sans-serif"]
+    fonts.insert(0, "STIXGeneral")
+    try:
+        assert render(draw) == plain
+    finally:
+        fonts.remove("STIXGeneral")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        "from fmnist.steps.fonts import families; families('a')",
+        "from fmnist.report.pictures.canvas import text_width; text_width('a')",
+    ],
+    ids=["fonts", "width"],
+)
+def test_what_looks_at_fonts_first_imports_matplotlib_as_a_picture_does(look: str) -> None:
+    """A backend that is not there, as a notebook exports it, and FreeType's variable end nothing then or later."""
+    code = f"{look}; from fmnist.steps.canvas import render; render(lambda figure: None)"
+    others = {"MPLBACKEND": "nonsense", "FREETYPE_PROPERTIES": "truetype:interpreter-version=35"}
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **others}, check=True)
+
+
 def test_the_kind_is_what_is_asked_for_whatever_the_style_says() -> None:
     """A style may have a format of its own, as the files of styles that people share do."""
     assert render(draw, "png", style={"savefig.format": "pdf"}) == render(draw)

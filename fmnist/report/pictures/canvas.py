@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.steps import canvas
-from fmnist.steps.canvas import Kind
-from fmnist.steps.fonts import OWN
+from fmnist.steps.canvas import OWN, Kind
 
 __all__ = [
     "DARK",
@@ -87,6 +86,7 @@ def shortened(text: str, size: float, width: float, **font: Any) -> str:
 @functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = TEXT, **font: Any) -> float:
     """Return the width of a text of `size` in points, in points."""
+    canvas.import_matplotlib()
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path
     from matplotlib.textpath import text_to_path
