@@ -55,7 +55,7 @@ def artifact(kind: type[Any], path: Path, content: Content | None = None, **meta
     elif isinstance(content, Mapping):
         path.mkdir(parents=True)
         for name, one in content.items():
-            (path / name).write_bytes(one.encode() if isinstance(one, str) else one)
+            artifact(kind, path / name, one)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is not None:
@@ -117,24 +117,25 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
     def run(component: Any, /, **given: Any) -> Ran:
         __tracebackhide__ = True
         function = getattr(component, "python_func", component)
-        folder = tmp_path / f"{function.__name__}-{next(runs)}"
+        if not (what := getattr(function, "__name__", "")):
+            name = getattr(component, "name", component)
+            raise ContractError(f"expected a function, or a component of one, got {name!r}. Test it on a cluster.")
+        folder = tmp_path / f"{what}-{next(runs)}"
         declared = types_of(function)
-        inputs = {
-            name: _fake(kind, folder / "inputs" / name, given.pop(name))
-            for name, kind in declared["inputs"].items()
-            if name in given
-        }
-        (folder / "outputs").mkdir(parents=True)
-        outputs = {name: _fake(kind, folder / "outputs" / name) for name, kind in declared["outputs"].items()}
+        taken = {name: given.pop(name) for name in declared["inputs"] if given.get(name) is not None}
+        inputs = {name: _fake(declared["inputs"][name], folder / "inputs" / name, one) for name, one in taken.items()}
+        (made := folder / "outputs").mkdir(parents=True)
+        outputs = {name: _fake(kind, made / name) for name, kind in declared["outputs"].items()}
         before = {name: _bytes(one) for name, one in inputs.items()}
         returned = function(**given, **inputs, **outputs)
         changed = [name for name, one in inputs.items() if _bytes(one) != before[name]]
-        assert not changed, f"{function.__name__}: expected its inputs as they were, got others of {changed}"
+        assert not changed, f"{what}: expected its inputs as they were, got others of {changed}"
         silent = [name for name, one in outputs.items() if _bytes(one) is None and not getattr(one, "metadata", None)]
-        assert not silent, f"{function.__name__}: expected each output written or logged, got nothing of {silent}"
-        written = {path.name for path in (folder / "outputs").iterdir()}
-        assert written <= outputs.keys(), f"{function.__name__}: expected {[*outputs]} at most, got {sorted(written)}"
-        return Ran(returned, outputs, **declared, files=contents(folder / "outputs"))
+        assert not silent, f"{what}: expected each output written or logged, got nothing of {silent}"
+        written = {path.name for path in made.iterdir()}
+        known = [Path(os.path.relpath(getattr(one, "path", one), made)).parts[0] for one in outputs.values()]
+        assert written <= {*known, *outputs}, f"{what}: expected {[*outputs]} at most, got {sorted(written)}"
+        return Ran(returned, outputs, **declared, files=contents(made))
 
     return run
 
@@ -143,7 +144,7 @@ def _fake(kind: Any, path: Path, given: Any = None) -> Any:
     """Return the fake of an input or an output: an artifact, a list of them, or, as the function asks, a path."""
     from kfp import dsl
 
-    if isinstance(given, list):
+    if isinstance(given, list | tuple):
         return [_fake(kind.__args__[0], path / str(i), one) for i, one in enumerate(given)]
     made = given if hasattr(given, "uri") else artifact(kind if isinstance(kind, type) else dsl.Artifact, path, given)
     return made if isinstance(kind, type) else made.path

@@ -13,6 +13,7 @@ from support import helpers
 
 from fmnist import testing
 from fmnist.cluster.pipeline_file import compile_pipeline_file
+from fmnist.steps.errors import ContractError
 
 
 @contextmanager
@@ -126,6 +127,45 @@ def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], 
     assert ran.files == {"out": b"yyx"}
     again = run_component(copy, folder=testing.artifact(Dataset, tmp_path / "f", {"a.txt": b"z"}), file=b"x")
     assert again.files == {"out": b"zx"}
+
+
+def test_what_a_component_takes_may_be_odd(run_component: Callable[..., testing.Ran]) -> None:
+    """Folders in a folder, as `contents` gives them, a tuple of artifacts, and none where kfp gives none."""
+
+    def copy(
+        folder: Input[Dataset], out: Output[Dataset], more: Input[list[Dataset]], none: Input[Dataset] = None
+    ) -> None:
+        """Write names, texts and nothing."""
+        names = [str(one.relative_to(folder.path)) for one in sorted(Path(folder.path).rglob("*.txt"))]
+        Path(out.path).write_text(" ".join([*names, *(Path(one.path).read_text() for one in more), str(none)]))
+
+    ran = run_component(copy, folder={"a.txt": "x", "b/c/d.txt": b"y"}, more=("1", "2"), none=None)
+    assert ran.files == {"out": b"a.txt b/c/d.txt 1 2 None"}
+
+
+def test_an_output_may_have_an_ending(run_component: Callable[..., testing.Ran]) -> None:
+    """Kfp keeps the address that a component gave its output, as some libraries write to certain names alone."""
+
+    def write(table: Output[Dataset], other: Output[Dataset]) -> None:
+        """Write to other names."""
+        table.uri += ".csv"
+        other.path += "/deep/file"
+        for one in (table, other):
+            Path(one.path).parent.mkdir(exist_ok=True, parents=True)
+            Path(one.path).write_text("x")
+
+    assert run_component(write).files == {"table.csv": b"x", "other/deep/file": b"x"}
+
+
+def test_a_component_without_a_function_is_refused(run_component: Callable[..., testing.Ran]) -> None:
+    """One of an image cannot run here."""
+
+    @dsl.container_component  # type: ignore[untyped-decorator]
+    def image() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec("alpine", ["true"])
+
+    with failing("^expected a function, or a component of one, got 'image'. Test it on a cluster.$", ContractError):
+        run_component(image)
 
 
 def test_a_component_may_have_no_outputs(run_component: Callable[..., testing.Ran]) -> None:

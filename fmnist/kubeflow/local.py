@@ -116,6 +116,7 @@ def run_compiled(
     """
     import yaml
     from kfp import components, local
+    from kfp.local.config import LocalExecutionConfig
 
     from fmnist.kubeflow import runnable
 
@@ -133,11 +134,14 @@ def run_compiled(
     ):
         spec, *others = (one for one in yaml.safe_load_all(Path(pipeline).read_bytes()) if one is not None)
         loaded = components.load_component_from_text(yaml.safe_dump_all([runnable.made(spec), *others]))
+        before = LocalExecutionConfig.instance
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root / "outputs"))
         try:
             loaded(**arguments)
         except RuntimeError as error:
             raise StepError(out.failure(str(error))) from error
+        finally:
+            LocalExecutionConfig.instance = before
     return runnable.outputs(spec, root / "outputs")
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from kfp import compiler, dsl
+from kfp import local as kfp_local
+from kfp.local.config import LocalExecutionConfig
 from support import helpers
 
 from fmnist.kubeflow import local, runnable
@@ -86,6 +88,17 @@ def compiled(function: Callable[..., None], folder: Path) -> Path:
     compiler.Compiler().compile(small, str(folder / "small.yaml"))
     (folder / "work").mkdir()
     return folder / "small.yaml"
+
+
+def test_the_callers_own_runner_stays(tmp_path: Path) -> None:
+    """Whoever calls a pipeline by kfp afterwards does so where, and how, they said before."""
+    kfp_local.init(kfp_local.SubprocessRunner(use_venv=True), pipeline_root=str(tmp_path / "mine"))
+    before = LocalExecutionConfig.instance
+    try:
+        local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", io.StringIO())
+        assert LocalExecutionConfig.instance is before
+    finally:
+        LocalExecutionConfig.instance = None
 
 
 def test_a_step_runs_and_its_artifacts_are_found(
