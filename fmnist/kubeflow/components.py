@@ -6,8 +6,9 @@ kfp copies a component's source text into the compiled pipeline, so each imports
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from inspect import getdoc, signature
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from inspect import getdoc, getsource, signature
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fmnist.kubeflow import bundle
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.kubeflow.installing import not_here
-from fmnist.kubeflow.needs import carried_by, check_length, installed_by
+from fmnist.kubeflow.needs import carried_by, check_length, installed_by, needed
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -37,6 +38,10 @@ BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
 #: The release that a compiled file names: the oldest one allowed here, as no other compiles to anything else.
 SDK_VERSION = b"sdkVersion: kfp-2.17.0"
+
+
+#: What is in the package itself: rooms and modules.
+_MODULES = {path.name for path in bundle.PACKAGE.iterdir()}
 
 
 def described(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,6 +183,7 @@ def as_component(
     """
     carried = carried or image is None
     files = carried_by(function, code) if carried else {}
+    _check_names(function, files)
     # kfp embeds an empty folder: in its place comes an archive of `files`.
     with tempfile.TemporaryDirectory() as empty:
         component = dsl.component(
@@ -195,6 +201,21 @@ def as_component(
         for one in reversed(code):
             container.command[-1] = _refer(container.command[-1], one)
     return not_here(component)
+
+
+def _check_names(function: Callable[..., Any], files: Mapping[str, bytes]) -> None:
+    """Refuse a name that fmnist finds in its modules when it is asked for: a step carries these alone."""
+    sources = {f"step {function.__name__}": textwrap.dedent(getsource(function)).encode()} if files else {}
+    sources |= {name: one for name, one in files.items() if name.endswith(".py") and not name.startswith("fmnist/")}
+    for where, source in sources.items():
+        for name, _ in needed(where, source):
+            top, _, rest = name.partition(".")
+            if top == "fmnist" and rest and not {rest.partition(".")[0], f"{rest}.py"} & _MODULES:
+                raise ContractError(
+                    f"code: expected imports from modules of fmnist in {where}, got {name}, which a step does not "
+                    f"carry. Import {rest} from the module that has it, as in "
+                    "'from fmnist.steps.training import train'."
+                )
 
 
 def _refer(source: str, code: Code) -> str:

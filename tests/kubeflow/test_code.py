@@ -536,6 +536,22 @@ def test_fmnist_is_carried_as_far_as_own_code_imports_it(place: Path) -> None:
     assert any(pin.startswith("scikit-learn==") for pin in installed_by(step, [FMNIST, Code("mine")]))
 
 
+def test_a_name_that_only_the_whole_of_fmnist_has_is_refused(place: Path) -> None:
+    """A step carries modules of fmnist, and not what finds its public names in them."""
+    lay(place, {"mine/model.py": b"from fmnist import orders\nfrom fmnist import Settings\n"})
+    with pytest.raises(ContractError) as caught:
+        components.as_component(step, code=[FMNIST, Code("mine")])
+    assert str(caught.value) == (
+        "code: expected imports from modules of fmnist in mine/model.py, got fmnist.Settings, which a step does not "
+        "carry. Import Settings from the module that has it, as in 'from fmnist.steps.training import train'."
+    )
+    lay(
+        place, {"mine/model.py": b"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fmnist import train\n"}
+    )
+    components.as_component(step, code=[FMNIST, Code("mine")])
+    components.as_component(step, "image", code=[FMNIST, Code("mine")])
+
+
 def test_too_much_code_is_told_with_figures(place: Path) -> None:
     """A program that Linux would not start is refused, with its length and its largest files."""
     lay(place, {"mine/data/noise.bin": os.urandom(100_000), "mine/sub/small.py": b""})
