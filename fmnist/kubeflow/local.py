@@ -179,6 +179,11 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     interpreter = shlex.quote(sys.executable)
     program.write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
+    if not os.access(program, os.X_OK):
+        raise ContractError(
+            f"run folder: expected a file system on which programs may run, got one with noexec, of {folder.parent}. "
+            "Choose another with -o."
+        )
     path = os.environ.get("PATH", os.defpath)
     # `confined` puts it back.
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"

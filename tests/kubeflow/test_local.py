@@ -101,6 +101,18 @@ def test_the_callers_own_runner_stays(tmp_path: Path) -> None:
         LocalExecutionConfig.instance = None
 
 
+def test_a_folder_where_no_program_may_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that was mounted with noexec, as many mount /tmp, a step ended with exit code 1 alone."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: mode != os.X_OK and access(path, mode, **how))
+    with pytest.raises(ContractError) as caught:
+        local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", io.StringIO())
+    assert str(caught.value) == (
+        f"run folder: expected a file system on which programs may run, got one with noexec, of {tmp_path / 'work'}. "
+        "Choose another with -o."
+    )
+
+
 def test_a_step_runs_and_its_artifacts_are_found(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
