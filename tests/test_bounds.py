@@ -23,7 +23,7 @@ from benchmarks import (
     test_speed,
     test_study_speed,
 )
-from fmnist.runs import shards, study_folder
+from fmnist.runs import shard_folder, shards
 from fmnist.runs import study as runs_study
 from fmnist.steps.settings import Settings
 
@@ -305,7 +305,7 @@ def test_shards_with_other_bytes_are_seen(
                 (tmp_path / name).write_text(text)
 
     monkeypatch.setattr(process, "study", partial(write, "here"))
-    monkeypatch.setattr(study_folder, "train_shard", lambda settings, seeds, _: asked.append((settings, seeds)))
+    monkeypatch.setattr(shard_folder, "train_shard", lambda settings, seeds, _: asked.append((settings, seeds)))
     monkeypatch.setattr(runs_study, "gather", partial(write, "study"))
     benchmark = test_shards.test_shards_give_the_same_bytes
     assert holds(lambda measured: benchmark(3, 2, measured, tmp_path)) == expected

@@ -147,19 +147,25 @@ def imports(source: str | bytes) -> frozenset[str]:
 
 
 def compact(source: bytes) -> bytes:
-    r"""Return Python code without docstrings, comments and `__all__`, each statement on its line, which errors name.
+    r"""Return Python code without what only its readers need, each statement on its line, which errors name.
+
+    That is docstrings, comments, `__all__`, and the types of parameters and of what a function returns.
 
     Examples
     --------
-    >>> compact(b"__all__ = ['f']\ndef f():\n    'Say it.'\n    return 1  # of 2\n")
-    b'\ndef f():\n    ""\n    return 1\n'
+    >>> compact(b"__all__ = ['f']\ndef f(x: int) -> int:\n    'Say it.'\n    return x  # or not\n")
+    b'\ndef f(x):\n    ""\n    return x\n'
     """
     lines = source.splitlines(keepends=True)
     comments = [one for one in tokenize.tokenize(io.BytesIO(source).readline) if one.type == tokenize.COMMENT]
     for comment in comments:
         number, column = comment.start
         lines[number - 1] = lines[number - 1].decode()[:column].rstrip().encode() + b"\n"
-    for node in ast.walk(ast.parse(source)):
+    nodes = list(ast.walk(ast.parse(source)))
+    # From the last of a line to its first: places count from the line's begin.
+    for line, begin, end in sorted(filter(None, map(_type, nodes)), reverse=True):
+        lines[line] = lines[line][:begin].rstrip(b" ->") + lines[line][end:]
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             text = node.body[0]
             first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
@@ -169,6 +175,17 @@ def compact(source: bytes) -> bytes:
             end = node.end_lineno or node.lineno
             lines[node.lineno - 1 : end] = [b"\n"] * (end - node.lineno + 1)
     return b"".join(lines)
+
+
+def _type(node: ast.AST) -> tuple[int, int, int] | None:
+    """Return line, begin and end of the type of a parameter, or of what a function returns, if it is on one line."""
+    if isinstance(node, ast.arg) and (kind := node.annotation):
+        line, begin = node.lineno, node.col_offset + len(node.arg.encode())
+    elif isinstance(node, ast.FunctionDef) and (kind := node.returns):
+        line, begin = kind.lineno, kind.col_offset
+    else:
+        return None
+    return (line - 1, begin, kind.end_col_offset or 0) if line == kind.end_lineno else None
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
