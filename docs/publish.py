@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.report import pictures
-from fmnist.report.pictures import canvas
+from fmnist.report.pictures import style
 from fmnist.steps.dataset import load
 from fmnist.steps.files import ARTIFACT_FILES, canonical_json, write
 
@@ -77,7 +77,7 @@ def draw_results(lines: Sequence[str], images: NDArray[np.uint8]) -> bytes:
             axes.set(title=f"image {row['image']}", xticks=[], yticks=[])
             axes.set_xlabel(f"{row['prediction']}, {float(row['confidence']):.1%}\nactual: {row['actual']}")
 
-    return canvas.render((150 * len(rows), 200), pictures.LIGHT, "png", draw)
+    return style.render((150 * len(rows), 200), pictures.LIGHT, "png", draw)
 
 
 def draw_model(kernel: NDArray[np.float32], units: int = 24) -> bytes:
@@ -96,7 +96,7 @@ def draw_model(kernel: NDArray[np.float32], units: int = 24) -> bytes:
             axes.imshow(weights.reshape(28, 28), cmap="PuOr", vmin=-largest / 2, vmax=largest / 2)
             axes.set_axis_off()
 
-    return canvas.render((750, 140), pictures.LIGHT, "png", draw)
+    return style.render((750, 140), pictures.LIGHT, "png", draw)
 
 
 def photograph(page: Path) -> bytes:

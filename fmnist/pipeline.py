@@ -18,8 +18,8 @@ from kfp.dsl.structures import ResourceSpec
 
 from fmnist.kubeflow import components
 from fmnist.kubeflow.installing import not_here
+from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
-from fmnist.steps.messages import check_kind
 from fmnist.steps.safe import without_secrets
 from fmnist.steps.settings import Settings
 

@@ -10,7 +10,7 @@ from support import helpers
 
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.pipeline_file import compile_pipeline_file
-from fmnist.cluster.program import load
+from fmnist.cluster.program_file import load
 from fmnist.testing import Compiled
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support import helpers
 
-from fmnist.cluster import program
+from fmnist.cluster import program_file
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.steps import files, model, sources
 from fmnist.steps.data_file import DataFile
@@ -107,8 +107,8 @@ SAME = (helpers.TESTS.parent / "same.yaml").read_bytes()
 def test_program_files(content: bytes, tmp_path: Path) -> None:
     """A program file, for a cluster and for a run here."""
     (tmp_path / "same.yaml").write_bytes(content)
-    tried(lambda: program.load(tmp_path / "same.yaml", lambda _: None), ContractError)
-    tried(lambda: program.run_parameters(tmp_path / "same.yaml"), ContractError)
+    tried(lambda: program_file.load(tmp_path / "same.yaml", lambda _: None), ContractError)
+    tried(lambda: program_file.run_parameters(tmp_path / "same.yaml"), ContractError)
 
 
 @MANY

@@ -17,13 +17,13 @@ import numpy as np
 
 from fmnist.calls.results import Run, Study
 from fmnist.cli.display import Display
-from fmnist.kubeflow.ending import OutOfMemory, explained, guarded
 from fmnist.kubeflow.environment import allowed
+from fmnist.kubeflow.processes import OutOfMemory, explained, guarded
 from fmnist.runs import shards
 from fmnist.steps import determinism
+from fmnist.steps.checks import check_whole
 from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.messages import shown
-from fmnist.steps.numbers import check_whole
 from fmnist.steps.safe import safe
 
 __all__ = ["run", "study"]

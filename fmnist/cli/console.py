@@ -18,10 +18,10 @@ from click.core import ParameterSource
 from fmnist.cli import streams
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.report.page import FILE_NAME
-from fmnist.steps import collector, determinism
+from fmnist.steps import determinism, garbage
+from fmnist.steps.checks import NUMBER, WHOLE
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.messages import did_you_mean, excerpt
-from fmnist.steps.numbers import NUMBER, WHOLE
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Group(click.Group):
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the program; a reader of its output who leaves early changes neither what it does nor its exit code."""
-        collector.stop_at_exit()
+        garbage.stop_at_exit()
         with streams.guarded() as out:
             try:
                 return super().main(*args, **settings)

@@ -249,7 +249,7 @@ def _print_summary(record: Mapping[str, Any], folder: Path) -> None:
 
 def _parameters(program: Path | None, params: tuple[str, ...], seed: str | None) -> dict[str, Any]:
     """Return the parameters of the program file, -p and --seed; the later of these override the earlier."""
-    from fmnist.cluster.program import FILE_NAME, run_parameters
+    from fmnist.cluster.program_file import FILE_NAME, run_parameters
 
     given = program or os.path.lexists(FILE_NAME)
     values = run_parameters(program or FILE_NAME, console.warn) if given else {}

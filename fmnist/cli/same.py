@@ -16,7 +16,7 @@ from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
     from fmnist.cluster.cluster import Cluster
-    from fmnist.cluster.program import Program
+    from fmnist.cluster.program_file import Program
     from fmnist.cluster.run import Run
     from fmnist.cluster.versions import Version
 
@@ -215,7 +215,7 @@ def wait(run: str, output: Path | None, **options: Any) -> None:
 
 
 def _load(file: Path) -> "Program":
-    from fmnist.cluster.program import load
+    from fmnist.cluster.program_file import load
 
     loaded = load(file, console.warn)
     check_checkout(loaded.pipeline.package)

@@ -47,8 +47,8 @@ REPLICATION = (
     *STEPS,
     "kubeflow/__init__.py",
     "kubeflow/bundle.py",
-    "kubeflow/ending.py",
     "kubeflow/environment.py",
+    "kubeflow/processes.py",
     "replication/*.py",
     "replication/*.json",
     "report/**/*.py",
@@ -119,7 +119,7 @@ def imported_by(function: Callable[..., Any], others: Iterable[bytes] = ()) -> d
                     sources.append(found[key])
     # Its import is no statement in `training`: only what gives `train` something to `create` needs it.
     if "fmnist/steps/training.py" in found and any(b"create" in source for source in own):
-        found["fmnist/steps/network.py"] = read(PACKAGE / "steps" / "network.py")
+        found["fmnist/steps/own_network.py"] = read(PACKAGE / "steps" / "own_network.py")
     rooms = {Path(name).parts[1] for name in found}
     found |= {name: content for name, content in source_files(_DATA).items() if Path(name).parts[1] in rooms}
     if "fmnist/kubeflow/bundle.py" in found:

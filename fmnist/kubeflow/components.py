@@ -78,9 +78,9 @@ def train(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     """
     import os
 
-    from fmnist.steps import collector, dataset, determinism, files, settings, training
+    from fmnist.steps import dataset, determinism, files, garbage, settings, training
 
-    collector.stop_at_exit()
+    garbage.stop_at_exit()
     determinism.tensorflow()
     result = training.train(
         settings.Settings(compile_optimizer, epochs, validation_split, seed),
@@ -110,10 +110,10 @@ def test(
         labels: A folder of true labels, predicted labels and class names.
         metrics: Accuracy and loss on the test images.
     """
-    from fmnist.steps import collector, dataset, determinism, evaluation, files
+    from fmnist.steps import dataset, determinism, evaluation, files, garbage
     from fmnist.steps.model import read
 
-    collector.stop_at_exit()
+    garbage.stop_at_exit()
     determinism.tensorflow()
     result = evaluation.test(read(model.path), dataset.load("test"))
     files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
@@ -141,10 +141,10 @@ def confusion_matrix(
         matrix: The confusion matrix, a CSV.
         matrix_plot: The confusion matrix, a PNG.
     """
-    from fmnist.steps import collector, confusion, files, fonts
+    from fmnist.steps import confusion, files, fonts, garbage
     from fmnist.steps.labels import Labels
 
-    collector.stop_at_exit()
+    garbage.stop_at_exit()
     result = confusion.confusion_matrix(Labels.read(labels.path))
     files.write_artifacts(result, matrix=matrix.path, matrix_plot=matrix_plot.path)
     if missing := fonts.families("".join(result.class_names))[1]:

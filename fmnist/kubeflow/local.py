@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmnist.kubeflow import ending
-from fmnist.kubeflow.ending import OutOfMemory, explained
+from fmnist.kubeflow import processes
 from fmnist.kubeflow.environment import clean_environment
+from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.safe import safe
 
@@ -170,7 +170,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
         out_of_memory, variables = OutOfMemory(), {**os.environ, **(env_vars or {})}
         # By print, which kfp indents.
-        code, usage = ending.run(full_command, variables, partial(print, end=""))
+        code, usage = processes.run(full_command, variables, partial(print, end=""))
         out.ending = explained(code, out_of_memory, usage)
         return code
 

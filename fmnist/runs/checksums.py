@@ -4,13 +4,18 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fmnist.report import FILE_NAME
+from fmnist.runs.folder import RECORD, RUN
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256, write
 
-__all__ = ["CHECKSUMS", "DIGESTS", "digests_in", "digests_of", "listing", "sign"]
+__all__ = ["CHECKSUMS", "DIGESTS", "OTHERS", "digests_in", "digests_of", "listing", "sign"]
 
 #: The lists: of the files that must be the same each time, and of all but the log.
 CHECKSUMS, DIGESTS = "SHA256SUMS", "RECORD.sha256"
+
+#: What is in the second list alone: how a run or a study went, its report, and the first list.
+OTHERS = (RUN, RECORD, FILE_NAME, CHECKSUMS)
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
 
@@ -27,10 +32,10 @@ def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in paths}
 
 
-def sign(folder: Path, reproducible: Mapping[str, str], others: Iterable[str]) -> None:
+def sign(folder: Path, reproducible: Mapping[str, str]) -> None:
     """Write both lists of checksums of a finished run or study, given those of its reproducible files."""
     write(folder / CHECKSUMS, listing(reproducible))
-    write(folder / DIGESTS, listing({**reproducible, **digests_of(folder, (*others, CHECKSUMS))}))
+    write(folder / DIGESTS, listing({**reproducible, **digests_of(folder, OTHERS)}))
 
 
 def digests_in(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -5,10 +5,10 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from fmnist.steps.checks import LARGEST_SEED
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json
 from fmnist.steps.messages import excerpt
-from fmnist.steps.numbers import LARGEST_SEED
 
 __all__ = ["History", "Metrics", "RunRecord", "SeedResult", "StudyPlan", "StudyRecord", "parse"]
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.replication.results import Result
-from fmnist.report import FILE_NAME
-from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in, listing
-from fmnist.runs.folder import PLAN, RECORD, RUN, SEEDS
+from fmnist.runs.checksums import CHECKSUMS, DIGESTS, OTHERS, digests_in, listing
+from fmnist.runs.folder import PLAN, SEEDS
 from fmnist.runs.models import SeedResult, StudyPlan, parse
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
@@ -33,9 +32,6 @@ __all__ = [
 ]
 
 LABELS = ARTIFACT_FILES["labels"]
-
-#: What is in the list of all files and not in that of the files that must be the same each time.
-OTHERS = {RUN, RECORD, FILE_NAME, CHECKSUMS}
 
 #: No file of results has so many bytes, and no folder.
 LARGEST, LARGEST_FOLDER = 2**26, 2**30

@@ -90,7 +90,7 @@ def run_pipeline(
             write(folder / RUN, canonical_json(record))
             prepared.result()
             page.write_report(Sample.of_run(record, result), folder)
-        sign(folder, digests_of(folder, (PIPELINE, *ARTIFACT_FILES.values())), (RUN, page.FILE_NAME))
+        sign(folder, digests_of(folder, (PIPELINE, *ARTIFACT_FILES.values())))
         shutil.rmtree(folder / UNFINISHED)
         return record
 

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fmnist.steps.checks import LARGEST_SEED, check_whole
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import shown
-from fmnist.steps.numbers import LARGEST_SEED, check_whole
 
 __all__ = ["MOST_SHARDS", "SEEDS_OF_A_SHARD", "Study", "divide", "name", "seeds_of"]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.results import Result, Sample
-from fmnist.report import page
 from fmnist.runs import checked, findings, workers
 from fmnist.runs.checksums import digests_of, sign
 from fmnist.runs.folder import LOG, RECORD, claimed
@@ -128,7 +127,7 @@ def _conclude(study: Seeds, record: Mapping[str, Any]) -> Sample:
     study.close()
     write(study.folder / RECORD, canonical_json(record))
     names = findings.write_findings(sample, study.folder)
-    sign(study.folder, study.digests | digests_of(study.folder, names), (RECORD, page.FILE_NAME))
+    sign(study.folder, study.digests | digests_of(study.folder, names))
     return sample
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pebble
 
-from fmnist.kubeflow.ending import OutOfMemory, explained
+from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.replication.results import Result
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.errors import StepError

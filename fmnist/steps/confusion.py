@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps import files, plots
+from fmnist.steps.checks import check_kind
 from fmnist.steps.labels import Labels
-from fmnist.steps.messages import check_kind
 from fmnist.steps.safe import cell
 
 __all__ = ["ConfusionMatrix", "confusion_matrix"]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps import sources
+from fmnist.steps.checks import check_kind
 from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import ContractError, DataError
-from fmnist.steps.messages import check_kind
 from fmnist.steps.sources import Progress
 
 __all__ = [

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from fmnist.steps import collector
+from fmnist.steps import garbage
 from fmnist.steps.canvas import import_matplotlib
 from fmnist.steps.errors import DeterminismError
 
@@ -79,7 +79,7 @@ def tensorflow() -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
-        with _quiet(), collector.paused():
+        with _quiet(), garbage.paused():
             # Looking for devices is what TensorFlow would tell of at its first operation.
             import_module("tensorflow").config.list_physical_devices()
     import tensorflow as tf

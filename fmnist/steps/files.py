@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
+from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
-from fmnist.steps.messages import check_kind
 
 __all__ = [
     "ARTIFACT_FILES",

@@ -5,9 +5,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from fmnist.steps.errors import ContractError
-
-__all__ = ["check_kind", "did_you_mean", "excerpt", "say", "shown"]
+__all__ = ["did_you_mean", "excerpt", "kind_of", "say", "shown"]
 
 _LONGEST_NAME = 100
 
@@ -49,13 +47,7 @@ def shown(value: Any, length: int = 200) -> str:
     try:
         return excerpt(repr(value), length)
     except Exception:  # noqa: BLE001 - a number of too many digits, too many levels, or somebody's own __repr__
-        return _kind(value)
-
-
-def check_kind(what: str, value: Any, kind: Any, expected: str) -> None:
-    """Make sure that the argument `what` is of this kind, which a ContractError calls `expected`."""
-    if not isinstance(value, kind):
-        raise ContractError(f"{what}: expected {expected}, got {_kind(value)}.")
+        return kind_of(value)
 
 
 def say(line: str) -> None:
@@ -64,6 +56,7 @@ def say(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - a step's log is what it prints
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Return the type of a value, with its article."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fmnist.steps import optimizers
+from fmnist.steps.checks import LARGEST_SEED, check_whole
 from fmnist.steps.dataset import TRAINING_IMAGES
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import did_you_mean, shown
-from fmnist.steps.numbers import LARGEST_SEED, check_whole
 
 __all__ = ["Settings"]
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from fmnist.steps import files, model, optimizers, plots
 from fmnist.steps.checkpoint import Checkpoint
+from fmnist.steps.checks import check_kind
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import TrainingError
-from fmnist.steps.messages import check_kind, say
+from fmnist.steps.messages import say
 from fmnist.steps.settings import Settings
 
 __all__ = ["BATCH_SIZE", "METRICS", "Trainer", "Training", "epoch_order", "train"]
@@ -146,7 +147,7 @@ class Trainer:
         self._at = settings.split_at(len(data))
         if create is not model.create:
             # Not a statement, by which the tutorial's own step would carry it.
-            own = import_module("fmnist.steps.network")
+            own = import_module("fmnist.steps.own_network")
             self._create = partial(own.created, create, data)
             own.check(self._create(settings.seed), self._create(settings.seed), data)
         self._network, self._optimizer = self._fresh(settings.seed)
@@ -223,7 +224,7 @@ def compile_epoch(
 
     The first `at` images of `data` are the training part, in batches of `BATCH_SIZE`, the last of which may be smaller;
     the rest is the validation part. `optimizer` must be built for the variables of `trained`,
-    and `own` is `fmnist.steps.network` if that is not the tutorial's network.
+    and `own` is `fmnist.steps.own_network` if that is not the tutorial's network.
     """
     tf = tensorflow()
     variables, filled = trained.trainable_variables, own is None or own.is_by_image(trained)

@@ -232,7 +232,7 @@ def train_another() -> None:
 
 def test_only_a_step_with_a_network_of_its_own_carries_what_refuses_one() -> None:
     """The tutorial's step is near the limit of a cluster; another one needs all that `train` may import."""
-    name = "fmnist/steps/network.py"
+    name = "fmnist/steps/own_network.py"
     carried = bundle.imported_by(train_another)
     assert name in carried
     needed = [one for one in bundle.imports(carried[name]) if one.startswith("fmnist.steps.")]

@@ -32,7 +32,7 @@ from support.sketches import sketched
 from fmnist.replication import published
 from fmnist.replication.results import Judged, Sample
 from fmnist.report import pictures
-from fmnist.report.pictures import canvas, classes, curves, dot_plot
+from fmnist.report.pictures import classes, curves, dot_plot, style
 from fmnist.report.pictures.graph import _TITLE_TEXT as TITLE_TEXT
 from fmnist.report.pictures.graph import _cards
 from fmnist.steps import fonts
@@ -480,9 +480,9 @@ def test_a_name_that_is_too_long_is_shortened() -> None:
 def test_a_text_is_shortened_by_its_own_look() -> None:
     """What has room to the point is whole; a bold text of another size has its own width."""
     look: dict[str, Any] = {"size": 14, "weight": "bold"}
-    plain, bold = canvas.text_width("a long name", 14), canvas.text_width("a long name", **look)
-    assert canvas.shortened("a long name", width=bold, **look) == "a long name"
-    assert canvas.shortened("a long name", width=(plain + bold) / 2, **look) == "a long na…"
+    plain, bold = style.text_width("a long name", 14), style.text_width("a long name", **look)
+    assert style.shortened("a long name", width=bold, **look) == "a long name"
+    assert style.shortened("a long name", width=(plain + bold) / 2, **look) == "a long na…"
 
 
 def test_names_of_classes_are_shortened_in_the_fonts_they_are_drawn_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -682,8 +682,8 @@ def test_a_font_of_this_machine_draws_other_scripts(kind: str, tmp_path: Path, m
 @pytest.mark.parametrize("text", ["", " ", "\u2063"])
 def test_a_blank_has_no_width(text: str) -> None:
     """What has no glyph that can be seen takes no room, and can be measured."""
-    assert canvas.text_width(text) == 0
-    assert canvas.text_width("a") == pytest.approx(4.366, abs=0.001)
+    assert style.text_width(text) == 0
+    assert style.text_width("a") == pytest.approx(4.366, abs=0.001)
 
 
 @pytest.mark.parametrize(
@@ -990,7 +990,7 @@ def test_a_step_stands_right_of_all_that_it_depends_on(tmp_path: Path) -> None:
     }
     assert (cards["use-2"].x0, cards["use-2"].x1) == (third.x0, third.x1)
     # It has no rows, and a title in bold.
-    assert last.width == pytest.approx(16 + canvas.text_width("end", TITLE_TEXT, weight="bold"))
+    assert last.width == pytest.approx(16 + style.text_width("end", TITLE_TEXT, weight="bold"))
     # Around all there is as much room as left and above, and a point is 4/3 pixels of a page.
     [axes] = figure.axes
     assert (*axes.get_xlim(), *axes.get_ylim()) == (0, last.x1 + 16, 16 + 45 + 16 + 45 + 16, 0)

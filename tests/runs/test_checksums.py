@@ -8,7 +8,13 @@ from fmnist.runs import checksums
 def test_a_folder_is_signed(tmp_path: Path) -> None:
     """Both lists are those of `sha256sum`, by name: one of what is the same each time, one of all."""
     (tmp_path / "seeds" / "deep").mkdir(parents=True)
-    for name, content in (("seeds/5.json", b"five"), ("seeds/deep/6", b"six"), ("b", b"table"), ("a", b"other")):
+    for name, content in (
+        ("seeds/5.json", b"five"),
+        ("seeds/deep/6", b"six"),
+        ("b", b"table"),
+        ("report.html", b"other"),
+        ("log.txt", b""),
+    ):
         (tmp_path / name).write_bytes(content)
     same = checksums.digests_of(tmp_path, ["b", "seeds/5.json"])
     table, five, six, other = (
@@ -18,12 +24,12 @@ def test_a_folder_is_signed(tmp_path: Path) -> None:
         "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
     )
     assert same == {"b": table, "seeds/5.json": five}
-    checksums.sign(tmp_path, same, ["a"])
+    checksums.sign(tmp_path, same)
     both = f"{table}  b\n{five}  seeds/5.json\n"
     assert (tmp_path / "SHA256SUMS").read_text() == both
     sums = checksums.digests_of(tmp_path, ["SHA256SUMS"])["SHA256SUMS"]
     assert (tmp_path / "RECORD.sha256").read_text() == (
-        f"{sums}  SHA256SUMS\n{other}  a\n{table}  b\n{five}  seeds/5.json\n"
+        f"{sums}  SHA256SUMS\n{table}  b\n{other}  report.html\n{five}  seeds/5.json\n"
     )
     (tmp_path / "seeds" / "deep" / "6").rename(tmp_path / "seeds" / "6")
     (tmp_path / "seeds" / "deep").rmdir()

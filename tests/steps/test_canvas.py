@@ -68,7 +68,7 @@ def test_a_list_of_the_users_settings_has_no_effect() -> None:
     "look",
     [
         "from fmnist.steps.fonts import families; families('a')",
-        "from fmnist.report.pictures.canvas import text_width; text_width('a')",
+        "from fmnist.report.pictures.style import text_width; text_width('a')",
     ],
     ids=["fonts", "width"],
 )

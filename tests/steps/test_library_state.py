@@ -157,7 +157,7 @@ def entered() -> dict[str, str]:
     code = (
         "import os, json\n"
         "from fmnist.steps import checkpoint, evaluation, model, optimizers\n"
-        "from fmnist.steps import network as network_of_ones_own\n"
+        "from fmnist.steps import own_network as network_of_ones_own\n"
         "train = dataset.load('train'); data = dataset.Split(train.images[:100], train.labels[:100])\n"
         "network = model.create(0); content = model.to_bytes(network)\n"
         "rate = keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))\n"

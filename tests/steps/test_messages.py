@@ -7,9 +7,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from fmnist.steps.checks import LARGEST_SEED, check_kind, check_whole
 from fmnist.steps.errors import ContractError, SettingsError
-from fmnist.steps.messages import check_kind, did_you_mean, excerpt, say, shown
-from fmnist.steps.numbers import LARGEST_SEED, check_whole
+from fmnist.steps.messages import did_you_mean, excerpt, say, shown
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def write_run(path: Path) -> None:
     files.write(path / folder.RUN, files.canonical_json(record))
     page.write_report(Sample.of_run(record, result(SETTINGS.seed)), path)
     reproducible = (folder.PIPELINE, *files.ARTIFACT_FILES.values())
-    checksums.sign(path, checksums.digests_of(path, reproducible), (folder.RUN, page.FILE_NAME))
+    checksums.sign(path, checksums.digests_of(path, reproducible))
 
 
 def write_study(path: Path) -> None:
@@ -93,7 +93,7 @@ def write_study(path: Path) -> None:
     files.write(path / folder.RECORD, files.canonical_json(record))
     names = findings.write_findings(Sample.of_study(plan, [result(seed) for seed in SEEDS], record), path)
     reproducible = checksums.digests_of(path, (folder.PLAN, folder.SEEDS, *names))
-    checksums.sign(path, reproducible, (folder.RECORD, page.FILE_NAME))
+    checksums.sign(path, reproducible)
 
 
 def begin_study(path: Path) -> None:
@@ -107,12 +107,11 @@ def begin_study(path: Path) -> None:
 def sign_again(path: Path) -> None:
     """Recompute both lists of checksums, as a forger does who knows of them, for all files that are there."""
     names = [line[66:] for line in (path / checksums.DIGESTS).read_text().splitlines()]
-    others = {folder.RUN, folder.RECORD, checksums.CHECKSUMS, page.FILE_NAME}
     there = {os.path.normpath(one.relative_to(path)) for one in path.rglob("*") if one.is_file()}
     listed = ({*names} | {one for one in there if "/" in one}) & there
-    reproducible = checksums.digests_of(path, listed - others)
+    reproducible = checksums.digests_of(path, listed - {*checksums.OTHERS})
     if checksums.CHECKSUMS in listed:
-        checksums.sign(path, reproducible, listed & others - {checksums.CHECKSUMS})
+        checksums.sign(path, reproducible)
     else:
         files.write(path / checksums.DIGESTS, checksums.listing(reproducible))
 

@@ -118,7 +118,7 @@ def write_project(root: Path, files: Mapping[str, str]) -> None:
 
 
 class RanOut:
-    """Stands for `ending.OutOfMemory` where memory has run out."""
+    """Stands for `processes.OutOfMemory` where memory has run out."""
 
     def __bool__(self) -> bool:
         return True

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import conclusions
-from fmnist.report.pictures.canvas import (
+from fmnist.report.pictures.style import (
     LIGHT,
     MOST_SHAPES,
     TEXT,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.report.pictures.canvas import LIGHT, MANY_SEEDS, MOST_SHAPES, TEXT, Kind, Theme, render, style_axes
+from fmnist.report.pictures.style import LIGHT, MANY_SEEDS, MOST_SHAPES, TEXT, Kind, Theme, render, style_axes
 
 __all__ = ["apart", "loss_curves"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.replication import published, verdict
-from fmnist.report.pictures.canvas import (
+from fmnist.report.pictures.style import (
     LIGHT,
     MANY_SEEDS,
     TEXT,

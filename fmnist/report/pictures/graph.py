@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmnist.report.pictures.canvas import LIGHT, TEXT, Kind, Theme, render, text_width
+from fmnist.report.pictures.style import LIGHT, TEXT, Kind, Theme, render, text_width
 from fmnist.steps import files
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import get_args
 
 from fmnist.replication.results import Judged, Sample
-from fmnist.report.pictures.canvas import DARK, Kind
 from fmnist.report.pictures.classes import confusion_matrix, recalls
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
+from fmnist.report.pictures.style import DARK, Kind
 from fmnist.steps import files
 
 __all__ = ["save", "save_distribution"]

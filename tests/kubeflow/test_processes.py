@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import helpers
 
-from fmnist.kubeflow.ending import OutOfMemory, explained, guarded, run
+from fmnist.kubeflow.processes import OutOfMemory, explained, guarded, run
 
 GIB = 2**30
 
@@ -121,7 +121,7 @@ def test_an_exit_code_is_told_with_its_signal(code: int, expected: str, tmp_path
 def test_the_limits_of_a_process_are_named() -> None:
     """Each limit that is set is in the message, with the option of ulimit that raises it."""
     code = (
-        "import resource as r; from fmnist.kubeflow.ending import OutOfMemory, explained\n"
+        "import resource as r; from fmnist.kubeflow.processes import OutOfMemory, explained\n"
         "for name, value in {'CPU': 50, 'AS': 8 * 2**30, 'DATA': 2**33, 'NPROC': 99, 'FSIZE': 2**20}.items():\n"
         "    r.setrlimit(getattr(r, f'RLIMIT_{name}'), (value, value))\n"
         "print(explained(1, OutOfMemory()))"
@@ -145,7 +145,7 @@ def test_the_memory_of_the_process_before_is_a_bound(share: float, bound: bool, 
 def test_what_a_process_used_is_measured() -> None:
     """CPU seconds and peak memory are those of a process and its children, or said to be bounds."""
     code = (
-        "import os, sys; from pathlib import Path; from fmnist.kubeflow.ending import *\n"
+        "import os, sys; from pathlib import Path; from fmnist.kubeflow.processes import *\n"
         "def ended(code):\n"
         "    ended, usage = run(['sh', '-c', f\"{sys.executable} -c '{code}'; exit 3\"], os.environ, str)\n"
         "    return explained(ended, OutOfMemory(Path('none')), usage)\n"
@@ -161,7 +161,7 @@ def test_a_kill_after_the_last_cpu_second_is_the_limits() -> None:
     """A process that ignores SIGXCPU is killed at the hard limit, which is then the reason."""
     code = (
         "import os, resource, sys; from pathlib import Path\n"
-        "from fmnist.kubeflow.ending import OutOfMemory, explained, run\n"
+        "from fmnist.kubeflow.processes import OutOfMemory, explained, run\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (2, 3))\n"
         "loop = 'import signal\\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\\nwhile True: pass'\n"
         "code, usage = run([sys.executable, '-c', loop], os.environ, str)\n"
@@ -243,7 +243,7 @@ LASTING = "echo $$; sleep 600 & echo $!; wait"
 @pytest.mark.parametrize("way", ["killed", "interrupted"])
 def test_no_process_outlives_the_one_that_waits(way: str) -> None:
     """After kill -9, or Ctrl-C, of the process that runs a command, the command's processes end as well."""
-    code = f"import os; from fmnist.kubeflow import ending; ending.run(['sh', '-c', {LASTING!r}], os.environ, print)"
+    code = f"import os; from fmnist.kubeflow import processes; processes.run(['sh', '-c', {LASTING!r}], os.environ, print)"
     with subprocess.Popen(
         [*helpers.INTERRUPTIBLE, sys.executable, "-uc", code],
         stdout=subprocess.PIPE,
@@ -263,9 +263,9 @@ def test_no_process_outlives_the_one_that_waits(way: str) -> None:
 def test_no_command_starts_before_its_guard(tmp_path: Path) -> None:
     """Who is killed before there is one has not let the command begin."""
     code = (
-        "import os; from fmnist.kubeflow import ending\n"
-        "ending.guarded = lambda _: os.kill(os.getpid(), 9)\n"
-        f"ending.run(['touch', {str(tmp_path / 'begun')!r}], os.environ, print)"
+        "import os; from fmnist.kubeflow import processes\n"
+        "processes.guarded = lambda _: os.kill(os.getpid(), 9)\n"
+        f"processes.run(['touch', {str(tmp_path / 'begun')!r}], os.environ, print)"
     )
     environment = {**helpers.clean_environment(), "MARK": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=False)

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.cluster import program
+from fmnist.cluster import program_file
 from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
@@ -63,11 +63,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def load(folder: Path, text: str | bytes, on_warning: Callable[[str], object] = warnings.warn) -> program.Program:
+def load(folder: Path, text: str | bytes, on_warning: Callable[[str], object] = warnings.warn) -> program_file.Program:
     """Return the program of a file with this content."""
     path = folder / "same.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return program.load(path, on_warning)
+    return program_file.load(path, on_warning)
 
 
 def edited(old: str, new: str) -> str:
@@ -78,7 +78,7 @@ def edited(old: str, new: str) -> str:
 
 def test_our_own_program_file_is_good(recwarn: pytest.WarningsRecorder) -> None:
     """The repository's same.yaml is read without a warning, and holds the defaults."""
-    own = program.load(ROOT / "same.yaml", warnings.warn)
+    own = program_file.load(ROOT / "same.yaml", warnings.warn)
     defaults = {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05, "seed": 0}
     assert own.run.parameters == vars(Settings()) == defaults
     assert own.pipeline.package == ROOT / "fmnist" / "pipeline.py"
@@ -166,7 +166,7 @@ def test_of_a_huge_file_little_is_read(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ContractError, match="expected at most 65536 bytes, got more"):
-            program.load(tmp_path / "same.yaml", warnings.warn)
+            program_file.load(tmp_path / "same.yaml", warnings.warn)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
@@ -318,7 +318,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path
     """A pipe or a device in the place of the program file is not waited for, and not read."""
     make(tmp_path / "same.yaml")
     with pytest.raises(ContractError, match="expected YAML in .*same.yaml, got: .*it is no regular file"):
-        program.load(tmp_path / "same.yaml", warnings.warn)
+        program_file.load(tmp_path / "same.yaml", warnings.warn)
 
 
 def test_the_first_error_is_named(folder: Path) -> None:
@@ -369,9 +369,9 @@ def test_a_key_without_effect_is_warned_of(folder: Path, text: str, message: str
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A file that is not there, or is a folder, is refused, and named."""
     with pytest.raises(ContractError, match="expected YAML in .*missing.yaml, got: .*No such file"):
-        program.load(tmp_path / "missing.yaml", warnings.warn)
+        program_file.load(tmp_path / "missing.yaml", warnings.warn)
     with pytest.raises(ContractError, match="Is a directory"):
-        program.load(tmp_path, warnings.warn)
+        program_file.load(tmp_path, warnings.warn)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_run_alone_is_enough_for_a_run_here(folder: Path, run: str, parameters: dict[str, Any]) -> None:
     """Where the pipeline is known, run.parameters is all that is read, and other keys are nobody's business."""
     (folder / "same.yaml").write_text(f"x: 1\nrun: {run}")
-    assert program.run_parameters(folder / "same.yaml") == parameters
+    assert program_file.run_parameters(folder / "same.yaml") == parameters
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_a_run_here_needs_a_run(folder: Path, text: str, message: str) -> None:
     """A file without a run, or with parameters that are not a mapping of values, is refused."""
     (folder / "same.yaml").write_text(text)
     with pytest.raises(ContractError, match=message):
-        program.run_parameters(folder / "same.yaml")
+        program_file.run_parameters(folder / "same.yaml")
 
 
 NAMES = st.text(string.ascii_letters + "_", min_size=1, max_size=8)
@@ -424,7 +424,7 @@ def read_or_refuse(folder: Path, content: bytes) -> None:
     (folder / "same.yaml").write_bytes(content)
     message, got = "", None
     try:
-        got = program.load(folder / "same.yaml", lambda _: None)
+        got = program_file.load(folder / "same.yaml", lambda _: None)
     except ContractError as error:
         message = str(error)
     if got is None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support import helpers
 
-from fmnist.steps import evaluation, model, network, optimizers, training
+from fmnist.steps import evaluation, model, optimizers, own_network, training
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
@@ -133,13 +133,13 @@ def test_the_engine_does_all_that_keras_does(data: Split, trained: training.Trai
 @pytest.mark.parametrize("create", [eventful, forked])
 def test_an_unnamed_network_is_the_same_whatever_was_made_before(create: Callable[[int], Any], data: Split) -> None:
     """Neither the names that Keras counts nor the seeds that it draws show in the file, or in any variable."""
-    first = network.created(create, data, 1)
+    first = own_network.created(create, data, 1)
     random.seed(99)
     forked(0)
-    again = network.created(create, data, 1)
+    again = own_network.created(create, data, 1)
     assert model.to_bytes(again) == model.to_bytes(first)
     assert all(map(np.array_equal, again.variables, first.variables))
-    other = network.created(create, data, 2)
+    other = own_network.created(create, data, 2)
     assert not np.array_equal(other.variables[-2], first.variables[-2])
 
 
@@ -165,7 +165,7 @@ def test_pythons_generator_goes_on_as_it_was(
     expected = random.random()  # noqa: S311 - no secret
     random.seed(5)
     with outcome:
-        network.created(create, data, 1)
+        own_network.created(create, data, 1)
     assert random.random() == expected  # noqa: S311 - as above
 
 
@@ -393,10 +393,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 def test_what_xla_says_is_told_up_to_the_stack_of_the_operation() -> None:
     """Which is long, and so may be what it says."""
     stack = "The op is created at: a.py, The op is created at: b.py"
-    assert str(network.uncompiled(ValueError(f"no kernel for X. {stack}"))) == (
+    assert str(own_network.uncompiled(ValueError(f"no kernel for X. {stack}"))) == (
         "network: expected operations that XLA compiles, got no kernel for X."
     )
-    assert str(network.uncompiled(ValueError("x" * 501 + stack))) == (
+    assert str(own_network.uncompiled(ValueError("x" * 501 + stack))) == (
         f"network: expected operations that XLA compiles, got {'x' * 500} ...."
     )
 
@@ -431,7 +431,7 @@ def mixed(x: Any) -> Any:
 )
 def test_it_is_known_whether_an_image_is_by_itself(make: Callable[[], Any], by_image: bool) -> None:
     """Only of layers that are known to look at one image at a time, and to have no loss of a batch."""
-    assert network.is_by_image(make()) == by_image
+    assert own_network.is_by_image(make()) == by_image
 
 
 def test_a_network_is_created_with_its_seed_for_the_data(data: Split) -> None:
@@ -442,7 +442,7 @@ def test_a_network_is_created_with_its_seed_for_the_data(data: Split) -> None:
         seeds.append(seed)
         return keras.Sequential([layers.Flatten(), layers.Dense(3)])
 
-    assert network.created(create, data, 7).input_shape == (None, 8, 8, 1)
+    assert own_network.created(create, data, 7).input_shape == (None, 8, 8, 1)
     assert seeds == [7]
 
 
@@ -463,7 +463,7 @@ def test_a_network_with_a_layer_more_is_another(data: Split) -> None:
         for count in (1, 2)
     )
     with pytest.raises(ContractError, match="expected the same file each time"):
-        network.check(one, more, data)
+        own_network.check(one, more, data)
 
 
 def test_a_compiled_network_is_refused(data: Split) -> None:
@@ -471,7 +471,7 @@ def test_a_compiled_network_is_refused(data: Split) -> None:
     compiled = sequential()
     compiled.compile("adam", "mse")
     with pytest.raises(ContractError) as caught:
-        network.check(compiled, compiled, data)
+        own_network.check(compiled, compiled, data)
     assert str(caught.value) == (
         "network: expected an uncompiled one, got a loss and an optimizer, which would be ignored. Do not compile it."
     )

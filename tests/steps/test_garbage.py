@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import helpers
 
-from fmnist.steps import collector
+from fmnist.steps import garbage
 
 #: Prints what the collector holds for good when a process ends.
 AT_EXIT = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1_000))\n"
@@ -27,14 +27,14 @@ def test_the_collector_is_left_as_it_was(caller: str) -> None:
     """It looks at nothing meanwhile, nor soon after at what was made; the caller's garbage is still found."""
     code = (
         "import gc, json, weakref\n"
-        "from fmnist.steps import collector\n"
+        "from fmnist.steps import garbage\n"
         "class Cycle: pass\n"
         f"{caller}\n"
         "cycle = Cycle(); cycle.itself = cycle; watched = weakref.ref(cycle)\n"
         "state = lambda: (gc.isenabled(), gc.get_freeze_count() > 1_000)\n"
         "before, times = state(), []\n"
         "gc.callbacks.append(lambda phase, _: times.append(phase))\n"
-        "with collector.paused(): made = [[] for _ in range(100_000)]; during = len(times)\n"
+        "with garbage.paused(): made = [[] for _ in range(100_000)]; during = len(times)\n"
         "after = state()\n"
         "young = sum(len(gc.get_objects(generation)) for generation in (0, 1))\n"
         "del cycle; gc.collect(); print(json.dumps([during, young, after == before, watched() is None]))"
@@ -48,7 +48,7 @@ def test_the_collector_is_left_as_it_was(caller: str) -> None:
 
 def test_the_collector_runs_again_after_an_error() -> None:
     """An import that fails leaves it on."""
-    with pytest.raises(ImportError), collector.paused():
+    with pytest.raises(ImportError), garbage.paused():
         raise ImportError
     assert gc.isenabled()
 
@@ -60,15 +60,15 @@ def test_what_the_caller_froze_stays_frozen(frozen: int, thaws: bool, monkeypatc
     monkeypatch.setattr(gc, "get_freeze_count", lambda: frozen)
     monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(gc, "unfreeze", lambda: thawed.append(True))
-    with collector.paused():
+    with garbage.paused():
         pass
     assert bool(thawed) == thaws
 
 
 def test_who_asks_twice_gets_it_once() -> None:
     """What is done when a process ends does not grow with each call."""
-    code = "import gc; gc.freeze = lambda: print('frozen')\nfrom fmnist.steps import collector\n"
-    assert helpers.python(code + "collector.stop_at_exit(); collector.stop_at_exit()") == "frozen\n"
+    code = "import gc; gc.freeze = lambda: print('frozen')\nfrom fmnist.steps import garbage\n"
+    assert helpers.python(code + "garbage.stop_at_exit(); garbage.stop_at_exit()") == "frozen\n"
 
 
 def test_the_import_of_tensorflow_is_not_looked_through() -> None:
@@ -84,7 +84,7 @@ def test_the_import_of_tensorflow_is_not_looked_through() -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        "from fmnist.steps import collector; collector.stop_at_exit()",
+        "from fmnist.steps import garbage; garbage.stop_at_exit()",
         "from fmnist.cli.fmnist import main; main(['--version'])",
         "from fmnist.cli.same import main; main(['--help'])",
         "from fmnist.kubeflow.components import train; train(*[None] * 8)",

@@ -16,10 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import PydanticCustomError
 
 from fmnist.cluster.arguments import LARGEST_WHOLE
+from fmnist.steps.checks import NUMBER
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import opened
 from fmnist.steps.messages import did_you_mean, excerpt
-from fmnist.steps.numbers import NUMBER
 
 __all__ = ["FILE_NAME", "Program", "load", "run_parameters"]
 
