@@ -243,7 +243,7 @@ LASTING = "echo $$; sleep 600 & echo $!; wait"
 @pytest.mark.parametrize("way", ["killed", "interrupted"])
 def test_no_process_outlives_the_one_that_waits(way: str) -> None:
     """After kill -9, or Ctrl-C, of the process that runs a command, the command's processes end as well."""
-    code = f"import os; from fmnist.kubeflow import processes; processes.run(['sh', '-c', {LASTING!r}], os.environ, print)"
+    code = f"import os; from fmnist.kubeflow.processes import run; run(['sh', '-c', {LASTING!r}], os.environ, print)"
     with subprocess.Popen(
         [*helpers.INTERRUPTIBLE, sys.executable, "-uc", code],
         stdout=subprocess.PIPE,
