@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from fmnist.cli import streams
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.report.page import FILE_NAME
-from fmnist.steps import determinism, garbage
+from fmnist.steps import determinism, garbage, safe
 from fmnist.steps.checks import NUMBER, WHOLE
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.messages import did_you_mean, excerpt
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 #: The environment variables of this package; the last one is for its tests.
-VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES", "FMNIST_STRICT")
+VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", safe.TOKEN, safe.COOKIES, "FMNIST_STRICT")
 
 #: The exit codes; the first says that what was asked has the answer no.
 NEGATIVE, BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 1, 2, 3, 70, 130

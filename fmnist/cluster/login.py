@@ -13,11 +13,9 @@ import kfp
 import kfp.client
 
 from fmnist.steps.errors import ContractError
+from fmnist.steps.safe import COOKIES, TOKEN
 
 __all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials", "proxy_for"]
-
-#: Environment variables that hold a token and cookies, for when none is given.
-TOKEN, COOKIES = "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"
 
 
 class Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships no types

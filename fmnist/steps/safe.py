@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["HIDDEN", "INVISIBLE", "cell", "printable", "safe", "without_secrets"]
+__all__ = ["COOKIES", "HIDDEN", "INVISIBLE", "TOKEN", "cell", "printable", "safe", "without_secrets"]
 
 #: What stands in the place of a secret.
 HIDDEN = "***"
@@ -15,11 +15,12 @@ HIDDEN = "***"
 #: A shorter text is no secret by itself, and occurs within words.
 _SHORTEST = 6
 
-#: Environment variables that hold a secret, and those that hold a URL which may have one.
-_SECRET, _ADDRESS = (
-    re.compile(r"FMNIST_KFP_(TOKEN|COOKIES)"),
-    re.compile(r"FMNIST_MIRROR|(?i:\w+_proxy)|KF_\w+ENDPOINT"),
-)
+#: Environment variables that hold a token and cookies for Kubeflow, for when none is given.
+TOKEN, COOKIES = "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"
+
+#: Those that hold one secret, kfp's own among them, and those that hold a URL which may have one.
+_SECRETS = {TOKEN, "KF_PIPELINES_APP_OAUTH2_CLIENT_SECRET"}
+_ADDRESS = re.compile(r"FMNIST_MIRROR|(?i:\w+_proxy)|KF_\w+ENDPOINT")
 
 _URL = re.compile(r"""([a-z][a-z0-9+.-]{0,20}://)([^\s"'<>]*[^\s"'<>).,:;])""", re.IGNORECASE)
 _HEADER = re.compile(
@@ -105,7 +106,9 @@ def _login(address: str) -> tuple[str, str]:
 def _of_environment() -> Iterator[str]:
     """Give the secrets in the environment variables that this program reads."""
     for name, value in os.environ.items():
-        if _SECRET.fullmatch(name):
+        if name in _SECRETS:
+            yield value.strip()
+        elif name == COOKIES:
             yield from (part.partition("=")[2].strip() or part.strip() for part in value.split(";"))
         elif _ADDRESS.fullmatch(name):
             login, rest = _login(value.partition("://")[2] or value)

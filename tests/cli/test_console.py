@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,12 @@ from support import helpers, samples
 
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
+from fmnist.cluster import login
+from fmnist.kubeflow import bundle
+from fmnist.kubeflow.environment import allowed
 from fmnist.runs.verify import Difference, File, Verification
 from fmnist.steps.errors import ContractError, SettingsError, StepError
+from fmnist.steps.safe import safe
 from fmnist.steps.settings import Settings
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))
@@ -185,6 +190,18 @@ def test_a_defect_is_told_as_one() -> None:
     assert (result.exit_code, result.stdout) == (70, "")
     assert result.stderr.startswith("Traceback (most recent call last):\n")
     assert result.stderr.endswith("\nZeroDivisionError: zero\n")
+
+
+def test_each_variable_has_one_name_and_one_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code spells no other; each of a user's reaches what computes results, or is hidden; one is for tests."""
+    sources = bundle.source_files(["**/*.py"]).values()
+    spelt = {name.decode() for source in sources for name in re.findall(rb"\bFMNIST_[A-Z_]+", source)}
+    assert spelt - {"FMNIST_CHECKPOINT"} == {*console.VARIABLES}, "runs.run alone sets that one"
+    for name in console.VARIABLES:
+        monkeypatch.setenv(name, f"value-of-{name}")
+    hidden = {name for name in console.VARIABLES if name not in safe(f"value-of-{name}")}
+    assert {*console.VARIABLES} - allowed().keys() - hidden == {"FMNIST_STRICT"}
+    assert hidden == {login.TOKEN, login.COOKIES}
 
 
 def test_what_surrounds_a_command_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ def test_a_url_or_a_header_shows_no_secret(text: str, shown: str) -> None:
     [
         ("FMNIST_KFP_TOKEN", SECRET),
         ("FMNIST_KFP_COOKIES", f"one={SECRET}; two=2"),
+        ("KF_PIPELINES_APP_OAUTH2_CLIENT_SECRET", SECRET),
         ("FMNIST_MIRROR", f"https://me:{ESCAPED}@mirror.example/data"),
         ("FMNIST_MIRROR", f"https://mirror.example/data?sig={ESCAPED}&sv=1"),
         ("HTTPS_PROXY", f"http://me:{ESCAPED}@proxy.example:3128"),
@@ -105,6 +106,7 @@ def test_a_secret_is_hidden_as_programs_write_it(
 @pytest.mark.parametrize(
     ("name", "value", "secret"),
     [
+        ("FMNIST_KFP_TOKEN", " token;word== ", "token;word=="),
         ("FMNIST_KFP_COOKIES", "a=token=word==; b=1", "token=word=="),
         ("FMNIST_KFP_COOKIES", "no-name-at-all ;b=1", "no-name-at-all"),
         ("HTTPS_PROXY", "http://me:pass:word@h", "pass:word"),
