@@ -1,5 +1,6 @@
 """Tests of executing a compiled pipeline here; the pipelines are small ones of the tests' own."""
 
+import contextlib
 import io
 import os
 import re
@@ -19,6 +20,7 @@ from kfp.local.config import LocalExecutionConfig
 from support import helpers
 
 from fmnist.kubeflow import local, runnable
+from fmnist.steps import training
 from fmnist.steps.errors import ContractError, StepError
 
 
@@ -144,6 +146,15 @@ def test_events_tell_what_happens(tmp_path: Path) -> None:
         local.Epoch(3, 3, "loss 0.3"),
         local.StepFinished("train"),
     ]
+
+
+def test_what_the_train_step_prints_is_told() -> None:
+    """Its lines are those that are read."""
+    events: list[local.Event] = []
+    with contextlib.redirect_stdout(local._LogSplitter(io.StringIO(), events.append)):
+        training.report_resumed(2, 5)
+        training.report_epoch(3, 5, {"loss": 0.25, "accuracy": 0.5})
+    assert events == [local.Resumed(2, 5), local.Epoch(3, 5, "loss 0.2500 accuracy 0.5000")]
 
 
 def test_a_line_is_in_the_log_when_its_event_is_told(tmp_path: Path) -> None:
