@@ -541,6 +541,15 @@ def test_the_pictures_are_those_of_the_module(tmp_path: Path) -> None:
     assert shown == [pictures.distribution(spread(60), published.matching(PARAMETERS), **look) for look in [*looks, {}]]
 
 
+def test_the_page_keeps_each_picture_the_room_it_is_drawn_for(tmp_path: Path) -> None:
+    """In pixels, of which 96 are 72 points."""
+    pictures = Page(write_report(run_sample(result(7, 0.8765)), tmp_path)).pictures()
+    said = [(float(width), float(height)) for _, _, width, height, _ in pictures if width]
+    points = [re.findall(r' (?:width|height)="([\d.]+)pt"', svg)[:2] for *_, width, _, svg in pictures if width]
+    assert said == [tuple(float(one) * 96 / 72 for one in size) for size in points]
+    assert len(said) == 8, "the distribution, the curves and the recalls"
+
+
 def test_the_matrix_has_counts_and_recalls(study_page: Page, run_page: Page) -> None:
     """Rows are the true class, in the order of the labels: counts, then the recall; a study's are means."""
     assert "T-shirt/top 880 100 0 0 0 0 0 0 0 20 0.880 Trouser 0 880 120" in run_page.words
