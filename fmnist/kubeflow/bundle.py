@@ -23,6 +23,7 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
 
 __all__ = [
+    "ARCHIVE",
     "REPLICATION",
     "STEPS",
     "archive",
@@ -74,7 +75,8 @@ _DATA = ("replication/*.json", "report/templates/*.j2")
 #: The digests of all code, which a step carries with its part of it.
 _DIGESTS = "kubeflow/digests.json"
 
-_EMBEDDED = re.compile(r"(?<=__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')")
+#: The archive that kfp embeds in the source of a component.
+ARCHIVE = re.compile(r"(?<=^__KFP_EMBEDDED_ARCHIVE_B64 = ')[A-Za-z0-9+/=]*(?=')", re.MULTILINE)
 
 
 def source_files(patterns: Sequence[str] = STEPS) -> dict[str, bytes]:
@@ -224,7 +226,7 @@ def embed(source: str, files: Mapping[str, bytes]) -> str:
     """
     ours = re.compile(r"fmnist/.*\.py")
     carried = {name: compact(content) if ours.fullmatch(name) else content for name, content in files.items()}
-    source, count = _EMBEDDED.subn(base64.b64encode(archive(carried)).decode(), source)
+    source, count = ARCHIVE.subn(base64.b64encode(archive(carried)).decode(), source)
     if count != 1:
         raise ContractError(f"component source: expected one archive embedded by kfp, got {count}.")
     return source

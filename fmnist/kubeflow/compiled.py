@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fmnist.kubeflow.bundle import ARCHIVE
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
@@ -19,8 +20,6 @@ __all__ = ["ARCHIVE", "Task", "carried", "tasks", "without_installation"]
 MOST_TASKS, LARGEST = 10_000, 64 << 20
 
 _NAME = re.compile(r"\w[\w-]*")
-
-ARCHIVE = re.compile(r"^__KFP_EMBEDDED_ARCHIVE_B64 = '([A-Za-z0-9+/=]*)'", re.MULTILINE)
 
 
 @dataclass(frozen=True)
