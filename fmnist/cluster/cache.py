@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.kubeflow import compiled
 from fmnist.kubeflow.compiled import Task
@@ -171,7 +169,7 @@ def _said(value: Any) -> str:
 def _keys(path: str | Path) -> dict[str, dict[str, Any]]:
     """Return the parts of each task's key, by the path of the task."""
     content, spec = read_compiled(path)
-    platforms = [one for one in yaml.safe_load_all(content) if one is not None][1:]
+    platforms = compiled.documents(content)[1:]
     return {task.path: _key(task, spec, platforms) for task in compiled.tasks(spec)}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fmnist.kubeflow import bundle
+from fmnist.kubeflow.compiled import documents
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 from fmnist.steps.messages import excerpt
@@ -55,7 +56,7 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
 
 def read_spec(compiled: str | Path) -> dict[str, Any]:
     """Return the document of a compiled pipeline, without the one for Kubernetes that may follow it."""
-    return dict(next(one for one in yaml.safe_load_all(Path(compiled).read_bytes()) if one is not None))
+    return dict(documents(Path(compiled).read_bytes())[0])
 
 
 def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
@@ -71,7 +72,7 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
 
     try:
         content = read(path, LARGEST)
-        first, *more = (one for one in yaml.safe_load_all(content) if one is not None)
+        first, *more = documents(content)
         if _size([first, more], {}) > LARGEST:
             raise ValueError("its aliases stand for too much")  # noqa: TRY301 - one of many errors of such a file
         spec = json_format.ParseDict(first, pipeline_spec_pb2.PipelineSpec())

@@ -14,7 +14,7 @@ from fmnist.kubeflow.bundle import ARCHIVE
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["ARCHIVE", "Task", "carried", "tasks", "without_installation"]
+__all__ = ["ARCHIVE", "Task", "carried", "documents", "tasks", "without_installation"]
 
 #: More tasks than a server takes, and more bytes than a step carries: a file that has them was made to be refused.
 MOST_TASKS, LARGEST = 10_000, 64 << 20
@@ -73,6 +73,19 @@ class Task:
     def requirements(self) -> list[str]:
         """As `installation`, without kfp itself and what only some releases of Python need."""
         return [one for one in self.installation if not re.match(r"kfp\b(?!-)", one) and ";" not in one]
+
+
+def documents(content: bytes) -> list[Any]:
+    """Return the document of a compiled pipeline, and the one for Kubernetes that may follow; empty ones do not count.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is no YAML.
+    """
+    import yaml
+
+    return [one for one in yaml.safe_load_all(content) if one is not None]
 
 
 def tasks(spec: Mapping[str, Any]) -> Iterator[Task]:

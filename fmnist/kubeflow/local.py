@@ -119,6 +119,7 @@ def run_compiled(
     from kfp.local.config import LocalExecutionConfig
 
     from fmnist.kubeflow import runnable
+    from fmnist.kubeflow.compiled import documents
 
     root = Path(folder).absolute()
     if "{{$" in str(root):
@@ -132,7 +133,7 @@ def run_compiled(
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
     ):
-        spec, *others = (one for one in yaml.safe_load_all(Path(pipeline).read_bytes()) if one is not None)
+        spec, *others = documents(Path(pipeline).read_bytes())
         loaded = components.load_component_from_text(yaml.safe_dump_all([runnable.made(spec), *others]))
         before = LocalExecutionConfig.instance
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root / "outputs"))

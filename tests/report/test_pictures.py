@@ -29,12 +29,13 @@ from support.made_fonts import write_font
 from support.samples import COUNTS, HISTORIES, HISTORY, PARAMETERS, UNLIKE, result, sample, spread
 from support.sketches import sketched
 
+from fmnist.cluster import pipeline_file
 from fmnist.replication import published
 from fmnist.replication.results import Judged, Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import classes, curves, dot_plot, style
 from fmnist.report.pictures.graph import _TITLE_TEXT as TITLE_TEXT
-from fmnist.report.pictures.graph import _cards
+from fmnist.report.pictures.graph import LARGEST, _cards
 from fmnist.steps import fonts
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
@@ -132,6 +133,7 @@ def test_a_picture_is_the_same_in_another_process() -> None:
     """Another hash seed, in a process of its own, changes no byte."""
     code = """
 import hashlib
+from fmnist.cluster import pipeline_file
 from fmnist.replication import published
 from fmnist.report import pictures
 from support.samples import *
@@ -960,6 +962,14 @@ def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
     assert said(figure)[:3] == ["make", "Output", "LIST"]
     assert arrows(figure) == [("Output", "use"), ("Output", "use-2"), ("of_any_name_as_long_as_it_is", "end")]
     assert_apart(figure=figure)
+
+
+def test_a_graph_is_of_what_counts_as_a_compiled_pipeline(tmp_path: Path) -> None:
+    """As elsewhere, an empty document before it does not matter, and it may be as large as a server takes."""
+    compiled = tmp_path / "diamond.yaml"
+    compiled.write_text(f"---\n---\n{DIAMOND}")
+    assert len(arrows(drawn(lambda **look: pictures.graph(compiled, **look)))) == 3
+    assert LARGEST == pipeline_file.LARGEST
 
 
 def boxes(figure: Figure) -> dict[str, Bbox]:

@@ -89,7 +89,7 @@ def _read(compiled: str | Path) -> list[_Card]:
 
     content = files.read(compiled, LARGEST)
     try:
-        cards = list(_cards(next(yaml.safe_load_all(content))))
+        cards = list(_cards(next(one for one in yaml.safe_load_all(content) if one is not None)))
         titles = {card.title for card in cards}
         if all(source in titles for card in cards for source, _ in card.sources):
             return cards
