@@ -40,10 +40,10 @@ LEVEL = 0.05
 SEEDS_FOR_A_VERDICT = 20
 
 #: With fewer seeds the rank test cannot reach the level: its smallest p is 2 / (n + 1).
-SEEDS_FOR_RANKS = 39
+SEEDS_FOR_RANKS = math.ceil(2 / LEVEL) - 1
 
 #: With fewer seeds the joint rank test cannot reach the level: its smallest p is 1 / (n + 1).
-SEEDS_FOR_CLASSES = 19
+SEEDS_FOR_CLASSES = math.ceil(1 / LEVEL) - 1
 
 Outcome = Literal["replicated", "equivalent, but the published run is unusual", "inconclusive", "not replicated"]
 
@@ -63,9 +63,9 @@ class Verdict:
     plausible : bool
         Whether the published figure may be a draw from the same distribution.
     p_rank : float or None
-        Of the rank test, by which `plausible` is decided from 39 seeds on.
+        Of the rank test, by which `plausible` is decided from `SEEDS_FOR_RANKS` on.
     interval : tuple of float
-        The 95 % prediction interval, by which it is decided below that; it supposes a normal distribution.
+        The prediction interval, by which it is decided below that; it supposes a normal distribution.
     equivalent : bool
         Whether the mean is within `margin` of the published figure.
     p_equivalence : float
@@ -159,7 +159,7 @@ def rank_test(published: float, accuracies: Sequence[float]) -> float:
 
 
 def prediction_interval(accuracies: Sequence[float]) -> tuple[float, float]:
-    """Return the interval that holds one more draw of a normal distribution with 95 %; endless for one accuracy.
+    """Return the interval that one more draw of a normal distribution misses at `LEVEL`; endless for one accuracy.
 
     References
     ----------
@@ -198,14 +198,14 @@ def joint_rank_test(published: Sequence[float], seeds: Sequence[Sequence[float]]
 
     Each share is expressed in standard deviations from the mean of all n + 1 draws, the published one among them. Its
     p is the portion of those draws whose most extreme share is at least as extreme: of any distribution, and however
-    the shares depend on each other, the chance that any p is 5 % or less is at most 5 %.
+    the shares depend on each other, the chance that any p is at most `LEVEL` is at most `LEVEL`.
 
     Parameters
     ----------
     published : sequence of k float
         As the recalls of the classes.
     seeds : sequence of n sequences of k float
-        The same of each seed; from 19 seeds on the smallest p, 1 / (n + 1), reaches the level.
+        The same of each seed.
 
     References
     ----------
