@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from fmnist.replication.conclusions import Conclusion
 from fmnist.replication.results import Sample
-from fmnist.report import FILE_NAME
+from fmnist.report import DISTRIBUTION, FILE_NAME
 from fmnist.steps.files import ARTIFACT_FILES
 
 __all__ = ["Run", "Study"]
@@ -110,7 +110,7 @@ class Study:
     def _repr_html_(self) -> str:
         sentences = [conclusion.sentence for conclusion in self.conclusions]
         values = {"accuracy": self._mean(), "seeds": self._seeds(), **self.parameters}
-        pictures = {"The accuracy of each seed": "distribution.png"}
+        pictures = {"The accuracy of each seed": DISTRIBUTION}
         none = "Nothing was published for these parameters, so nothing is compared."
         return _html(self.folder, sentences or [none], values, pictures)
 

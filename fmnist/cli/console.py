@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from fmnist.cli import streams
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
-from fmnist.report.page import FILE_NAME
+from fmnist.report import DISTRIBUTION, FILE_NAME
 from fmnist.steps import determinism, garbage, safe
 from fmnist.steps.checks import NUMBER, WHOLE
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
@@ -217,7 +217,7 @@ def print_sample(sample: "Sample | Judged", seeds: str, folder: Path | None) -> 
         for one in sample.conclusions
     ] or [("published", "nothing for these parameters, so nothing is compared")]
     if folder:
-        rows += [("report", str(folder / FILE_NAME)), ("picture", str(folder / "distribution.png"))]
+        rows += [("report", str(folder / FILE_NAME)), ("picture", str(folder / DISTRIBUTION))]
     print_rows(rows)
     for conclusion in sample.conclusions:
         click.echo(conclusion.sentence)

@@ -22,8 +22,6 @@ __all__ = ["judge", "write_judged"]
 #: The figures that one picture has room for.
 _MOST_FIGURES = 3
 
-_PICTURES = ("distribution.png", "distribution.svg", "distribution-dark.svg")
-
 
 def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin: float = verdict.MARGIN) -> Judged:
     """Judge by `accuracies` of any runs whether published ones replicate, as a study does it.
@@ -70,7 +68,7 @@ def write_judged(judged: Judged, folder: str | Path) -> None:
         If `folder` is a file, or holds anything but an earlier report of the kind; nothing is changed then.
     """
     folder = Path(folder)
-    names = {VERDICT, FILE_NAME, *_PICTURES}
+    names = {VERDICT, FILE_NAME, *pictures.DISTRIBUTIONS}
     found = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
     # What a killed judgement has not finished, it writes again.
     half = {name for name in found if (left := TEMPORARY.fullmatch(name)) and left[1] in names}

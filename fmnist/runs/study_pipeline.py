@@ -97,7 +97,7 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     import shutil
     from pathlib import Path
 
-    from fmnist.report import FILE_NAME
+    from fmnist.report import DISTRIBUTION, FILE_NAME
     from fmnist.runs.folder import ACCURACIES, VERDICT
     from fmnist.runs.study import gather
     from fmnist.steps.settings import Settings
@@ -107,7 +107,7 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
     sample = gather(settings, planned, [shard.path for shard in shards], study.path)
     for file, artifact in (
         (FILE_NAME, report),
-        ("distribution.png", distribution),
+        (DISTRIBUTION, distribution),
         (ACCURACIES, accuracies),
         (VERDICT, verdicts),
     ):

@@ -7,12 +7,13 @@ from fmnist.report.pictures.classes import confusion_matrix, count, recalls, sha
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
 from fmnist.report.pictures.graph import graph
-from fmnist.report.pictures.saving import save, save_distribution
+from fmnist.report.pictures.saving import DISTRIBUTIONS, save, save_distribution
 from fmnist.report.pictures.style import DARK, LIGHT, MANY_SEEDS, Theme
 from fmnist.report.pictures.thumbnail import thumbnail
 
 __all__ = [
     "DARK",
+    "DISTRIBUTIONS",
     "LIGHT",
     "MANY_SEEDS",
     "Theme",
