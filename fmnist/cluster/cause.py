@@ -5,6 +5,7 @@ from typing import Any
 
 from fmnist.cluster.client import Client, ClusterError, in_one_line
 from fmnist.cluster.logs import LogError, Logs
+from fmnist.cluster.names import NAMESPACE
 from fmnist.cluster.steps import Step, message_of, steps_of, workflow_of
 from fmnist.steps.messages import excerpt
 
@@ -64,7 +65,7 @@ def _unknown(run: Json, namespace: str | None) -> str:
         return "the API gives no cause."
     return (
         "no step failed: Argo Workflows ended the run, for example because it is larger than an object of Kubernetes "
-        f"may be. `kubectl -n {namespace or 'kubeflow'} get workflow {workflow} "
+        f"may be. `kubectl -n {namespace or NAMESPACE} get workflow {workflow} "
         "-o jsonpath={.status.message}` says why."
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from fmnist.cluster.artifacts import Found
 from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.logs import Artifact, number
+from fmnist.cluster.names import NAMESPACE
 from fmnist.steps.files import ARTIFACT_FILES, canonical_json
 from fmnist.steps.messages import shown
 
@@ -63,7 +64,7 @@ def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -
         way = (
             f"`{again} https://kubeflow.example/pipeline --namespace {namespace} -o FOLDER`, with the address of yours"
             if namespace
-            else "`kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal "
+            else f"`kubectl -n {NAMESPACE} port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal "
             f"`{again} http://127.0.0.1:8080 -o FOLDER`"
         )
         raise ClusterError(
@@ -108,7 +109,7 @@ def _content(client: Client, artifact: Artifact, namespace: str | None, room: in
     """Return the content of an artifact: that of a file without a name, or those of a folder's files by theirs."""
     address = urlsplit(artifact.uri)
     source, key = _SOURCES.get(address.scheme, address.scheme), address.path.lstrip("/")
-    where = {"source": source, "namespace": namespace or "kubeflow", "bucket": address.netloc}
+    where = {"source": source, "namespace": namespace or NAMESPACE, "bucket": address.netloc}
 
     def take(response: Any) -> dict[str, bytes]:
         body = _Body(response)

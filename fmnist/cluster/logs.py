@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.failures import TIMED_OUT
+from fmnist.cluster.names import NAMESPACE
 from fmnist.cluster.steps import Step
 from fmnist.steps.messages import excerpt
 
@@ -128,7 +129,7 @@ class Logs:
     """Fetches the logs of a run's steps, at the API's address or at that of the UI."""
 
     def __init__(self, client: Client, run: Mapping[str, Any], namespace: str | None) -> None:
-        self._client, self._run_id, self._namespace = client, run["run_id"], namespace or "kubeflow"
+        self._client, self._run_id, self._namespace = client, run["run_id"], namespace or NAMESPACE
         self._created = str(run.get("created_at"))[:10]
         self._at_ui = False
         #: Why the server is not asked again: who waits for a log in vain waits in vain for each.

@@ -8,7 +8,10 @@ import unicodedata
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import shown
 
-__all__ = ["LONGEST", "check_texts", "labels"]
+__all__ = ["LONGEST", "NAMESPACE", "check_texts", "labels"]
+
+#: The namespace of Kubeflow itself, and of all that runs on a cluster for one user.
+NAMESPACE = "kubeflow"
 
 #: What the server keeps at most of each text, and whether it counts bytes (Go's length) or characters (its database's).
 LONGEST = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from time import monotonic
 
+from fmnist.cluster.names import NAMESPACE
 from fmnist.cluster.steps import Step
 
 __all__ = ["Watch", "duration"]
@@ -23,7 +24,7 @@ class Watch:
     """Compares each look at a run, whose pods are in `namespace`, with the one before."""
 
     def __init__(self, namespace: str | None = None) -> None:
-        self._namespace = namespace or "kubeflow"
+        self._namespace = namespace or NAMESPACE
         self._states: dict[str, tuple[str, int]] = {}
         self._waiting: dict[str, float] = {}
         self._told: dict[str, float] = {}
