@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import console
-from fmnist.runs.shards import MOST_SHARDS, SEEDS_OF_A_SHARD, Study
+from fmnist.runs.shards import MEMORY, MOST_SHARDS, SEEDS_OF_A_SHARD, Study
 
 __all__ = ["compile_command", "diff"]
 
@@ -38,7 +38,7 @@ __all__ = ["compile_command", "diff"]
 @click.option(
     "--parallel",
     type=console.Whole(1, MOST_SHARDS),
-    help="With --study: how many of these pods run at once, each with a core and 1.5 GiB.  "
+    help=f"With --study: how many of these pods run at once, each with a core and {MEMORY / 1024:g} GiB.  "
     f"[default: {Study.parallel}]",
 )
 @click.option(

@@ -8,13 +8,16 @@ from fmnist.steps.checks import LARGEST_SEED, check_whole
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import shown
 
-__all__ = ["MOST_SHARDS", "SEEDS_OF_A_SHARD", "Study", "divide", "name", "seeds_of"]
+__all__ = ["MEMORY", "MOST_SHARDS", "SEEDS_OF_A_SHARD", "Study", "divide", "name", "seeds_of"]
 
 #: Not every server collects the results of more (https://github.com/kubeflow/kubeflow/issues/7513).
 MOST_SHARDS = 100
 
 #: Unless it is told otherwise: what a pod costs besides is then a few seconds of a minute.
 SEEDS_OF_A_SHARD = 20
+
+#: What the pod of a shard gets, in MiB.
+MEMORY = 1536
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Study:
     seeds, first_seed : int
         How many seeds, consecutive, and the first of them.
     shards : int
-        How many pods share the seeds, 1 to 100. With 0 each has about 20 seeds.
+        How many pods share the seeds, 1 to `MOST_SHARDS`. With 0 each has about `SEEDS_OF_A_SHARD`.
     parallel : int
         How many of these pods run at the same time, at most.
 

@@ -13,7 +13,7 @@ from fmnist.kubeflow import bundle, components
 from fmnist.kubeflow.code import Code
 from fmnist.kubeflow.installing import not_here
 from fmnist.pipeline import ANYWHERE, Where
-from fmnist.runs.shards import Study
+from fmnist.runs.shards import MEMORY, Study
 from fmnist.steps.settings import Settings
 
 __all__ = ["FILE_NAME", "compile_pipeline", "fashion_mnist_study", "make_pipeline"]
@@ -149,7 +149,7 @@ def make_pipeline(where: Where = ANYWHERE, study: Study = Study()) -> Any:
         listed = where.configure(divided(**numbers, shards=shards), "256Mi")
         # Of a shard's inputs none is about the others: a study that is run again finds it in the cache.
         with dsl.ParallelFor(items=listed.output, parallelism=study.parallel) as one:
-            each = where.configure(trained(**parameters, shard=one), "1536Mi")
+            each = where.configure(trained(**parameters, shard=one), f"{MEMORY}Mi")
         where.configure(judged(**parameters, **numbers, shards=dsl.Collected(each.outputs["results"])), "1Gi")
 
     return not_here(fashion_mnist_study)

@@ -21,9 +21,10 @@ from support import helpers, samples
 
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
-from fmnist.cluster import login
+from fmnist.cluster import login, program_file
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.environment import allowed
+from fmnist.replication.verdict import SEEDS_FOR_A_VERDICT
 from fmnist.runs.verify import Difference, File, Verification
 from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.safe import safe
@@ -202,6 +203,15 @@ def test_each_variable_has_one_name_and_one_role(monkeypatch: pytest.MonkeyPatch
     hidden = {name for name in console.VARIABLES if name not in safe(f"value-of-{name}")}
     assert {*console.VARIABLES} - allowed().keys() - hidden == {"FMNIST_STRICT"}
     assert hidden == {login.TOKEN, login.COOKIES}
+
+
+def test_what_help_repeats_is_what_holds() -> None:
+    """It is shown without the modules that know it."""
+    options = {one.name: one for one in [*same.run.params, *fmnist.main.commands["compile"].params]}
+    assert vars(options["component"].type)["choices"] == (*pipeline.COMPONENTS,)
+    assert pipeline.FILE_NAME in vars(options["output"])["help"]
+    assert options["file"].default == program_file.FILE_NAME
+    assert f"fewer than {SEEDS_FOR_A_VERDICT} seeds" in str(fmnist.main.help)
 
 
 def test_what_surrounds_a_command_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,15 @@ def original_datadir() -> Path:
     return helpers.TESTS / "golden"
 
 
+def test_the_shards_are_described_as_they_are(spec: dict[str, Any]) -> None:
+    """For who starts a study in Kubeflow's UI: the limits are those that hold."""
+    divide = spec["components"]["comp-divide"]
+    for part in (spec["root"], divide):
+        said = part["inputDefinitions"]["parameters"]["shards"]["description"]
+        assert f"0 for one for each {shards.SEEDS_OF_A_SHARD} seeds, but {shards.MOST_SHARDS} at most." in said
+    assert f"1 to {shards.MOST_SHARDS};" in spec["root"]["inputDefinitions"]["parameters"]["shards"]["description"]
+
+
 @pytest.mark.parametrize(
     ("image", "variant"), [(None, "packages"), ("registry.example/fmnist:1", "image")], ids=["packages", "image"]
 )
