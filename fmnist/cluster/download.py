@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fmnist.cluster.artifacts import Found
 from fmnist.cluster.client import Client, ClusterError
+from fmnist.cluster.failures import ADDRESS
 from fmnist.cluster.logs import Artifact, number
 from fmnist.cluster.names import NAMESPACE
 from fmnist.steps.files import ARTIFACT_FILES, canonical_json
@@ -56,7 +57,7 @@ def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -
         return _files(client, found, namespace)
     except ClusterError as error:
         # The remedy for an address of the API that has something missing is another than for one without files.
-        got = str(error).partition(" Check the address:")[0].rstrip(".")
+        got = str(error).partition(f" {ADDRESS}")[0].rstrip(".")
         uris = sorted(one.uri for _, one in found.artifacts if one.uri)
         there = f" In the store they begin with {uris[0].rpartition('/')[0]}." if uris else ""
         again = f"same program wait {run_id} --host"

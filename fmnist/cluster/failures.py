@@ -13,6 +13,7 @@ from fmnist.cluster import login
 from fmnist.steps.errors import ContractError, FmnistError
 
 __all__ = [
+    "ADDRESS",
     "TIMED_OUT",
     "AnswerError",
     "ClusterError",
@@ -34,6 +35,8 @@ TIMED_OUT = "no answer in time (time-out)"
 
 _LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
 _PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+#: What to do where there is nothing at the address that was asked.
+ADDRESS = f"Check the address: {_PATH}"
 _PROXY = (
     "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
 )
@@ -41,8 +44,8 @@ _REMEDIES = {
     400: "Check names, namespace and parameters against the server's message.",
     401: _LOGIN,
     403: "Check the namespace, and that your account may do this there.",
-    404: f"Check the address: {_PATH}",
-    405: f"Check the address: {_PATH}",
+    404: ADDRESS,
+    405: ADDRESS,
     407: _PROXY,
     409: "Something of that name is there or being made: try again, or choose another name.",
     413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",

@@ -66,21 +66,22 @@ def check_finished(folder: Path, results: Sequence[Result], files: Mapping[str, 
 def _run(files: Mapping[str, bytes]) -> Sample:
     need([RUN, CHECKSUMS, PIPELINE, *(file for file in ARTIFACT_FILES.values() if file != LABELS)], files)
     record = parse(RunRecord, RUN, files[RUN])
-    parse(History, "history.json", files["history.json"])
-    if parse(Metrics, "metrics.json", files["metrics.json"]) != record.metrics:
-        raise ContractError(f"{RUN}: expected the metrics of metrics.json, got others")
+    history, metrics, results = (ARTIFACT_FILES[name] for name in ("history", "metrics", "results"))
+    parse(History, history, files[history])
+    if parse(Metrics, metrics, files[metrics]) != record.metrics:
+        raise ContractError(f"{RUN}: expected the metrics of {metrics}, got others")
     artifacts: dict[str, Content] = {name: files[file] for name, file in ARTIFACT_FILES.items() if file != LABELS}
     labels = {name.removeprefix(f"{LABELS}/"): text for name, text in files.items() if name.startswith(f"{LABELS}/")}
     found = result_of(record.parameters.seed, {**artifacts, "labels": labels})
     true = dataset.load("test").labels.tolist()
-    result = seed_result("results.csv", found.to_json(), found.seed, record.parameters.epochs, true)
+    result = seed_result(results, found.to_json(), found.seed, record.parameters.epochs, true)
     matrix = ConfusionMatrix(np.array(result.counts), result.class_names)
     for name, content in (
         (f"{LABELS}/true.txt", "".join(f"{label}\n" for label in true).encode()),
         (ARTIFACT_FILES["matrix"], matrix.csv()),
     ):
         if files[name] != content:
-            raise ContractError(f"{name}: expected what results.csv and the dataset say, got another")
+            raise ContractError(f"{name}: expected what {results} and the dataset say, got another")
     return Sample.of_run(json.loads(files[RUN]), result)
 
 
