@@ -42,6 +42,9 @@ __all__ = [
 
 PACKAGE = Path(__file__).parents[1]
 
+#: The data files of the rooms of the package, as patterns.
+_DATA = ("replication/*.json", "report/templates/*.j2")
+
 #: The source files that a step of the pipeline needs, and those that a step which judges results needs, as patterns.
 STEPS = ("__init__.py", "steps/**/*.py")
 REPLICATION = (
@@ -51,9 +54,7 @@ REPLICATION = (
     "kubeflow/environment.py",
     "kubeflow/processes.py",
     "replication/*.py",
-    "replication/*.json",
     "report/**/*.py",
-    "report/templates/*.j2",
     "runs/__init__.py",
     "runs/checked.py",
     "runs/checksums.py",
@@ -67,10 +68,8 @@ REPLICATION = (
     "runs/study.py",
     "runs/study_folder.py",
     "runs/workers.py",
+    *_DATA,
 )
-
-#: The data files of the rooms of the package, as patterns.
-_DATA = ("replication/*.json", "report/templates/*.j2")
 
 #: The digests of all code, which a step carries with its part of it.
 _DIGESTS = "kubeflow/digests.json"
