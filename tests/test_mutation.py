@@ -1,12 +1,18 @@
 """Tests of what runs the mutants, with mutmut itself on a tiny project."""
 
+import ast
+import gc
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+import types
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults import mutation, planted
@@ -219,3 +225,43 @@ def test_a_case_has_the_same_name_when_it_is_collected_again() -> None:
     cases = [line for line in out.splitlines() if "::" in line]
     assert any("\\" in case for case in cases)
     assert cases[: len(cases) // 2] == cases[len(cases) // 2 :]
+
+
+@pytest.mark.parametrize("modules", [[], ["mutmut"]])
+def test_mutmut_has_no_collector(
+    modules: Sequence[str], pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where mutmut counts the calls the collector stays off: it may crash Python."""
+    conftest: Any = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    called: list[str] = []
+    for name in ("disable", "freeze", "enable"):
+        monkeypatch.setattr(gc, name, lambda name=name: called.append(name))
+    monkeypatch.delitem(sys.modules, "mutmut", raising=False)
+    for name in modules:
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    assert list(conftest.pytest_collection()) == [None]
+    assert called == ["disable", "freeze"] + ["enable"] * (not modules)
+
+
+def test_each_survivor_is_in_the_code() -> None:
+    """The list does not excuse what is there no more: each line stands in the function it is said to be in."""
+    listed = tomllib.loads((ROOT / mutation.SURVIVORS).read_text(encoding="utf-8"))["survivor"]
+    assert [one for one in listed if squeezed(one["old"]) not in squeezed(source(one["function"]))] == []
+
+
+def squeezed(text: str) -> str:
+    """Return the text without its blanks, as a line may be broken elsewhere."""
+    return re.sub(r"\s+", "", text)
+
+
+def source(function: str) -> str:
+    """Return the code of a function of the package, or nothing."""
+    *rooms, name = function.split(".")
+    inner = [name]
+    while not (path := ROOT.joinpath(*rooms).with_suffix(".py")).exists() and len(rooms) > 1:
+        inner.insert(0, rooms.pop())
+    text = (path if path.exists() else ROOT / "fmnist" / "__init__.py").read_text(encoding="utf-8")
+    scope: ast.AST | None = ast.parse(text)
+    for part in inner:
+        scope = next((one for one in getattr(scope, "body", []) if getattr(one, "name", None) == part), None)
+    return "\n".join(text.splitlines()[scope.lineno - 1 : scope.end_lineno]) if isinstance(scope, ast.stmt) else ""
