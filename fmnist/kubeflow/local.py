@@ -63,6 +63,9 @@ Event = StepStarted | StepFinished | Epoch | Resumed | RunFinished
 #: Where a run keeps its temporary files, in its folder.
 TEMPORARY = "tmp"
 
+#: Where TensorFlow looks for the program that it is in.
+_THIS_PROGRAM = Path("/proc/self/exe")
+
 #: kfp puts it before each line of a step.
 _INDENT = "    "
 
@@ -112,7 +115,7 @@ def run_compiled(
     StepError
         If a step fails, with the step's error.
     ContractError
-        If kfp would replace a part of the path of `folder`.
+        If kfp would replace a part of the path of `folder`, or nothing can run here.
     """
     import yaml
     from kfp import components, local
@@ -175,6 +178,11 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         out.ending = explained(code, out_of_memory, usage)
         return code
 
+    if sys.platform == "linux" and not _THIS_PROGRAM.exists():
+        raise ContractError(
+            f"system: expected {_THIS_PROGRAM}, without which TensorFlow ends the process of a step, got no such file. "
+            "Mount it: mount -t proc proc /proc"
+        )
     program = folder / "bin" / "python3"
     program.parent.mkdir()
     interpreter = shlex.quote(sys.executable)
@@ -185,9 +193,9 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
             f"run folder: expected a file system on which programs may run, got one with noexec, of {folder.parent}. "
             "Choose another with -o."
         )
-    path = os.environ.get("PATH", os.defpath)
-    # `confined` puts it back.
-    os.environ["PATH"] = f"{program.parent}{os.pathsep}{path}"
+    # `confined` puts it back. Steps need a shell and a few tools, wherever the user's programs are.
+    paths = (str(program.parent), os.environ.get("PATH"), os.defpath)
+    os.environ["PATH"] = os.pathsep.join(filter(None, paths))
     ours = {"replace_python_executable": lambda command, _: command, "run_local_subprocess": run}
     theirs = {name: getattr(handler, name) for name in ours}
     vars(handler).update(ours)

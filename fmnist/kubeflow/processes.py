@@ -98,7 +98,7 @@ def run(
     with (
         # It waits for a line, which it never gets if this process ends before there is a guard.
         subprocess.Popen(
-            ["sh", "-c", 'read _ && exec "$@" </dev/null', "sh", *command],
+            ["/bin/sh", "-c", 'read _ && exec "$@" </dev/null', "sh", *command],
             **pipes,
             text=True,
             errors="backslashreplace",
@@ -124,7 +124,7 @@ def run(
 def guarded(session: int) -> Iterator[None]:
     """Have a session's processes killed when this process ends, in whatever way: the guard's input ends then."""
     kill = f"read _; kill -s KILL -- -{session}"
-    with subprocess.Popen(["sh", "-c", kill], stdin=subprocess.PIPE, start_new_session=True) as guard:
+    with subprocess.Popen(["/bin/sh", "-c", kill], stdin=subprocess.PIPE, start_new_session=True) as guard:
         try:
             yield
         finally:

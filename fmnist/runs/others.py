@@ -52,7 +52,7 @@ def run_other(
         If a step fails; `folder` then holds the log.
     """
     folder = Path(folder)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:
+    with tempfile.TemporaryDirectory(prefix="fmnist-", ignore_cleanup_errors=True) as work:
         content, spec = read_compiled(compile_pipeline_file(source, Path(work, PIPELINE)))
         parameters = parse_arguments(spec, parameters)
         if lacking := runnable.missing(spec):

@@ -165,7 +165,7 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
     if not any(os.path.lexists(folder / name) for name in (RUN, PLAN, DIGESTS)):
         raise ContractError(f"folder: expected a finished run or study in {folder}, got none. Name another folder.")
     with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work,
+        tempfile.TemporaryDirectory(prefix="fmnist-", ignore_cleanup_errors=True) as work,
         local.confined(Path(work, local.TEMPORARY)),
     ):
         dataset.fetch(on_progress=on_progress)

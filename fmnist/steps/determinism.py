@@ -177,9 +177,11 @@ def _check_state(tf: Any) -> None:
     from tensorflow.python import pywrap_tfe
     from tensorflow.python.eager import context
     from tensorflow.python.framework import config, op_callbacks, ops
+    from tensorflow.python.ops import control_flow_util_v2 as control_flow
 
     tape = not pywrap_tfe.TFE_Py_TapeSetIsEmpty() or pywrap_tfe.TFE_Py_TapeSetIsStopped()
     device = context.context().device_name or "CPU"
+    everything = control_flow._EXPERIMENTAL_OUTPUT_ALL_INTERMEDIATES_OVERRIDE  # noqa: SLF001 - nor this
     creators = ops.get_default_graph()._variable_creator_stack  # noqa: SLF001 - there is no other way to know
     for what, expected, got in (
         ("op determinism", False, config.is_op_determinism_enabled()),
@@ -194,6 +196,7 @@ def _check_state(tf: Any) -> None:
         ("the device of a scope", "CPU", "CPU" if "CPU" in device.upper() else device),
         ("a scope that creates variables", False, bool(creators)),
         ("a gradient tape, or a scope that stops one", False, bool(tape)),
+        ("tf.compat.v1.experimental.output_all_intermediates", False, bool(everything)),
         ("a dtype_conversion_mode of numpy behaviour", False, bool(ops.is_auto_dtype_conversion_enabled())),
     ):
         _check(what, expected, got)

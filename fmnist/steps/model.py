@@ -10,6 +10,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fmnist.steps import files, model_file
@@ -26,6 +27,9 @@ CLASSES = 10
 
 #: The earliest time a zip archive can hold.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+#: What `zipfile` takes for the clock while Keras writes, as a machine may have a time that no archive can hold.
+_CLOCK = SimpleNamespace(time=int, localtime=lambda _: _ZIP_EPOCH)
 
 
 def create(seed: int) -> Any:
@@ -88,7 +92,8 @@ def to_bytes(model: Any) -> bytes:
     import h5py
 
     with (
-        tempfile.TemporaryDirectory() as folder,
+        _folder() as folder,
+        files.default(zipfile, "time", _CLOCK),
         files.default(h5py.get_config(), "track_order", value=False),
         _counted_anew(model),
     ):
@@ -98,6 +103,13 @@ def to_bytes(model: Any) -> bytes:
             warnings.simplefilter("ignore", DeprecationWarning)
             model.save(path)
         return _normalised(path.read_bytes())
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    """Give a temporary folder for Keras, which takes names of bytes for none: `tempdir` may be a path or bytes."""
+    with files.default(tempfile, "tempdir", tempfile.gettempdir()), tempfile.TemporaryDirectory() as folder:
+        yield folder
 
 
 @contextlib.contextmanager
@@ -181,7 +193,7 @@ def from_bytes(content: bytes, shape: tuple[int, ...] = INPUT_SHAPE, classes: in
 
     try:
         model_file.check(content, ((None, *shape), (None, classes)))
-        with tempfile.TemporaryDirectory() as folder:
+        with _folder() as folder:
             copy = Path(folder, "model.keras")
             copy.write_bytes(content)
             return keras.saving.load_model(copy, compile=False, safe_mode=model_file.SAFE_MODE)

@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import stat
 import sys
 import tempfile
@@ -115,6 +114,17 @@ def test_a_folder_where_no_program_may_run_is_refused(tmp_path: Path, monkeypatc
     )
 
 
+def test_a_system_without_proc_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There TensorFlow kills the process of a step, with a list of addresses."""
+    monkeypatch.setattr(local, "_THIS_PROGRAM", tmp_path / "proc")
+    with pytest.raises(ContractError) as caught:
+        local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", io.StringIO())
+    assert str(caught.value) == (
+        f"system: expected {tmp_path / 'proc'}, without which TensorFlow ends the process of a step, got no such file. "
+        "Mount it: mount -t proc proc /proc"
+    )
+
+
 def test_a_step_runs_and_its_artifacts_are_found(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +188,7 @@ def test_all_files_stay_in_the_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     _, temporary, cache, *others = Path(outputs["train"]["history"].path).read_text().split("\n")
     assert Path(temporary).is_relative_to(tmp_path / "work")
     assert Path(cache).is_relative_to(tmp_path / "work")
-    path = f"{tmp_path / 'work' / 'tmp' / 'bin'}{os.pathsep}{before['PATH']}"
+    path = f"{tmp_path / 'work' / 'tmp' / 'bin'}:{before['PATH']}:{os.defpath}"
     assert others == ["1", "1", path, "given", "its own"]
     assert dict(os.environ) == before
     assert tempfile.tempdir == str(tmp_path)
@@ -201,24 +211,21 @@ def where(message: str, history: dsl.Output[dsl.Artifact]) -> None:
         file.write(f"{sys.executable}\n{os.environ['PATH']}")
 
 
-@pytest.mark.parametrize("path", ["tools", None], ids=["without Python", "none"])
+@pytest.mark.parametrize("path", ["tools", "", None], ids=["without programs", "empty", "none"])
 def test_a_step_finds_this_python(path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the variable of the user's programs names."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("sh", "mktemp"):
-        (tools / name).symlink_to(str(shutil.which(name)))
+    """And the system's tools, whatever the variable names; that is not the working folder where it is empty."""
     pipeline = compiled(where, tmp_path)
-    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setenv("PATH", path or "")
     if path is None:
         monkeypatch.delenv("PATH")
     outputs = local.run_compiled(pipeline, {"message": ""}, tmp_path / "work", io.StringIO())
     ours = tmp_path / "work" / "tmp" / "bin"
     assert Path(outputs["where"]["history"].path).read_text().split("\n") == [
         sys.executable,
-        f"{ours}:{tools if path else os.defpath}",
+        f"{ours}:{path}:{os.defpath}" if path else f"{ours}:{os.defpath}",
     ]
     assert stat.S_IMODE((ours / "python3").stat().st_mode) == 0o755
+    assert os.environ.get("PATH") == path
 
 
 def keep(place: str, history: dsl.Output[dsl.Artifact]) -> None:

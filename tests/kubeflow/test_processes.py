@@ -93,6 +93,15 @@ def test_a_command_has_its_environment_and_tells_its_lines() -> None:
     assert (code, lines) == (3, ["a\n", "\\xffb\n", "1\n"])
 
 
+def test_a_command_needs_no_path() -> None:
+    """A shell is found where all systems have one, whatever `PATH` says here or there."""
+    code = (
+        "import os, sys; os.environ['PATH'] = '/nowhere'; from fmnist.kubeflow.processes import run\n"
+        "print(run([sys.executable, '-c', 'print(1)'], {'PATH': '/nowhere'}, print)[0])"
+    )
+    assert helpers.python(code).split() == ["1", "0"]
+
+
 def test_without_cgroups_nothing_is_claimed(tmp_path: Path) -> None:
     """A system that counts no kills says only what is known."""
     out_of_memory = OutOfMemory(tmp_path)

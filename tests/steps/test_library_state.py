@@ -46,6 +46,8 @@ MODES = {
     "harmless": "own['mine>Dense'] = own['my_loss'] = 1; os.environ['TF_VAR_x'] = ''; attempt('harmless'); own.clear()",
     "layout": "keras.config.set_image_data_format('channels_first'); attempt('layout'); "
     "keras.config.set_image_data_format('channels_last')",
+    "intermediates": "tf.compat.v1.experimental.output_all_intermediates(True); attempt('intermediates'); "
+    "tf.compat.v1.experimental.output_all_intermediates(None)",
     "cpu": "within('cpu', tf.device('/cpu:0'))",
     "none": "attempt('none')",
     "promotion": "tf.experimental.numpy.experimental_enable_numpy_behavior(dtype_conversion_mode='all'); "
@@ -73,6 +75,7 @@ SAID = {
     "rounding": "the processor's rounding to nearest: expected [1, 1, -1], got [1.0000000000000002, 1.0, -1.0]",
     "subnormal": "the processor's half of the smallest normal number: expected '2**-1023', got '0'",
     "late": "the environment variable ONEDNN_MAX_CPU_ISA: expected None, got 'SSE41'",
+    "intermediates": "tf.compat.v1.experimental.output_all_intermediates: expected False, got True",
     "promotion": "a dtype_conversion_mode of numpy behaviour: expected False, got True",
 }
 

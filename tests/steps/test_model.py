@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import tempfile
 import time
 import warnings
 import zipfile
@@ -96,6 +98,30 @@ class Loud(keras.layers.Flatten):  # type: ignore[misc]
     def get_config(self) -> Any:
         warnings.warn("as told by its author", UserWarning, stacklevel=2)
         return super().get_config()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5e9], ids=["1970", "2128"])
+def test_a_clock_that_no_archive_can_have_is_no_obstacle(
+    seconds: float, trained: training.Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board without a battery begins in 1970, and a test may let the time stand still anywhere: the bytes are equal.
+
+    Others' archives have the time of this process then, as before.
+    """
+    plain, clock = model.to_bytes(trained.model), zipfile.time  # type: ignore[attr-defined]
+    monkeypatch.setattr(time, "time", lambda: seconds)
+    assert model.to_bytes(trained.model) == plain
+    assert zipfile.time is clock  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [Path, os.fsencode])
+def test_the_folder_for_temporary_files_may_be_a_path(
+    kind: Callable[[Path], Any], trained: training.Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For others than text, `tempfile` gives the names of folders as bytes."""
+    monkeypatch.setattr(tempfile, "tempdir", kind(tmp_path))
+    content = model.to_bytes(trained.model)
+    assert model.to_bytes(model.from_bytes(content)) == content
 
 
 def test_what_others_warn_of_is_told() -> None:
