@@ -211,10 +211,12 @@ def _check_names(function: Callable[..., Any], files: Mapping[str, bytes]) -> No
         for name, _ in needed(where, source):
             top, _, rest = name.partition(".")
             if top == "fmnist" and rest and not {rest.partition(".")[0], f"{rest}.py"} & _MODULES:
+                advice = f"Import {rest} from the module that has it, as in 'from fmnist.steps.training import train'."
+                if rest == "__version__":
+                    advice = "Give the version to the step as a parameter."
                 raise ContractError(
                     f"code: expected imports from modules of fmnist in {where}, got {name}, which a step does not "
-                    f"carry. Import {rest} from the module that has it, as in "
-                    "'from fmnist.steps.training import train'."
+                    f"carry. {advice}"
                 )
 
 

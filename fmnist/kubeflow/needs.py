@@ -109,7 +109,8 @@ def _named(requirement: str) -> str:
 def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
     """Give the dotted name of all that a source imports, and whether it certainly is a module.
 
-    A relative import that leads out of the package keeps its dots.
+    Also what it takes from fmnist itself, as in ``fmnist.train``. A relative import that leads out of the package keeps
+    its dots.
     """
     try:
         tree = ast.parse(source)
@@ -119,10 +120,18 @@ def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
         ) from error
     *package, _ = where.split("/")
     nodes: list[ast.AST] = [tree]
-    while nodes:
-        node = nodes.pop()
+    for node in nodes:
         nodes += [one for one in ast.iter_child_nodes(node) if one not in _optional(node)]
-        if isinstance(node, ast.Import):
+    aliases = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    bound = {
+        one.asname or "fmnist"
+        for one in aliases
+        if one.name == "fmnist" or (one.name.startswith("fmnist.") and not one.asname)
+    }
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
+            yield f"fmnist.{node.attr}", False
+        elif isinstance(node, ast.Import):
             yield from ((alias.name, True) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level > len(package):

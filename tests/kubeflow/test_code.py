@@ -552,6 +552,40 @@ def test_a_name_that_only_the_whole_of_fmnist_has_is_refused(place: Path) -> Non
     components.as_component(step, "image", code=[FMNIST, Code("mine")])
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import fmnist\ndef made(): return fmnist.__version__",
+        "import fmnist as f\ndef made(): return f.__version__",
+        "import fmnist.orders, json\ndef made(): return fmnist.__version__",
+        "from fmnist import __version__",
+    ],
+)
+def test_the_version_of_fmnist_is_refused_in_a_step(source: str, place: Path) -> None:
+    """What a step carries was not installed: it has no version there."""
+    lay(place, {"mine/model.py": source.encode()})
+    with pytest.raises(ContractError) as caught:
+        components.as_component(step, code=[FMNIST, Code("mine")])
+    assert str(caught.value) == (
+        "code: expected imports from modules of fmnist in mine/model.py, got fmnist.__version__, which a step does not "
+        "carry. Give the version to the step as a parameter."
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import fmnist.orders as f\nf.train",
+        "import fmnist.steps.files\nfmnist.steps.files.read",
+        "from keras.datasets import fashion_mnist as fmnist\nfrom fmnist.steps import files\nfmnist.load_data",
+    ],
+)
+def test_a_name_of_something_else_is_not_refused(source: str, place: Path) -> None:
+    """That is of a module, or of what is only called fmnist."""
+    lay(place, {"mine/model.py": source.encode()})
+    components.as_component(step, code=[FMNIST, Code("mine")])
+
+
 def test_too_much_code_is_told_with_figures(place: Path) -> None:
     """A program that Linux would not start is refused, with its length and its largest files."""
     lay(place, {"mine/data/noise.bin": os.urandom(100_000), "mine/sub/small.py": b""})
