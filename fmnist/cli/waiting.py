@@ -47,7 +47,7 @@ def check(output: Path | None, compare: Path | None) -> None:
 
 def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool) -> None:
     """Wait for the end of a run, and print its result: with what is `known` of it, if that is JSON."""
-    from fmnist.cluster.failures import UnfinishedError
+    from fmnist.cluster.failures import ClusterError, UnfinishedError
 
     state, again = "still running", f"To wait for it again: `{_again(run.id, given, output)}`."
     try:
@@ -58,8 +58,11 @@ def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], outpu
             f"interrupted; run {run.id} is {state}. {again} Look at it, or terminate it, at {run.link}.",
             console.INTERRUPTED,
         ) from error
-    except UnfinishedError as error:
-        raise UnfinishedError(f"{error} {again}") from error
+    except ClusterError as error:
+        # The run goes on if a look at it failed, as with a token that has expired.
+        if isinstance(error, UnfinishedError) or error.got:
+            error.args = (f"{error} {again}",)
+        raise
 
 
 def _again(id_: str, given: Mapping[str, Any], output: Path | None) -> str:

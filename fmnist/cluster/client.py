@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import sleep
@@ -203,8 +204,11 @@ def _refusal(error: Exception) -> Any:
 
 
 def _time(date: str | None) -> str:
-    """Return the time in the head of an answer as the API writes it, in whole seconds."""
+    """Return the time in the head of an answer as the API writes it, in whole seconds of UTC."""
     try:
-        return f"{parsedate_to_datetime(date or ''):%Y-%m-%dT%H:%M:%SZ}"
-    except ValueError:
+        time = parsedate_to_datetime(date or "")
+        # Of an offset of -0000 Python makes a time that has none.
+        offset = time.utcoffset() or timedelta()
+        return f"{time.replace(tzinfo=None) - offset:%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError):
         return ""

@@ -114,13 +114,15 @@ def _content(client: Client, artifact: Artifact, namespace: str | None, room: in
 
     def take(response: Any) -> dict[str, bytes]:
         body = _Body(response)
-        return _unpacked(body, key, room) if folder else {"": _whole(body, room)}
+        if folder:
+            return _unpacked(body, key, room)
+        content, kind = _whole(body, room), str(response.headers.get("Content-Type")).lower()
+        # A login has this type, and what a step has made has none, but from Google's store.
+        if artifact.kind != "system.HTML" and kind.startswith("text/html") and _PAGE.match(content):
+            _refuse(f"a page in the place of {artifact.name}, perhaps of a login")
+        return {"": content}
 
-    files = client.fetch(f"read the artifact {artifact.name}", "/artifacts/get", take, **where, key=key)
-    # What was unpacked is no page, whatever is in it: the folder of a study has its report.
-    if artifact.kind != "system.HTML" and not folder and _PAGE.match(files[""]):
-        _refuse(f"a page in the place of {artifact.name}, perhaps of a login")
-    return files
+    return client.fetch(f"read the artifact {artifact.name}", "/artifacts/get", take, **where, key=key)
 
 
 class _Body:

@@ -496,6 +496,19 @@ def test_a_wait_that_was_too_short_says_how_to_go_on(fake: FakeCluster) -> None:
     )
 
 
+def test_a_wait_whose_token_expires_says_how_to_go_on(fake: FakeCluster) -> None:
+    """The run goes on, whatever a look at it failed for."""
+    error = ClusterError("look at run r1: expected success, got HTTP 401. Give a valid token.")
+    error.status, error.got = 401, "HTTP 401"
+    fake.wait_with = Mock(side_effect=error)
+    result = invoke("program", "wait", "first", "--host", "https://k")
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "Error: look at run r1: expected success, got HTTP 401. Give a valid token. "
+        "To wait for it again: `same program wait r1 --host https://k`.\n"
+    )
+
+
 def test_an_interrupted_wait_is_for_the_same_files_when_it_goes_on(fake: FakeCluster, finished: Path) -> None:
     """The folder that was asked for, and the one to compare with, are asked for again."""
     fake.wait_with = Mock(side_effect=KeyboardInterrupt)

@@ -264,6 +264,9 @@ def test_the_servers_time_is_that_of_its_last_answer(server: Server, target: Clu
     server.fail("GET .*/artifacts", respond(200, b"{}", Date="soon"))
     target._client.read("artifacts")
     assert client._time("Wed, 21 Oct 2026 07:28:00 GMT") == "2026-10-21T07:28:00Z"
+    assert client._time("Wed, 21 Oct 2026 09:28:00 +0200") == "2026-10-21T07:28:00Z"
+    assert client._time("Wed, 21 Oct 2026 07:28:00 -0000") == "2026-10-21T07:28:00Z"
+    assert client._time("Fri, 31 Dec 9999 23:00:00 -0200") == ""
     assert client._time(None) == client._time("soon") == ""
     proxied = urllib3.HTTPResponse(b"{}", {"date": "Wed, 21 Oct 2026 07:28:00 GMT"})
     target._client.once("ask", lambda **_: proxied)
