@@ -70,7 +70,7 @@ class Versions:
         return self._client.ask("upload version", call, str(compiled), **query, wanted="pipeline_version_id")
 
     def latest(self, name: str) -> Version:
-        """Return the newest version of the pipeline `name`.
+        """Return the newest version of the pipeline `name`, the user's own or one that all users share.
 
         Raises
         ------
@@ -80,6 +80,9 @@ class Versions:
         """
         check_texts(pipeline=name)
         pipeline = find(self._client, "pipeline", name, namespace=self._namespace)
+        if not pipeline and self._namespace:
+            # Those that users share are in no namespace.
+            pipeline = find(self._client, "pipeline", name)
         newest = self._newest(pipeline["pipeline_id"]) if pipeline else []
         if not newest:
             raise ContractError(

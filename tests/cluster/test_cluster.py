@@ -90,6 +90,21 @@ def test_an_unknown_parameter_is_refused(server: Server, compiled: Path) -> None
 # Namespaces
 
 
+def test_a_pipeline_that_users_share_is_found(compiled: Path) -> None:
+    """It is in no namespace, and runs in that of the user; one of the user's own comes first."""
+    with serving(multi_user=True) as server:
+        shared = connect(server.url, namespace="somebody").versions.create(compiled, name="fashion")
+        server.pipelines[0]["namespace"] = ""
+        target = connect(server.url, namespace="alice")
+        version = target.versions.latest("fashion")
+        assert version == shared
+        assert target.run(version, experiment="e", run_name="r", parameters={})._namespace == "alice"
+        with pytest.raises(ContractError, match="expected one called 'other' at .*, got none"):
+            target.versions.latest("other")
+        own = target.versions.create(compiled, name="fashion")
+        assert target.versions.latest("fashion") == own != shared
+
+
 def test_namespaces_are_apart(compiled: Path) -> None:
     """Two users of a cluster have pipelines and experiments of the same names, each in their namespace."""
     with serving(multi_user=True) as server:

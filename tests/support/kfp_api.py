@@ -39,8 +39,9 @@ def limited(data: Json, key: str, what: str, limit: int, failed: str) -> None:
 
 
 def list_pipelines(state: State, request: Request) -> Json:
-    """List the pipelines of a namespace, or all."""
-    own = state.own(state.pipelines, request.query.get("namespace", ""))
+    """List the pipelines of a namespace or, without one, those that users share; all on a server for one user."""
+    namespace = request.query.get("namespace", "")
+    own = state.own(state.pipelines, namespace) if namespace else state.shared()
     return listed(request, "pipelines", own, "pipeline_id", state.page_limit)
 
 

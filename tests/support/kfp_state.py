@@ -53,6 +53,10 @@ class State:
             raise RefusedError(400, "Invalid input error: Namespace cannot be empty in multi-user mode.")
         return [item for item in items if item.get("namespace", "") == namespace]
 
+    def shared(self) -> list[Json]:
+        """Return the pipelines of no namespace, which all users may run."""
+        return [item for item in self.pipelines if not item.get("namespace")]
+
     def namespace(self, namespace: str) -> str:
         """Return the namespace of something new; a server for one user has none."""
         if namespace and not self.multi_user:
