@@ -168,3 +168,22 @@ def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (4, "runs", "on_event", "on_progress"),
         (3, "out", "on_event", "on_progress"),
     ]
+
+
+def test_the_later_of_the_parameters_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--seed overrides -p, and -p the program file: that of the folder, if no other is given."""
+    monkeypatch.chdir(tmp_path)
+    assert running._parameters(None, (), None) == {}
+    assert running._parameters(None, ("epochs=3", "seed=1"), "2") == {"epochs": "3", "seed": "2"}
+    for name, epochs in (("same.yaml", 4), ("other.yaml", 5)):
+        Path(name).write_text(f"run:\n  parameters: {{epochs: {epochs}, seed: 6}}\nrum: {{}}\n")
+    assert running._parameters(None, (), None) == {"epochs": 4, "seed": 6}
+    assert running._parameters(Path("other.yaml"), ("seed=1",), None) == {"epochs": 5, "seed": "1"}
+    told = [line.partition(", line ")[0].rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["same.yaml", "other.yaml"]
+    Path("same.yaml").unlink()
+    Path("same.yaml").symlink_to("nowhere")
+    with pytest.raises(ContractError, match="^program file: expected YAML in same.yaml, got: .Errno 2. "):
+        running._parameters(None, (), None)

@@ -91,3 +91,22 @@ def test_a_name_that_is_none_is_refused(shard: str) -> None:
     with pytest.raises(SettingsError) as refused:
         shards.seeds_of(shard)
     assert str(refused.value) == f"shard: expected its first and last seed, as in 1000-1019, got {shard!r}."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"seeds": 0}, "seeds: expected a whole number from 1 to 2147483648, got 0."),
+        ({"first_seed": -1}, "first_seed: expected a whole number from 0 to 2147483647, got -1."),
+        ({"seeds": 2, "first_seed": 2_147_483_647}, "seeds: expected a last seed of at most 2147483647, got "),
+        ({"shards": 101}, "shards: expected a whole number from 0 to 100, got 101."),
+        ({"parallel": 0}, "parallel: expected a whole number from 1 to 100, got 0."),
+        ({"parallel": 101}, "parallel: expected a whole number from 1 to 100, got 101."),
+        ({"parallel": "20"}, "parallel: expected a whole number from 1 to 100, got '20'."),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused(numbers: dict[str, Any], said: str) -> None:
+    """What, expected, got: here, before anything is compiled."""
+    with pytest.raises(SettingsError) as error:
+        shards.Study(**numbers)
+    assert str(error.value).startswith(said)

@@ -131,25 +131,6 @@ def test_the_study_that_is_asked_for_is_compiled(tmp_path: Path) -> None:
     assert compiled["root"]["dag"]["tasks"]["for-loop-1"]["iteratorPolicy"] == {"parallelismLimit": 50}
 
 
-@pytest.mark.parametrize(
-    ("numbers", "said"),
-    [
-        ({"seeds": 0}, "seeds: expected a whole number from 1 to 2147483648, got 0."),
-        ({"first_seed": -1}, "first_seed: expected a whole number from 0 to 2147483647, got -1."),
-        ({"seeds": 2, "first_seed": 2_147_483_647}, "seeds: expected a last seed of at most 2147483647, got "),
-        ({"shards": 101}, "shards: expected a whole number from 0 to 100, got 101."),
-        ({"parallel": 0}, "parallel: expected a whole number from 1 to 100, got 0."),
-        ({"parallel": 101}, "parallel: expected a whole number from 1 to 100, got 101."),
-        ({"parallel": "20"}, "parallel: expected a whole number from 1 to 100, got '20'."),
-    ],
-)
-def test_a_study_that_cannot_be_is_refused(numbers: dict[str, Any], said: str) -> None:
-    """What, expected, got: here, before anything is compiled."""
-    with pytest.raises(SettingsError) as error:
-        Study(**numbers)
-    assert str(error.value).startswith(said)
-
-
 def test_the_first_step_divides_and_refuses() -> None:
     """On the cluster, where the parameters may be others, the step that lists the shards checks them."""
     assert study_pipeline.divide(7, 1000, 3) == ["1000-1001", "1002-1003", "1004-1006"]
