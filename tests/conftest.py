@@ -3,7 +3,6 @@
 import gc
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,11 +117,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Keep the garbage collector from what is imported here: looking through TensorFlow takes it half a second."""
     gc.disable()
     yield
     gc.freeze()
-    # Where each call sets a context variable, as under mutmut, it crashes Pythons before 3.12 (python/cpython#148891).
-    if "mutmut" not in sys.modules:
+    # In mutmut's folder each call sets a context variable: it would crash Pythons before 3.12 (python/cpython#148891).
+    if session.config.rootpath.name != "mutants":
         gc.enable()

@@ -227,20 +227,19 @@ def test_a_case_has_the_same_name_when_it_is_collected_again() -> None:
     assert cases[: len(cases) // 2] == cases[len(cases) // 2 :]
 
 
-@pytest.mark.parametrize("modules", [[], ["mutmut"]])
+@pytest.mark.parametrize(("folder", "enabled"), [("mutants", []), ("fmnist", ["enable"])])
 def test_mutmut_has_no_collector(
-    modules: Sequence[str], pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+    folder: str, enabled: list[str], pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where mutmut counts the calls the collector stays off: it may crash Python."""
     conftest: Any = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
     called: list[str] = []
     for name in ("disable", "freeze", "enable"):
         monkeypatch.setattr(gc, name, lambda name=name: called.append(name))
-    monkeypatch.delitem(sys.modules, "mutmut", raising=False)
-    for name in modules:
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    assert list(conftest.pytest_collection()) == [None]
-    assert called == ["disable", "freeze"] + ["enable"] * (not modules)
+    session = types.SimpleNamespace(config=types.SimpleNamespace(rootpath=Path("/", folder)))
+    assert list(conftest.pytest_collection(session)) == [None]
+    assert called == ["disable", "freeze", *enabled]
+    assert mutation.MUTANTS == Path("mutants")
 
 
 def test_each_survivor_is_in_the_code() -> None:
