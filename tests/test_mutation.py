@@ -239,7 +239,7 @@ def test_mutmut_has_no_collector(
     session = types.SimpleNamespace(config=types.SimpleNamespace(rootpath=Path("/", folder)))
     assert list(conftest.pytest_collection(session)) == [None]
     assert called == ["disable", "freeze", *enabled]
-    assert mutation.MUTANTS == Path("mutants")
+    assert Path("mutants") == mutation.MUTANTS
 
 
 def test_each_survivor_is_in_the_code() -> None:
