@@ -12,9 +12,9 @@ from fmnist.report import page
 from fmnist.runs import findings
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in, listing
 from fmnist.runs.folder import ACCURACIES, PIPELINE, PLAN, RECORD, RUN, VERDICT, claimed, result_of
-from fmnist.runs.models import History, Metrics, RunRecord, StudyPlan, StudyRecord, parse
 from fmnist.runs.provenance import provenance
 from fmnist.runs.recorded import LABELS, need, read_files, refusals, results_in, seed_result
+from fmnist.runs.schemas import History, Metrics, RunRecord, StudyPlan, StudyRecord, parse
 from fmnist.steps import dataset
 from fmnist.steps.confusion import ConfusionMatrix
 from fmnist.steps.errors import ContractError

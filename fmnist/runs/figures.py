@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from fmnist.replication import published
 from fmnist.replication.published import Figure
 from fmnist.runs.accuracies import accuracy_in, check_accuracy, is_number, read_text
-from fmnist.runs.models import Share, Text
+from fmnist.runs.schemas import Share, Text
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt, shown
 

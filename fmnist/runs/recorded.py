@@ -14,7 +14,7 @@ from typing import Any
 from fmnist.replication.results import Result
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, OTHERS, digests_in, listing
 from fmnist.runs.folder import PLAN, SEEDS
-from fmnist.runs.models import SeedResult, StudyPlan, parse
+from fmnist.runs.schemas import SeedResult, StudyPlan, parse
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, sha256

@@ -10,7 +10,7 @@ import pytest
 from support.folders import SEED
 
 from fmnist.runs import recorded
-from fmnist.runs.models import SeedResult, StudyPlan, StudyRecord, parse
+from fmnist.runs.schemas import SeedResult, StudyPlan, StudyRecord, parse
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json, sha256
 

@@ -1,4 +1,4 @@
-"""The JSON files of runs and studies as strict models: types, ranges, sums, no other key, and no other spelling."""
+"""The JSON files of runs and studies as strict schemas: types, ranges, sums, no other key, and no other spelling."""
 
 from collections import Counter
 from typing import Annotated, Self, TypeVar
@@ -160,20 +160,20 @@ class StudyRecord(_Event):
     trained: Annotated[int, Field(ge=0)]
 
 
-Model = TypeVar("Model", bound=_Strict)
+Schema = TypeVar("Schema", bound=_Strict)
 
 
-def parse(model: type[Model], name: str, content: bytes) -> Model:
+def parse(schema: type[Schema], name: str, content: bytes) -> Schema:
     """Return what the file `name` holds.
 
     Raises
     ------
     ContractError
-        If `content` is not what fmnist writes of a valid `model`, byte for byte: then a key is there twice, or a number
+        If `content` is not what fmnist writes of this `schema`, byte for byte: then a key is there twice, or a number
         is spelt in another way.
     """
     try:
-        found = model.model_validate_json(content)
+        found = schema.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = excerpt(".".join(map(repr, first["loc"])), 100)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.folders import SEED
 
-from fmnist.runs.models import Metrics, RunRecord, SeedResult, StudyPlan, StudyRecord, parse
+from fmnist.runs.schemas import Metrics, RunRecord, SeedResult, StudyPlan, StudyRecord, parse
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json
 
