@@ -22,7 +22,7 @@ import urllib3
 from google.auth.exceptions import GoogleAuthError
 from kfp_server_api import ApiException, Configuration
 
-from fmnist.cluster import failures, login
+from fmnist.cluster import connection, failures
 from fmnist.cluster.failures import ClusterError, TransientError, in_one_line
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
@@ -53,12 +53,15 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     ) -> None:
         self._proxy = proxy
         host = host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV)
-        cookies = login.checked_header(cookies or os.environ.get(login.COOKIES), "cookies")
-        settings = {"host": login.checked_host(host) if host else None, "credentials": login.credentials(token_file)}
+        cookies = connection.checked_header(cookies or os.environ.get(connection.COOKIES), "cookies")
+        settings = {
+            "host": connection.checked_host(host) if host else None,
+            "credentials": connection.credentials(token_file),
+        }
         try:
             # It warns of servers before 2.0, always.
             with warnings.catch_warnings(action="ignore", category=FutureWarning), redirect_stdout(sys.stderr):
-                super().__init__(**settings, cookies=cookies, ssl_ca_cert=login.checked_ca(ca) if ca else None)
+                super().__init__(**settings, cookies=cookies, ssl_ca_cert=connection.checked_ca(ca) if ca else None)
         except GoogleAuthError as error:
             raise ContractError(
                 f"login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: {error} "
@@ -182,7 +185,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             config.host, config.refresh_api_key_hook = address, refresh
 
         config.host, config.refresh_api_key_hook = address, refresh
-        config.proxy, config.proxy_headers = login.proxy_for(address, self._proxy)
+        config.proxy, config.proxy_headers = connection.proxy_for(address, self._proxy)
         # A kubeconfig may switch it off.
         config.verify_ssl = True
         # urllib3 would repeat some requests by itself, sleep for hours if a server says so, and send tokens elsewhere.

@@ -9,7 +9,7 @@ from typing import Any
 import urllib3
 from kfp_server_api import ApiException
 
-from fmnist.cluster import login
+from fmnist.cluster import connection
 from fmnist.steps.errors import ContractError, FmnistError
 
 __all__ = [
@@ -33,7 +33,7 @@ LONGEST_PAUSE = 60.0
 #: What came instead of an answer that did not come in time.
 TIMED_OUT = "no answer in time (time-out)"
 
-_LOGIN = f"Give a valid token, in a file or in ${login.TOKEN}, or cookies in ${login.COOKIES}."
+_LOGIN = f"Give a valid token, in a file or in ${connection.TOKEN}, or cookies in ${connection.COOKIES}."
 _PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
 #: What to do where there is nothing at the address that was asked.
 ADDRESS = f"Check the address: {_PATH}"

@@ -21,7 +21,7 @@ from support import helpers, samples
 
 from fmnist import pipeline
 from fmnist.cli import console, fmnist, same
-from fmnist.cluster import login, program_file
+from fmnist.cluster import connection, program_file
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.environment import allowed
 from fmnist.replication.verdict import SEEDS_FOR_A_VERDICT
@@ -202,7 +202,7 @@ def test_each_variable_has_one_name_and_one_role(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, f"value-of-{name}")
     hidden = {name for name in console.VARIABLES if name not in safe(f"value-of-{name}")}
     assert {*console.VARIABLES} - allowed().keys() - hidden == {"FMNIST_STRICT"}
-    assert hidden == {login.TOKEN, login.COOKIES}
+    assert hidden == {connection.TOKEN, connection.COOKIES}
 
 
 def test_what_help_repeats_is_what_holds() -> None:

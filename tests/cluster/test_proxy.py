@@ -10,7 +10,7 @@ from support.submission import submitted
 
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import connect
-from fmnist.cluster.login import proxy_for
+from fmnist.cluster.connection import proxy_for
 from fmnist.steps.errors import ContractError
 
 pytestmark = pytest.mark.usefixtures("nowhere", "_no_proxy")

@@ -17,7 +17,7 @@ from support import certificates
 from support.kfp_server import Server, respond, serving
 from support.submission import STEPS, failure, submitted
 
-from fmnist.cluster import login
+from fmnist.cluster import connection
 from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.cluster import connect
 from fmnist.steps.errors import ContractError
@@ -99,7 +99,7 @@ def test_a_kubeconfig_is_enough(
         place = {"server": server.url.removesuffix(prefix), "certificate-authority": str(authority.ca)}
         write_kubeconfig(home, place)
         submitted(connect(), compiled)
-        monkeypatch.setenv(login.TOKEN, "another")
+        monkeypatch.setenv(connection.TOKEN, "another")
         with pytest.raises(ClusterError, match="HTTP 401"):
             connect()
         del place["certificate-authority"]
@@ -178,7 +178,7 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: str) -> None:
     """Without a slash at its end."""
-    assert login.checked_host(host) == url
+    assert connection.checked_host(host) == url
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: 
 def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
     """Without repeating it."""
     with pytest.raises(ContractError) as caught:
-        login.checked_host(host)
+        connection.checked_host(host)
     assert str(caught.value) == (
         "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
         "got another one."
@@ -195,23 +195,25 @@ def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "place", "login_"),
+    ("given", "place", "login"),
     [
         ("proxy.example:1", "http://proxy.example:1", None),
         ("https://proxy.example", "https://proxy.example", None),
         ("http://me:p%40ss@proxy.example:3128/x", "http://proxy.example:3128", "Basic bWU6cEBzcw=="),
     ],
 )
-def test_a_proxy_is_an_address_and_a_login(given: str, place: str, login_: str | None) -> None:
+def test_a_proxy_is_an_address_and_a_login(given: str, place: str, login: str | None) -> None:
     """The login goes in a header of its own."""
-    assert login.proxy_for("https://h", given) == (place, {"Proxy-Authorization": login_} if login_ else None)
+    assert connection.proxy_for("https://h", given) == (place, {"Proxy-Authorization": login} if login else None)
 
 
 def test_a_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the host's scheme, unless the host is one to ask directly."""
     for name, value in {"https_proxy": "http://p:1", "http_proxy": "http://q:2", "no_proxy": "direct"}.items():
         monkeypatch.setenv(name, value)
-    found = [login.proxy_for(host, None)[0] for host in ("https://h", "http://h", "https://direct", "http://direct")]
+    found = [
+        connection.proxy_for(host, None)[0] for host in ("https://h", "http://h", "https://direct", "http://direct")
+    ]
     assert found == ["http://p:1", "http://q:2", None, None]
 
 
@@ -219,7 +221,7 @@ def test_a_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_a_proxy_that_is_none_is_told_with_what_one_is(given: str) -> None:
     """Without repeating it."""
     with pytest.raises(ContractError) as caught:
-        login.proxy_for("https://h", given)
+        connection.proxy_for("https://h", given)
     assert str(caught.value) == (
         "proxy: expected an address as http://proxy.example:3128, of http or https, got another one (not shown). "
         "Check --proxy, $HTTPS_PROXY and $ALL_PROXY."
@@ -233,16 +235,16 @@ def test_a_token_is_told_by_where_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     """A byte order mark is not part of it, and two words are none."""
     file = tmp_path / "token"
     file.write_text(f"\ufeff{TOKEN}\n", encoding="utf-8")
-    token = login.credentials(file)
+    token = connection.credentials(file)
     assert token is not None
     assert token._token() == TOKEN
     file.write_text("two words")
     with pytest.raises(ContractError) as caught:
-        login.credentials(file)
+        connection.credentials(file)
     assert str(caught.value) == f"token: expected one word in {file}, got 2."
-    monkeypatch.setenv(login.TOKEN, "two words")
+    monkeypatch.setenv(connection.TOKEN, "two words")
     with pytest.raises(ContractError) as caught:
-        login.credentials(None)
+        connection.credentials(None)
     assert str(caught.value) == "token: expected one word in $FMNIST_KFP_TOKEN, got 2."
 
 
@@ -252,7 +254,7 @@ def test_a_token_is_sent(compiled: Path, tmp_path: Path, monkeypatch: pytest.Mon
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     if source == "variable":
-        monkeypatch.setenv(login.TOKEN, TOKEN)
+        monkeypatch.setenv(connection.TOKEN, TOKEN)
     if source == "service account":
         monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
     with serving(token=TOKEN) as server:
@@ -261,7 +263,7 @@ def test_a_token_is_sent(compiled: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token file that is given is what counts."""
-    monkeypatch.setenv(login.TOKEN, "another")
+    monkeypatch.setenv(connection.TOKEN, "another")
     (tmp_path / "token").write_text(TOKEN)
     with serving(token=TOKEN) as server:
         connect(server.url, token_file=tmp_path / "token")
@@ -283,7 +285,7 @@ def test_a_renewed_token_is_sent(compiled: Path, tmp_path: Path) -> None:
 def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cookies: str) -> None:
     """Cookies are sent as they are."""
     if cookies == "variable":
-        monkeypatch.setenv(login.COOKIES, "session=abc; b=c")
+        monkeypatch.setenv(connection.COOKIES, "session=abc; b=c")
     connect(server.url, cookies="session=abc; b=c" if cookies == "given" else None)
     assert server.requests[0].headers["cookie"] == "session=abc; b=c"
 
@@ -311,7 +313,7 @@ def test_only_the_warning_of_old_servers_is_dropped(monkeypatch: pytest.MonkeyPa
 
 def test_cookies_that_are_given_go_before_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a token."""
-    monkeypatch.setenv(login.COOKIES, "session=other")
+    monkeypatch.setenv(connection.COOKIES, "session=other")
     connect(server.url, cookies="session=abc")
     assert server.requests[0].headers["cookie"] == "session=abc"
 
@@ -438,7 +440,7 @@ def test_missing_google_credentials_are_an_error(server: Server, monkeypatch: py
 
 def test_a_long_token_is_not_shown_in_part(server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that a server sends back is hidden before a long message is cut."""
-    monkeypatch.setenv(login.TOKEN, "s3cret" * 300)
+    monkeypatch.setenv(connection.TOKEN, "s3cret" * 300)
     target = connect(server.url)
     server.fail(STEPS["start run"], respond(500, b"x" * 300 + b" Bearer " + b"s3cret" * 300 + b" y" * 300))
     message = failure(target, compiled)
