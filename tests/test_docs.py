@@ -21,7 +21,7 @@ from support.pages import PAGES, ROOT, Page
 
 from docs import notebook, publish, tables
 from fmnist.cli import console
-from fmnist.cluster import logs, watch
+from fmnist.cluster import logs, progress
 from fmnist.cluster.names import LONGEST
 from fmnist.kubeflow import needs
 from fmnist.replication import conclusions, published
@@ -369,7 +369,7 @@ def measured() -> dict[tuple[str, str], set[str]]:
             *(str(LONGEST[key][0]) for key in ("pipeline", "version", "run")),
             *("2", "500", "2.17"),  # an exit code, a status, a version
         },
-        ("docs/same.md", "Waiting for a run"): {f"{watch.PATIENCE / 60:g}", "137", f"{console.NEGATIVE}"},
+        ("docs/same.md", "Waiting for a run"): {f"{progress.PATIENCE / 60:g}", "137", f"{console.NEGATIVE}"},
     }
 
 

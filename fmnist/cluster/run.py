@@ -10,8 +10,8 @@ from fmnist.cluster.artifacts import artifacts_of, full, metric
 from fmnist.cluster.cause import cause_of
 from fmnist.cluster.client import Client, ClusterError, TransientError
 from fmnist.cluster.failures import UnfinishedError
+from fmnist.cluster.progress import Progress
 from fmnist.cluster.steps import steps_of
-from fmnist.cluster.watch import Watch
 
 __all__ = ["Run"]
 
@@ -45,7 +45,7 @@ class Run:
             If the run fails, with the error of the step that failed, or is canceled.
         """
         deadline = monotonic() + timeout
-        state, backoff, watch = "unknown", BACKOFF, Watch(self._namespace)
+        state, backoff, progress = "unknown", BACKOFF, Progress(self._namespace)
         while True:
             try:
                 answer = self._look(max(1.0, deadline - monotonic()))
@@ -56,7 +56,7 @@ class Run:
                 trouble, pause, backoff = "", POLL, BACKOFF
                 before, state = state, str(answer.get("state", state))
                 answer = full(self._client, answer)
-                lines = [self._client.without_secrets(line) for line in watch.changes(steps_of(answer))]
+                lines = [self._client.without_secrets(line) for line in progress.changes(steps_of(answer))]
                 # The steps begin after the run has, and end before it does.
                 news = [state] if state != before else []
                 for line in [*lines, *news] if state in _ENDS else [*news, *lines]:

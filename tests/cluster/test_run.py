@@ -156,7 +156,7 @@ def test_a_step_that_waits_is_looked_for_where_its_pod_is(
     server: Server, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With several users that is the namespace of the user."""
-    monkeypatch.setattr("fmnist.cluster.watch.PATIENCE", 0.0)
+    monkeypatch.setattr("fmnist.cluster.progress.PATIENCE", 0.0)
     server.states, server.store.looks = ["RUNNING", "SUCCEEDED"], [look("RUNNING", train="PENDING"), look("SUCCEEDED")]
     lines: list[str] = []
     Run(run.id, run.link, run._client, "alice").wait(timeout=600, on_change=lines.append)

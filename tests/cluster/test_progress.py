@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from support.kfp_logs import look, nested
 
-from fmnist.cluster import watch
+from fmnist.cluster import progress
+from fmnist.cluster.progress import Progress
 from fmnist.cluster.steps import Step, steps_of
-from fmnist.cluster.watch import Watch
 
 #: What a run of the pipeline looks like, one look after the other.
 LOOKS = [
@@ -27,13 +27,13 @@ LOOKS = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds."""
     now = [1000.0]
-    monkeypatch.setattr(watch, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
     return now
 
 
 def told(clock: list[float], *looks: object, seconds: float = 5) -> list[str]:
     """Return what is told of these looks, so many seconds apart."""
-    watched = Watch()
+    watched = Progress()
 
     def lines() -> Iterator[str]:
         for one in looks:
@@ -147,4 +147,4 @@ def test_what_is_seen_first_is_told_as_it_is(clock: list[float], steps: list[Ste
 )
 def test_a_time_is_told_in_its_two_largest_parts(seconds: float, text: str) -> None:
     """As people say it."""
-    assert watch.duration(seconds) == text
+    assert progress.duration(seconds) == text
