@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.runs.checked import read_sample
 from fmnist.steps.determinism import SWITCHES
 from fmnist.steps.settings import Settings

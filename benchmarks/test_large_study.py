@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[1] / "tests")!r})
 import numpy as np
-from fmnist.replication.results import Mistake
+from fmnist.replication.sample import Mistake
 from fmnist.runs import findings
 from support import samples
 

@@ -25,7 +25,7 @@ from fmnist.cluster import logs, progress
 from fmnist.cluster.names import LONGEST
 from fmnist.kubeflow import needs
 from fmnist.replication import conclusions, published
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
 from fmnist.report import pictures
 from fmnist.runs import shards

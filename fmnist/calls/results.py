@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fmnist.replication.conclusions import Conclusion
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.report import DISTRIBUTION, FILE_NAME
 from fmnist.steps.files import ARTIFACT_FILES
 

@@ -25,7 +25,7 @@ from fmnist.steps.messages import did_you_mean, excerpt
 from fmnist.steps.settings import Settings
 
 if TYPE_CHECKING:
-    from fmnist.replication.results import Judged, Sample
+    from fmnist.replication.sample import Judged, Sample
     from fmnist.runs.verify import Verification
 
 __all__ = [

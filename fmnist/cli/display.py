@@ -14,7 +14,7 @@ from rich.table import Column
 
 from fmnist.cli.streams import Stream
 from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.steps.safe import safe
 
 __all__ = ["Display"]

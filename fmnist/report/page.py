@@ -14,7 +14,7 @@ import numpy as np
 
 from fmnist.replication import verdict
 from fmnist.replication.conclusions import ClassRecall, recalls
-from fmnist.replication.results import Judged, Sample
+from fmnist.replication.sample import Judged, Sample
 from fmnist.report import FILE_NAME, pictures
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fmnist.kubeflow import bundle
-from fmnist.replication.results import Result, Sample
+from fmnist.replication.sample import Result, Sample
 from fmnist.report import page
 from fmnist.runs import findings
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in, listing

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmnist.replication.results import Result, Sample
+from fmnist.replication.sample import Result, Sample
 from fmnist.report import pictures
 from fmnist.report.page import write_report
 from fmnist.runs.folder import ACCURACIES, VERDICT

@@ -8,7 +8,7 @@ import numpy as np
 
 from fmnist.replication import verdict
 from fmnist.replication.published import Figure
-from fmnist.replication.results import Judged
+from fmnist.replication.sample import Judged
 from fmnist.report import FILE_NAME, page, pictures
 from fmnist.runs.accuracies import MOST, check_accuracy
 from fmnist.runs.figures import single

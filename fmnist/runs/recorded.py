@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, OTHERS, digests_in, listing
 from fmnist.runs.folder import PLAN, SEEDS
 from fmnist.runs.schemas import SeedResult, StudyPlan, parse

@@ -11,7 +11,7 @@ from typing import Any
 from fmnist import pipeline
 from fmnist.kubeflow import local
 from fmnist.kubeflow.environment import clean_environment
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs.checked import read_sample, rewrite_report
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign

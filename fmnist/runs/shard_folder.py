@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.kubeflow.environment import clean_environment
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.runs import recorded, shards
 from fmnist.runs.folder import claimed, seed_path
 from fmnist.runs.provenance import differences

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.kubeflow.environment import clean_environment
-from fmnist.replication.results import Result, Sample
+from fmnist.replication.sample import Result, Sample
 from fmnist.runs import checked, findings, workers
 from fmnist.runs.checksums import digests_of, sign
 from fmnist.runs.folder import LOG, RECORD, claimed

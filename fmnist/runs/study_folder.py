@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.report import FILE_NAME
 from fmnist.runs import recorded, workers
 from fmnist.runs.checksums import DIGESTS, digests_in, listing

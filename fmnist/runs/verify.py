@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from fmnist import pipeline
 from fmnist.kubeflow import bundle, local
-from fmnist.replication.results import Result, Sample
+from fmnist.replication.sample import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings, recorded, workers
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in

@@ -15,7 +15,7 @@ from pathlib import Path
 import pebble
 
 from fmnist.kubeflow.processes import OutOfMemory, explained
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.errors import StepError
 from fmnist.steps.safe import safe

@@ -11,7 +11,7 @@ import pytest
 from fmnist.cli.display import Display
 from fmnist.cli.streams import Stream
 from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 
 EVENTS: list[Event] = [
     StepStarted("train"),

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from support import helpers
 
 from fmnist.cli import fmnist as cli
-from fmnist.replication import results
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Result as SeedResult
+from fmnist.replication.sample import Sample
 from fmnist.runs import run, study, verify
 from fmnist.steps import dataset, determinism
 from fmnist.steps.errors import DataError, StepError
@@ -166,7 +166,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, here: Path) 
 def sample(*accuracies: float, epochs: int = 10) -> Sample:
     """Return a study of seeds from 5 on."""
     counts = [[1] * 10] * 10
-    found = [results.Result(5 + i, "", accuracy, 0.3, {}, counts, []) for i, accuracy in enumerate(accuracies)]
+    found = [SeedResult(5 + i, "", accuracy, 0.3, {}, counts, []) for i, accuracy in enumerate(accuracies)]
     parameters = {"compile_optimizer": "adam", "epochs": epochs, "validation_split": 0.05}
     return Sample(parameters, found, {}, is_study=True)
 

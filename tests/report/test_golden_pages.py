@@ -13,7 +13,7 @@ from support.samples import PARAMETERS, result, run_sample, sample, spread, stud
 from support.sketches import sketched
 
 from fmnist.replication import published
-from fmnist.replication.results import Judged, Mistake, Sample
+from fmnist.replication.sample import Judged, Mistake, Sample
 from fmnist.report.page import write_report
 
 ODD = {**PARAMETERS, "epochs": 11}

@@ -27,7 +27,7 @@ from support.samples import (
 from support.sketches import sketched
 
 from fmnist.replication import published
-from fmnist.replication.results import Judged, Mistake, Sample
+from fmnist.replication.sample import Judged, Mistake, Sample
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
 from fmnist.report.page import _matrix, _p, prepare, write_report

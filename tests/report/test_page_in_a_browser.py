@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from support.helpers import missing
 from support.samples import result, run_sample, sample, spread, study_sample
 
-from fmnist.replication.results import Mistake
+from fmnist.replication.sample import Mistake
 from fmnist.report.page import write_report
 
 #: A browser that asks nobody for anything but the page.

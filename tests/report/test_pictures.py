@@ -31,7 +31,7 @@ from support.sketches import sketched
 
 from fmnist.cluster import pipeline_file
 from fmnist.replication import published
-from fmnist.replication.results import Judged, Sample
+from fmnist.replication.sample import Judged, Sample
 from fmnist.report import pictures
 from fmnist.report.pictures import classes, curves, dot_plot, style
 from fmnist.report.pictures.graph import _TITLE_TEXT as TITLE_TEXT

@@ -18,7 +18,7 @@ from support.folders import SEEDS, SETTINGS, edit, sign_again
 from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import bundle
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs import checked, checksums, recorded, study, workers
 from fmnist.runs.checked import read_sample

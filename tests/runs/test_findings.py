@@ -7,7 +7,7 @@ import pytest
 from support import samples
 
 from fmnist import testing
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.report import pictures
 from fmnist.runs import findings
 from fmnist.steps.files import write

@@ -16,7 +16,7 @@ from support.folders import RESULTS
 
 from fmnist import pipeline, testing
 from fmnist.kubeflow import bundle, local
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs import run
 from fmnist.runs.folder import claimed

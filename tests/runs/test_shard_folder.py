@@ -14,7 +14,7 @@ import pytest
 from support import folders
 
 from fmnist import testing
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.runs import folder as folders_of_runs
 from fmnist.runs import provenance, shard_folder, shards, study, workers
 from fmnist.runs.checksums import DIGESTS

@@ -18,7 +18,7 @@ from support import helpers
 from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.pipeline import Where
-from fmnist.replication.results import Result
+from fmnist.replication.sample import Result
 from fmnist.report.page import write_report
 from fmnist.runs import run, study_pipeline
 from fmnist.runs.checked import read_sample

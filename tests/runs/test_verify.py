@@ -21,7 +21,7 @@ from support.folders import RESULTS, SEEDS, SETTINGS, edit, sign_again
 from fmnist import testing
 from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import local
-from fmnist.replication.results import Sample
+from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings, workers
 from fmnist.runs.folder import claimed

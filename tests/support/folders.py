@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmnist import pipeline
-from fmnist.replication.results import Result, Sample
+from fmnist.replication.sample import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checksums, findings, folder, run
 from fmnist.runs.provenance import plan as planned

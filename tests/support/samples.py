@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.replication.results import Mistake, Result, Sample
+from fmnist.replication.sample import Mistake, Result, Sample
 from fmnist.steps import determinism
 
 PARAMETERS: Mapping[str, Any] = {"compile_optimizer": "adam", "epochs": 10, "validation_split": 0.05}

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fmnist.replication.results import Judged, Sample
+from fmnist.replication.sample import Judged, Sample
 from fmnist.report import DISTRIBUTION
 from fmnist.report.pictures.classes import confusion_matrix, recalls
 from fmnist.report.pictures.curves import loss_curves

@@ -13,7 +13,7 @@ from support.samples import COUNTS, PARAMETERS
 
 from fmnist.replication import published
 from fmnist.replication.conclusions import conclude
-from fmnist.replication.results import Judged, Mistake, Mistakes, Result, Sample
+from fmnist.replication.sample import Judged, Mistake, Mistakes, Result, Sample
 from fmnist.runs.folder import read_result
 from fmnist.steps import confusion, evaluation, files, model
 from fmnist.steps.dataset import Split
