@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -33,7 +34,8 @@ from fmnist.cluster import pipeline_file
 from fmnist.replication import published
 from fmnist.replication.sample import Judged, Sample
 from fmnist.report import pictures
-from fmnist.report.pictures import classes, curves, dot_plot, style
+from fmnist.report.pictures import curves, dot_plot, style
+from fmnist.report.pictures.confusion_matrix import _shaded
 from fmnist.report.pictures.graph import _TITLE_TEXT as TITLE_TEXT
 from fmnist.report.pictures.graph import LARGEST, _cards
 from fmnist.steps import fonts
@@ -192,7 +194,7 @@ def test_colours_can_be_told_from_the_paper(theme: pictures.Theme) -> None:
     """Whatever is written has the contrast that WCAG asks of small text, 4.5 to 1, and ink also on the shades."""
     for name in ("ink", "soft", "blue", "orange"):
         assert contrast(getattr(theme, name), theme.paper) >= 4.5
-    strongest = classes._shaded(np.diag([1.0, 1.0]) + 1, theme)
+    strongest = _shaded(np.diag([1.0, 1.0]) + 1, theme)
     for shade in strongest.reshape(-1, 3):
         assert contrast(theme.ink, tuple(shade)) >= 4.5
 
@@ -496,7 +498,7 @@ def test_names_of_classes_are_shortened_in_the_fonts_they_are_drawn_in(monkeypat
         return text
 
     monkeypatch.setattr(fonts, "families", lambda _: (families, ""))
-    monkeypatch.setattr(classes, "shortened", keep)
+    monkeypatch.setattr(import_module("fmnist.report.pictures.recalls"), "shortened", keep)
     pictures.recalls(np.full((1, 2), 0.9), [0.8] * 2, ("one", "other"))
     assert asked == [tuple(families)] * 2
 
@@ -746,7 +748,7 @@ def test_a_class_without_images_has_no_recall() -> None:
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
 def test_right_and_wrong_have_colours_of_their_own(theme: pictures.Theme) -> None:
     """The diagonal is a shade of blue and the rest of orange; an empty field is paper."""
-    shades = classes._shaded(np.array([[3.0, 1.0], [0.0, 1.0]]), theme)
+    shades = _shaded(np.array([[3.0, 1.0], [0.0, 1.0]]), theme)
     paper, blue, orange = (np.array(mpl.colors.to_rgb(name)) for name in (theme.paper, theme.blue, theme.orange))
     assert shades[0, 0] == pytest.approx(paper + 0.375 * (blue - paper))
     assert shades[0, 1] == pytest.approx(paper + 0.5 * (orange - paper))

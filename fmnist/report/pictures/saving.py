@@ -7,9 +7,10 @@ from typing import Any
 
 from fmnist.replication.sample import Judged, Sample
 from fmnist.report import DISTRIBUTION
-from fmnist.report.pictures.classes import confusion_matrix, recalls
+from fmnist.report.pictures.confusion_matrix import confusion_matrix
 from fmnist.report.pictures.curves import loss_curves
 from fmnist.report.pictures.dot_plot import distribution
+from fmnist.report.pictures.recalls import recalls
 from fmnist.report.pictures.style import DARK
 from fmnist.steps import files
 

@@ -1,4 +1,4 @@
-"""Colours, axes and sizes of all pictures; equal pictures are equal bytes."""
+"""Colours, axes, texts and sizes of all pictures; equal pictures are equal bytes."""
 
 import bisect
 import functools
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.steps import canvas
+from fmnist.steps import canvas, fonts
 from fmnist.steps.canvas import OWN, Kind
+from fmnist.steps.safe import printable
 
 __all__ = [
     "DARK",
@@ -19,6 +20,7 @@ __all__ = [
     "TEXT",
     "Kind",
     "Theme",
+    "drawable_names",
     "render",
     "shortened",
     "style_axes",
@@ -65,14 +67,22 @@ def style_axes(axes: Any, theme: Theme) -> None:
 
 
 def render(
-    size: tuple[float, float], theme: Theme, kind: Kind, draw: Callable[[Any], None], fonts: Sequence[str] = ()
+    size: tuple[float, float], theme: Theme, kind: Kind, draw: Callable[[Any], None], families: Sequence[str] = ()
 ) -> bytes:
-    """Return a picture of `size`, in pixels of a page; its `fonts` are those of `fmnist.steps.fonts.families`."""
+    """Return a picture of `size`, in pixels of a page; its fonts are of `families`, as `drawable_names` gives them."""
     style: dict[str, Any] = {"font.size": TEXT, "svg.hashsalt": "fmnist", "text.parse_math": False}
-    style |= {"font.family": list(fonts)} if len(fonts) > 1 else {}
+    style |= {"font.family": list(families)} if len(families) > 1 else {}
     # Of the pixels of a page: 2.25 in a PNG, and 1.5 for what an SVG holds as pixels.
     paper, dpi = (theme.paper, 216) if kind == "png" else ("none", 144)
     return canvas.render(draw, kind, style=style, facecolor=paper, figsize=np.divide(size, 96), dpi=dpi)
+
+
+def drawable_names(class_names: Sequence[str]) -> tuple[list[str], tuple[str, ...], float]:
+    """Return names as this machine's fonts can draw them, these fonts, and the pixels of the longest name."""
+    shown = [printable(name) for name in class_names]
+    found, missing = fonts.families("".join(shown))
+    names, families = [fonts.drawable(name, missing) for name in shown], tuple(found)
+    return names, families, max(text_width(name, TEXT, family=families) for name in names) * 96 / 72
 
 
 def shortened(text: str, size: float, width: float, **font: Any) -> str:
