@@ -34,10 +34,12 @@ from fmnist.cluster import pipeline_file
 from fmnist.replication import published
 from fmnist.replication.sample import Judged, Sample
 from fmnist.report import pictures
-from fmnist.report.pictures import curves, dot_plot, style
+from fmnist.report.pictures import style
 from fmnist.report.pictures.confusion_matrix import _shaded
+from fmnist.report.pictures.distribution import _arranged, arrange, stacked
 from fmnist.report.pictures.graph import _TITLE_TEXT as TITLE_TEXT
 from fmnist.report.pictures.graph import LARGEST, _cards
+from fmnist.report.pictures.loss_curves import apart
 from fmnist.steps import fonts
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
@@ -359,7 +361,7 @@ def assert_readable(*, figure: Figure) -> None:
 )
 def test_dots_are_where_their_accuracies_are(accuracies: list[float], scale: float, height: float) -> None:
     """Each dot is exactly at its accuracy, all are within the height, and none hides another but the smallest."""
-    x, y, dot = dot_plot.stacked(accuracies, scale, height)
+    x, y, dot = stacked(accuracies, scale, height)
     assert x.tolist() == sorted(accuracies)
     assert y.min() == dot / 2
     assert y.max() + dot / 2 <= height + 1e-9
@@ -381,7 +383,7 @@ def test_dots_are_where_their_accuracies_are(accuracies: list[float], scale: flo
 )
 def test_dots_lie_in_the_lowest_row_with_room(accuracies: list[float], heights: list[float], size: float) -> None:
     """A dot is on the axis unless another is in its way; dots are as large as the height allows."""
-    _, y, dot = dot_plot.stacked(accuracies, 20_000, 100)
+    _, y, dot = stacked(accuracies, 20_000, 100)
     assert y.tolist() == heights
     assert dot == size
 
@@ -391,36 +393,36 @@ def test_dots_lie_in_the_lowest_row_with_room(accuracies: list[float], heights: 
 )
 def test_the_smallest_dots_are_on_top_of_each_other(n: int, height: float, rise: float) -> None:
     """More equal accuracies than have room are all drawn, the first on the axis and the last as high as may be."""
-    _, y, dot = dot_plot.stacked([0.8765] * n, 20_000, height)
+    _, y, dot = stacked([0.8765] * n, 20_000, height)
     assert dot == 1.5
     assert y == pytest.approx(0.75 + rise * np.arange(n))
 
 
 def test_dots_that_just_touch_lie_in_one_row() -> None:
     """Room beside a dot is room for another that is as far away as it is wide."""
-    _, y, dot = dot_plot.stacked([0.0, 0.5, 1.0], 24, 100)
+    _, y, dot = stacked([0.0, 0.5, 1.0], 24, 100)
     assert (y.tolist(), dot) == ([6, 6, 6], 12)
 
 
 @pytest.mark.parametrize(("line", "rows"), [(66, [1, 0]), (67, [0, 0])])
 def test_a_line_keeps_clear_of_a_text_in_its_row(line: float, rows: list[int]) -> None:
     """Of a text that ends at 64, a line beside it is at least 3 points away, or the text is above it."""
-    assert [place.row for place in dot_plot.arrange([10, line], [50, 20], 100)] == rows
+    assert [place.row for place in arrange([10, line], [50, 20], 100)] == rows
 
 
 def test_a_text_may_be_as_near_as_that() -> None:
     """To an edge, to another text in its row and to another line; one point more, and it is elsewhere."""
-    assert dot_plot.arrange([10], [46], 60) == [(1, 0)]
-    assert dot_plot.arrange([50], [46], 60) == [(-1, 0)]
-    assert dot_plot.arrange([0, 100], [50, 39], 101) == [(1, 0), (-1, 0)]
-    assert dot_plot.arrange([0, 100], [50, 39.1], 101) == [(1, 0), (-1, 1)]
-    assert dot_plot.arrange([10, 11], [20, 5], 40) == [(1, 0), (-1, 0)]
-    assert dot_plot.arrange([10, 11.1], [20, 5], 40) == [(1, 1), (1, 0)]
+    assert arrange([10], [46], 60) == [(1, 0)]
+    assert arrange([50], [46], 60) == [(-1, 0)]
+    assert arrange([0, 100], [50, 39], 101) == [(1, 0), (-1, 0)]
+    assert arrange([0, 100], [50, 39.1], 101) == [(1, 0), (-1, 1)]
+    assert arrange([10, 11], [20, 5], 40) == [(1, 0), (-1, 0)]
+    assert arrange([10, 11.1], [20, 5], 40) == [(1, 1), (1, 0)]
 
 
 def test_texts_have_as_few_rows_as_can_be() -> None:
     """Two, where three would do too, and the first would be lower."""
-    assert dot_plot.arrange([80, 0, 15], [30, 30, 30], 100) == [(-1, 1), (1, 1), (1, 0)]
+    assert arrange([80, 0, 15], [30, 30, 30], 100) == [(-1, 1), (1, 1), (1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -438,7 +440,7 @@ def test_texts_have_as_few_rows_as_can_be() -> None:
 )
 def test_wide_texts_get_more_room(marks: list[float], widths: list[float], room: float) -> None:
     """The axis is as short as the texts at its lines let it be."""
-    low, high, places = dot_plot._arranged(marks, marks, widths, 100)
+    low, high, places = _arranged(marks, marks, widths, 100)
     assert (high - low) / (max(marks) - min(marks)) == pytest.approx(room)
     assert (high + low) / 2 == pytest.approx((max(marks) + min(marks)) / 2)
     assert len(places) == len(marks)
@@ -448,10 +450,10 @@ def test_wide_texts_get_more_room(marks: list[float], widths: list[float], room:
 def test_texts_are_arranged_without_meeting(marks: list[tuple[float, float]]) -> None:
     """Where there are places, no text is on another, nor outside; a line passes beside the texts of lower rows."""
     positions, widths = [at for at, _ in marks], [width for _, width in marks]
-    places = dot_plot.arrange(positions, widths, 500)
+    places = arrange(positions, widths, 500)
     if not places:
         # In the middle there is always room.
-        assert dot_plot.arrange([250 + at / 1000 for at in positions], widths, 500)
+        assert arrange([250 + at / 1000 for at in positions], widths, 500)
         return
     spans = [
         (at + 4, at + 4 + width) if place.side > 0 else (at - 4 - width, at - 4)
@@ -613,7 +615,7 @@ def test_the_names_of_curves_that_end_together_are_apart() -> None:
 @given(st.floats(-100, 100), st.floats(-100, 100), st.floats(0, 50))
 def test_two_positions_are_moved_apart(one: float, other: float, gap: float) -> None:
     """They keep their middle and are moved no further than they must."""
-    a, b = curves.apart([one, other], gap)
+    a, b = apart([one, other], gap)
     assert abs(a - b) >= gap - 1e-9
     assert (a + b) / 2 == pytest.approx((one + other) / 2, abs=1e-9)
     assert abs(one - other) < gap or (a, b) == (one, other)

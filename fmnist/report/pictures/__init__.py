@@ -4,9 +4,9 @@ Each is drawn in the colours of a `theme`, as a file of a `kind`, and some `narr
 """
 
 from fmnist.report.pictures.confusion_matrix import confusion_matrix, count, shades
-from fmnist.report.pictures.curves import loss_curves
-from fmnist.report.pictures.dot_plot import distribution
+from fmnist.report.pictures.distribution import distribution
 from fmnist.report.pictures.graph import graph
+from fmnist.report.pictures.loss_curves import loss_curves
 from fmnist.report.pictures.recalls import recalls
 from fmnist.report.pictures.saving import DISTRIBUTIONS, save, save_distribution
 from fmnist.report.pictures.style import DARK, LIGHT, MANY_SEEDS, Theme

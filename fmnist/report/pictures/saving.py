@@ -8,8 +8,8 @@ from typing import Any
 from fmnist.replication.sample import Judged, Sample
 from fmnist.report import DISTRIBUTION
 from fmnist.report.pictures.confusion_matrix import confusion_matrix
-from fmnist.report.pictures.curves import loss_curves
-from fmnist.report.pictures.dot_plot import distribution
+from fmnist.report.pictures.distribution import distribution
+from fmnist.report.pictures.loss_curves import loss_curves
 from fmnist.report.pictures.recalls import recalls
 from fmnist.report.pictures.style import DARK
 from fmnist.steps import files
