@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fmnist.replication.conclusions import Conclusion
+from fmnist.replication.published import NONE_MATCHING
 from fmnist.replication.sample import Sample
 from fmnist.report import DISTRIBUTION, FILE_NAME
 from fmnist.steps.files import ARTIFACT_FILES
@@ -111,8 +112,7 @@ class Study:
         sentences = [conclusion.sentence for conclusion in self.conclusions]
         values = {"accuracy": self._mean(), "seeds": self._seeds(), **self.parameters}
         pictures = {"The accuracy of each seed": DISTRIBUTION}
-        none = "Nothing was published for these parameters, so nothing is compared."
-        return _html(self.folder, sentences or [none], values, pictures)
+        return _html(self.folder, sentences or [f"Nothing was published {NONE_MATCHING}."], values, pictures)
 
     def _mean(self) -> str:
         return f"{self.mean:.4f}" + f" ± {self.deviation:.4f}" * (len(self.accuracies) > 1)

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from fmnist.cli import streams
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
+from fmnist.replication.published import NONE_MATCHING
 from fmnist.report import DISTRIBUTION, FILE_NAME
 from fmnist.steps import determinism, garbage, safe
 from fmnist.steps.checks import NUMBER, WHOLE
@@ -215,7 +216,7 @@ def print_sample(sample: "Sample | Judged", seeds: str, folder: Path | None) -> 
     rows += [
         ("published", f"{one.figure.accuracy:.4f}  ({one.figure.name}): {one.verdict.outcome}")
         for one in sample.conclusions
-    ] or [("published", "nothing for these parameters, so nothing is compared")]
+    ] or [("published", f"nothing {NONE_MATCHING}")]
     if folder:
         rows += [("report", str(folder / FILE_NAME)), ("picture", str(folder / DISTRIBUTION))]
     print_rows(rows)

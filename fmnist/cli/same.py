@@ -10,7 +10,7 @@ import click
 
 from fmnist.cli import console, running, waiting
 from fmnist.cluster.arguments import parse_arguments
-from fmnist.cluster.names import check_texts
+from fmnist.cluster.names import DIGITS, check_texts
 from fmnist.cluster.pipeline_file import check_checkout, compile_pipeline_file, is_ours, read_spec
 from fmnist.steps.settings import Settings
 
@@ -290,7 +290,7 @@ def _create(cluster: "Cluster", loaded: "Program", compiled: Path, options: Mapp
 
 
 def _pipeline_texts(loaded: "Program", options: Mapping[str, Any]) -> dict[str, str]:
-    description, digest = options["description"], "0" * 16
+    description, digest = options["description"], "0" * DIGITS
     return {
         "pipeline": options["name"] or loaded.pipeline.name,
         "version": f"{loaded.metadata.version}-{digest}",

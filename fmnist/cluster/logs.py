@@ -19,6 +19,7 @@ from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.failures import TIMED_OUT
 from fmnist.cluster.names import NAMESPACE
 from fmnist.cluster.steps import Step
+from fmnist.kubeflow.local import LAST_LINES
 from fmnist.steps.messages import excerpt
 
 __all__ = ["Artifact", "Log", "LogError", "Logs"]
@@ -26,8 +27,8 @@ __all__ = ["Artifact", "Log", "LogError", "Logs"]
 #: A log may be of any length: so many bytes of its start and of its end are kept; nobody waits for more, or for longer.
 KEPT, MOST, LONGEST = 2**19, 2**28, 60.0
 
-#: Of a step without an error of its own, how many lines are shown; and how many characters of an error.
-_LAST_LINES, _LONGEST_ERROR = 5, 2_000
+#: How many characters of an error are shown.
+_LONGEST_ERROR = 2_000
 
 #: An exit code above says which signal it was.
 _SIGNALS = 128
@@ -119,7 +120,7 @@ class Log:
         if last is None or (self.exit_code or 0) > _SIGNALS:
             # Of a driver, or of a pod that did not come so far, those of the launcher are all.
             said = [line for line in own if not _GO_LINE.match(line)] or [_GO_LINE.sub("", line) for line in own]
-            return excerpt("\n".join(line[-_LONGEST_ERROR:] for line in said[-_LAST_LINES:]), _LONGEST_ERROR)
+            return excerpt("\n".join(line[-_LONGEST_ERROR:] for line in said[-LAST_LINES:]), _LONGEST_ERROR)
         error = next((i for i in range(last + 1, len(own)) if not own[i][0].isspace()), len(own))
         # Python names the class with its module.
         return excerpt(re.sub(r"^(?:\w+\.)+(?=\w+(:|$))", "", "\n".join(own[error:])), _LONGEST_ERROR)

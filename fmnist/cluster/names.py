@@ -8,10 +8,13 @@ import unicodedata
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import shown
 
-__all__ = ["LONGEST", "NAMESPACE", "check_texts", "labels"]
+__all__ = ["DIGITS", "LONGEST", "NAMESPACE", "check_texts", "labels"]
 
 #: The namespace of Kubeflow itself, and of all that runs on a cluster for one user.
 NAMESPACE = "kubeflow"
+
+#: How many hexadecimal digits of the digest of its content the name of a version has.
+DIGITS = 16
 
 #: What the server keeps at most of each text, and whether it counts bytes (Go's length) or characters (its database's).
 LONGEST = {

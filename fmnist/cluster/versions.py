@@ -7,7 +7,7 @@ from typing import Any
 
 from fmnist.cluster.client import Client
 from fmnist.cluster.lookup import find, found_or_made
-from fmnist.cluster.names import check_texts, labels
+from fmnist.cluster.names import DIGITS, check_texts, labels
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
@@ -39,7 +39,7 @@ class Versions:
         `version` if that is given: other content is another version.
         """
         content, document = read_compiled(compiled)
-        digest = sha256(content)[:16]
+        digest = sha256(content)[:DIGITS]
         label = f"{version}-{digest}" if version else digest
         check_texts(pipeline=name, version=label, pipeline_description=description)
         # kfp's upload of a new pipeline would give its first version the pipeline's name.

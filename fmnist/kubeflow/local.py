@@ -70,7 +70,7 @@ _THIS_PROGRAM = Path("/proc/self/exe")
 _INDENT = "    "
 
 #: Of a step that leaves no error of its own, how many lines are shown.
-_LAST_LINES = 5
+LAST_LINES = 5
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([^']+)'")
@@ -247,6 +247,6 @@ class _LogSplitter(io.TextIOBase):
         if errors and not errors[-1].startswith("MemoryError"):
             return safe(f"step {self._step}: {errors[-1].strip()}")
         # kfp first prints the inputs, as JSON.
-        said = text.partition("\n}\n")[2].splitlines()[-_LAST_LINES:]
+        said = text.partition("\n}\n")[2].splitlines()[-LAST_LINES:]
         last = " It last said:" * bool(said) + "".join(f"\n  {line}" for line in said)
         return safe(f"step {self._step}: {self.ending or _COLOUR.sub('', otherwise)}{last}")

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from importlib.resources import files as resources
 from typing import Any
 
-__all__ = ["Figure", "figure", "figures", "matching"]
+__all__ = ["NONE_MATCHING", "Figure", "figure", "figures", "matching"]
+
+#: What is said, after "nothing", where there is no published accuracy to compare with.
+NONE_MATCHING = "for these parameters, so nothing is compared"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from fmnist.replication.sample import Result
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
-from fmnist.steps.evaluation import Evaluation
+from fmnist.steps.evaluation import ACTUAL, CONFIDENCE, PREDICTION, Evaluation
 from fmnist.steps.files import Content
 from fmnist.steps.labels import Labels
 
@@ -149,9 +149,7 @@ def _evaluation(artifacts: Mapping[str, Content]) -> Evaluation:
     """Return the evaluation of which this table of results was made."""
     number = {name: i for i, name in enumerate(CLASS_NAMES)}
     with io.StringIO(_bytes(artifacts["results"]).decode(), newline="") as text:
-        rows = [
-            (number[row["actual"]], number[row["prediction"]], float(row["confidence"])) for row in csv.DictReader(text)
-        ]
+        rows = [(number[row[ACTUAL]], number[row[PREDICTION]], float(row[CONFIDENCE])) for row in csv.DictReader(text)]
     true, predicted, confidence = zip(*rows, strict=True)
     with np.errstate(over="ignore"):
         confidences = np.array(confidence).astype(np.float32)

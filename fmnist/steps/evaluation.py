@@ -21,6 +21,9 @@ from fmnist.steps.safe import cell
 
 __all__ = ["Evaluation", "Evaluator", "test"]
 
+#: The columns of the table of results.
+COLUMNS = IMAGE, PREDICTION, CONFIDENCE, ACTUAL = "image", "prediction", "confidence", "actual"
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -82,7 +85,7 @@ class Evaluation:
         """Return a table of one row an image, by its number in the test set; confidences in full precision."""
         names, out = [cell(name) for name in self.labels.class_names], io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["image", "prediction", "confidence", "actual"])
+        writer.writerow(COLUMNS)
         rows = zip(self.labels.predicted, self.confidence, self.labels.true, strict=True)
         for image, (predicted, confidence, true) in enumerate(rows):
             # Not str, which follows numpy's print mode.

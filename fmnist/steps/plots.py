@@ -16,6 +16,9 @@ __all__ = ["confusion_png", "loss_html", "loss_png"]
 
 TRAINING_COLOUR, VALIDATION_COLOUR = "#1f5fa8", "#d1570a"
 
+#: Of more epochs the curves have no dots, which would blur.
+MOST_MARKED = 30
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -55,7 +58,7 @@ def loss_png(history: Mapping[str, Sequence[float]]) -> bytes:
 
 def _draw_curves(axes: Any, metric: str, history: Mapping[str, Sequence[float]]) -> None:
     epochs = np.arange(1, len(history[metric]) + 1)
-    style = {"marker": "o", "markersize": 4} if len(epochs) <= 30 else {}  # noqa: PLR2004 - more would blur
+    style = {"marker": "o", "markersize": 4} if len(epochs) <= MOST_MARKED else {}
     axes.plot(epochs, history[metric], color=TRAINING_COLOUR, label="training", **style)
     axes.plot(epochs, history[f"val_{metric}"], color=VALIDATION_COLOUR, label="validation", linestyle="--", **style)
     axes.set(title=metric.capitalize(), xlabel="epoch", ylabel=metric)

@@ -31,6 +31,7 @@ from fmnist.replication.sample import Judged, Mistake, Sample
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
 from fmnist.report.page import _matrix, _p, prepare, write_report
+from fmnist.runs.checksums import CHECKSUMS
 from fmnist.steps import dataset
 from fmnist.steps.dataset import CLASS_NAMES, Split
 from fmnist.steps.errors import ContractError
@@ -665,10 +666,10 @@ def test_what_is_checked_is_told(run_page: Page, study_page: Page) -> None:
 
 
 def test_the_commands_to_check_it_can_be_pasted(odd_run_page: Page, odd_study_page: Page) -> None:
-    """The commands repeat the same run or study, with any parameters."""
+    """The commands check the list that is in the folder, and repeat the same run or study, with any parameters."""
     cases = ((odd_run_page, "run", "--seed 7"), (odd_study_page, "study", "--first-seed 1000 --seeds 2"))
     for page, command, seeds in cases:
-        [pasted] = re.findall(r"sha256sum -c SHA256SUMS (fmnist .*) diff SHA256SUMS again/SHA256SUMS", page.words)
+        [pasted] = re.findall(rf"sha256sum -c {CHECKSUMS} (fmnist .*) diff {CHECKSUMS} again/{CHECKSUMS}", page.words)
         expected = ["fmnist", command]
         for name in ("compile_optimizer", "epochs", "validation_split"):
             expected += ["-p", f"{name}={ODD[name]}"]

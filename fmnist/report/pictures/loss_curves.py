@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.report.pictures.style import LIGHT, MANY_SEEDS, MOST_SHAPES, TEXT, Kind, Theme, render, style_axes
+from fmnist.steps.plots import MOST_MARKED
 
 __all__ = ["apart", "loss_curves"]
 
@@ -40,7 +41,7 @@ def _draw_curves(axes: Any, theme: Theme, metric: str, histories: Sequence[Mappi
     }
     n, epochs = curves["training"][2].shape
     number = np.arange(1, epochs + 1)
-    mark = "o" if epochs <= 30 else ""  # noqa: PLR2004 - more would blur
+    mark = "o" if epochs <= MOST_MARKED else ""
     for colour, dashes, values in curves.values():
         if n > MANY_SEEDS:
             axes.fill_between(number, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0.8)
