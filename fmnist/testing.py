@@ -8,7 +8,6 @@ Importing it needs pytest and kfp, and nothing else.
 """
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.kubeflow import compiled, local, runnable
 from fmnist.kubeflow.needs import LONGEST
+from fmnist.kubeflow.requirements import one_version
 from fmnist.kubeflow.signature import types_of
 from fmnist.steps.errors import ContractError
 
@@ -237,7 +237,7 @@ class Compiled:
         loose = {
             name: found
             for name, pins in self.pins.items()
-            if (found := [one for one in pins if not re.search(r"==\s*[\w.!+-]+$|@", one)])
+            if (found := [one for one in pins if one_version(one) is None])
         }
         assert not loose, f"expected requirements of one version, as in numpy==2.0.0, got {loose}"
 

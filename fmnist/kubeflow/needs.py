@@ -19,9 +19,6 @@ __all__ = ["LONGEST", "carried_by", "check_length", "installed_by", "needed"]
 #: Linux refuses a longer argument of a program (MAX_ARG_STRLEN), and a step's program is one.
 LONGEST = 128 * 1024 - 1
 
-#: One version, or one file by its address.
-_PINNED = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[\w\s.,-]*\])?\s*(===?\s*[\w.!+-]+\s*(;.*)?|@\s*\S.*)")
-
 #: What an optional import is guarded against.
 _GUARDS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -92,7 +89,7 @@ def _installed(code: Sequence[Code]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in code:
         for text in one.packages:
-            if not _PINNED.fullmatch(text):
+            if requirements.one_version(text) is None:
                 raise ContractError(
                     f"code {one.package!r}: expected packages of one version, as in 'torch==2.9.0', got {text!r}."
                 )

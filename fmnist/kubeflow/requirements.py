@@ -1,4 +1,4 @@
-"""What a step installs on a cluster: the pinned requirements of what it imports, and no others."""
+"""What a step installs on a cluster: the pinned requirements of what it imports, and no others; and what is pinned."""
 
 import inspect
 import re
@@ -9,10 +9,16 @@ from typing import Any
 
 from fmnist.kubeflow import bundle
 
-__all__ = ["package_of", "pinned", "pins"]
+__all__ = ["one_version", "package_of", "pinned", "pins"]
 
 #: The packages whose modules have another name.
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+#: One version, one file by its address, or one commit of a repository.
+_ONE = re.compile(
+    r"\s*[A-Za-z0-9][\w.-]*\s*(?:\[[\w\s.,-]*\])?\s*(?:===?\s*([\w.!+-]+)\s*(?:;.*)?|@\s*\S.*)"
+    r"|git\+\w+://[^/\s]+/\S+@\S+"
+)
 
 
 def pins(function: Callable[..., Any], others: Iterable[bytes] = ()) -> list[str]:
@@ -35,6 +41,18 @@ def pins(function: Callable[..., Any], others: Iterable[bytes] = ()) -> list[str
         needed |= found
         found = {name for name, (_, wanted_by) in lock.items() if wanted_by & found} - needed
     return [lock[name][0] for name in sorted(needed & lock.keys())]
+
+
+def one_version(requirement: str) -> str | None:
+    """Return the one version that a requirement is pinned to, no text for an address, or None if it is not pinned.
+
+    Examples
+    --------
+    >>> one_version("numpy==2.0"), one_version("numpy @ https://example.org/numpy.whl"), one_version("numpy>=2.0")
+    ('2.0', '', None)
+    """
+    found = _ONE.fullmatch(requirement)
+    return found and (found[1] or "")
 
 
 def pinned() -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from fmnist.kubeflow.compiled import LARGEST, tasks, without_installation
 from fmnist.kubeflow.needs import needed
+from fmnist.kubeflow.requirements import one_version
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 
@@ -123,14 +124,14 @@ def missing(spec: Mapping[str, Any]) -> list[str]:
 
 def _lack(requirement: str) -> str:
     """Return a requirement that this environment does not have, with the version that it has, or no text."""
-    found = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(?:$|@|[<>!~]|===?\s*([\w.!+-]+))", requirement)
+    found = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(?:$|[@<>!~=])", requirement)
     if not found:  # an address says no name
         return ""
-    name, version = found.groups()
+    name, version = found[1], one_version(requirement)
     try:
         here = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return requirement
-    release = here if version is None or "+" in version else here.partition("+")[0]
-    same = version is None or re.sub(r"(\.0)+$", "", release) == re.sub(r"(\.0)+$", "", version)
+    release = here if not version or "+" in version else here.partition("+")[0]
+    same = not version or re.sub(r"(\.0)+$", "", release) == re.sub(r"(\.0)+$", "", version)
     return "" if same else f"{requirement}, of which {here} is here"

@@ -10,7 +10,7 @@ import pytest
 from support import helpers
 
 from fmnist.kubeflow import bundle, components
-from fmnist.kubeflow.requirements import pins
+from fmnist.kubeflow.requirements import one_version, pins
 from fmnist.runs import study_pipeline
 
 MATRIX = """cloudpickle contourpy cycler fonttools joblib kiwisolver matplotlib narwhals numpy packaging pillow
@@ -63,6 +63,52 @@ def test_code_of_others_is_looked_through_too(source: bytes, names: str) -> None
     found = pins(nothing, iter([source]))
     assert found == sorted(found)
     assert [pin.partition("==")[0] for pin in found] == names.split()
+
+
+#: What is of one version, with that version; an address is of one file or commit, and does not say which version.
+PINNED = {
+    "numpy==2.0.0": "2.0.0",
+    " numpy == 2.0 ": "2.0",
+    "numpy===2.0": "2.0",
+    "Zope.Interface_x-1==1!2.0rc1.post2+cpu-1": "1!2.0rc1.post2+cpu-1",
+    "keras[tests, x-y] == 3.15": "3.15",
+    'numpy==2.0; python_version<"3.9"': "2.0",
+    "numpy @ https://x/numpy-2.0-py3-none-any.whl#sha256=0a": "",
+    "numpy[x]@https://x/numpy.tar.gz": "",
+    "numpy @ git+https://x/numpy@v2.0": "",
+    "git+https://me@x/numpy@v2.0": "",
+}
+
+#: What may be another version tomorrow, or is no requirement.
+LOOSE = [
+    "",
+    "numpy",
+    "numpy==",
+    "numpy==2.*",
+    "numpy>=2.0",
+    "numpy~=2.0",
+    "numpy>=1,==2.0",
+    "numpy==2.0,>=1",
+    "numpy==2.0 scipy==1.0",
+    "numpy>=1 @x",
+    "numpy @ ",
+    "==2.0",
+    "git+https://x/numpy",
+    "git+https://me@x/numpy",
+    "https://x/numpy.whl",
+]
+
+
+@pytest.mark.parametrize(("requirement", "version"), PINNED.items(), ids=PINNED)
+def test_one_version_is_pinned(requirement: str, version: str) -> None:
+    """One version, in any spelling that pip takes, or one file or commit by its address."""
+    assert one_version(requirement) == version
+
+
+@pytest.mark.parametrize("requirement", LOOSE)
+def test_what_may_be_another_version_is_not_pinned(requirement: str) -> None:
+    """Neither is a range, also one that has a version in it, nor an address that says no tag."""
+    assert one_version(requirement) is None
 
 
 @pytest.mark.parametrize("step", STEPS)
