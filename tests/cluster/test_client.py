@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from kfp_server_api import ApiException
 from support import kfp_server
 from support.kfp_server import Server, cut, hang, respond, serving
 from support.submission import STEPS, failure, submitted
@@ -335,3 +336,16 @@ def test_the_server_notes_what_no_api_knows(compiled: Path) -> None:
     ]:
         kfp_server.judge(server, kfp_server.Request(method, path, query, {}, body))
     assert len(server.problems) == 7
+
+
+def test_a_refusal_in_no_encoding_is_read_all_the_same() -> None:
+    """Only where kfp's client failed on the text of a refusal: other errors stay what they are."""
+    refused, unreadable = ApiException(status=400), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "y")
+    refused.body = b"no \xff"
+    unrelated = ValueError("x")
+    unrelated.__context__ = refused
+    assert [client._refusal(one) for one in (unrelated, unreadable, refused)] == [unrelated, unreadable, refused]
+    assert refused.body == b"no \xff"
+    unreadable.__context__ = refused
+    assert client._refusal(unreadable) is refused
+    assert refused.body == "no \ufffd"

@@ -334,9 +334,10 @@ def test_the_innermost_node_explains_a_step(said: dict[str, str], message: str) 
     assert [step.message for step in steps_of(run)] == [message]
 
 
-def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
+@pytest.mark.parametrize("workflow", ["w", "w.with.dots"])
+def test_steps_in_a_loop_have_the_number_of_their_iteration(workflow: str) -> None:
     """Steps of one name in a loop are told apart."""
-    workflow, root = "w", "(0).root(0).loop(0).iterator(0:0)(0)"
+    root = "(0).root(0).loop(0).iterator(0:0)(0)"
     tasks = [
         kfp_logs._task(f"{root}.shard", "RUNNING", 0, [f"{root}.shard(0)"], workflow),
         kfp_logs._task("(0).root(0).loop(0)", "RUNNING", 0, ["(0).root(0).loop(0).iterator(0:0)"], workflow),
@@ -347,7 +348,8 @@ def test_steps_in_a_loop_have_the_number_of_their_iteration() -> None:
         kfp_logs._task(f"{root}.shard(0).executor", "RUNNING", 0, [f"{root}.shard(0).executor(0)"], workflow),
         kfp_logs._task(f"{root}.shard(0).executor(0)", "RUNNING", 0, [], workflow),
     ]
-    assert states({"run_details": {"task_details": tasks}}) == {"shard 0": "RUNNING"}
+    [step] = steps_of({"run_details": {"task_details": tasks}})
+    assert (step.name, step.state, step.path) == ("shard 0", "RUNNING", "loop/shard 0")
 
 
 def test_steps_of_one_name_in_several_parts_have_their_paths() -> None:
