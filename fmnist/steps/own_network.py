@@ -31,8 +31,10 @@ _RANDOM = re.compile(r"Random|(Parameterized)?TruncatedNormal|Multinomial|Statef
 def created(create: Callable[[int], Any], data: Split, seed: int) -> Any:
     """Return the network that `create` makes for `seed`, built for the images of `data`.
 
-    Keras gives a layer without a seed one from Python's generator, which starts from `seed` here.
+    Keras gives a layer without a seed one from Python's generator, which starts from `seed` here. Its import draws
+    from there too, and comes before.
     """
+    tensorflow()
     state = random.getstate()
     random.seed(seed)
     try:

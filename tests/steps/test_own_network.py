@@ -143,6 +143,25 @@ def test_an_unnamed_network_is_the_same_whatever_was_made_before(create: Callabl
     assert not np.array_equal(other.variables[-2], first.variables[-2])
 
 
+#: A network is the first thing in this process that imports Keras, by itself.
+FIRST = """
+import hashlib
+import numpy as np
+from fmnist.steps import dataset, model, own_network
+def create(seed):
+    from keras import Sequential, layers
+    return Sequential([layers.Input((4,)), layers.Dense(3)])
+data = dataset.Split(np.zeros((2, 4), np.float32), np.zeros(2, np.uint8), ("cat", "dog", "emu"))
+for _ in range(2): print(hashlib.sha256(model.to_bytes(own_network.created(create, data, 1))).hexdigest())
+"""
+
+
+def test_the_first_network_of_a_process_is_like_the_others() -> None:
+    """The import of Keras draws of Python's numbers, and is over before the network draws of them."""
+    first, second = helpers.python(FIRST).split()
+    assert first == second
+
+
 def broken(_: int) -> Any:
     """Fail as code that somebody wrote may."""
     raise ZeroDivisionError
