@@ -25,7 +25,7 @@ def test(model: Input[Model], results: Output[Dataset], labels: Output[Dataset],
     from fmnist.steps import evaluation, files
     from fmnist.steps.model import read
 
-    result = evaluation.test(read(model.path, (8, 8, 1)), digits.load("test"))
+    result = evaluation.test(read(model.path, (8, 8, 1), len(digits.NAMES)), digits.load("test"))
     files.write_artifacts(result, results=results.path, labels=labels.path, metrics=metrics.path)
     metrics.log_metric("accuracy", result.accuracy)
 

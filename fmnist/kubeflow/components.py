@@ -20,6 +20,7 @@ from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.kubeflow.installing import not_here
 from fmnist.kubeflow.needs import carried_by, check_length, installed_by, needed
+from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
 from fmnist.steps.settings import Settings
@@ -179,8 +180,12 @@ def as_component(
     Raises
     ------
     ContractError
-        If a step on a cluster would miss a module or a package, or its program is too long.
+        If `code` is of another kind, a step on a cluster would miss a module or a package, or its program is too long.
     """
+    expected = "a list of Code, as in [FMNIST, Code('mine')]"
+    check_kind("code", code, Sequence, expected)
+    for one in code:
+        check_kind("code", one, Code, expected)
     carried = carried or image is None
     files = carried_by(function, code) if carried else {}
     _check_names(function, files)

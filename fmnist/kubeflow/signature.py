@@ -12,10 +12,12 @@ def types_of(function: Callable[..., Any]) -> dict[str, dict[str, Any]]:
 
     found: dict[str, dict[str, Any]] = {"parameters": {}, "inputs": {}, "outputs": {}}
     noted = get_type_hints(function, include_extras=True)
-    for name, kind in get_type_hints(function).items():
-        notes = getattr(noted[name], "__metadata__", ())
+    for name, declared in get_type_hints(function).items():
+        kind, note = map(kinds.maybe_strip_optional_from_annotation, (declared, noted[name]))
+        notes = getattr(note, "__metadata__", ())
         writes = kinds.OutputAnnotation in notes or isinstance(kind, kinds.OutputPath)
         reads = kinds.InputAnnotation in notes or isinstance(kind, kinds.InputPath) or kinds.is_artifact_class(kind)
         if name != "return":
-            found["outputs" if writes else "inputs" if reads else "parameters"][name] = kind
+            where = "outputs" if writes else "inputs" if reads else "parameters"
+            found[where][name] = declared if where == "parameters" else kind
     return found

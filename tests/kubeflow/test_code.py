@@ -598,6 +598,16 @@ def test_too_much_code_is_told_with_figures(place: Path) -> None:
     check_length("step", "x" * LONGEST, {})
 
 
+@pytest.mark.parametrize(
+    ("code", "got"), [("mine", "str"), (["mine"], "str"), (Code("mine"), "Code"), ([FMNIST, os], "module")]
+)
+def test_code_of_another_kind_is_refused(code: Any, got: str) -> None:
+    """A name is no code, and one code is no list."""
+    expected = rf"^code: expected a list of Code, as in \[FMNIST, Code\('mine'\)\], got a {got}\.$"
+    with pytest.raises(ContractError, match=expected):
+        components.as_component(step, code=code)
+
+
 def test_a_program_that_is_too_long_is_told_whole() -> None:
     """Its largest files are named, and what to do."""
     files = {"a": b"1", "b": bytes(4000), "c": bytes(2), "d": bytes(5)}

@@ -1,6 +1,6 @@
 """Tests of what a component's function declares."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, InputPath, Metrics, Model, Output, OutputPath
@@ -19,6 +19,9 @@ def every(  # noqa: PLR0913, PLR0917 - each way to declare
     written: OutputPath(str),  # type: ignore[valid-type]
     metrics: Output[Metrics],
     left: dsl.OutputPath("Artifact"),  # type: ignore[valid-type]
+    rest: Optional[Input[Dataset]] = None,  # noqa: UP045 - as in kfp's documentation
+    other: Input[Model] | None = None,
+    limit: int | None = None,
 ) -> Artifact:
     """Return something."""
 
@@ -32,8 +35,8 @@ def test_each_way_to_declare_is_known() -> None:
     declared: dict[str, Any] = types_of(every)
     paths = {name: type(declared[what].pop(name)) for what, name in PATHS}
     assert declared == {
-        "parameters": {"text": str, "many": list[int], "noted": int},
-        "inputs": {"plain": Dataset, "model": Model, "several": list[Dataset]},
+        "parameters": {"text": str, "many": list[int], "noted": int, "limit": int | None},
+        "inputs": {"plain": Dataset, "model": Model, "several": list[Dataset], "rest": Dataset, "other": Model},
         "outputs": {"metrics": Metrics},
     }
     assert paths == {"path": InputPath, "written": OutputPath, "left": OutputPath}
