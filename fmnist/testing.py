@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.cluster.pipeline_file import read_compiled
-from fmnist.kubeflow import compiled, local, runnable
+from fmnist.kubeflow import compiled, edges, local, runnable
 from fmnist.kubeflow.needs import LONGEST
 from fmnist.kubeflow.requirements import one_version
 from fmnist.kubeflow.signature import types_of
@@ -203,15 +203,11 @@ class Compiled:
 
     @cached_property
     def edges(self) -> set[tuple[str, str, str]]:
-        """The producer, the name of its output, and the consumer, for each artifact or value that is passed on."""
-        return {
-            (source[key]["producerTask"], source[key][f"output{kind}Key"], task.path)
-            for task in self.tasks.values()
-            for kind in ("Artifact", "Parameter")
-            for source in task.spec.get("inputs", {}).get(f"{kind.lower()}s", {}).values()
-            for key in [f"taskOutput{kind}"]
-            if key in source
-        }
+        """The producer, the name of its output, and the consumer, for each artifact or value that is passed on.
+
+        Tasks go by their paths, also in and out of loops. What a condition asks for, the condition takes.
+        """
+        return set(edges.edges(self.spec))
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""What the tasks of a compiled pipeline take from each other, also into and out of its loops, conditions and parts."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["edges"]
+
+#: By the kind and the name of an input the outputs that it comes from: of each the path of the task, and the name.
+_Sources = dict[tuple[str, str], set[tuple[str, str]]]
+
+
+def edges(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Give the producer, the name of its output, and the consumer, for each artifact or value that is passed on.
+
+    Both are tasks that run something, by their paths; what a condition asks for is taken by the condition.
+    """
+    yield from _Part(spec, spec["root"], "").edges({})
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The pipeline, a part of it, or a task, with what is before the names of the tasks in it."""
+
+    spec: Mapping[str, Any]
+    component: Mapping[str, Any]
+    above: str
+
+    @property
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tasks in it, by name; one that runs something has none."""
+        tasks: Mapping[str, Mapping[str, Any]] = self.component.get("dag", {}).get("tasks", {})
+        return tasks
+
+    def part(self, name: str) -> "_Part":
+        """Return what the task of this name is."""
+        component = self.spec["components"][self.tasks[name]["componentRef"]["name"]]
+        return _Part(self.spec, component, f"{self.above}{name}/")
+
+    def edges(self, given: _Sources) -> Iterator[tuple[str, str, str]]:
+        """Give the edges that end here; `given` has the sources of its inputs."""
+        for name, task in self.tasks.items():
+            part = self.part(name)
+            sources = {
+                (kind, key): self._sources(given, kind, source)
+                for kind in ("Artifact", "Parameter")
+                for key, source in task.get("inputs", {}).get(f"{kind.lower()}s", {}).items()
+            }
+            condition = task.get("triggerPolicy", {}).get("condition", "")
+            for (_, key), origins in sources.items():
+                if not part.tasks or f"['{key}']" in condition:
+                    yield from ((*origin, f"{self.above}{name}") for origin in origins)
+            for kind in ("Artifact", "Parameter"):
+                if iterator := task.get(f"{kind.lower()}Iterator"):
+                    listed = kind, iterator["items"].get(f"input{kind}", "")
+                    sources[kind, iterator["itemInput"]] = sources.get(listed, set())
+            yield from part.edges(sources)
+
+    def _sources(self, given: _Sources, kind: str, source: Mapping[str, Any]) -> set[tuple[str, str]]:
+        """Return the outputs that an input of a task in it comes from."""
+        if output := source.get(f"taskOutput{kind}"):
+            return self.part(output["producerTask"]).made(kind, output[f"output{kind}Key"])
+        return given.get((kind, source.get(f"componentInput{kind}", "")), set())
+
+    def made(self, kind: str, key: str) -> set[tuple[str, str]]:
+        """Return its output `key` or, where it hands on what tasks in it make, theirs."""
+        if not self.tasks:
+            return {(self.above.removesuffix("/"), key)}
+        output = self.component["dag"]["outputs"][f"{kind.lower()}s"][key]
+        one = output.get("valueFromParameter")
+        chosen = [one] if one else output.get("artifactSelectors") or output["valueFromOneof"]["parameterSelectors"]
+        found = (self.part(one["producerSubtask"]).made(kind, one[f"output{kind}Key"]) for one in chosen)
+        return set().union(*found)

@@ -1,0 +1,113 @@
+"""Tests of what the tasks of a compiled pipeline take from each other."""
+
+from pathlib import Path
+
+import pytest
+from kfp import compiler, dsl
+from kfp.dsl import Artifact, Input, Output
+
+from fmnist.kubeflow.compiled import documents
+from fmnist.kubeflow.edges import edges
+
+
+@dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+def name(number: int, made: Output[Artifact]) -> list[str]:
+    """Give a list."""
+    return [str(number)]
+
+
+@dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+def make(text: str, made: Output[Artifact], near: Input[Artifact]) -> str:
+    """Give an artifact and a value."""
+    return text
+
+
+@dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+def join(all_made: Input[list[Artifact]], texts: list[str]) -> int:
+    """Take lists."""
+    return len(texts)
+
+
+@dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+def tell(text: str, one: Input[Artifact]) -> None:
+    """Take one of each."""
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def part(number: int) -> Artifact:
+    """Hand on an artifact of a task in it."""
+    return name(number=number).outputs["made"]
+
+
+@dsl.pipeline(name="all")  # type: ignore[untyped-decorator]
+def everything(number: int = 1) -> None:
+    """Have a part, a loop and a condition."""
+    names, inner = name(number=number), part(number=number)
+    with dsl.ParallelFor(names.outputs["Output"]) as text:
+        made = make(text=text, near=inner.output)
+    joined = join(all_made=dsl.Collected(made.outputs["made"]), texts=dsl.Collected(made.outputs["Output"]))
+    with dsl.If(joined.output > 1):
+        first = make(text="a", near=names.outputs["made"])
+    with dsl.Else():
+        second = make(text="b", near=names.outputs["made"])
+    chosen = dsl.OneOf(first.outputs["Output"], second.outputs["Output"])
+    tell(text=chosen, one=dsl.OneOf(first.outputs["made"], second.outputs["made"]))
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def several() -> list[Artifact]:
+    """Loop over a list that no task makes, and hand on all that the loop makes."""
+    made = name(number=1)
+    with dsl.ParallelFor(["a", "b"]) as text:
+        collected = make(text=text, near=made.outputs["made"])
+    together: list[Artifact] = dsl.Collected(collected.outputs["made"])
+    return together
+
+
+@dsl.pipeline(name="lists")  # type: ignore[untyped-decorator]
+def listed() -> None:
+    """Loop over artifacts."""
+    with dsl.ParallelFor(several().output) as one:
+        tell(text="a", one=one)
+
+
+FIRST, SECOND = (f"condition-branches-2/condition-{number}/make-{number - 1}" for number in (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "expected"),
+    [
+        (
+            everything,
+            {
+                ("name", "Output", "for-loop-1/make"),
+                ("part/name", "made", "for-loop-1/make"),
+                ("for-loop-1/make", "made", "join"),
+                ("for-loop-1/make", "Output", "join"),
+                ("join", "Output", "condition-branches-2/condition-3"),
+                ("join", "Output", "condition-branches-2/condition-4"),
+                ("name", "made", FIRST),
+                ("name", "made", SECOND),
+                (FIRST, "Output", "tell"),
+                (SECOND, "Output", "tell"),
+                (FIRST, "made", "tell"),
+                (SECOND, "made", "tell"),
+            },
+        ),
+        (
+            listed,
+            {
+                ("several/name", "made", "several/for-loop-2/make"),
+                ("several/for-loop-2/make", "made", "for-loop-1/tell"),
+            },
+        ),
+    ],
+    ids=["parts", "lists"],
+)
+def test_what_goes_into_a_part_and_comes_out_is_followed(
+    pipeline: object, expected: set[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """Each end is a task that runs something, by its path, or a condition."""
+    compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
+    [spec] = documents((tmp_path / "pipeline.yaml").read_bytes())
+    assert set(edges(spec)) == expected
