@@ -221,8 +221,8 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
 
 
 def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None, *, asked: bool, as_json: bool) -> None:
-    """Run the pipeline of the file `source` in this environment, if `asked`, and print where each artifact is."""
-    from fmnist.runs.others import run_other
+    """Run the pipeline of the file `source` in this environment, if `asked`, and print where all that it made is."""
+    from fmnist.runs.others import METADATA, run_other
 
     if not asked:
         raise click.UsageError(
@@ -236,7 +236,9 @@ def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None,
         console.print_json({"folder": str(folder), "artifacts": paths})
     else:
         rows = [(f"{task}: {name}", str(path)) for task, found in artifacts.items() for name, path in found.items()]
-        console.print_rows([("folder", str(folder)), *rows])
+        logged = ((task, folder / task / METADATA) for task in artifacts)
+        told = [(f"{task}: {METADATA}", str(path)) for task, path in logged if path.is_file()]
+        console.print_rows([("folder", str(folder)), *rows, *told])
 
 
 def _print_summary(record: Mapping[str, Any], folder: Path) -> None:

@@ -13,7 +13,7 @@ from fmnist.runs.folder import LOG, PIPELINE, claimed
 from fmnist.steps.errors import ContractError, FmnistError, StepError
 from fmnist.steps.files import canonical_json, write
 
-__all__ = ["run_other"]
+__all__ = ["METADATA", "run_other"]
 
 #: What a task told of its artifacts, such as metrics, in its folder.
 METADATA = "metadata.json"

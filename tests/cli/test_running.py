@@ -98,6 +98,17 @@ def other_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return calls
 
 
+def test_where_a_task_logged_its_metrics_is_printed(
+    other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What a task told of its artifacts has no file of its own, so it is not among these."""
+    (tmp_path / "use").mkdir()
+    (told := tmp_path / "use" / "metadata.json").write_text("{}")
+    running.run_theirs(Path("x.py"), {}, tmp_path, asked=True, as_json=False)
+    assert len(other_runs) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == f"use: metadata.json {told}"
+
+
 def test_another_pipeline_is_run_if_somebody_asks(
     other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:

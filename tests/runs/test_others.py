@@ -146,6 +146,8 @@ def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
         "folder     again",
         "say: said  again/say/said",
         "say-2: said again/say-2/said",
+        "say: metadata.json again/say/metadata.json",
+        "say-2: metadata.json again/say-2/metadata.json",
     ]
     assert Path("again/say/said").read_text() == "other"
 
