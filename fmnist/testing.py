@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.kubeflow import compiled, edges, local, runnable
 from fmnist.kubeflow.needs import LONGEST
 from fmnist.kubeflow.requirements import one_version
 from fmnist.kubeflow.signature import types_of
+from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 
 try:
@@ -146,6 +147,8 @@ def _fake(kind: Any, path: Path, given: Any = None) -> Any:
 
     if isinstance(given, list | tuple):
         return [_fake(kind.__args__[0], path / str(i), one) for i, one in enumerate(given)]
+    if get_origin(kind) is list and given is not None:
+        check_kind(path.name, given, list, "a list of contents")
     made = given if hasattr(given, "uri") else artifact(kind if isinstance(kind, type) else dsl.Artifact, path, given)
     return made if isinstance(kind, type) else made.path
 

@@ -237,6 +237,13 @@ def test_a_bad_component_is_seen(
         run_component(function, **given)
 
 
+@pytest.mark.parametrize("given", ["a", b"a", {"a": "x"}, Path("a")], ids=["text", "bytes", "a folder", "a path"])
+def test_one_content_is_no_list_of_them(run_component: Callable[..., testing.Ran], given: Any) -> None:
+    """The function would get a path, which has none of what it asks of an artifact."""
+    with pytest.raises(ContractError, match=rf"^tables: expected a list of contents, got a {type(given).__name__}\.$"):
+        run_component(changes_one, tables=given)
+
+
 def never(ran: testing.Ran) -> bool:
     """The output is empty."""
     return not ran.files["out"]
