@@ -42,6 +42,6 @@ def digests_in(files: Mapping[str, bytes]) -> dict[str, str]:
     """Return the recorded SHA-256 of each file, by name."""
     text = files[DIGESTS].decode("utf-8", "replace")
     digests = {name: digest for digest, name in _LINE.findall(text)}
-    if listing(digests) != files[DIGESTS]:
+    if listing(digests) != files[DIGESTS] or not all(map(str.isprintable, digests)):
         raise ContractError(f"{DIGESTS}: expected lines of a SHA-256 and a name, each once, by name, got others")
     return digests

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from fmnist.replication.sample import Result, Sample
 from fmnist.report import page
 from fmnist.runs import checked, findings, recorded, workers
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_in
-from fmnist.runs.folder import LOG, PIPELINE, PLAN, RUN, claimed, seed_path
+from fmnist.runs.folder import LOG, PIPELINE, PLAN, RECORD, RUN, SEEDS, claimed, seed_path
 from fmnist.runs.provenance import differences, provenance, stopwatch
 from fmnist.runs.run import HERE, artifact_paths
 from fmnist.steps import dataset
@@ -184,6 +184,8 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
             seeds = []
             now = _run_again(files, found, settings, Path(work), on_event, run_their_code=run_their_code)
     digests = digests_in(files)
+    # What nobody can make again is no result, whatever signed it.
+    now = dict.fromkeys(digests.keys() - _kept(found, digests)) | now
     return Verification(
         environment=_environment(found),
         files=[File(name, digests.get(name), now[name]) for name in sorted(now)],
@@ -200,6 +202,13 @@ def chosen(digest: str, seeds: Sequence[int], count: int) -> list[int]:
     [1011, 1031, 1032]
     """
     return sorted(sorted(seeds, key=lambda seed: sha256(f"{digest} {seed}".encode()))[:count])
+
+
+def _kept(found: Sample, names: Iterable[str]) -> set[str]:
+    """Return those of the recorded `names` that say how results were made, or are of seeds, of which only some are."""
+    if found.is_study:
+        return {PLAN, RECORD, CHECKSUMS, *(name for name in names if name.startswith(f"{SEEDS}/"))}
+    return {RUN, PIPELINE, CHECKSUMS, page.FILE_NAME}
 
 
 def _run_again(  # noqa: PLR0913 - as `verify`

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from fmnist.runs import checksums
+from fmnist.steps.errors import ContractError
 
 
 def test_a_folder_is_signed(tmp_path: Path) -> None:
@@ -34,3 +37,10 @@ def test_a_folder_is_signed(tmp_path: Path) -> None:
     (tmp_path / "seeds" / "deep" / "6").rename(tmp_path / "seeds" / "6")
     (tmp_path / "seeds" / "deep").rmdir()
     assert checksums.digests_of(tmp_path, ["seeds"]) == {"seeds/5.json": five, "seeds/6": six}
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "\u202egnp.rewop"], ids=ascii)
+def test_a_name_that_steers_a_terminal_is_refused(name: str) -> None:
+    """Names of files are printed where they are compared."""
+    with pytest.raises(ContractError, match=r"^RECORD.sha256: expected lines of a SHA-256 and a name, each once, by n"):
+        checksums.digests_in({"RECORD.sha256": checksums.listing({name: "0" * 64})})

@@ -23,7 +23,7 @@ from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import local
 from fmnist.replication.sample import Sample
 from fmnist.report import page
-from fmnist.runs import checked, findings, workers
+from fmnist.runs import checked, checksums, findings, workers
 from fmnist.runs.folder import claimed
 from fmnist.runs.verify import chosen
 from fmnist.runs.verify import verify as verify_folder
@@ -267,6 +267,32 @@ def test_a_missing_finding_is_seen(copy: Copy) -> None:
     (folder / "distribution.png").unlink()
     sign_again(folder)
     assert verify(folder).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("run", "verdict.json"),
+        ("run", "record.json"),
+        ("run", "study.json.png"),
+        ("run", "seeds/6.json"),
+        ("study", "run.json"),
+        ("study", "recalls.png"),
+        ("study", "pipeline.yaml"),
+    ],
+)
+def test_what_is_signed_and_cannot_be_made_again_is_seen(copy: Copy, kind: str, name: str) -> None:
+    """A verdict beside a run, or a picture of nobody's: its checksum alone does not make it a result."""
+    folder = copy(kind)
+    files.write(folder / name, b"replicated")
+    digests = checksums.digests_in({checksums.DIGESTS: (folder / checksums.DIGESTS).read_bytes()}) | {name: ""}
+    checksums.sign(folder, checksums.digests_of(folder, digests.keys() - {*checksums.OTHERS}))
+    result = verify(folder)
+    assert result.exit_code == 1
+    assert [row.split() for row in result.stdout.splitlines() if row.endswith("DIFFERS")] == [
+        [name, files.sha256(b"replicated")[:12], "missing", "DIFFERS"]
+    ]
+    assert ": 1 of 13 files differ, and nothing of the environment does" in result.stdout
 
 
 def test_a_failed_seed_is_exit_code_3(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
