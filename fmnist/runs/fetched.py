@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fmnist.runs.checksums import CHECKSUMS, listing
@@ -37,14 +37,14 @@ def check_new(folder: Path) -> None:
 
 
 def check_compared(folder: Path) -> None:
-    """Make sure that `folder` holds a finished run, with its checksums.
+    """Make sure that `folder` holds a finished run, with its checksums, of which there is at least one.
 
     Raises
     ------
     ContractError
         If it does not.
     """
-    if not (folder / CHECKSUMS).is_file():
+    if not _listed(_there(folder / CHECKSUMS) or b""):
         raise ContractError(
             f"--compare: expected the folder of a finished run, with {CHECKSUMS}, got {folder}. `fmnist run` makes one."
         )
@@ -83,18 +83,28 @@ def differing(files: Mapping[str, bytes], folder: Path) -> tuple[list[str], list
     compared : list of str
         The names of `files`, and of what must be the same each time in `folder`.
     different : list of str
-        Those that are not there on both sides with the same content.
+        Those that are not there on both sides with the same content, which is that of the lists of checksums.
     """
+    here, there = _listed(read(folder / CHECKSUMS, LARGEST)), _listed(files.get(CHECKSUMS, b""))
     # Of a study, as of a run here, only some files must be the same each time.
-    fetched = _listed(files[CHECKSUMS]) if CHECKSUMS in files else set(files)
+    fetched = there.keys() if CHECKSUMS in files else files.keys()
     # A run on a cluster writes no file of its pipeline.
-    compared = sorted(fetched | _listed(read(folder / CHECKSUMS, LARGEST)) - {PIPELINE})
-    return compared, [name for name in compared if name not in files or _there(folder / name) != files[name]]
+    compared = sorted(fetched | here.keys() - {PIPELINE})
+    return compared, [name for name in compared if not _same(name, files, folder, (here, there))]
 
 
-def _listed(checksums: bytes) -> set[str]:
-    """Return the names in a list of checksums."""
-    return {line[66:] for line in checksums.decode("utf-8", "replace").splitlines()}
+def _same(name: str, files: Mapping[str, bytes], folder: Path, lists: Iterable[Mapping[str, str]]) -> bool:
+    """Return whether a file is there on both sides, with the same content, and is the one in each list that has it."""
+    if name not in files or _there(folder / name) != files[name]:
+        return False
+    digest = sha256(files[name])
+    return all(listed.get(name, digest) == digest for listed in lists)
+
+
+def _listed(checksums: bytes) -> dict[str, str]:
+    """Return the checksums in a list, by name."""
+    lines = checksums.decode("utf-8", "replace").splitlines()
+    return {line[66:]: line[:64] for line in lines if line[66:]}
 
 
 def _there(path: Path) -> bytes | None:

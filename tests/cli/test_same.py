@@ -20,6 +20,7 @@ from fmnist.cluster.pipeline_file import compile_pipeline_file
 from fmnist.cluster.versions import Version
 from fmnist.pipeline import Where
 from fmnist.runs import study_pipeline
+from fmnist.runs.checksums import digests_of, listing
 from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
@@ -449,8 +450,8 @@ def finished(tmp_path: Path) -> Path:
     (folder / "labels").mkdir(parents=True)
     (folder / "metrics.json").write_bytes(b"{}\n")
     (folder / "labels/true.txt").write_bytes(b"1\n")
-    digest = "0" * 64
-    (folder / "SHA256SUMS").write_text(f"{digest}  labels/true.txt\n{digest}  metrics.json\n{digest}  pipeline.yaml\n")
+    names = ("labels/true.txt", "metrics.json")
+    (folder / "SHA256SUMS").write_bytes(listing({**digests_of(folder, names), "pipeline.yaml": "0" * 64}))
     return folder
 
 

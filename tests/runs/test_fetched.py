@@ -8,7 +8,9 @@ import pytest
 
 from fmnist import testing
 from fmnist.runs import fetched, recorded
+from fmnist.runs.checksums import listing
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import sha256, write
 
 FILES = {"model.keras": b"weights", "labels/true.txt": b"1\n"}
 
@@ -155,9 +157,32 @@ def test_what_is_too_large_or_no_file_is_another(tmp_path: Path, monkeypatch: py
     assert fetched.differing(files, tmp_path / "run") == (["folder", "large", "most"], ["folder", "large"])
 
 
+@pytest.mark.parametrize("forged", ["here", "both", "there"])
+def test_a_file_that_is_not_the_listed_one_is_another(tmp_path: Path, forged: str) -> None:
+    """Two equal files are no result of a run whose list of checksums has another."""
+    folder = tmp_path / "run"
+    fetched.keep(FILES, folder)
+    listed = (folder / "SHA256SUMS").read_bytes()
+    files = {**FILES, "SHA256SUMS": listed} if forged != "here" else dict(FILES)
+    files["model.keras"] = b"other"
+    (folder / "model.keras").write_bytes(b"other")
+    if forged == "there":
+        (folder / "SHA256SUMS").unlink()
+        write(folder / "SHA256SUMS", listing({"model.keras": sha256(b"other")}))
+    assert fetched.differing(files, folder) == (["labels/true.txt", "model.keras"], ["model.keras"])
+
+
+@pytest.mark.parametrize("listed", [b"", b"\n", b"a\n", b"0" * 64 + b"  \n"], ids=ascii)
+def test_a_list_of_nothing_is_no_run(tmp_path: Path, listed: bytes) -> None:
+    """That 0 of 0 files are equal says nothing."""
+    (tmp_path / "SHA256SUMS").write_bytes(listed)
+    with pytest.raises(ContractError, match="^--compare: expected the folder of a finished run, with SHA256SUMS, got "):
+        fetched.check_compared(tmp_path)
+
+
 def test_of_a_study_its_own_list_says_what_must_be_equal(tmp_path: Path) -> None:
     """The folder of a study keeps its own list of checksums, and its record of how it went is not compared."""
-    listed = f"{'0' * 64}  verdict.json\n".encode()
+    listed = b"4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945  verdict.json\n"
     study = {"SHA256SUMS": listed, "verdict.json": b"[]", "record.json": b"1"}
     fetched.keep(study, tmp_path / "study")
     assert testing.contents(tmp_path / "study") == study
