@@ -19,6 +19,7 @@ from fmnist.runs.folder import LOG, PIPELINE, PLAN, RECORD, RUN, SEEDS, claimed,
 from fmnist.runs.provenance import differences, provenance, stopwatch
 from fmnist.runs.run import HERE, artifact_paths
 from fmnist.steps import dataset
+from fmnist.steps.checks import check_whole
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError, StepError
 from fmnist.steps.files import ARTIFACT_FILES, sha256
 from fmnist.steps.settings import Settings
@@ -154,6 +155,8 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
 
     Raises
     ------
+    SettingsError
+        If `sample` is no whole number of at least 1.
     ContractError
         If `folder` holds no run or study, or its code is not this installation's and must not be executed.
     DataError
@@ -161,6 +164,7 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
     StepError
         If a step or a seed fails.
     """
+    check_whole("sample", sample, 1)
     folder = Path(folder)
     if not any(os.path.lexists(folder / name) for name in (RUN, PLAN, DIGESTS)):
         raise ContractError(f"folder: expected a finished run or study in {folder}, got none. Name another folder.")

@@ -29,7 +29,7 @@ from fmnist.runs.verify import chosen
 from fmnist.runs.verify import verify as verify_folder
 from fmnist.steps import dataset, files
 from fmnist.steps.confusion import confusion_matrix
-from fmnist.steps.errors import ContractError, StepError
+from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
 #: The function itself, which most tests have no need to call.
@@ -226,6 +226,14 @@ def test_an_honest_study_is_verified(honest: Path, again: list[Any]) -> None:
     assert set(rows) == expected
     last = f"12 files are the same, byte for byte. Trained again: seeds {seeds[0]}, {seeds[1]}."
     assert result.stdout.endswith(f"Verified: made again, {last}\n")
+
+
+@pytest.mark.parametrize("sample", [0, -1, True, 2.0, "2"])
+def test_a_study_is_not_verified_without_a_seed(honest: Path, again: list[object], sample: Any) -> None:
+    """That the findings follow from the seeds says nothing of the seeds."""
+    with pytest.raises(SettingsError, match=f"^sample: expected a whole number .*, got {sample!r}"):
+        verify_folder(honest / "study", sample)
+    assert again == []
 
 
 def test_the_study_chooses_the_seeds() -> None:
