@@ -21,8 +21,8 @@ MOST, _LARGEST = 100_000, 2**24
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-#: How an accuracy begins, and no name of a column that is not asked for.
-_LIKE_A_SHARE = re.compile(r"[01]?\.\d", re.ASCII)
+#: How an accuracy begins, whatever sign, mark or word stands before it, and no name of a column that is not asked for.
+_LIKE_A_SHARE = re.compile(r"(?<![^\W_])[01oO]?\.\d", re.ASCII)
 
 
 def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
@@ -31,8 +31,8 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
     Parameters
     ----------
     path : path
-        A regular file. If its first line has no number, that has the names of the columns; one that begins like an
-        accuracy is the name of a column if that is asked for.
+        A regular file. If its first line has no number, that has the names of the columns; one in which something looks
+        like an accuracy is the name of a column if that is asked for.
     column : str
         The name of the column, where there are several.
 
@@ -45,7 +45,7 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
     if not rows:
         raise ContractError(f"{path}: expected an accuracy on each line, got an empty file.")
     (first, head), at = rows[0], 0
-    meant = is_number(head[0]) or (head[0] != column and _LIKE_A_SHARE.match(head[0]))
+    meant = is_number(head[0]) or (head[0] != column and _LIKE_A_SHARE.search(head[0]))
     if len(head) > 1 or not meant:
         at = _column(path, first, head, column)
         rows = rows[1:]

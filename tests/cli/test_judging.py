@@ -130,9 +130,43 @@ def test_a_column_is_chosen(tmp_path: Path) -> None:
     assert read_accuracies(tmp_path / "file", "val\nacc") == [0.9, 0.8]
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "\u200e0.10",
+        "\u200b0.10",
+        "~0.10",
+        "(0.10)",
+        "'0.10",
+        "<0.10",
+        "\u22120.10",
+        "O.10",
+        "acc=0.10",
+        "# 0.10",
+        "\x000.10",
+    ],
+    ids=ascii,
+)
+def test_a_lowest_accuracy_is_no_name_of_a_column(tmp_path: Path, first: str) -> None:
+    """Whatever stands before it on the first line, it is not left out as if it were a head."""
+    (tmp_path / "file").write_text(f"{first}\n0.9\n0.8\n")
+    with pytest.raises(ContractError, match="line 1: expected an accuracy from 0 to 1, got "):
+        read_accuracies(tmp_path / "file")
+    with pytest.raises(ContractError, match="line 1: expected an accuracy from 0 to 1, got "):
+        read_accuracies(tmp_path / "file", "another")
+    (tmp_path / "file").write_text(f"{first},seed\n0.9,1\n")
+    with pytest.raises(ContractError, match="line 1: expected a column 'accuracy', got "):
+        read_accuracies(tmp_path / "file")
+
+
 def test_a_column_may_have_any_name(tmp_path: Path) -> None:
     """One that begins like an accuracy has to be asked for: it may be an accuracy with a slip."""
-    for name, column in (("5-shot accuracy", "accuracy"), ("0.5B model", "0.5B model")):
+    for name, column in (
+        ("5-shot accuracy", "accuracy"),
+        ("accuracy.1", "accuracy"),
+        ("v1.2", "accuracy"),
+        ("0.5B model", "0.5B model"),
+    ):
         (tmp_path / "file").write_text(f"{name}\n0.9\n0.8\n")
         assert read_accuracies(tmp_path / "file", column) == [0.9, 0.8]
 
