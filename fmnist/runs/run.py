@@ -54,7 +54,7 @@ def run_pipeline(
     Raises
     ------
     ContractError
-        If `folder` holds anything else, or a run of other settings or other code.
+        If `folder` holds anything else, or a run of other settings or other code, or if a file changes meanwhile.
     DataError
         If the dataset cannot be found or fetched.
     StepError
@@ -70,6 +70,7 @@ def run_pipeline(
         _prepare(folder)
         dataset.fetch(on_progress=on_progress)
         pipeline.compile_pipeline(folder / PIPELINE, HERE)
+        made = digests_of(folder, [PIPELINE])
         with (
             (folder / LOG).open("w", encoding="utf-8") as log,
             tempfile.TemporaryDirectory(dir=folder / UNFINISHED, ignore_cleanup_errors=True) as work,
@@ -84,13 +85,15 @@ def run_pipeline(
             )
             for name, path in artifact_paths(outputs).items():
                 path.replace(folder / ARTIFACT_FILES[name])
+            made |= digests_of(folder, ARTIFACT_FILES.values())
             result = read_result(settings.seed, {name: folder / file for name, file in ARTIFACT_FILES.items()})
             metrics = {"accuracy": result.accuracy, "loss": result.loss}
             record = provenance() | stop() | {"parameters": asdict(settings), "metrics": metrics}
             write(folder / RUN, canonical_json(record))
             prepared.result()
             page.write_report(Sample.of_run(record, result), folder)
-        sign(folder, digests_of(folder, (PIPELINE, *ARTIFACT_FILES.values())))
+        _check_unchanged(folder, made)
+        sign(folder, made)
         shutil.rmtree(folder / UNFINISHED)
         return record
 
@@ -99,6 +102,16 @@ def artifact_paths(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
     """Return where each artifact of `ARTIFACT_FILES` is, of those that `run_compiled` returns."""
     found = {name: one for artifacts in outputs.values() for name, one in artifacts.items()}
     return {name: Path(found[name].path) for name in ARTIFACT_FILES if name in found}
+
+
+def _check_unchanged(folder: Path, made: Mapping[str, str]) -> None:
+    """Make sure that the pipeline's file and all artifacts are as they were made, as a training may take hours."""
+    now = digests_of(folder, (PIPELINE, *ARTIFACT_FILES.values()))
+    if others := sorted(name for name, _ in made.items() ^ now.items()):
+        raise ContractError(
+            f"run folder: expected {folder / others[0]} as the run wrote it, got another, or none. Nothing was signed. "
+            "Keep others out of the folder, and run the same command again."
+        )
 
 
 def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:

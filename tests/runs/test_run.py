@@ -275,6 +275,41 @@ def test_a_run_fills_its_folder(steps: Steps, tmp_path: Path) -> None:
     assert found["pipeline.yaml"] == b"compiled"
 
 
+@pytest.mark.parametrize(
+    ("where", "change", "name"),
+    [
+        ("run_compiled", lambda path: files.write(path, b"another"), "pipeline.yaml"),
+        ("write_report", lambda path: files.write(path, b"another"), "results.csv"),
+        ("write_report", lambda path: files.write(path, b""), "labels/more.txt"),
+        ("write_report", lambda path: path.unlink(), "model.keras"),
+    ],
+    ids=["pipeline", "results", "more labels", "no model"],
+)
+def test_what_changes_while_the_run_goes_on_is_not_signed(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, where: str, change: Callable[[Path], object], name: str
+) -> None:
+    """A training takes hours: the file is named, and the same command makes it again."""
+    folder, owner = Path("here"), local if where == "run_compiled" else page
+    with monkeypatch.context() as patch:
+
+        def changed(*arguments: Any, **variables: Any) -> object:
+            made = getattr(steps, where)(*arguments, **variables)
+            change(folder / name)
+            return made
+
+        patch.setattr(owner, where, changed)
+        with pytest.raises(ContractError) as refused:
+            run.run_pipeline(folders.SETTINGS, "here")
+    assert str(refused.value) == (
+        f"run folder: expected here/{name} as the run wrote it, got another, or none. Nothing was signed. Keep others "
+        "out of the folder, and run the same command again."
+    )
+    assert not {"SHA256SUMS", "RECORD.sha256"} & testing.contents(folder).keys()
+    run.run_pipeline(folders.SETTINGS, "here")
+    assert testing.contents(folder)["pipeline.yaml"] == b"compiled"
+    assert testing.contents(folder).keys() >= SAME
+
+
 def test_a_step_that_fails_leaves_the_log(steps: Steps, tmp_path: Path) -> None:
     """The folder is that of an unfinished run, which has no record."""
     steps.error = StepError("step train: no")
