@@ -20,7 +20,7 @@ from fmnist.cli import fmnist as cli
 from fmnist.kubeflow import bundle
 from fmnist.replication.sample import Sample
 from fmnist.report import page
-from fmnist.runs import checked, checksums, recorded, study, workers
+from fmnist.runs import checked, checksums, findings, recorded, study, workers
 from fmnist.runs.checked import read_sample
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, listing
 from fmnist.runs.folder import claimed
@@ -396,6 +396,24 @@ def test_a_seed_that_changes_while_others_train_is_not_signed(
     with pytest.raises(ContractError, match=SEED):
         study.run_study(SETTINGS, SEEDS, folder, jobs=1)
     assert not (folder / "SHA256SUMS").exists()
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "accuracies.csv"])
+def test_a_finding_that_changes_while_others_are_made_is_not_signed(
+    honest: Path, copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The checksums are those of what follows from the seeds: another verdict, put there meanwhile, is refused."""
+    folder, write_report = copy("begun"), page.write_report
+
+    def forge(sample: Sample, path: Path) -> Path:
+        (path / name).write_bytes(b"another")
+        return write_report(sample, path)
+
+    monkeypatch.setattr(findings, "write_report", forge)
+    studied(folder)
+    assert (folder / "SHA256SUMS").read_bytes() == (honest / "study" / "SHA256SUMS").read_bytes()
+    with pytest.raises(ContractError, match=f"'{name}': expected SHA-256"):
+        read_sample(folder)
 
 
 #: What a user reads before and after what is wrong with the folder.
