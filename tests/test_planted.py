@@ -1,5 +1,6 @@
 """Tests of the mutants that are planted, on a tiny project."""
 
+import ast
 import asyncio
 import json
 import subprocess
@@ -115,6 +116,17 @@ def test_what_is_listed_is_there() -> None:
         assert (ROOT / file).is_file()
         assert those
         assert all((ROOT / one.partition("::")[0]).is_file() for one in those)
+
+
+def test_each_module_is_mutated() -> None:
+    """Each module that has a function is mutmut's or planted."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "fmnist").rglob("*.py")
+        if any(isinstance(node, ast.FunctionDef) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert modules == {*settings["tool"]["mutmut"]["only_mutate"], *planted.read()}
 
 
 def test_each_function_is_mutated(project: Path) -> None:

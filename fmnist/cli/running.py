@@ -115,7 +115,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
     type=console.Whole(1),
     default=2,
     show_default=True,
-    help="How many seeds of a study to train again; its checksums choose them.",
+    help="How many seeds of a study to train again, which are drawn anew each time.",
 )
 @click.option("--run-their-code", is_flag=True, help="Execute the folder's pipeline.yaml even if it is not our code.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was compared as JSON.")

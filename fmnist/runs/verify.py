@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Literal
 
 from fmnist import pipeline
@@ -24,7 +25,7 @@ from fmnist.steps.errors import ContractError, FmnistError, SettingsError, StepE
 from fmnist.steps.files import ARTIFACT_FILES, sha256
 from fmnist.steps.settings import Settings
 
-__all__ = ["Difference", "File", "Verification", "chosen", "verify"]
+__all__ = ["Difference", "File", "Verification", "drawn", "verify"]
 
 Outcome = Literal["verified", "altered", "environment differs", "results differ"]
 
@@ -147,7 +148,7 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
     folder : path
         That of a finished run or study.
     sample : int
-        How many seeds of a study to train again; which, follows from its checksums: `chosen`.
+        How many seeds of a study to train again, which are `drawn` anew each time.
     run_their_code : bool
         Whether to execute a ``pipeline.yaml`` that carries other code than this installation's.
     on_event, on_seeds, on_result, on_failure, on_progress : callable
@@ -181,7 +182,7 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
             except (ContractError, SettingsError) as error:
                 return Verification(str(error))
         if found.is_study:
-            seeds = chosen(sha256(files[CHECKSUMS]), [result.seed for result in found.results], sample)
+            seeds = drawn([result.seed for result in found.results], sample)
             on_seeds(seeds)
             now = _seeds_again(settings, seeds, Path(work), on_result, on_failure) | _findings_again(found, Path(work))
         else:
@@ -197,15 +198,9 @@ def verify(  # noqa: PLR0913 - all but the first three are callbacks
     )
 
 
-def chosen(digest: str, seeds: Sequence[int], count: int) -> list[int]:
-    """Return `count` of the `seeds` of a study, or all: those that its digest chooses, and nobody.
-
-    Examples
-    --------
-    >>> chosen("c0de", range(1000, 1060), 3)
-    [1011, 1031, 1032]
-    """
-    return sorted(sorted(seeds, key=lambda seed: sha256(f"{digest} {seed}".encode()))[:count])
+def drawn(seeds: Sequence[int], count: int) -> list[int]:
+    """Return `count` of the `seeds` of a study, or all, in order; which, nobody foresees: no forgery is tried out."""
+    return sorted(SystemRandom().sample(seeds, min(count, len(seeds))))
 
 
 def _kept(found: Sample, names: Iterable[str]) -> set[str]:

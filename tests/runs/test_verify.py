@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import platform
+import random
 import re
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs import checked, checksums, findings, workers
 from fmnist.runs.folder import claimed
-from fmnist.runs.verify import chosen
+from fmnist.runs.verify import drawn
 from fmnist.runs.verify import verify as verify_folder
 from fmnist.steps import dataset, files
 from fmnist.steps.confusion import confusion_matrix
@@ -236,13 +237,17 @@ def test_a_study_is_not_verified_without_a_seed(honest: Path, again: list[object
     assert again == []
 
 
-def test_the_study_chooses_the_seeds() -> None:
-    """Which seeds are trained again follows from the checksums: the same each time, others after any change."""
+def test_nobody_foresees_the_seeds() -> None:
+    """They are drawn anew each time, in any state of Python's generator: no forgery can be tried out beforehand."""
     seeds = range(1_000, 1_060)
-    first, again, other = (chosen(digest, seeds, 5) for digest in ("c0de", "c0de", "c0dd"))
-    assert first == again == [1011, 1023, 1031, 1032, 1039]
-    assert other == [1000, 1014, 1018, 1028, 1056]
-    assert chosen("c0de", seeds, 100) == list(seeds)
+    draws = []
+    for _ in range(3):
+        random.seed(7)
+        draws.append(drawn(seeds, 20))
+    assert draws[0] != draws[1] != draws[2] != draws[0]
+    assert all(one == sorted(set(one)) and len(one) == 20 and set(one) <= set(seeds) for one in draws)
+    assert {seed for _ in range(200) for seed in drawn(seeds, 20)} == set(seeds)
+    assert (drawn(seeds, 60), drawn(seeds, 100)) == (list(seeds), list(seeds))
 
 
 def test_a_perfect_forgery_of_a_seed_is_seen(copy: Copy) -> None:
