@@ -147,7 +147,7 @@ def _fake(kind: Any, path: Path, given: Any = None) -> Any:
 
     if isinstance(given, list | tuple):
         return [_fake(kind.__args__[0], path / str(i), one) for i, one in enumerate(given)]
-    if get_origin(kind) is list and given is not None:
+    if get_origin(kind) is list:
         check_kind(path.name, given, list, "a list of contents")
     made = given if hasattr(given, "uri") else artifact(kind if isinstance(kind, type) else dsl.Artifact, path, given)
     return made if isinstance(kind, type) else made.path

@@ -18,6 +18,5 @@ def types_of(function: Callable[..., Any]) -> dict[str, dict[str, Any]]:
         writes = kinds.OutputAnnotation in notes or isinstance(kind, kinds.OutputPath)
         reads = kinds.InputAnnotation in notes or isinstance(kind, kinds.InputPath) or kinds.is_artifact_class(kind)
         if name != "return":
-            where = "outputs" if writes else "inputs" if reads else "parameters"
-            found[where][name] = declared if where == "parameters" else kind
+            found["outputs" if writes else "inputs" if reads else "parameters"][name] = kind
     return found
