@@ -69,6 +69,9 @@ def test_a_run_that_appears_late_is_found(
             server.runs[0]["display_name"] = "try"
 
     monkeypatch.setattr("fmnist.cluster.start.sleep", sleep)
+    # In a later second it would be a run from before.
+    moment = dt.datetime.now(dt.UTC)
+    server.clock = lambda: moment
     submitted(target, compiled, run_name="late")
     server.fail(START, cut())
     assert f"has appeared since: {server.runs[0]['run_id']}," in failure(target, compiled)

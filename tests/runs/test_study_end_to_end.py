@@ -303,7 +303,7 @@ def test_a_finished_study_stays_as_it_is(undisturbed: Path) -> None:
 
 
 def test_a_study_is_verified(undisturbed: Path) -> None:
-    """A seed that the checksums choose is trained again, and gives the file that is there."""
+    """A seed that is drawn is trained again, and gives the file that is there."""
     before = testing.contents(undisturbed)
     done = CliRunner().invoke(cli.main, ["verify", str(undisturbed), "--sample", "1", "--json"])
     assert done.exit_code == 0, done.output

