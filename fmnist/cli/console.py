@@ -1,5 +1,6 @@
 """What the command lines share: errors as messages with exit codes, options, tables and JSON."""
 
+import errno
 import json
 import os
 import re
@@ -60,6 +61,9 @@ NEGATIVE, BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 1, 2, 3, 70, 130
 
 #: The characters of a message: what an error repeats may have megabytes.
 LONGEST = 4_000
+
+#: How an error ends that says only that a disk, or its user's share of it, is full, be it that of a step.
+_FULL = re.compile(rf"({'|'.join(map(os.strerror, (errno.ENOSPC, errno.EDQUOT)))})(: .+)?\Z")
 
 
 class Failure(click.ClickException):
@@ -130,7 +134,9 @@ def _failure(error: BaseException) -> Failure:
         case KeyboardInterrupt():
             return Failure(f"interrupted; {str(error) or 'the same command starts afresh.'}", INTERRUPTED)
         case _:
-            return Failure(str(error), FAILED)
+            return Failure(
+                _FULL.sub(r"\g<0>. Free room on that disk, then run the same command again.", str(error)), FAILED
+            )
 
 
 def added(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -26,7 +26,7 @@ from fmnist.kubeflow import bundle
 from fmnist.kubeflow.environment import allowed
 from fmnist.replication.verdict import SEEDS_FOR_A_VERDICT
 from fmnist.runs.verify import Difference, File, Verification
-from fmnist.steps.errors import ContractError, SettingsError, StepError
+from fmnist.steps.errors import ContractError, DataError, SettingsError, StepError
 from fmnist.steps.safe import safe
 from fmnist.steps.settings import Settings
 
@@ -139,6 +139,10 @@ def called(body: Callable[..., object], *arguments: str, options: Sequence[Any] 
     return CliRunner().invoke(group, ["go", *arguments])
 
 
+FULL, QUOTA = "No space left on device", "Disk quota exceeded"
+FREE_ROOM = "Free room on that disk, then run the same command again."
+
+
 def failing(error: BaseException) -> Result:
     """Call a program whose command fails."""
 
@@ -155,6 +159,14 @@ def failing(error: BaseException) -> Result:
         (SettingsError("epochs: bad."), 2, "Error: epochs: bad.\n"),
         (StepError("step train: it broke"), 3, "Error: step train: it broke\n"),
         (OSError(28, "No space left"), 3, "Error: [Errno 28] No space left\n"),
+        (OSError(28, FULL, "x"), 3, f"Error: [Errno 28] {FULL}: 'x'. {FREE_ROOM}\n"),
+        (OSError(122, QUOTA), 3, f"Error: [Errno 122] {QUOTA}. {FREE_ROOM}\n"),
+        (
+            StepError(f"step train: OSError: [Errno 28] {FULL}"),
+            3,
+            f"Error: step train: OSError: [Errno 28] {FULL}. {FREE_ROOM}\n",
+        ),
+        (DataError(f"cache: got {FULL}. Set HOME."), 3, f"Error: cache: got {FULL}. Set HOME.\n"),
         (RecursionError(), 2, "Error: input: expected a few levels of lists and mappings, got too many.\n"),
         (MemoryError(), 3, "Error: memory: expected enough for this, got too little. Free some, or give less.\n"),
         (KeyboardInterrupt(), 130, "Error: interrupted; the same command starts afresh.\n"),
@@ -168,7 +180,11 @@ def failing(error: BaseException) -> Result:
         "contract",
         "settings",
         "step",
+        "system",
         "disk",
+        "quota",
+        "disk of a step",
+        "disk, with advice",
         "levels",
         "memory",
         "stopped",

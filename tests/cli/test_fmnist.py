@@ -142,7 +142,7 @@ def test_bad_input_is_exit_code_2(executed: list[tuple[Settings, Path]], argumen
     [
         StepError("step train: it broke"),
         DataError("no source left"),
-        OSError(28, "No space left on device", "x"),
+        OSError(5, "Input/output error", "x"),
     ],
     ids=["step", "data", "disk"],
 )
