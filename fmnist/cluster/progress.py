@@ -6,7 +6,7 @@ from time import monotonic
 from fmnist.cluster.names import NAMESPACE
 from fmnist.cluster.steps import Step
 
-__all__ = ["Progress", "duration"]
+__all__ = ["StepProgress", "duration"]
 
 #: Seconds after which a step that waits is told, and told again when it has waited twice as long.
 PATIENCE = 300.0
@@ -20,7 +20,7 @@ _ENDS = {
 }
 
 
-class Progress:
+class StepProgress:
     """Compares each look at a run, whose pods are in `namespace`, with the one before."""
 
     def __init__(self, namespace: str | None = None) -> None:

@@ -10,7 +10,7 @@ from fmnist.cluster.artifacts import artifacts_of, full, metric
 from fmnist.cluster.cause import cause_of
 from fmnist.cluster.client import Client, ClusterError, TransientError
 from fmnist.cluster.failures import UnfinishedError
-from fmnist.cluster.progress import Progress
+from fmnist.cluster.progress import StepProgress
 from fmnist.cluster.steps import steps_of
 
 __all__ = ["Run"]
@@ -45,7 +45,7 @@ class Run:
             If the run fails, with the error of the step that failed, or is canceled.
         """
         deadline = monotonic() + timeout
-        state, backoff, progress = "unknown", BACKOFF, Progress(self._namespace)
+        state, backoff, progress = "unknown", BACKOFF, StepProgress(self._namespace)
         while True:
             try:
                 answer = self._look(max(1.0, deadline - monotonic()))

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fmnist.kubeflow import bundle
 from fmnist.steps import dataset, determinism
+from fmnist.steps.errors import ContractError
 from fmnist.steps.settings import Settings
 
-__all__ = ["differences", "plan", "provenance", "stopwatch"]
+__all__ = ["differences", "plan", "provenance", "require_same", "stopwatch"]
 
 #: Those that compute or write a result; h5py writes the weights, and pillow the pictures.
 _PACKAGES = ("fmnist", "h5py", "keras", "kfp", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
@@ -72,6 +74,22 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     one, other = _flat(before), _flat(now)
     both = {name: (one.get(name, "not there"), other.get(name, "not there")) for name in sorted({*one, *other})}
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+def require_same(kind: str, folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Make sure that what was recorded `before` of the run or study in `folder` is what would be recorded `now`.
+
+    Raises
+    ------
+    ContractError
+        If it is not; the message lists the differences.
+    """
+    if changes := differences(before, now):
+        raise ContractError(
+            f"{kind} folder: expected the same {kind} as the one in {folder}, got another:\n"
+            + "".join(f"  {name}: it was {one}, now it is {other}\n" for name, (one, other) in changes.items())
+            + f"Nothing was changed. Choose another folder with -o, or ask for the {kind} as it was."
+        )
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

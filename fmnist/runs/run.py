@@ -16,7 +16,7 @@ from fmnist.report import page
 from fmnist.runs.checked import read_sample, rewrite_report
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign
 from fmnist.runs.folder import CHECKPOINT, LOG, PIPELINE, RUN, UNFINISHED, claimed, read_result
-from fmnist.runs.provenance import provenance, stopwatch
+from fmnist.runs.provenance import provenance, require_same, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
@@ -54,7 +54,8 @@ def run_pipeline(
     Raises
     ------
     ContractError
-        If `folder` holds anything else, or a run of other settings or other code, or if a file changes meanwhile.
+        If `folder` holds anything else, or another run, whose differences the message lists, or if a file changes
+        meanwhile.
     DataError
         If the dataset cannot be found or fetched.
     StepError
@@ -115,19 +116,15 @@ def _check_unchanged(folder: Path, made: Mapping[str, str]) -> None:
 
 
 def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
-    """Return the record of the run that is finished in `folder`, if there is one; it must be of these settings.
+    """Return the record of the run that is finished in `folder`, if there is one; it must be the same run.
 
     A report that is missing is written again.
     """
     if not (folder / DIGESTS).is_file():
         return None
     record = dict(read_sample(folder).record)
-    for what, expected in {"parameters": asdict(settings), "code": provenance()["code"]}.items():
-        if record[what] != expected:
-            raise ContractError(
-                f"run folder: expected {folder} to have a finished run of the {what} {expected}, got {record[what]}. "
-                "Nothing was changed. Choose another folder with -o."
-            )
+    now = provenance() | {"parameters": asdict(settings)}
+    require_same("run", folder, {name: record[name] for name in now}, now)
     if not (folder / page.FILE_NAME).exists():
         rewrite_report(folder)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)

@@ -14,7 +14,7 @@ from fmnist.report import FILE_NAME
 from fmnist.runs import recorded, workers
 from fmnist.runs.checksums import DIGESTS, digests_in, listing
 from fmnist.runs.folder import PLAN, SEEDS, seed_path
-from fmnist.runs.provenance import differences, plan
+from fmnist.runs.provenance import plan, require_same
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import TEMPORARY, canonical_json, sha256, write
@@ -154,11 +154,5 @@ def _begun(folder: Path, plan: Mapping[str, Any]) -> dict[str, bytes]:
         write(folder / DIGESTS, listing({PLAN: sha256(content)}))
         write(folder / PLAN, content)
     files = recorded.read_files(folder, unfinished=True, without=(FILE_NAME,))
-    changes = differences(recorded.plan_in(folder, files), plan)
-    if changes:
-        raise ContractError(
-            f"study folder: expected the same study as the one begun in {folder}, got another:\n"
-            + "\n".join(f"  {name}: it was {before}, now it is {now}" for name, (before, now) in changes.items())
-            + "\nNothing was changed. Choose another folder with -o, or resume the study as it was."
-        )
+    require_same("study", folder, recorded.plan_in(folder, files), plan)
     return files

@@ -6,7 +6,7 @@ import pytest
 from support.kfp_logs import look, nested
 
 from fmnist.cluster import progress
-from fmnist.cluster.progress import Progress
+from fmnist.cluster.progress import StepProgress
 from fmnist.cluster.steps import Step, steps_of
 
 #: What a run of the pipeline looks like, one look after the other.
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def told(clock: list[float], *looks: object, seconds: float = 5) -> list[str]:
     """Return what is told of these looks, so many seconds apart."""
-    watched = Progress()
+    watched = StepProgress()
 
     def lines() -> Iterator[str]:
         for one in looks:

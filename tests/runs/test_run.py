@@ -123,20 +123,32 @@ def test_a_finished_run_is_returned(copy: Callable[[str], Path]) -> None:
     [
         (
             lambda folder: folders.edit(folder / "run.json", lambda record: record["code"].update(sha256="0" * 64)),
-            "code",
+            "\n  code.sha256: it was 0000",
         ),
         (
-            lambda folder: folders.edit(folder / "run.json", lambda record: record["parameters"].update(epochs=3)),
-            "parameters|epochs",
+            lambda folder: folders.edit(folder / "run.json", lambda record: record["parameters"].update(seed=3)),
+            "\n  parameters.seed: it was 3, now it is 5\n",
+        ),
+        (
+            lambda folder: folders.edit(folder / "run.json", lambda record: record["versions"].update(numpy="1.0")),
+            "\n  versions.numpy: it was 1.0, now it is ",
+        ),
+        (
+            lambda folder: folders.edit(folder / "run.json", lambda record: record["data"].update(more="0" * 64)),
+            "\n  data.more: it was 0{64}, now it is not there\n",
+        ),
+        (
+            lambda folder: folders.edit(folder / "run.json", lambda record: record["switches"].update(MORE="1")),
+            "\n  switches.MORE: it was 1, now it is not there\n",
         ),
         (lambda folder: (folder / "metrics.json").write_text("{}"), "metrics.json"),
     ],
-    ids=["other code", "other parameters", "altered result"],
+    ids=["other code", "other parameters", "other versions", "other data", "other switches", "altered result"],
 )
 def test_a_finished_run_of_something_else_is_refused(
     copy: Callable[[str], Path], change: Callable[[Path], object], named: str
 ) -> None:
-    """Where code, settings or a result differ, the folder is refused with the difference, and stays as it is."""
+    """Where what decides the bits, or a result, differs, the folder is refused with the difference, and stays."""
     folder = copy("run")
     change(folder)
     if named != "metrics.json":
@@ -152,12 +164,12 @@ def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str]
     folder = copy("run")
     before = testing.contents(folder)
     with pytest.raises(ContractError) as refused:
-        run.run_pipeline(replace(folders.SETTINGS, epochs=9), folder)
-    parameters = "'compile_optimizer': 'adam', 'epochs': {}, 'validation_split': 0.05, 'seed': 5"
-    recorded = json.loads(before["run.json"])["parameters"]
+        run.run_pipeline(replace(folders.SETTINGS, epochs=9, seed=6), folder)
     assert str(refused.value) == (
-        f"run folder: expected {folder} to have a finished run of the parameters {{{parameters.format(9)}}}, got "
-        f"{recorded}. Nothing was changed. Choose another folder with -o."
+        f"run folder: expected the same run as the one in {folder}, got another:\n"
+        "  parameters.epochs: it was 2, now it is 9\n"
+        "  parameters.seed: it was 5, now it is 6\n"
+        "Nothing was changed. Choose another folder with -o, or ask for the run as it was."
     )
     assert testing.contents(folder) == before
 

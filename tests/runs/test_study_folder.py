@@ -161,8 +161,8 @@ def test_a_folder_is_not_one_of_two_studies(made_up: folders.MadeUp, tmp_path: P
     with pytest.raises(ContractError) as caught:
         shard_folder.train_shard(other, range(7, 10), tmp_path)
     assert str(caught.value) == (
-        f"shard of seeds 7-9: study folder: expected the same study as the one begun in {tmp_path}, got another:\n"
+        f"shard of seeds 7-9: study folder: expected the same study as the one in {tmp_path}, got another:\n"
         f"  parameters.epochs: it was {SETTINGS.epochs}, now it is {SETTINGS.epochs + 1}\n"
         f"  parameters.validation_split: it was {SETTINGS.validation_split}, now it is 0.25\n"
-        "Nothing was changed. Choose another folder with -o, or resume the study as it was."
+        "Nothing was changed. Choose another folder with -o, or ask for the study as it was."
     )
