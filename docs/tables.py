@@ -227,7 +227,9 @@ def api() -> str:
     parts = []
     for name in API:
         tree, _ = parsed(name)
-        homes = HOMES if name == "fmnist" else {}
+        imports = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
+        imported = {alias.name: str(one.module) for one in imports for alias in one.names}
+        homes = HOMES if name == "fmnist" else imported
         names = next(ast.literal_eval(one.value or "") for one in tree.body if assigns(one, "__all__"))
         rows = [(f"`{one}`", meaning(one, *parsed(homes.get(one, name)))) for one in names]
         parts.append(f"**{name}**: {first_line(ast.get_docstring(tree))}\n\n{table('name | what it is', rows)}")

@@ -305,6 +305,9 @@ def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
     assert f"without any fault, a test fails: {TEST}\n" in result.stderr
     assert "assert 9 == 4" in result.stderr
     assert result.stdout == ""
+    result = invoke(*arguments(project), "--after-tests")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 of 1 faults caught")
+    assert "without any fault" not in result.stderr
 
 
 def test_a_test_that_changes_the_project_is_an_error(project: Path) -> None:

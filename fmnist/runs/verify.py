@@ -244,9 +244,8 @@ def _run_again(  # noqa: PLR0913 - as `verify`
         for path in [output, *output.rglob("*")]
         if path.is_file()
     }
-    expected = {name for name in files if name.partition("/")[0] in ARTIFACT_FILES.values()}
     again = {page.FILE_NAME: sha256(page.write_report(found, work).read_bytes())} if ours else {}
-    return {name: now.get(name) for name in expected} | again
+    return {name: now.get(name) for name in now.keys() & files.keys()} | again
 
 
 def _seeds_again(

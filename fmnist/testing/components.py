@@ -1,52 +1,30 @@
-"""A plugin for pytest: tests of anybody's components and pipelines, without a cluster.
-
-Name it in the ``conftest.py`` at the top of your tests:
-
-    pytest_plugins = ["fmnist.testing"]
-
-Importing it needs pytest and kfp, and nothing else.
-"""
+"""Components in tests: their functions run here, with artifacts that hold what a test gives."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, get_origin
 
-from fmnist.cluster.pipeline_file import read_compiled
-from fmnist.kubeflow import compiled, edges, local, runnable
-from fmnist.kubeflow.needs import LONGEST
-from fmnist.kubeflow.requirements import one_version
+import pytest
+
 from fmnist.kubeflow.signature import types_of
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 
-try:
-    import pytest
-except ImportError as error:
-    raise ImportError("fmnist.testing: expected pytest, got none. Install it, with pip install pytest.") from error
-
 __all__ = [
-    "Compiled",
     "Ran",
     "artifact",
     "assert_contract",
+    "assert_reproducible",
     "assert_same_files",
-    "compile_each_way",
     "contents",
     "run_component",
-    "run_pipeline",
 ]
 
 #: What a test gives as an artifact: a file's content, a folder's files, or where it is.
 Content = bytes | str | Mapping[str, bytes | str] | Path
-
-#: None of it may matter to a compiler.
-_ELSEWHERE = {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONHASHSEED": "7", "HOME": "/nonexistent"}
 
 
 def artifact(kind: type[Any], path: Path, content: Content | None = None, **metadata: Any) -> Any:
@@ -181,118 +159,44 @@ def assert_contract(
         assert invariant(ran) is not False, f"expected that {invariant.__doc__ or invariant.__name__}"
 
 
-class Compiled:
-    """A compiled pipeline, as tests look at it.
+def assert_reproducible(run: Callable[[], Ran | Mapping[str, Mapping[str, Any]]]) -> Any:
+    """Assert that `run`, called twice, gives the same each time, and return what it gave first.
+
+    Compared are the bytes of all files, what was logged, and what a function returned, to the last digit and in order.
 
     Parameters
     ----------
-    path : path
-        The compiled file, which must be one that a server takes.
+    run : callable
+        Calls what the fixture `run_component` gives, or `run_pipeline`: only in the latter's processes, one for each
+        step, is the order of a set another one.
 
-    Attributes
-    ----------
-    path : Path
-        As given.
-    spec : dict
-        Its document.
-    tasks : dict of str to Task
-        Its tasks, by their paths; of each task its `code` is what it carries, and `requirements` what it installs.
+    Returns
+    -------
+    Ran, or dict of str to dict of str to Artifact
+        What the first call gave.
+
+    Raises
+    ------
+    AssertionError
+        If something differs; the message names it.
     """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        _, self.spec = read_compiled(self.path)
-        self.tasks = {task.path: task for task in compiled.tasks(self.spec)}
-
-    @cached_property
-    def edges(self) -> set[tuple[str, str, str]]:
-        """The producer, the name of its output, and the consumer, for each artifact or value that is passed on.
-
-        Tasks go by their paths, also in and out of loops. What a condition asks for, the condition takes.
-        """
-        return set(edges.edges(self.spec))
-
-    @cached_property
-    def parameters(self) -> dict[str, Any]:
-        """The defaults of the pipeline's parameters, by name; None where there is no default."""
-        inputs = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        return {name: one.get("defaultValue") for name, one in inputs.items()}
-
-    @cached_property
-    def pins(self) -> dict[str, list[str]]:
-        """What each task installs, without kfp itself."""
-        return {name: task.requirements for name, task in self.tasks.items()}
-
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """The bytes of the longest argument of each task."""
-        return {name: max((len(one.encode()) for one in task.command), default=0) for name, task in self.tasks.items()}
-
-    def check(self) -> None:
-        """Assert that each task can start: Linux takes its arguments, and all that it installs is of one version."""
-        __tracebackhide__ = True
-        long = {name: size for name, size in self.sizes.items() if size > LONGEST}
-        assert not long, f"expected arguments of at most {LONGEST:,} bytes, got {long}"
-        loose = {
-            name: found
-            for name, pins in self.pins.items()
-            if (found := [one for one in pins if one_version(one) is None])
-        }
-        assert not loose, f"expected requirements of one version, as in numpy==2.0.0, got {loose}"
-
-
-@pytest.fixture
-def compile_each_way(tmp_path: Path) -> Callable[..., Compiled]:
-    """Compile a pipeline's Python file in each way, and assert that all give the same bytes.
-
-    Call it with the file and, each as a list, more commands; each must write one ``.yaml`` file into its folder. It is
-    compiled by kfp twice: as here, and in another folder, home, time zone, locale, umask and order of hashes.
-    """
-
-    def compile_all(source: Path, *commands: Sequence[str]) -> Compiled:
-        __tracebackhide__ = True
-        program = str(Path(sys.executable).with_name("kfp"))
-        kfp = [program, "dsl", "compile", "--output", "kfp.yaml", "--py", str(source)]
-        first = _compiled_by(kfp, tmp_path / "way 0", {}, 0o022)
-        for i, command in enumerate([kfp, *commands], start=1):
-            path = _compiled_by(list(map(str, command)), tmp_path / f"way {i}", _ELSEWHERE, 0o077)
-            same = path.read_bytes() == first.read_bytes()
-            assert same, f"expected the bytes of {first}, which kfp wrote, got others in {path}, by {command}"
-        return Compiled(first)
-
-    return compile_all
-
-
-def _compiled_by(command: list[str], folder: Path, environment: Mapping[str, str], umask: int) -> Path:
     __tracebackhide__ = True
-    folder.mkdir()
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, umask=umask, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, f"{command}: expected exit code 0, got {done.returncode}:\n{done.stderr}"
-    [path] = folder.iterdir()
-    return path
+    first = run()
+    # Before the second call, which may write to the same place.
+    expected = _given(first)
+    got = _given(run())
+    different = sorted(name for name in {**expected, **got} if expected.get(name) != got.get(name))
+    assert not different, f"expected the same from two calls, got another {', another '.join(different)}"
+    return first
 
 
-@pytest.fixture
-def run_pipeline(tmp_path: Path) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Run a compiled file on kfp's local runner, in this environment; give the pipeline's parameters by name.
-
-    Returns its artifacts by task and by name, each with its ``path`` and ``metadata``. Nothing is installed: what is
-    missing is an error, and so is a step that fails.
-    """
-    runs = count()
-
-    def run(path: Path | Compiled, /, **parameters: Any) -> dict[str, dict[str, Any]]:
-        __tracebackhide__ = True
-        pipeline = path if isinstance(path, Compiled) else Compiled(path)
-        if lacking := runnable.missing(pipeline.spec):
-            raise ContractError(
-                f"{pipeline.path}: expected what its steps need, got none of {'; '.join(lacking)} here."
-            )
-        folder = tmp_path / f"run-{next(runs)}"
-        folder.mkdir()
-        with (folder / "log.txt").open("w", encoding="utf-8") as log:
-            return local.run_compiled(pipeline.path, parameters, folder, log)
-
-    return run
+def _given(by: Ran | Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return all that a component or a pipeline gave, by what it is."""
+    if isinstance(by, Ran):
+        values = {"value returned": repr(by.returned)} | {f"file {name}": content for name, content in by.files.items()}
+        artifacts = by.artifacts
+    else:
+        artifacts = {f"{name} of {task}": one for task, outputs in by.items() for name, one in outputs.items()}
+        values = {f"content of {name}": _bytes(one) for name, one in artifacts.items()}
+    logged = {name: getattr(one, "metadata", None) for name, one in artifacts.items()}
+    return values | {f"metadata of {name}": repr(one) for name, one in logged.items()}

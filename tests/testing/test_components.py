@@ -1,0 +1,295 @@
+"""Tests of what runs components in tests: whatever it checks fails on a bad example."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
+from support.failing_test import failing
+
+from fmnist import testing
+from fmnist.steps.errors import ContractError
+
+
+def good(
+    often: int, table: Input[Dataset], more: Input[list[Dataset]], out: Output[Dataset], metrics: Output[Metrics]
+) -> tuple[int]:
+    """Repeat a table."""
+    text = Path(table.path).read_text() * often + "".join(Path(one.path).read_text() for one in more)
+    Path(out.path).write_text(text)
+    metrics.log_metric("length", len(text))
+    return (len(text),)
+
+
+def test_a_component_runs_with_typed_artifacts(run_component: Callable[..., testing.Ran]) -> None:
+    """It gets what it declares, and all that it wrote, logged and returned is there."""
+    ran = run_component(good, often=2, table="ab", more=[b"c", "d"])
+    assert (ran.returned, ran.files) == ((6,), {"out": b"ababcd"})
+    assert ran["metrics"].metadata == {"length": 6}
+    assert Path(ran["out"].path).read_text() == "ababcd"
+    testing.assert_contract(
+        ran,
+        parameters={"often": int},
+        inputs={"table": Dataset, "more": list[Dataset]},
+        outputs={"out": Dataset, "metrics": Metrics},
+        invariants=[lambda ran: len(ran.files["out"]) == ran["metrics"].metadata["length"]],
+    )
+
+
+def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], tmp_path: Path) -> None:
+    """Given as what kfp made of a function, with folders, paths and annotations of other kinds."""
+
+    @dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+    def copy(folder: Dataset, file: dsl.InputPath("Dataset"), out: dsl.OutputPath("Dataset"), n: int = 1) -> None:  # type: ignore[valid-type]
+        """Copy."""
+        from pathlib import Path
+
+        Path(out).write_bytes((Path(folder.path) / "a.txt").read_bytes() * n + Path(file).read_bytes())
+
+    (tmp_path / "file.txt").write_text("x")
+    ran = run_component(copy, folder={"a.txt": "y"}, file=tmp_path / "file.txt", n=2)
+    assert ran.files == {"out": b"yyx"}
+    again = run_component(copy, folder=testing.artifact(Dataset, tmp_path / "f", {"a.txt": b"z"}), file=b"x")
+    assert again.files == {"out": b"zx"}
+
+
+def test_what_a_component_takes_may_be_odd(run_component: Callable[..., testing.Ran]) -> None:
+    """Folders in a folder, as `contents` gives them, a tuple of artifacts, and none where kfp gives none."""
+
+    def copy(
+        folder: Input[Dataset], out: Output[Dataset], more: Input[list[Dataset]], none: Input[Dataset] = None
+    ) -> None:
+        """Write names, texts and nothing."""
+        names = [str(one.relative_to(folder.path)) for one in sorted(Path(folder.path).rglob("*.txt"))]
+        Path(out.path).write_text(" ".join([*names, *(Path(one.path).read_text() for one in more), str(none)]))
+
+    ran = run_component(copy, folder={"a.txt": "x", "b/c/d.txt": b"y"}, more=("1", "2"), none=None)
+    assert ran.files == {"out": b"a.txt b/c/d.txt 1 2 None"}
+
+
+def test_an_output_may_have_an_ending(run_component: Callable[..., testing.Ran]) -> None:
+    """Kfp keeps the address that a component gave its output, as some libraries write to certain names alone."""
+
+    def write(table: Output[Dataset], other: Output[Dataset]) -> None:
+        """Write to other names."""
+        table.uri += ".csv"
+        other.path += "/deep/file"
+        for one in (table, other):
+            Path(one.path).parent.mkdir(exist_ok=True, parents=True)
+            Path(one.path).write_text("x")
+
+    assert run_component(write).files == {"table.csv": b"x", "other/deep/file": b"x"}
+
+
+def test_a_component_without_a_function_is_refused(run_component: Callable[..., testing.Ran]) -> None:
+    """One of an image cannot run here."""
+
+    @dsl.container_component  # type: ignore[untyped-decorator]
+    def image() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec("alpine", ["true"])
+
+    with failing("^expected a function, or a component of one, got 'image'. Test it on a cluster.$", ContractError):
+        run_component(image)
+    with failing("^expected a function, or a component of one, got 'text'. Test it on a cluster.$", ContractError):
+        run_component("text")
+
+
+def test_a_component_may_have_no_outputs(run_component: Callable[..., testing.Ran]) -> None:
+    """It returns a value, or checks its input."""
+
+    def check(table: Input[Dataset]) -> int:
+        return len(Path(table.path).read_text())
+
+    ran = run_component(check, table="abc")
+    assert (ran.returned, ran.artifacts, ran.files) == (3, {}, {})
+
+
+def test_an_artifact_has_a_name_and_metadata(tmp_path: Path) -> None:
+    """As kfp gives it: its name is that of the file."""
+    made = testing.artifact(Dataset, tmp_path / "table", "x", rows=1)
+    assert (made.name, made.path, made.metadata) == ("table", str(tmp_path / "table"), {"rows": 1})
+    assert testing.artifact(Dataset, tmp_path / "new").metadata == {}
+
+
+def changes(table: Input[Dataset], out: Output[Dataset]) -> None:
+    """Write into its input."""
+    for path in (table.path, out.path):
+        Path(path).write_text("changed")
+
+
+def changes_one(tables: Input[list[Dataset]], out: Output[Dataset]) -> None:
+    """Write into the last of its inputs."""
+    for path in (tables[-1].path, out.path):
+        Path(path).write_text("changed")
+
+
+def silent(out: Output[Dataset], told: Output[Metrics]) -> None:
+    """Write nothing."""
+    told.log_metric("x", 1)
+
+
+def beside(out: Output[Artifact]) -> None:
+    """Write something else too."""
+    Path(out.path).write_text("x")
+    Path(out.path).with_name("other").write_text("x")
+
+
+def changes_folder(folder: Input[Dataset], out: Output[Dataset]) -> None:
+    """Write into a folder that is its input."""
+    for path in (Path(folder.path, "a"), out.path):
+        Path(path).write_text("changed")
+
+
+def silent_path(out: dsl.OutputPath("Dataset")) -> None:  # type: ignore[valid-type]
+    """Write nothing to a path."""
+
+
+BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
+    "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
+    "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
+    "a changed file of a folder": (changes_folder, {"folder": {"a": "x"}}, r"got others of \['folder'\]"),
+    "no output at a path": (silent_path, {}, r"silent_path: expected .*, got nothing of \['out'\]"),
+    "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
+    "another file": (beside, {}, r"beside: expected \['out'\] at most, got \['other', 'out'\]"),
+}
+
+
+@pytest.mark.parametrize(("function", "given", "said"), BAD.values(), ids=BAD)
+def test_a_bad_component_is_seen(
+    run_component: Callable[..., testing.Ran], function: Callable[..., None], given: dict[str, Any], said: str
+) -> None:
+    """What would go wrong on a cluster, or be lost there, fails the test."""
+    with failing(said):
+        run_component(function, **given)
+
+
+@pytest.mark.parametrize("given", ["a", b"a", {"a": "x"}, Path("a")], ids=["text", "bytes", "a folder", "a path"])
+def test_one_content_is_no_list_of_them(run_component: Callable[..., testing.Ran], given: Any) -> None:
+    """The function would get a path, which has none of what it asks of an artifact."""
+    with pytest.raises(ContractError, match=rf"^tables: expected a list of contents, got a {type(given).__name__}\.$"):
+        run_component(changes_one, tables=given)
+
+
+def never(ran: testing.Ran) -> bool:
+    """The output is empty."""
+    return not ran.files["out"]
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "parameter": ({"parameters": {"often": float}}, "parameters: expected {'often': <class 'float'>}, got {'often'"),
+    "input": ({"inputs": {"table": Dataset}}, "inputs: expected .*, got .*'more'"),
+    "output": ({"outputs": {"out": Artifact, "metrics": Metrics}}, "outputs: expected .*Artifact.*, got .*Dataset"),
+    "nothing": ({"outputs": None}, "outputs: expected {}, got "),
+    "invariant": ({"invariants": [never]}, "expected that The output is empty."),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_contract_is_seen(
+    run_component: Callable[..., testing.Ran], change: dict[str, Any], said: str
+) -> None:
+    """Another name, another type, one too many or too few, and an invariant that does not hold fail."""
+    contract = {
+        "parameters": {"often": int},
+        "inputs": {"table": Dataset, "more": list[Dataset]},
+        "outputs": {"out": Dataset, "metrics": Metrics},
+    }
+    with failing(said):
+        testing.assert_contract(run_component(good, often=1, table="a", more=[]), **{**contract, **change})
+
+
+def test_a_missing_file_is_seen() -> None:
+    """Fewer files than expected fail."""
+    with failing("expected the files"):
+        testing.assert_same_files(got={}, expected={"a": b""})
+
+
+def test_a_different_byte_is_seen() -> None:
+    """One changed byte fails, and its file is named."""
+    with failing(r"got others in \['b'\]"):
+        testing.assert_same_files(got={"a": b"1", "b": b"2"}, expected={"a": b"1", "b": b"3"})
+
+
+#: What comes out of `draws`, each value once.
+DRAWN: list[Any] = []
+
+
+def draws(what: str, out: Output[Dataset], told: Output[Metrics]) -> Any:
+    """Give one thing that is another each time."""
+    value = DRAWN.pop(0)
+    Path(out.path).mkdir()
+    (Path(out.path) / f"a{value * (what == 'name')}").write_text(str(value * (what == "file")))
+    told.log_metric("value", value * (what == "metadata"))
+    return value if what == "returned" else None
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("file", "file out/a0"),
+        ("name", "file out/a0, another file out/a1"),
+        ("metadata", "metadata of told"),
+        ("returned", "value returned"),
+    ],
+)
+def test_what_is_another_each_time_is_seen(run_component: Callable[..., testing.Ran], what: str, said: str) -> None:
+    """Whether it is a file, its name, what was logged, or what was returned, the message names it."""
+    DRAWN[:] = [0, 1]
+    with failing(rf"^expected the same from two calls, got another {said}\n"):
+        testing.assert_reproducible(lambda: run_component(draws, what=what))
+
+
+def writes_to_a_path(out: dsl.OutputPath("Dataset")) -> None:  # type: ignore[valid-type]
+    """Write the next thing to a path."""
+    Path(out).write_text(str(DRAWN.pop(0)))
+
+
+def test_a_path_for_an_output_is_compared(run_component: Callable[..., testing.Ran]) -> None:
+    """It has a file, and no metadata."""
+    DRAWN[:] = [0, 0, 1]
+    assert testing.assert_reproducible(lambda: run_component(writes_to_a_path)).files == {"out": b"0"}
+    DRAWN.append(2)
+    with failing(r"got another file out\n"):
+        testing.assert_reproducible(lambda: run_component(writes_to_a_path))
+
+
+def test_the_first_is_read_before_the_second_call(tmp_path: Path) -> None:
+    """Both may write to one place."""
+    out = testing.artifact(Dataset, tmp_path / "out")
+    values = iter("12")
+
+    def run() -> dict[str, dict[str, Any]]:
+        Path(out.path).write_text(next(values))
+        return {"step": {"out": out}}
+
+    with failing(r"got another content of out of step\n"):
+        testing.assert_reproducible(run)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (0.1, 0.1, True),
+        (float("nan"), float("nan"), True),
+        (0.0, -0.0, False),
+        (1, True, False),
+        (0.1, 0.1 + 2**-56, False),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+    ],
+    ids=["equal", "no number", "sign of zero", "type", "last digit", "order"],
+)
+def test_values_are_compared_to_the_last_digit(first: Any, second: Any, *, same: bool) -> None:
+    """What kfp would pass on as other bytes is another value."""
+    values = iter([first, second])
+
+    def run() -> testing.Ran:
+        return testing.Ran(next(values), {}, {}, {}, {}, {})
+
+    if same:
+        assert testing.assert_reproducible(run).returned is first
+    else:
+        with failing(r"got another value returned\n"):
+            testing.assert_reproducible(run)
+    assert list(values) == []

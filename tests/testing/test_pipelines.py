@@ -1,0 +1,178 @@
+"""Tests of what looks at compiled pipelines in tests: whatever it checks fails on a bad example."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import compiler, dsl
+from kfp.dsl import Dataset, Input
+from support.failing_test import failing
+
+from fmnist import testing
+from fmnist.cluster.pipeline_file import compile_pipeline_file
+from fmnist.steps.errors import ContractError
+
+PIPELINE = """
+from kfp import dsl
+
+@dsl.component(base_image="python", packages_to_install=PACKAGES)
+def say(text: str, said: dsl.Output[dsl.Dataset]) -> str:
+    SECRET = "TEXT"
+    with open(said.path, "w") as file:
+        file.write(text)
+    return text
+
+@dsl.component(base_image="python")
+def hear(said: dsl.Input[dsl.Dataset], text: str, heard: dsl.Output[dsl.Dataset]):
+    with open(said.path) as file, open(heard.path, "w") as out:
+        out.write(file.read() + text)
+
+@dsl.pipeline(name="talk")
+def talk(text: str, often: int = 2):
+    first = say(text=text)
+    hear(said=first.outputs["said"], text=first.outputs["Output"])
+"""
+
+
+def talk(folder: Path, packages: str = '["h5py==1.0"]', text: str = "") -> Path:
+    """Write the Python file of a small pipeline."""
+    path = folder / "talk.py"
+    path.write_text(PIPELINE.replace("PACKAGES", packages).replace("TEXT", text))
+    return path
+
+
+def compile_talk(folder: Path, name: str, packages: str, text: str = "") -> Path:
+    """Compile the small pipeline."""
+    return compile_pipeline_file(talk(folder, packages, text), folder / f"{name}.yaml")
+
+
+def test_a_compiled_pipeline_is_looked_at(tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]) -> None:
+    """Edges, parameters, pins and sizes are there, and every way to compile gives the same bytes."""
+    source = talk(tmp_path)
+    code = f"import runpy\nfrom kfp import compiler\ntalk = runpy.run_path({str(source)!r})['talk']"
+    command = [sys.executable, "-c", f"{code}\ncompiler.Compiler().compile(talk, 'p.yaml')"]
+    compiled = compile_each_way(source, command)
+    assert compiled.edges == {("say", "said", "hear"), ("say", "Output", "hear")}
+    assert compiled.parameters == {"text": None, "often": 2}
+    assert compiled.pins == {"say": ["h5py==1.0"], "hear": []}
+    assert compiled.sizes.keys() == {"say", "hear"}
+    assert max(compiled.sizes.values()) < 2_000
+    compiled.check()
+
+
+def test_a_pipeline_of_little_is_looked_at(tmp_path: Path) -> None:
+    """It takes nothing, or artifacts alone, and its task takes nothing, or has no command."""
+
+    @dsl.container_component  # type: ignore[untyped-decorator]
+    def bare() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="busybox")
+
+    @dsl.pipeline  # type: ignore[untyped-decorator]
+    def alone() -> None:
+        bare()
+
+    @dsl.pipeline  # type: ignore[untyped-decorator]
+    def reading(table: Input[Dataset]) -> None:
+        bare()
+
+    for pipeline in (alone, reading):
+        path = tmp_path / f"{pipeline.name}.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
+        found = testing.Compiled(path)
+        assert (found.edges, found.parameters, found.sizes) == (set(), {}, {"bare": 0})
+        found.check()
+
+
+def test_the_longest_argument_can_start(tmp_path: Path) -> None:
+    """That of 131,071 bytes, which Linux takes."""
+    size = testing.Compiled(compile_talk(tmp_path, "short", "[]", "x" * 5_000)).sizes["say"]
+    room = 131_071 - size + 5_000
+    testing.Compiled(compile_talk(tmp_path, "full", "[]", "x" * room)).check()
+    with failing(r"got {'say': 131072}"):
+        testing.Compiled(compile_talk(tmp_path, "long", "[]", "x" * (room + 1))).check()
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "os.environ.get('TZ')",
+        "os.environ.get('LC_ALL')",
+        "os.environ.get('HOME')",
+        "hash('text')",
+        "os.getcwd()",
+        "os.umask(0o022)",
+    ],
+)
+def test_a_way_with_other_bytes_is_seen(
+    what: str, tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]
+) -> None:
+    """A file that depends on the place where it is compiled, or a command that writes something else, fails."""
+    source = talk(tmp_path)
+    name = f'"talk-" + hashlib.sha256(str({what}).encode()).hexdigest()'
+    source.write_text("import hashlib, os\n" + source.read_text().replace('"talk"', name))
+    with failing("expected the bytes of .*, which kfp wrote, got others in "):
+        compile_each_way(source)
+
+
+def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]) -> None:
+    """Its error is shown."""
+    source = tmp_path / "none.py"
+    source.write_text("1 / 0")
+    with failing("expected exit code 0, got 1:\n *division by zero"):
+        compile_each_way(source)
+
+
+@pytest.mark.parametrize(
+    ("packages", "text", "said"),
+    [
+        ('["numpy"]', "", r"expected requirements of one version, as in numpy==2.0.0, got {'say': \['numpy'\]}"),
+        ('["numpy==2.*"]', "", "expected requirements of one version"),
+        ("[]", "x" * 140_000, r"expected arguments of at most 131,071 bytes, got {'say': 14"),
+    ],
+    ids=["unpinned", "any", "long"],
+)
+def test_what_cannot_start_is_seen(tmp_path: Path, packages: str, text: str, said: str) -> None:
+    """A requirement that floats and a program that is too long fail."""
+    with failing(said):
+        testing.Compiled(compile_talk(tmp_path, "talk", packages, text)).check()
+
+
+def test_a_compiled_pipeline_runs_here(tmp_path: Path, run_pipeline: Callable[..., Any]) -> None:
+    """Its artifacts are found by task and name; what is missing here is told instead."""
+    outputs = run_pipeline(compile_talk(tmp_path, "here", "[]"), text="ab")
+    assert Path(outputs["hear"]["heard"].path).read_text() == "abab"
+    lacking = testing.Compiled(compile_talk(tmp_path, "lacking", '["h5py==1.0", "numpy==1.0"]'))
+    with failing(
+        "expected what its steps need, got none of h5py==1.0, of which .*; numpy==1.0, of which .* here", ContractError
+    ):
+        run_pipeline(lacking, text="ab")
+
+
+SHUFFLED = """
+from kfp import dsl
+
+@dsl.component(base_image="python")
+def shuffle(names: list, shuffled: dsl.Output[dsl.Dataset], in_order: dsl.Output[dsl.Dataset]):
+    for out, found in ((shuffled, set(names)), (in_order, sorted(names))):
+        with open(out.path, "w") as file:
+            file.write(",".join(found))
+        out.metadata["first"] = next(iter(found))
+
+@dsl.pipeline
+def shuffling(names: list):
+    shuffle(names=names)
+"""
+
+
+def test_the_order_of_a_set_is_seen(tmp_path: Path, run_pipeline: Callable[..., Any]) -> None:
+    """It is another one in each process, in a file and in what is logged; what is sorted stays the same."""
+    (source := tmp_path / "source.py").write_text(SHUFFLED)
+    compiled = testing.Compiled(compile_pipeline_file(source, tmp_path / "shuffling.yaml"))
+    names = [f"name {i}" for i in range(100)]
+    what = "content of shuffled of shuffle, another metadata of shuffled of shuffle\n"
+    with failing(f"^expected the same from two calls, got another {what}"):
+        testing.assert_reproducible(lambda: run_pipeline(compiled, names=names))
+    again = testing.assert_reproducible(lambda: run_pipeline(compiled, names=names[:1]))
+    assert Path(again["shuffle"]["shuffled"].path).read_text() == "name 0"
