@@ -41,7 +41,9 @@ _DRIVEN = re.compile(rf"^{_GO} \w+\.go:\d+\] output ExecutorInput:(?=\{{)", re.M
 _OUTPUT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] ExecutorOutput: (?=\{{)", re.MULTILINE)
 _BLOB = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\(.*blobFilePath=\"([^\"\n]+)/", re.MULTILINE)
 _UPLOAD = re.compile(rf"^{_GO} object_store\.go:\d+\] uploadFile\((?!.*/executor-logs(-\d+)?\"\)$)", re.MULTILINE)
-_ABSENT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] Local filepath \"([^\"\n]+)\" does not exist$", re.MULTILINE)
+_ABSENT = re.compile(
+    rf"^{_GO} launcher_v2\.go:\d+\] Local filepath \"/[^/\"\n]+([^\"\n]+)\" does not exist$", re.MULTILINE
+)
 _STATUS = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] .*failed to execute successfully: exit status (\d+)$")
 _GO_LINE = re.compile(rf"^{_GO} \w+\.go:\d+\] ")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -80,13 +82,13 @@ class Log:
         # Printed after the step has ended, so that the last one is the launcher's.
         *_, last = [None, *_OUTPUT.finditer(self.text)]
         made = _artifacts({"outputs": _json_after(last, self.text)}, "outputs")
-        blobs, absent = set(_BLOB.findall(self.text)), _ABSENT.findall(self.text)
+        blobs, absent = set(_BLOB.findall(self.text)), set(_ABSENT.findall(self.text))
         return {
             name: replace(
                 one,
                 metadata=made[name].metadata if name in made and made[name].uri == one.uri else {},
                 folder=any(one.uri.endswith(f"/{folder}") for folder in blobs),
-                absent=any(path.endswith(one.uri.partition(":/")[2] or "/") for path in absent),
+                absent=one.uri.partition(":/")[2] in absent,
             )
             for name, one in given.items()
         }

@@ -77,6 +77,34 @@ def test_what_was_killed_has_no_error_but_its_last_lines() -> None:
     assert len(found.error.splitlines()) == 5
 
 
+def said(line: str, where: str = "launcher_v2.go:827") -> str:
+    """Return a line of the launcher."""
+    return f"W1126 11:36:17.037315      16 {where}] {line}\n"
+
+
+def test_what_a_step_has_not_written_is_known() -> None:
+    """The launcher names where it would be here: below the scheme of its address."""
+    uri = "s3://bucket/a:/labels"
+    outputs = {"artifacts": {name: {"artifacts": [{"uri": uri + end}]} for name, end in (("a", ""), ("b", "-2"))}}
+    outputs["artifacts"]["none"] = {"artifacts": [{"uri": ""}]}
+    text = f"[KFP Executor x INFO]: Got executor_input:\n{json.dumps({'outputs': outputs})}\n"
+    there = dict.fromkeys(outputs["artifacts"], False)
+    assert {name: one.absent for name, one in Log(text).outputs.items()} == there
+    text += said('Local filepath "/s3/bucket/a:/labels" does not exist') + said('Local filepath "/s3/" does not exist')
+    assert {name: one.absent for name, one in Log(text).outputs.items()} == there | {"a": True}
+
+
+def test_who_does_not_tell_what_it_has_left_is_known() -> None:
+    """A container uploads files, and prints no input of kfp's executor; every step uploads its log."""
+    of_log, of_table = (
+        said(f'uploadFile(localFilePath="/x", blobFilePath="sort/4c8c7916/{name}")', "object_store.go:297")
+        for name in ("executor-logs", "table")
+    )
+    executor = "[KFP Executor x INFO]: Got executor_input:\n{}\n"
+    texts = ("", of_log, of_table, of_log + of_table, executor, executor + of_table)
+    assert [Log(text).untold for text in texts] == [False, False, True, True, False, False]
+
+
 def test_an_error_from_before_a_kill_is_not_its_cause() -> None:
     """A step that shows a handled error, and is killed later, did not die of that error."""
     text = recorded("train-out-of-memory").decode()
