@@ -190,7 +190,7 @@ def as_component(
     files = carried_by(function, code) if carried else {}
     _check_names(function, files)
     # kfp embeds an empty folder: in its place comes an archive of `files`.
-    with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:
+    with tempfile.TemporaryDirectory() as empty:
         component = dsl.component(
             function,
             base_image=image or BASE_IMAGE,
@@ -247,7 +247,7 @@ def compile_to(compilable: Any, path: str | Path) -> Path:
     """
     if Path(path).suffix != ".yaml":
         raise ContractError(f"compiled file: expected a name that ends in .yaml, got {path}.")
-    with tempfile.TemporaryDirectory(prefix="fmnist-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, "pipeline.yaml")
         compiler.Compiler().compile(compilable, str(draft))
         write(path, re.sub(rb"^sdkVersion: kfp-\S+$", SDK_VERSION, draft.read_bytes(), flags=re.MULTILINE))

@@ -545,11 +545,31 @@ def test_a_name_that_only_the_whole_of_fmnist_has_is_refused(place: Path) -> Non
         "code: expected imports from modules of fmnist in mine/model.py, got fmnist.Settings, which a step does not "
         "carry. Import Settings from the module that has it, as in 'from fmnist.steps.training import train'."
     )
+    lay(place, {"mine/model.py": b"import fmnist.nothing.more\n"})
+    with pytest.raises(ContractError, match="in mine/model.py, got fmnist.nothing.more, which a step does not carry"):
+        components.as_component(step, code=[FMNIST, Code("mine")])
     lay(
         place, {"mine/model.py": b"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fmnist import train\n"}
     )
     components.as_component(step, code=[FMNIST, Code("mine")])
     components.as_component(step, "image", code=[FMNIST, Code("mine")])
+
+
+def asks_the_whole_of_fmnist() -> None:
+    """Train by the name that fmnist itself has."""
+    from fmnist import train  # noqa: F401 - it need not be called
+
+
+def test_a_step_itself_takes_no_name_of_the_whole_of_fmnist() -> None:
+    """It is seen in its function too; an image has all of fmnist."""
+    with pytest.raises(ContractError) as caught:
+        components.as_component(asks_the_whole_of_fmnist)
+    assert str(caught.value) == (
+        "code: expected imports from modules of fmnist in step asks_the_whole_of_fmnist, got fmnist.train, which a "
+        "step does not carry. Import train from the module that has it, as in 'from fmnist.steps.training import "
+        "train'."
+    )
+    components.as_component(asks_the_whole_of_fmnist, "image")
 
 
 @pytest.mark.parametrize(
