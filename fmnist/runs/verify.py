@@ -245,7 +245,7 @@ def _run_again(  # noqa: PLR0913 - as `verify`
         if path.is_file()
     }
     again = {page.FILE_NAME: sha256(page.write_report(found, work).read_bytes())} if ours else {}
-    return {name: now.get(name) for name in now.keys() & files.keys()} | again
+    return {**now, **again}
 
 
 def _seeds_again(

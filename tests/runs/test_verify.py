@@ -138,6 +138,21 @@ def test_what_is_not_made_again_is_seen(copy: Copy, monkeypatch: pytest.MonkeyPa
     assert [row.split()[0] for row in result.stdout.splitlines() if row.endswith("DIFFERS")] == ["results.csv"]
 
 
+def test_what_is_made_and_not_there_is_seen(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that the code makes, and the folder does not have, is one that differs."""
+    run_compiled = local.run_compiled
+
+    def with_more(*arguments: Any) -> Any:
+        outputs = run_compiled(*arguments)
+        Path(outputs["all"]["labels"].path, "more.txt").write_text("7")
+        return outputs
+
+    monkeypatch.setattr(local, "run_compiled", with_more)
+    result = verify(copy("run"))
+    assert result.exit_code == 1
+    assert [row.split()[0] for row in result.stdout.splitlines() if row.endswith("DIFFERS")] == ["labels/more.txt"]
+
+
 def test_another_environment_is_told_apart(copy: Copy) -> None:
     """Each version, switch and CPU flag that differs is named with what is promised; equal results are verified."""
     folder = copy("run")
