@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from fmnist.cli.streams import Stream
-from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
+from fmnist.kubeflow.local import Epoch, Event, OutputMissing, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.sample import Result
 from fmnist.steps.safe import safe
 
@@ -90,6 +90,11 @@ class Display:
             case Resumed(number, of):
                 self._advance(self._step, number, f"resumed after epoch {number}/{of}", of)
                 self._line(f"{self._step}: resumed after epoch {number}/{of}")
+            case OutputMissing(step, output):
+                self._say(
+                    f"Warning: step {step}: expected something at its output {output}, got nothing: write to its path, "
+                    "or log metadata. Steps that take it will fail."
+                )
             case RunFinished():
                 self._say("The run was finished before: these are its results.")
             case StepFinished(step):

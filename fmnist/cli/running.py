@@ -1,6 +1,7 @@
 """The commands ``fmnist run``, ``study`` and ``verify``, and runs here of our pipeline or anybody's."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -231,13 +232,14 @@ def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None,
         )
     with results_folder(output, "runs") as folder, Display() as display:
         artifacts = run_other(source, parameters, folder, display.on_event)
+    logged = {task: path for task in artifacts if (path := folder / task / METADATA).is_file()}
     if as_json:
         paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}
-        console.print_json({"folder": str(folder), "artifacts": paths})
+        metadata = {task: json.loads(path.read_bytes()) for task, path in logged.items()}
+        console.print_json({"folder": str(folder), "artifacts": paths, "metadata": metadata})
     else:
         rows = [(f"{task}: {name}", str(path)) for task, found in artifacts.items() for name, path in found.items()]
-        logged = ((task, folder / task / METADATA) for task in artifacts)
-        told = [(f"{task}: {METADATA}", str(path)) for task, path in logged if path.is_file()]
+        told = [(f"{task}: {METADATA}", str(path)) for task, path in logged.items()]
         console.print_rows([("folder", str(folder)), *rows, *told])
 
 

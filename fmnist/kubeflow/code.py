@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fmnist.kubeflow import bundle
+from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 
@@ -38,6 +39,11 @@ class Code:
     packages : sequence of str
         What the files import and fmnist does not pin: requirements of one version, as in ``torch==2.9.0``.
 
+    Raises
+    ------
+    ContractError
+        If one of these is of another kind, such as a module in place of its name.
+
     Examples
     --------
     >>> sorted(Code("fmnist.steps.errors").files())
@@ -51,10 +57,16 @@ class Code:
     packages: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("patterns", "packages"):
+        check_kind("code", self.package, str, "the name of a package or module, as in Code('mine')")
+        for name, example in (("patterns", "*.py"), ("packages", "torch==2.9.0")):
             given = getattr(self, name)
             # A text is a sequence too, of its letters.
-            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
+            texts = (given,) if isinstance(given, str) else given
+            what, expected = f"code {self.package!r}, {name}", f"a list of texts, as in [{example!r}]"
+            check_kind(what, texts, Sequence, expected)
+            for one in texts:
+                check_kind(what, one, str, expected)
+            object.__setattr__(self, name, tuple(texts))
 
     def files(self) -> dict[str, bytes]:
         """Return the content of each file, by its path from where the package is imported, sorted.

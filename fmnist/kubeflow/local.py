@@ -19,7 +19,17 @@ from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.safe import safe
 
-__all__ = ["Epoch", "Event", "Resumed", "RunFinished", "StepFinished", "StepStarted", "confined", "run_compiled"]
+__all__ = [
+    "Epoch",
+    "Event",
+    "OutputMissing",
+    "Resumed",
+    "RunFinished",
+    "StepFinished",
+    "StepStarted",
+    "confined",
+    "run_compiled",
+]
 
 
 @dataclass(frozen=True)
@@ -54,11 +64,19 @@ class Resumed:
 
 
 @dataclass(frozen=True)
+class OutputMissing:
+    """A step that ended well wrote nothing to one of its outputs, and logged nothing about it."""
+
+    step: str
+    output: str
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """The run was finished before: its results are those that are there."""
 
 
-Event = StepStarted | StepFinished | Epoch | Resumed | RunFinished
+Event = StepStarted | StepFinished | OutputMissing | Epoch | Resumed | RunFinished
 
 #: Where a run keeps its temporary files, in its folder.
 TEMPORARY = "tmp"

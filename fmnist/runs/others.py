@@ -36,7 +36,7 @@ def run_other(
     folder : path
         New or empty. It gets the compiled file, the log, and for each task a folder of artifacts and their metadata.
     on_event : callable
-        Called with each step as it starts and ends.
+        Called with each step as it starts and ends, and with each output to which nothing was written.
 
     Returns
     -------
@@ -74,7 +74,16 @@ def run_other(
                     raise
                 except Exception as error:  # kfp's runner has an error of its own for each thing that it cannot do
                     raise StepError(f"{source}: {type(error).__name__}: {error}") from error
+            for task, artifacts in outputs.items():
+                for name in _missing(artifacts, Path(work)):
+                    on_event(local.OutputMissing(task, name))
             return {task: _kept(artifacts, Path(work), folder / task) for task, artifacts in outputs.items()}
+
+
+def _missing(artifacts: Mapping[str, Any], work: Path) -> list[str]:
+    """Return the names of those that should be in `work` and are not, and of which no metadata tell."""
+    ours = {name: Path(one.path).resolve() for name, one in artifacts.items() if not one.metadata}
+    return [name for name, path in ours.items() if path.is_relative_to(work.resolve()) and not path.exists()]
 
 
 def _kept(artifacts: Mapping[str, Any], work: Path, folder: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import pytest
 
 from fmnist.cli.display import Display
 from fmnist.cli.streams import Stream
-from fmnist.kubeflow.local import Epoch, Event, Resumed, RunFinished, StepFinished, StepStarted
+from fmnist.kubeflow.local import Epoch, Event, OutputMissing, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.sample import Result
 
 EVENTS: list[Event] = [
@@ -230,9 +230,12 @@ def test_lines_tell_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
     with Display() as display:
+        display.on_event(OutputMissing("make", "da\x1bta"))
         display.on_event(RunFinished())
         display.on_seeds([])
     assert stream.getvalue().splitlines() == [
+        r"Warning: step make: expected something at its output da\x1bta, got nothing: "
+        "write to its path, or log metadata. Steps that take it will fail.",
         "The run was finished before: these are its results.",
         "Each seed was trained before: these are their results.",
     ]

@@ -101,12 +101,14 @@ def other_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_where_a_task_logged_its_metrics_is_printed(
     other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """What a task told of its artifacts has no file of its own, so it is not among these."""
+    """What a task told of its artifacts has no file of its own, so it is not among these; JSON has all of it."""
     (tmp_path / "use").mkdir()
-    (told := tmp_path / "use" / "metadata.json").write_text("{}")
+    (told := tmp_path / "use" / "metadata.json").write_text('{"metrics": {"accuracy": 0.5}}')
     running.run_theirs(Path("x.py"), {}, tmp_path, asked=True, as_json=False)
     assert len(other_runs) == 1
     assert capsys.readouterr().out.splitlines()[-1] == f"use: metadata.json {told}"
+    running.run_theirs(Path("x.py"), {}, tmp_path, asked=True, as_json=True)
+    assert json.loads(capsys.readouterr().out)["metadata"] == {"use": {"metrics": {"accuracy": 0.5}}}
 
 
 def test_another_pipeline_is_run_if_somebody_asks(
@@ -134,6 +136,7 @@ def test_another_pipeline_is_run_if_somebody_asks(
     assert json.loads(text) == {
         "folder": str(folder),
         "artifacts": {"make": {"a": f"{folder}/make/a", "b": f"{folder}/make/b"}, "use": {}},
+        "metadata": {},
     }
     assert text.startswith('{\n  "folder": "runs/')
 

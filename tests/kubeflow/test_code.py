@@ -4,6 +4,7 @@ import codecs
 import errno
 import hashlib
 import importlib.machinery
+import json
 import os
 import shutil
 import subprocess
@@ -81,6 +82,42 @@ def test_what_a_pattern_matches_is_carried(place: Path, patterns: Any, expected:
     files = Code("mine", patterns).files()
     assert list(files) == expected
     assert files == {name: PACKAGE[name] for name in expected}
+
+
+WRONG_KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "a module": (
+        {"package": json},
+        "code: expected the name of a package or module, as in Code('mine'), got a module.",
+    ),
+    "a path": (
+        {"package": Path("mine")},
+        "code: expected the name of a package or module, as in Code('mine'), got a PosixPath.",
+    ),
+    "no patterns": (
+        {"package": "mine", "patterns": None},
+        "code 'mine', patterns: expected a list of texts, as in ['*.py'], got None.",
+    ),
+    "a path as a pattern": (
+        {"package": "mine", "patterns": ["*.py", Path("a.py")]},
+        "code 'mine', patterns: expected a list of texts, as in ['*.py'], got a PosixPath.",
+    ),
+    "no packages": (
+        {"package": "mine", "packages": None},
+        "code 'mine', packages: expected a list of texts, as in ['torch==2.9.0'], got None.",
+    ),
+    "a module as a requirement": (
+        {"package": "mine", "packages": [json]},
+        "code 'mine', packages: expected a list of texts, as in ['torch==2.9.0'], got a module.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_KINDS.values(), ids=WRONG_KINDS)
+def test_names_patterns_and_requirements_of_another_kind_are_refused(arguments: dict[str, Any], message: str) -> None:
+    """At once, where it is written, and not when something is compiled."""
+    with pytest.raises(ContractError) as refused:
+        Code(**arguments)
+    assert str(refused.value) == message
 
 
 def test_the_bytes_do_not_depend_on_the_checkout(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -91,6 +91,7 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
     assert json.loads(files["say/metadata.json"]) == {"metrics": {"length": 5}}
     assert json.loads(result.stdout) == {
         "artifacts": {"say": {"said": "out/say/said"}, "say-2": {"said": "out/say-2/said"}},
+        "metadata": {"say": {"metrics": {"length": 5}}, "say-2": {"metrics": {"length": 5}}},
         "folder": "out",
     }
     assert (theirs / "ours.csv").read_text() == "data of the user"
@@ -132,6 +133,12 @@ def test_what_an_importer_names_stays_where_it_is(tmp_path: Path) -> None:
     (data := tmp_path / "work-data" / "ours.csv").write_text("data of the user")
     assert others._kept({"data": dsl.Dataset(uri=str(data))}, tmp_path / "work", tmp_path / "out") == {}
     assert data.read_text() == "data of the user"
+
+
+def test_what_an_importer_names_elsewhere_is_not_missing(tmp_path: Path) -> None:
+    """It may be in a store that this machine does not reach."""
+    artifacts = {"data": dsl.Dataset(uri="gs://bucket/ours.csv"), "ours": dsl.Dataset(uri=str(tmp_path / "ours"))}
+    assert others._missing(artifacts, tmp_path) == ["ours"]
 
 
 def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
@@ -194,7 +201,7 @@ def test_their_error_is_shown(theirs: Path) -> None:
 
 LOOP = """
 @dsl.component(base_image="python:3.11")
-def turn(item: str, one: dsl.Output[dsl.Dataset], other: dsl.Output[dsl.Dataset]):
+def turn(item: str, one: dsl.Output[dsl.Dataset], other: dsl.Output[dsl.Dataset], none: dsl.Output[dsl.Model]):
     for place in (one, other):
         with open(place.path, "w") as file:
             file.write(item)
@@ -222,7 +229,10 @@ def temporary(theirs: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatc
 
 
 def test_each_turn_of_a_loop_has_its_folders(theirs: Path, temporary: Path) -> None:
-    """Tasks in a part of the pipeline are folders in that of the part; one may have metadata alone, or many files."""
+    """Tasks in a part of the pipeline are folders in that of the part; one may have metadata alone, or many files.
+
+    An output to which nothing was written is named: Kubeflow says nothing of it until a later step reads it.
+    """
     events: list[local.Event] = []
     kept = others.run_other(theirs / "theirs.py", {}, str(theirs / "out"), events.append)
     files = testing.contents(theirs / "out")
@@ -239,6 +249,8 @@ def test_each_turn_of_a_loop_has_its_folders(theirs: Path, temporary: Path) -> N
         **{f"{part}/turn": {"one": place / "one", "other": place / "other"} for part, place in places.items()},
     }
     assert events.count(local.StepFinished("for-loop-2/turn")) == 2
+    missing = [event for event in events if isinstance(event, local.OutputMissing)]
+    assert missing == [local.OutputMissing(f"{part}/turn", "none") for part in places]
     assert list(temporary.iterdir()) == []
 
 
