@@ -117,7 +117,7 @@ def create(file: Path, **options: Any) -> None:
     loaded = _load(file)
     check_texts(**_pipeline_texts(loaded, options))
     with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
+        compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"), console.warn)
         version = _create(_connect(options), loaded, compiled, options)
     name = options["name"] or loaded.pipeline.name
     if options["as_json"]:
@@ -265,7 +265,7 @@ def _prepare(
         version = cluster.versions.latest(options["name"] or loaded.pipeline.name)
         return cluster, version, parse_arguments(cluster.versions.spec(version), parameters)
     with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"))
+        compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"), console.warn)
         # Before anything is sent.
         parameters = parse_arguments(read_spec(compiled), parameters)
         cluster = _connect(options)

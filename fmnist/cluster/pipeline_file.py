@@ -7,7 +7,7 @@ import runpy
 import shutil
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.compiled import documents
+from fmnist.kubeflow.undefined import sentences
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 from fmnist.steps.messages import excerpt
@@ -26,11 +27,12 @@ LARGEST = 32 << 20
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
 
 
-def compile_pipeline_file(source: Path, output: str | Path) -> Path:
+def compile_pipeline_file(source: Path, output: str | Path, on_warning: Callable[[str], None] = lambda _: None) -> Path:
     """Compile the pipeline in the file `source` into the file `output`, and return that path.
 
     This executes a Python file, as ``kfp dsl compile --py`` does, and gives the same bytes; what the file prints goes
-    to stderr. It copies a YAML file, which is compiled already, if it is a pipeline.
+    to stderr. It copies a YAML file, which is compiled already, if it is a pipeline. It calls `on_warning` with a
+    message for each step that uses names which it does not define.
 
     Raises
     ------
@@ -41,7 +43,14 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
     if source.suffix == ".yaml":
         read_compiled(source)
         shutil.copyfile(source, output)
-        return Path(output)
+    else:
+        _compile(source, output)
+    for sentence in sentences(read_spec(output)):
+        on_warning(sentence)
+    return Path(output)
+
+
+def _compile(source: Path, output: str | Path) -> None:
     from kfp import compiler
 
     try:
@@ -51,7 +60,6 @@ def compile_pipeline_file(source: Path, output: str | Path) -> Path:
         raise
     except (Exception, SystemExit) as error:  # somebody's file may raise anything
         raise _explained(error, source) from error
-    return Path(output)
 
 
 def read_spec(compiled: str | Path) -> dict[str, Any]:

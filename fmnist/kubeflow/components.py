@@ -20,6 +20,7 @@ from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.kubeflow.installing import not_here
 from fmnist.kubeflow.needs import carried_by, check_length, installed_by, needed
+from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import write
@@ -180,7 +181,8 @@ def as_component(
     Raises
     ------
     ContractError
-        If `code` is of another kind, a step on a cluster would miss a module or a package, or its program is too long.
+        If `code` is of another kind, a step on a cluster would miss a module, a package or a name that its file has, or
+        its program is too long.
     """
     expected = "a list of Code, as in [FMNIST, Code('mine')]"
     check_kind("code", code, Sequence, expected)
@@ -199,6 +201,8 @@ def as_component(
             embedded_artifact_path=empty if carried else None,
         )
     container = component.component_spec.implementation.container
+    if names := undefined(container.command[-1]):
+        raise ContractError(sentence(component.name, names))
     if carried:
         container.command[-1] = bundle.embed(container.command[-1], files)
         check_length(component.name, container.command[-1], files)

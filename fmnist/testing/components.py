@@ -10,6 +10,7 @@ from typing import Any, get_origin
 import pytest
 
 from fmnist.kubeflow.signature import types_of
+from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 
@@ -89,7 +90,8 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
     """Run a component's function here: give its parameters by name, and its input artifacts as content.
 
     Call it with a component or its function. A content is that of a file, that of a folder's files by name, or a path.
-    The function must leave its inputs as they are, write or log each of its outputs, and write nothing beside them.
+    The function must leave its inputs as they are, write or log each of its outputs, and write nothing beside them. A
+    component must define or import each name that it uses: it does not take its file along.
     """
     runs = count()
 
@@ -99,6 +101,9 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         if not (what := getattr(function, "__name__", "")):
             name = getattr(component, "name", component)
             raise ContractError(f"expected a function, or a component of one, got {name!r}. Test it on a cluster.")
+        if component is not function:
+            names = undefined(component.component_spec.implementation.container.command[-1])
+            assert not names, sentence(component.name, names)
         folder = tmp_path / f"{what}-{next(runs)}"
         declared = types_of(function)
         taken = {name: given.pop(name) for name in declared["inputs"] if given.get(name) is not None}

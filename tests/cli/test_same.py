@@ -177,6 +177,15 @@ def test_a_pipeline_is_created(fake: FakeCluster, here: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["create", "run"])
+def test_a_step_that_will_miss_a_name_is_warned_of(command: str, fake: FakeCluster, here: Path) -> None:
+    """On the cluster it would fail after minutes."""
+    (here / "somebody.py").write_text(SOMEBODY.replace("name * often", "name * often * TIMES"))
+    result = invoke("program", command)
+    assert result.exit_code == 0
+    assert "Warning: step greet: expected names that its function defines or imports, got TIMES. " in result.stderr
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
 def test_what_is_compiled_for_a_cluster_does_not_stay_here(command: str, fake: FakeCluster, here: Path) -> None:
     """The folder is as it was."""
     before = set(here.iterdir())

@@ -54,6 +54,22 @@ def compiled(folder: Path, source: str) -> Path:
     return compile_pipeline_file(folder / "somebody.py", folder / "pipeline.yaml")
 
 
+def test_a_step_with_a_name_of_its_file_is_warned_of(tmp_path: Path) -> None:
+    """On a cluster it fails when it runs; a compiled file is looked at too, and all else is silent."""
+    warnings: list[str] = []
+    (tmp_path / "helper.py").write_text('NAME = "greetings"\n')
+    (source := tmp_path / "somebody.py").write_text(OTHER)
+    compile_pipeline_file(source, tmp_path / "good.yaml", warnings.append)
+    assert warnings == []
+    source.write_text(OTHER.replace("name * often", "name * helper.OFTEN"))
+    compiled_file = compile_pipeline_file(source, tmp_path / "pipeline.yaml", warnings.append)
+    compile_pipeline_file(compiled_file, tmp_path / "copy.yaml", warnings.append)
+    assert warnings == 2 * [
+        "step greet: expected names that its function defines or imports, got helper. "
+        "A step leaves the file around its function behind: define or import them in it, or give them as parameters."
+    ]
+
+
 def test_our_pipeline_compiles_to_the_same_bytes(tmp_path: Path) -> None:
     """From its file, our own pipeline is what `fmnist compile` writes."""
     got = compile_pipeline_file(ROOT / "fmnist" / "pipeline.py", tmp_path / "got.yaml")

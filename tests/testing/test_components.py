@@ -55,6 +55,19 @@ def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], 
     assert again.files == {"out": b"zx"}
 
 
+def test_a_component_that_needs_its_file_is_seen(run_component: Callable[..., testing.Ran]) -> None:
+    """Its function finds all names here, and not in the program that kfp makes of it."""
+
+    @dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+    def where() -> str:
+        """Say where."""
+        return str(Path("a"))
+
+    assert run_component(where.python_func).returned == "a"
+    with pytest.raises(AssertionError, match="^step where: expected names that .*, got Path. A step leaves the file"):
+        run_component(where)
+
+
 def test_what_a_component_takes_may_be_odd(run_component: Callable[..., testing.Ran]) -> None:
     """Folders in a folder, as `contents` gives them, a tuple of artifacts, and none where kfp gives none."""
 

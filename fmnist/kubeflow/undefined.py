@@ -1,0 +1,65 @@
+"""Names that the program of a step uses and nothing in it defines: there they end in a NameError, after all waiting."""
+
+import ast
+import builtins
+import importlib
+import symtable
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fmnist.kubeflow.compiled import tasks
+
+__all__ = ["sentence", "sentences", "undefined"]
+
+#: What kfp lets each program import whole.
+_WHOLE = ("kfp.dsl", "typing")
+
+#: What each module has besides Python's own names.
+_OF_A_MODULE = {"__annotations__", "__builtins__", "__cached__", "__file__"}
+
+#: With one of these a program may define names, or do without one, in a way that cannot be seen here.
+_UNSEEN = {"NameError", "exec", "globals", "vars"}
+
+
+def undefined(program: str) -> list[str]:
+    """Return the names that a Python program uses and does not define, sorted; none where that cannot be seen.
+
+    A function that kfp turns into a step leaves its file behind, with all constants, functions and imports there.
+    """
+    try:
+        table, tree = symtable.symtable(program, "step", "exec"), ast.parse(program)
+    except (SyntaxError, ValueError):  # a Python of another release
+        return []
+    whole = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"}
+    used, defined = set[str](), {*vars(builtins), *_OF_A_MODULE}
+    for part in _parts(table):
+        for symbol in part.get_symbols():
+            if symbol.is_global() or part is table:
+                made = symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+                (defined if made else used).add(symbol.get_name())
+    if not whole <= {*_WHOLE} or used & _UNSEEN:
+        return []
+    for name in whole:
+        defined |= vars(importlib.import_module(str(name))).keys()
+    return sorted(used - defined)
+
+
+def _parts(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    """Yield the table of a module, function or class, and those of all in it."""
+    yield table
+    for one in table.get_children():
+        yield from _parts(one)
+
+
+def sentences(spec: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each task of a compiled pipeline that uses names which its program does not define."""
+    found = {task.path: undefined(task.program) for task in tasks(spec)}
+    return [sentence(task, names) for task, names in found.items() if names]
+
+
+def sentence(step: str, names: list[str]) -> str:
+    """Return what is wrong with the names of a step, and what to do."""
+    return (
+        f"step {step}: expected names that its function defines or imports, got {', '.join(names)}. A step leaves the "
+        "file around its function behind: define or import them in it, or give them as parameters."
+    )
