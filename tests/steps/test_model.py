@@ -118,10 +118,12 @@ def test_a_clock_that_no_archive_can_have_is_no_obstacle(
 def test_the_folder_for_temporary_files_may_be_a_path(
     kind: Callable[[Path], Any], trained: training.Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For others than text, `tempfile` gives the names of folders as bytes."""
+    """For others than text, `tempfile` gives the names of folders as bytes; it stays the folder that is used."""
     monkeypatch.setattr(tempfile, "tempdir", kind(tmp_path))
     content = model.to_bytes(trained.model)
     assert model.to_bytes(model.from_bytes(content)) == content
+    with model._folder() as folder:
+        assert Path(folder).parent == tmp_path
 
 
 def test_what_others_warn_of_is_told() -> None:
