@@ -34,7 +34,13 @@ CALLS = (
 )
 
 #: Other settings of what is checked, built and run.
-DOCUMENTS = (".github/workflows/ci.yml", ".github/dependabot.yml", ".pre-commit-config.yaml", "same.yaml")
+DOCUMENTS = (
+    ".github/workflows/ci.yml",
+    ".github/workflows/nightly.yml",
+    ".github/dependabot.yml",
+    ".pre-commit-config.yaml",
+    "same.yaml",
+)
 LINES = (".ci/run", ".gitattributes", ".gitignore", "Dockerfile")
 
 #: Writes down that it was called, with the switches and where; fails if it is the call that is to fail.
@@ -236,10 +242,14 @@ def test_no_command_may_fail() -> None:
         for key in ("commands", "commands_pre"):
             lines = TOX[section].get(key, "").replace("\\\n", " ").splitlines()
             assert [line for line in lines if re.match(r"\s*[-!]", line)] == []
-    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    assert "continue-on-error" not in workflow
-    [job] = yaml.safe_load(workflow)["jobs"].values()
-    assert [step for step in job["steps"] if "run" in step] == [{"run": ".ci/run"}]
+    workflows = {path.stem: path.read_text() for path in (ROOT / ".github" / "workflows").iterdir()}
+    assert "continue-on-error" not in "".join(workflows.values())
+    jobs = {name: [*yaml.safe_load(text)["jobs"].values()] for name, text in workflows.items()}
+    commands = {
+        name: [step["run"] for job in of for step in job["steps"] if "run" in step] for name, of in jobs.items()
+    }
+    assert commands == {"ci": [".ci/run"], "nightly": ["pip install tox", "tox run -e ${{ matrix.check }}"]}
+    assert [job["strategy"]["matrix"] for job in jobs["nightly"]] == [{"check": ["nightly", "mutation"]}]
 
 
 def test_settings_change_on_purpose(data_regression: DataRegressionFixture) -> None:

@@ -358,6 +358,67 @@ def test_ctrl_c_ends_the_tests(project: Path) -> None:
     assert messages.endswith("Aborted!\n")
 
 
+@pytest.fixture
+def committed(project: Path) -> Path:
+    """The tiny project under version control, with a catalogue of its own."""
+    arguments(project)
+    catalogue = project / "tests" / "faults" / "catalogue.toml"
+    catalogue.parent.mkdir()
+    (project.parent / "catalogue.toml").rename(catalogue)
+    for name in ("tests/conftest.py", "tests/golden/values.yml", "README.md"):
+        (path := project / name).parent.mkdir(exist_ok=True)
+        path.write_text("")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        author = ["-c", "user.name=a", "-c", "user.email=a@a"]
+        subprocess.run(["git", *author, *command], cwd=project, check=True)
+    return project
+
+
+CONCERNED = {
+    "nothing": ({}, False),
+    "its file": ({"fmnist/__init__.py": "\n\ndef third(n):\n    return n / 3\n"}, True),
+    "its test": ({"tests/test_double.py": "\n# Two is enough.\n"}, True),
+    "what all tests share": ({"tests/conftest.py": "import os\n"}, True),
+    "the program that plants": ({"tests/faults/plant.py": ""}, True),
+    "another test": ({"tests/test_other.py": ""}, False),
+    "what tests compare with": ({"tests/golden/values.yml": "a: 1\n"}, False),
+    "a page": ({"README.md": "Read me.\n"}, False),
+    "another entry": (
+        {"tests/faults/catalogue.toml": "\n[b]\ntitle='b'\nfile='x.py'\nold='a'\nnew='b'\ntests=['b.py']\n"},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "planted"), CONCERNED.values(), ids=CONCERNED)
+def test_only_what_a_change_concerns_is_planted(committed: Path, changes: dict[str, str], *, planted: bool) -> None:
+    """A fault of a file that has changed, or one of whose tests have, and one that is new or edited itself."""
+    for name, added in changes.items():
+        with (committed / name).open("a") as file:
+            file.write(added)
+    subprocess.run(["git", "add", "--intent-to-add", "."], cwd=committed, check=True)
+    entries = edits.read(committed / "tests" / "faults" / "catalogue.toml")
+    found = edits.concerned(committed, Path("tests/faults/catalogue.toml"), entries, "HEAD")
+    assert found is not None
+    assert [fault.id for fault in found] == ["tripled"] * planted + [fault.id for fault in entries[1:]]
+
+
+def test_ci_plants_what_the_last_commit_concerns(committed: Path) -> None:
+    """Without that commit, all; where nothing is concerned, it says so."""
+    catalogue = committed / "tests" / "faults" / "catalogue.toml"
+    options = ["--root", str(committed), "--catalogue", str(catalogue), "--after-tests"]
+    result = invoke(*options, "--since", "HEAD")
+    assert (result.exit_code, result.stdout) == (0, "no fault is concerned by what has changed since HEAD, of 1\n")
+    result = invoke(*options, "--since", "HEAD^")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 of 1 faults caught")
+    assert (
+        "NOT WHAT HAS CHANGED: there is no commit HEAD^ with this catalogue here; all faults instead" in result.stderr
+    )
+    (committed / "tests" / "test_double.py").write_text("def test_double():\n    pass\n")
+    result = invoke(*options, "--since", "HEAD")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "not caught: tripled")
+
+
 def test_an_unknown_id_is_bad_usage(project: Path) -> None:
     """Only faults of the catalogue can be asked for."""
     result = invoke(*arguments(project), "quadrupled")

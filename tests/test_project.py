@@ -202,6 +202,8 @@ def test_ci_runs_every_check() -> None:
     assert set(re.findall(r"\[testenv:(\w+)\]commands", commands)) == CHECKS
     assert "fmnist run -o" in commands
     assert "python tests/faults/mutation.py --since HEAD^" in commands.splitlines()
+    assert "{[testenv:faults]commands} --after-tests --since HEAD^" in commands.splitlines()
+    assert "{[testenv:faults]commands}" in TOX["testenv:nightly"]["commands"].splitlines()
     assert "\npython tests/support/offline.py python docs/notebook.py --check\n" in commands
     example = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     [job] = example["jobs"].values()

@@ -3,14 +3,15 @@
 import ast
 import functools
 import io
+import subprocess
 import sys
 import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Fault", "FaultError", "read", "replaced", "tokens"]
+__all__ = ["Fault", "FaultError", "concerned", "read", "replaced", "tokens"]
 
 
 class FaultError(Exception):
@@ -136,8 +137,48 @@ class Fault:
 
 def read(catalogue: Path) -> list[Fault]:
     """Return the faults of a catalogue, a TOML file with a table for each, named by its id."""
-    entries = tomllib.loads(catalogue.read_text(encoding="utf-8"))
+    return _faults(catalogue.read_text(encoding="utf-8"))
+
+
+def _faults(text: str) -> list[Fault]:
+    entries = tomllib.loads(text)
     return [
         Fault(id=name, within=entry.pop("in", ""), **entry | {"tests": tuple(entry["tests"])})
         for name, entry in entries.items()
     ]
+
+
+def concerned(root: Path, catalogue: Path, faults: Iterable[Fault], reference: str) -> list[Fault] | None:
+    """Return those that a change since the commit `reference` concerns, or None without that commit.
+
+    It concerns a fault whose own entry, file or tests have changed, or what its tests share with others. Golden files
+    do not count: tests compare with whatever they hold.
+
+    Parameters
+    ----------
+    root : Path
+        The project, in whose folder `catalogue` is.
+    """
+    try:
+        changed = {Path(name) for name in _git(root, "diff", "--name-only", "--no-renames", reference).splitlines()}
+        before = _faults(_git(root, "show", f"{reference}:{catalogue.as_posix()}"))
+    except subprocess.CalledProcessError:
+        return None
+    helpers = [path for path in changed if path.parts[0] == "tests" and path.suffix == ".py"]
+    # Of the programs and modules that tests use, nobody knows which do.
+    shared = [path.parent for path in helpers if path.name == "conftest.py"]
+    shared += [Path("tests") for path in helpers if path.parent in {Path("tests", "faults"), Path("tests", "support")}]
+
+    def concerns(fault: Fault) -> bool:
+        files = {Path(test.partition("::")[0]) for test in fault.tests}
+        return (
+            fault not in before
+            or bool({Path(fault.file), *files} & changed)
+            or any(file.is_relative_to(folder) for file in files for folder in shared)
+        )
+
+    return [fault for fault in faults if concerns(fault)]
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout

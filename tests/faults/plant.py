@@ -22,7 +22,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a program it has only its own folder
 
-from faults.edits import Fault, FaultError, read
+from faults.edits import Fault, FaultError, concerned, read
 from support import warm
 
 __all__ = ["Outcome", "main", "plant"]
@@ -260,12 +260,16 @@ def print_table(outcomes: Collection[Outcome]) -> None:
 )
 @click.option("--catalogue", type=click.Path(exists=True, path_type=Path), default=CATALOGUE, help="Another catalogue.")
 @click.option("--after-tests", is_flag=True, help="All tests have just passed here: run none without a fault.")
+@click.option("--since", metavar="COMMIT", help="Only the faults that a change since then concerns.")
 @click.option("--root", type=click.Path(exists=True, path_type=Path), default=ROOT, help="Another project.")
-def main(ids: tuple[str, ...], jobs: int, catalogue: Path, root: Path, *, after_tests: bool) -> None:
+def main(  # noqa: PLR0913 - the options of the command
+    ids: tuple[str, ...], jobs: int, catalogue: Path, since: str | None, root: Path, *, after_tests: bool
+) -> None:
     """Plant the faults of the catalogue, or only those named, and see that the tests catch each.
 
     Each fault gets its own copy and process; the code here is never edited. In the end all tests that caught one must
-    pass on an unedited copy, unless --after-tests says that they have.
+    pass on an unedited copy, unless --after-tests says that they have. With --since, only those are planted whose
+    entry, file or tests have changed, or what their tests share.
 
     Exit codes: 0 all faults were caught, 1 one was missed or could not be planted, 2 bad usage.
     """
@@ -273,6 +277,17 @@ def main(ids: tuple[str, ...], jobs: int, catalogue: Path, root: Path, *, after_
     if unknown := set(ids) - {fault.id for fault in faults}:
         raise click.BadParameter(f"expected ids of {catalogue}, got {', '.join(sorted(unknown))}.", param_hint="ID")
     chosen = [fault for fault in faults if not ids or fault.id in ids]
+    if since:
+        found = concerned(root, Path(os.path.relpath(catalogue, root)), chosen, since)
+        if found is None:
+            click.echo(
+                f"NOT WHAT HAS CHANGED: there is no commit {since} with this catalogue here; all faults instead",
+                err=True,
+            )
+        elif not found:
+            click.echo(f"no fault is concerned by what has changed since {since}, of {len(chosen)}")
+            return
+        chosen = chosen if found is None else found
     try:
         outcomes = asyncio.run(run(root, chosen, jobs, after_tests=after_tests))
     except FaultError as error:

@@ -109,7 +109,10 @@ def test_too_little_memory_is_refused(limit: str, most: int) -> None:
         "try: determinism.tensorflow()\n"
         "except errors.DeterminismError as error: print(error)"
     )
-    assert out.startswith("memory: expected room for 1610612736 bytes more in this process, got less, with which")
+    assert out == (
+        "memory: expected room for 1610612736 bytes more in this process, got less, with which TensorFlow may leave "
+        "out a part of its results. Raise the limits that `ulimit -v` and `ulimit -d` show, or free memory.\n"
+    )
 
 
 def test_keras_that_computes_otherwise_is_refused() -> None:
