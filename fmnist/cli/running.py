@@ -223,7 +223,7 @@ def run_here(parameters: Mapping[str, Any], output: Path | None, *, as_json: boo
 
 def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None, *, asked: bool, as_json: bool) -> None:
     """Run the pipeline of the file `source` in this environment, if `asked`, and print where all that it made is."""
-    from fmnist.runs.others import METADATA, run_other
+    from fmnist.runs.others import METADATA, RETURNED, run_other
 
     if not asked:
         raise click.UsageError(
@@ -232,14 +232,19 @@ def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None,
         )
     with results_folder(output, "runs") as folder, Display() as display:
         artifacts = run_other(source, parameters, folder, display.on_event)
-    logged = {task: path for task in artifacts if (path := folder / task / METADATA).is_file()}
+    paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}
+    noted = {
+        name: {task: path for task in artifacts if (path := folder / task / name).is_file()}
+        for name in (METADATA, RETURNED)
+    }
     if as_json:
-        paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}
-        metadata = {task: json.loads(path.read_bytes()) for task, path in logged.items()}
-        console.print_json({"folder": str(folder), "artifacts": paths, "metadata": metadata})
+        metadata, returned = (
+            {task: json.loads(path.read_bytes()) for task, path in of.items()} for of in noted.values()
+        )
+        console.print_json({"folder": str(folder), "artifacts": paths, "metadata": metadata, "returned": returned})
     else:
-        rows = [(f"{task}: {name}", str(path)) for task, found in artifacts.items() for name, path in found.items()]
-        told = [(f"{task}: {METADATA}", str(path)) for task, path in logged.items()]
+        rows = [(f"{task}: {name}", path) for task, found in paths.items() for name, path in found.items()]
+        told = [(f"{task}: {name}", str(path)) for name, of in noted.items() for task, path in of.items()]
         console.print_rows([("folder", str(folder)), *rows, *told])
 
 

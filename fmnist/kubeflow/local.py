@@ -105,7 +105,7 @@ def run_compiled(
     on_event: Callable[[Event], None] = lambda _: None,
     **variables: str,
 ) -> dict[str, dict[str, Any]]:
-    """Execute the compiled file `pipeline` and return its artifacts, by task and by name.
+    """Execute the compiled file `pipeline` and return what its tasks gave, by task and by name.
 
     Parameters
     ----------
@@ -124,9 +124,10 @@ def run_compiled(
 
     Returns
     -------
-    dict of str to dict of str to Artifact
-        Artifacts of kfp, each with its ``path`` and ``metadata``, by name for each task. A task in a part of the
-        pipeline has a path for a name, as in ``for-loop-1-iteration-0/shard``.
+    dict of str to dict of str to Artifact or value
+        Artifacts of kfp, each with its ``path`` and ``metadata``, and the values that functions returned, by name for
+        each task; a single value is kfp's ``Output``. A task in a part of the pipeline has a path for a name, as in
+        ``for-loop-1-iteration-0/shard``.
 
     Raises
     ------

@@ -57,7 +57,7 @@ def separated(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the artifacts that kfp's local runner left in `folder`, by task and by name."""
+    """Return what kfp's local runner left in `folder`, by task and by name: artifacts, and the values returned."""
     found: dict[str, dict[str, Any]] = {}
     for task in tasks(spec):
         kinds = task.component.get("outputDefinitions", {}).get("artifacts", {})
@@ -65,12 +65,15 @@ def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
             loops = place.relative_to(folder).as_posix().removesuffix(task.path).split("/")[1:-1]
             if not (name := _named(task.path, loops)):
                 continue  # a task of this name in another part
-            told = _told(place / "executor_output.json")
-            found[name] = {
+            output = place / "executor_output.json"
+            document = json.loads(read(output, LARGEST)) if output.exists() else {}
+            told = {one: of["artifacts"][0] for one, of in document.get("artifacts", {}).items() if of.get("artifacts")}
+            artifacts = {
                 one: _artifact(one, kind["artifactType"], place / one, told.get(one, {}))
                 for one, kind in kinds.items()
                 if (place / one).exists() or one in told
             }
+            found[name] = {**artifacts, **document.get("parameterValues", {})}
     return found
 
 
@@ -79,14 +82,6 @@ def _named(path: str, loops: list[str]) -> str:
     left = list(loops)
     parts = [left.pop(0) if left and left[0].rpartition("-iteration-")[0] == part else part for part in path.split("/")]
     return "" if left else "/".join(parts)
-
-
-def _told(output: Path) -> dict[str, Any]:
-    """Return what a task told of its artifacts, by name."""
-    if not output.exists():
-        return {}
-    told = json.loads(read(output, LARGEST)).get("artifacts", {})
-    return {name: one["artifacts"][0] for name, one in told.items() if one.get("artifacts")}
 
 
 def _artifact(name: str, kind: Mapping[str, Any], path: Path, told: Mapping[str, Any]) -> Any:

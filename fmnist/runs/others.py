@@ -13,10 +13,10 @@ from fmnist.runs.folder import LOG, PIPELINE, claimed
 from fmnist.steps.errors import ContractError, FmnistError, StepError
 from fmnist.steps.files import canonical_json, write
 
-__all__ = ["METADATA", "run_other"]
+__all__ = ["METADATA", "RETURNED", "run_other"]
 
-#: What a task told of its artifacts, such as metrics, in its folder.
-METADATA = "metadata.json"
+#: What a task told of its artifacts, such as metrics, and the values that it returned, in its folder.
+METADATA, RETURNED = "metadata.json", "returned.json"
 
 
 def run_other(
@@ -34,7 +34,8 @@ def run_other(
     parameters : mapping
         Of the pipeline, as a program file or the command line gives them.
     folder : path
-        New or empty. It gets the compiled file, the log, and for each task a folder of artifacts and their metadata.
+        New or empty. It gets the compiled file, the log, and for each task a folder of its artifacts, their metadata,
+        and the values that it returned.
     on_event : callable
         Called with each step as it starts and ends, and with each output to which nothing was written.
 
@@ -74,10 +75,25 @@ def run_other(
                     raise
                 except Exception as error:  # kfp's runner has an error of its own for each thing that it cannot do
                     raise StepError(f"{source}: {type(error).__name__}: {error}") from error
-            for task, artifacts in outputs.items():
-                for name in _missing(artifacts, Path(work)):
-                    on_event(local.OutputMissing(task, name))
-            return {task: _kept(artifacts, Path(work), folder / task) for task, artifacts in outputs.items()}
+            return {task: _filled(folder, task, given, Path(work), on_event) for task, given in outputs.items()}
+
+
+def _filled(
+    run_folder: Path, task: str, given: Mapping[str, Any], work: Path, on_event: Callable[[local.Event], None]
+) -> dict[str, Path]:
+    """Move what a task gave into its folder, name what it did not write, and return where each artifact is."""
+    artifacts = {name: one for name, one in given.items() if hasattr(one, "uri")}
+    for name in _missing(artifacts, work):
+        on_event(local.OutputMissing(task, name))
+    kept = _kept(artifacts, work, run_folder / task)
+    try:
+        _note(run_folder / task / RETURNED, {name: one for name, one in given.items() if name not in artifacts})
+    except ValueError as error:
+        raise StepError(
+            f"step {task}: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it "
+            "returned. Log or write it instead."
+        ) from error
+    return kept
 
 
 def _missing(artifacts: Mapping[str, Any], work: Path) -> list[str]:
@@ -96,7 +112,12 @@ def _kept(artifacts: Mapping[str, Any], work: Path, folder: Path) -> dict[str, P
             kept[name] = folder / name
             folder.mkdir(parents=True, exist_ok=True)
             shutil.move(path, kept[name])
-    if metadata := {name: one.metadata for name, one in artifacts.items() if one.metadata}:
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / METADATA, canonical_json(metadata))
+    _note(folder / METADATA, {name: one.metadata for name, one in artifacts.items() if one.metadata})
     return kept
+
+
+def _note(path: Path, values: Mapping[str, Any]) -> None:
+    """Write down `values`, if there are any."""
+    if values:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, canonical_json(values))

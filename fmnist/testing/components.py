@@ -177,7 +177,7 @@ def assert_reproducible(run: Callable[[], Ran | Mapping[str, Mapping[str, Any]]]
 
     Returns
     -------
-    Ran, or dict of str to dict of str to Artifact
+    Ran, or dict of str to dict of str to Artifact or value
         What the first call gave.
 
     Raises
@@ -201,7 +201,9 @@ def _given(by: Ran | Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         values = {"value returned": repr(by.returned)} | {f"file {name}": content for name, content in by.files.items()}
         artifacts = by.artifacts
     else:
-        artifacts = {f"{name} of {task}": one for task, outputs in by.items() for name, one in outputs.items()}
-        values = {f"content of {name}": _bytes(one) for name, one in artifacts.items()}
+        outputs = {f"{name} of {task}": one for task, given in by.items() for name, one in given.items()}
+        artifacts = {name: one for name, one in outputs.items() if hasattr(one, "uri")}
+        values = {name: repr(one) for name, one in outputs.items() if name not in artifacts}
+        values |= {f"content of {name}": _bytes(one) for name, one in artifacts.items()}
     logged = {name: getattr(one, "metadata", None) for name, one in artifacts.items()}
     return values | {f"metadata of {name}": repr(one) for name, one in logged.items()}

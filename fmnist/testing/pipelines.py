@@ -120,8 +120,8 @@ def _compiled_by(command: list[str], folder: Path, environment: Mapping[str, str
 def run_pipeline(tmp_path: Path) -> Callable[..., dict[str, dict[str, Any]]]:
     """Run a compiled file on kfp's local runner, in this environment; give the pipeline's parameters by name.
 
-    Returns its artifacts by task and by name, each with its ``path`` and ``metadata``. Nothing is installed: what is
-    missing is an error, and so is a step that fails.
+    Returns by task and by name its artifacts, each with its ``path`` and ``metadata``, and the values that functions
+    returned, a single one as ``Output``. Nothing is installed: what is missing is an error, as is a step that fails.
     """
     runs = count()
 

@@ -107,8 +107,13 @@ def test_where_a_task_logged_its_metrics_is_printed(
     running.run_theirs(Path("x.py"), {}, tmp_path, asked=True, as_json=False)
     assert len(other_runs) == 1
     assert capsys.readouterr().out.splitlines()[-1] == f"use: metadata.json {told}"
+    (tmp_path / "use" / "returned.json").write_text('{"Output": 3}')
     running.run_theirs(Path("x.py"), {}, tmp_path, asked=True, as_json=True)
-    assert json.loads(capsys.readouterr().out)["metadata"] == {"use": {"metrics": {"accuracy": 0.5}}}
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["metadata"], printed["returned"]) == (
+        {"use": {"metrics": {"accuracy": 0.5}}},
+        {"use": {"Output": 3}},
+    )
 
 
 def test_another_pipeline_is_run_if_somebody_asks(
@@ -137,6 +142,7 @@ def test_another_pipeline_is_run_if_somebody_asks(
         "folder": str(folder),
         "artifacts": {"make": {"a": f"{folder}/make/a", "b": f"{folder}/make/b"}, "use": {}},
         "metadata": {},
+        "returned": {},
     }
     assert text.startswith('{\n  "folder": "runs/')
 

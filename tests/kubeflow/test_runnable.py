@@ -245,7 +245,8 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
                     "written": {"artifacts": [{"uri": "", "metadata": None}]},
                     "neither": {"artifacts": []},
                     "strange": {},
-                }
+                },
+                "parameterValues": {"Output": 0.5, "words": ["a"]},
             }
         ),
         "run/part/a/written": "4",
@@ -261,7 +262,7 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
         (tmp_path / path).write_text(text)
     found = runnable.outputs(spec, tmp_path)
     assert {task: [*artifacts] for task, artifacts in found.items()} == {
-        "a": ["told", "written", "strange"],
+        "a": ["told", "written", "strange", "Output", "words"],
         "empty": [],
         "loop-1-iteration-0/a": ["written"],
         "an-iteration-2-iteration-0/a": ["told"],
@@ -270,6 +271,7 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
         "loop-1-iteration-0/b": [],
     }
     a = found["a"]
+    assert (a.pop("Output"), a.pop("words")) == (0.5, ["a"])
     assert [(type(one), one.name, one.uri, one.metadata) for one in a.values()] == [
         (dsl.Model, "told", "s3://x", {"n": 1}),
         (dsl.Dataset, "written", f"{tmp_path}/run/a/written", {}),

@@ -30,13 +30,14 @@ from pathlib import Path
 from kfp import dsl
 
 @dsl.component(base_image="python:3.11"PACKAGES)
-def say(text: str, said: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]):
+def say(text: str, said: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]) -> str:
     print("epoch 1/2: of no training")
     if text == "fail":
         raise ValueError("it cannot be said")
     with open(said.path, "w") as file:
         file.write(text)
     metrics.log_metric("length", len(text))
+    return text.upper()
 
 @dsl.container_component
 def shout():
@@ -85,13 +86,16 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
     result = run("--run-their-code", "-o", "out", "--json")
     assert result.exit_code == 0, result.output
     files = testing.contents(theirs / "out")
-    results = {f"{task}/{name}" for task in ("say", "say-2") for name in ("metadata.json", "said")}
+    names = ("metadata.json", "returned.json", "said")
+    results = {f"{task}/{name}" for task in ("say", "say-2") for name in names}
     assert files.keys() == {"log.txt", "pipeline.yaml", *results}
     assert (files["say/said"], files["say-2/said"]) == (b"hello", b"world")
     assert json.loads(files["say/metadata.json"]) == {"metrics": {"length": 5}}
+    assert json.loads(files["say-2/returned.json"]) == {"Output": "WORLD"}
     assert json.loads(result.stdout) == {
         "artifacts": {"say": {"said": "out/say/said"}, "say-2": {"said": "out/say-2/said"}},
         "metadata": {"say": {"metrics": {"length": 5}}, "say-2": {"metrics": {"length": 5}}},
+        "returned": {"say": {"Output": "HELLO"}, "say-2": {"Output": "WORLD"}},
         "folder": "out",
     }
     assert (theirs / "ours.csv").read_text() == "data of the user"
@@ -155,6 +159,8 @@ def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
         "say-2: said again/say-2/said",
         "say: metadata.json again/say/metadata.json",
         "say-2: metadata.json again/say-2/metadata.json",
+        "say: returned.json again/say/returned.json",
+        "say-2: returned.json again/say-2/returned.json",
     ]
     assert Path("again/say/said").read_text() == "other"
 
@@ -197,6 +203,22 @@ def test_their_error_is_shown(theirs: Path) -> None:
     assert result.exit_code == 3
     assert result.stderr.endswith("Error: step say: ValueError: it cannot be said\n")
     assert "it cannot be said" in Path("out/log.txt").read_text()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_number_that_json_cannot_express_is_an_error(theirs: Path, number: str) -> None:
+    """On a cluster it cannot be read."""
+    write(theirs, "")
+    source = (theirs / "theirs.py").read_text()
+    (theirs / "theirs.py").write_text(
+        source.replace("-> str:", "-> float:").replace("text.upper()", f'float("{number}")')
+    )
+    result = run("--run-their-code", "-o", "out")
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "Error: step say: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it "
+        "returned. Log or write it instead.\n"
+    )
 
 
 LOOP = """

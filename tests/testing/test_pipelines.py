@@ -143,6 +143,7 @@ def test_a_compiled_pipeline_runs_here(tmp_path: Path, run_pipeline: Callable[..
     """Its artifacts are found by task and name; what is missing here is told instead."""
     outputs = run_pipeline(compile_talk(tmp_path, "here", "[]"), text="ab")
     assert Path(outputs["hear"]["heard"].path).read_text() == "abab"
+    assert outputs["say"]["Output"] == "ab"
     lacking = testing.Compiled(compile_talk(tmp_path, "lacking", '["h5py==1.0", "numpy==1.0"]'))
     with failing(
         "expected what its steps need, got none of h5py==1.0, of which .*; numpy==1.0, of which .* here", ContractError
@@ -154,11 +155,12 @@ SHUFFLED = """
 from kfp import dsl
 
 @dsl.component(base_image="python")
-def shuffle(names: list, shuffled: dsl.Output[dsl.Dataset], in_order: dsl.Output[dsl.Dataset]):
+def shuffle(names: list, shuffled: dsl.Output[dsl.Dataset], in_order: dsl.Output[dsl.Dataset]) -> list:
     for out, found in ((shuffled, set(names)), (in_order, sorted(names))):
         with open(out.path, "w") as file:
             file.write(",".join(found))
         out.metadata["first"] = next(iter(found))
+    return list(set(names))
 
 @dsl.pipeline
 def shuffling(names: list):
@@ -167,11 +169,11 @@ def shuffling(names: list):
 
 
 def test_the_order_of_a_set_is_seen(tmp_path: Path, run_pipeline: Callable[..., Any]) -> None:
-    """It is another one in each process, in a file and in what is logged; what is sorted stays the same."""
+    """It is another one in each process, in a file, and in what is logged and returned; what is sorted is the same."""
     (source := tmp_path / "source.py").write_text(SHUFFLED)
     compiled = testing.Compiled(compile_pipeline_file(source, tmp_path / "shuffling.yaml"))
     names = [f"name {i}" for i in range(100)]
-    what = "content of shuffled of shuffle, another metadata of shuffled of shuffle\n"
+    what = "Output of shuffle, another content of shuffled of shuffle, another metadata of shuffled of shuffle\n"
     with failing(f"^expected the same from two calls, got another {what}"):
         testing.assert_reproducible(lambda: run_pipeline(compiled, names=names))
     again = testing.assert_reproducible(lambda: run_pipeline(compiled, names=names[:1]))
