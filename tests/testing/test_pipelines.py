@@ -159,7 +159,7 @@ def shuffle(names: list, shuffled: dsl.Output[dsl.Dataset], in_order: dsl.Output
     for out, found in ((shuffled, set(names)), (in_order, sorted(names))):
         with open(out.path, "w") as file:
             file.write(",".join(found))
-        out.metadata["first"] = next(iter(found))
+        out.metadata["order"] = ",".join(found)
     return list(set(names))
 
 @dsl.pipeline
