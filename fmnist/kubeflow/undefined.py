@@ -40,7 +40,7 @@ def undefined(program: str) -> list[str]:
     if not whole <= {*_WHOLE} or used & _UNSEEN:
         return []
     for name in whole:
-        defined |= vars(importlib.import_module(str(name))).keys()
+        defined |= set(importlib.import_module(str(name)).__all__)
     return sorted(used - defined)
 
 

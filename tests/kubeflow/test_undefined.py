@@ -51,6 +51,10 @@ PROGRAMS = {
         "def step(one: Output[Model], n: Optional[int]) -> NamedTuple('O', [('a', int)]):\n    dsl",
         [],
     ),
+    "what a star does not import": (
+        "def step():\n    return re.sub, sys.path, functools.partial, collections.abc, _GenericAlias",
+        ["_GenericAlias", "collections", "functools", "re", "sys"],
+    ),
     "a name made global": ("def step():\n    global state\n    state = 1\ndef other():\n    return state", []),
     "a guard": ("def step():\n    try:\n        return SPEED\n    except NameError:\n        return 1", []),
     "made in a way of its own": ("def step():\n    exec('x = 1', globals())\n    return x", []),
