@@ -26,6 +26,9 @@ __all__ = ["check_checkout", "compile_pipeline_file", "is_ours", "read_compiled"
 LARGEST = 32 << 20
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
 
+#: What PyYAML and protobuf raise, beside their own errors, for a text that is not what its tag or its field says.
+_ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 
 def compile_pipeline_file(source: Path, output: str | Path, on_warning: Callable[[str], None] = lambda _: None) -> Path:
     """Compile the pipeline in the file `source` into the file `output`, and return that path.
@@ -82,7 +85,7 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
         content = read(path, LARGEST)
         first, *more = documents(content)
         if _size([first, more], {}) > LARGEST:
-            raise ValueError("its aliases stand for too much")  # noqa: TRY301 - one of many errors of such a file
+            raise ValueError("its aliases stand for too much")
         spec = json_format.ParseDict(first, pipeline_spec_pb2.PipelineSpec())
         for one in more:
             json_format.ParseDict(one, pipeline_spec_pb2.PlatformSpec())
@@ -90,7 +93,7 @@ def read_compiled(path: str | Path) -> tuple[bytes, dict[str, Any]]:
         got = f"one called {spec.pipeline_info.name!r}, with {len(spec.root.dag.tasks)} tasks"
     except OSError as error:
         good, got = False, f"a file that cannot be read: {error.strerror or error}"
-    except (yaml.YAMLError, ValueError, TypeError, json_format.ParseError, AttributeError, RecursionError) as error:
+    except (yaml.YAMLError, json_format.ParseError, RecursionError, *_ODD) as error:
         good, got = False, _kind(error, content)
     if not good:
         raise ContractError(

@@ -102,7 +102,10 @@ def canonical(optimizer: Any) -> str:
     if not isinstance(given, Mapping):
         raise SettingsError(f"{what}: expected a mapping, got {shown(given)}.")
     default = _created(name)
-    _check_numbers(name, given)
+    try:
+        _check_numbers(name, given)
+    except RecursionError as error:
+        raise SettingsError(f"{what}: expected a few levels of lists and mappings, got too many.") from error
     _check_keys(what, given, default)
     normal = {key: _normal(key, value, default[key], what) for key, value in given.items() if key != "name"}
     changed = {key: value for key, value in normal.items() if value != _normal(key, default[key], default[key], what)}
@@ -135,7 +138,7 @@ def _text(name: str, config: Mapping[str, Any]) -> str:
     value = {"class_name": name, "config": config}
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, RecursionError) as error:
         raise SettingsError(f"compile_optimizer: config of {name}: expected what JSON has, got {error}.") from error
 
 
@@ -271,7 +274,7 @@ def _spelt(optimizer: Any) -> dict[str, Any]:
             optimizer = json.loads(optimizer, object_pairs_hook=_once)
         except SettingsError:
             raise
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise SettingsError(f"compile_optimizer: expected {_EXPECTED}, got bad JSON: {error}") from error
     elif isinstance(optimizer, type):
         raise SettingsError(

@@ -187,6 +187,10 @@ def test_a_compiled_file_is_taken_as_it_is(tmp_path: Path) -> None:
     [
         (b"nothing", "another document: .*"),
         (b"a: [", "no YAML: while parsing a flow node .*"),
+        (b"3", "another document: .*not iterable"),
+        (b"a: !!bool maybe", "another document: 'maybe'"),
+        (b"a: !!timestamp x", "another document: .*"),
+        (b"deploymentSpec: {a: 1" + 400 * b"0" + b"}", "another document: int too large .*"),
         (b"COMPILED\nnonsense: 1\n", "another document: .*nonsense.*"),
         (b"", "an empty file"),
         (b" \n ", "an empty file"),

@@ -301,6 +301,19 @@ def test_bad_configs_are_refused(value: Any, message: str) -> None:
         optimizers.canonical(value)
 
 
+def test_a_config_of_many_levels_is_refused_however_deep() -> None:
+    """Those of a list in itself have no end, and what can be looked at may still be too deep to be written down."""
+    (endless := list[Any]()).append(endless)
+    with pytest.raises(SettingsError, match=r"^compile_optimizer: config of adam: expected a few levels of lists"):
+        optimizers.canonical(config(learning_rate=endless))
+    value: Any = 0.1
+    for depth in range(1_000):
+        value = [value]
+        if depth > 800:
+            with pytest.raises(SettingsError, match="^compile_optimizer: "):
+                optimizers.canonical(config(learning_rate=value))
+
+
 KEYS = "class_name, config, module, registered_name, build_config, shared_object_id"
 ADAMS = (
     "name, learning_rate, weight_decay, clipnorm, global_clipnorm, clipvalue, use_ema, ema_momentum, "
