@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,9 @@ from fmnist.steps import determinism
 from fmnist.steps.errors import ContractError, DataError, FmnistError, SettingsError, StepError
 from fmnist.steps.settings import Settings
 
+#: A list in a list, and so on.
+DEEP = reduce(lambda inner, _: [inner], range(100_000), list[Any]())
+
 
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
@@ -35,11 +39,12 @@ from fmnist.steps.settings import Settings
         ({"epochs": [1]}, SettingsError, "epochs: expected a whole number of at least 1, got \\[1\\]."),
         ({"epochs": {1}}, SettingsError, "epochs: expected a number, a text or a config, got {1}."),
         ({"seed": 10**5000}, SettingsError, "seed: expected a number, a text or a config, got an int."),
+        ({"seed": DEEP}, SettingsError, "seed: expected a number, a text or a config, got a list."),
         ({"seed": b"1"}, SettingsError, "seed: expected a number, a text or a config, got b'1'."),
         ({"epoch": 1}, SettingsError, "parameter: expected one of .*, got 'epoch'. Did you mean 'epochs'?"),
         ({"compile_optimizer": {"class_name": "adma"}}, SettingsError, "compile_optimizer: .* Did you mean 'adam'?"),
     ],
-    ids=["value", "none", "bool", "list", "set", "long", "bytes", "name", "config"],
+    ids=["value", "none", "bool", "list", "set", "long", "deep", "bytes", "name", "config"],
 )
 def test_a_bad_parameter_is_refused(
     tmp_path: Path, parameters: dict[str, Any], error: type[FmnistError], message: str
@@ -90,8 +95,9 @@ def test_a_bad_option_of_a_study_is_refused(tmp_path: Path, options: dict[str, A
         (None, "folder: expected a path, got None. Name a folder for the results."),
         (b"run", "folder: expected a path, got b'run'. Name a folder for the results."),
         ("a\0b", "folder: expected a path without null characters, got 'a\\x00b'."),
+        ("~nobody-here/run", "folder: expected a path, got '~nobody-here/run'. Name a folder for the results."),
     ],
-    ids=["number", "none", "bytes", "null"],
+    ids=["number", "none", "bytes", "null", "nobody's"],
 )
 def test_what_is_no_folder_is_refused(folder: Any, message: str) -> None:
     """The message says what was expected."""
@@ -167,9 +173,9 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def dying(folder: Path, last: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def dying(folder: Path, last: str, monkeypatch: pytest.MonkeyPatch, then: str = "kill()") -> str:
     """Let each other Python say its `last` and be killed, and return the error of a run."""
-    code = f"import os; say = lambda to, text: os.write(to, text); {last}; os.kill(os.getpid(), 9)"
+    code = f"import os; say = os.write; kill = lambda: os.kill(os.getpid(), 9); {last}; {then}"
     (folder / "sitecustomize.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(folder))
     with pytest.raises(StepError) as caught:
@@ -183,6 +189,13 @@ def test_a_process_that_dies_says_how(tmp_path: Path, monkeypatch: pytest.Monkey
     first, _, last = said.partition(" It last said:\n")
     assert first.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL). Some")
     assert last == (b"Gone " * 2_000 + b"Good bye.\xff").decode(errors="replace")[-2_000:]
+
+
+def test_a_process_may_die_when_it_knows_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the pipe ends, where before it breaks."""
+    read = "import multiprocessing.connection as c; recv = c.Connection.recv"
+    said = dying(tmp_path, read, monkeypatch, "c.Connection.recv = lambda pipe: (recv(pipe), kill())")
+    assert said.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL). Some")
 
 
 def test_the_last_words_of_a_process_may_be_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

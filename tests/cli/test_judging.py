@@ -419,6 +419,8 @@ def test_parameters_may_be_text() -> None:
     for epochs in (3, "3"):
         found = read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
         assert [one.name for one in found] == ["paper"]
+    with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
+        read_figures("figures.json", {"optimizer": "adam", "epochs": "[" * 100_000})
 
 
 @pytest.mark.parametrize("value", [True, None, "2.0", "true", "my net's", [1, "a b"], {"rate": 0.5}, 1e-05, "é"])

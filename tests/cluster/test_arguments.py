@@ -79,6 +79,17 @@ def test_a_value_of_another_type_is_refused(kind: str, value: Any, message: str)
     assert len(str(caught.value)) < 400
 
 
+def test_a_list_in_a_list_is_taken_or_refused_however_deep() -> None:
+    """What can be read may still be too deep to be looked at."""
+    refused = 0
+    for depth in range(700, 1_000):
+        try:
+            parse_arguments(spec(x={"parameterType": "LIST"}), {"x": "[" * depth + "]" * depth})
+        except ContractError:
+            refused += 1
+    assert refused
+
+
 def test_an_unknown_parameter_is_refused() -> None:
     """A name that the pipeline lacks is refused, and the nearest one suggested."""
     takes = spec(epochs={"parameterType": "NUMBER_INTEGER"}, seed={"parameterType": "NUMBER_INTEGER"})

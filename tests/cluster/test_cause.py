@@ -291,10 +291,19 @@ TWICE["root"]["dag"]["tasks"]["shard"] = {"componentRef": {"name": "comp-shard"}
         (TWICE, ""),
         ({}, ""),
         ([], ""),
+        ("text", ""),
+        ({"root": None, "components": {}}, ""),
     ],
-    ids=["text", "in a run", "number", "none", "two", "nothing", "another"],
+    ids=["text", "in a run", "number", "none", "two", "nothing", "another", "no mapping", "no parts"],
 )
 def test_the_limit_of_a_step_is_as_its_pipeline_has_it(target: Cluster, pipeline: Any, limit: str) -> None:
     """Also of a step in a loop, whose name has a number; without any, it is left out."""
     run = {"run_id": "x", "pipeline_spec": pipeline}
     assert cause._limit(target._client, run, Step("shard 3", "FAILED")) == limit
+
+
+def test_a_limit_that_the_server_does_not_tell_is_left_out(server: Server, target: Cluster) -> None:
+    """The version may be gone: what is known of the step is told even so."""
+    run = {"pipeline_version_reference": {"pipeline_id": "gone", "pipeline_version_id": "too"}}
+    assert cause._limit(target._client, run, Step("train", "FAILED")) == ""
+    assert server.asked("/pipelines/gone/versions/too")

@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 import tarfile
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +143,12 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.Tar
     return made
 
 
+def damaged(content: bytes) -> bytes:
+    """Return `content` compressed, and behind it a block of no kind that there is."""
+    file = zlib.compressobj(wbits=31)
+    return file.compress(content) + file.flush(zlib.Z_FULL_FLUSH) + b"\xff"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -162,10 +169,12 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.Tar
         (b"no archive", "no whole .tar.gz"),
         (b"", "no whole .tar.gz|no file"),
         (b"\x1f\x8b", "no whole .tar.gz"),
+        (gzip.compress(b"no archive"), "no whole .tar.gz"),
+        (damaged(gzip.decompress(archive({"true.txt": b"0"})) + bytes(2**18)), "no whole .tar.gz"),
     ],
     ids=[
         "above", "above the folder", "elsewhere", "symbolic link", "link", "device", "pipe", "twice", "many", "bomb",
-        "cut", "cut behind", "bomb behind", "text", "empty", "head",
+        "cut", "cut behind", "bomb behind", "text", "empty", "head", "compressed text", "no deflate",
     ],
 )  # fmt: skip
 def test_a_hostile_archive_is_refused(

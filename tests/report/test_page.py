@@ -689,6 +689,18 @@ def test_a_record_with_a_part_missing_is_refused(tmp_path: Path, name: str) -> N
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [({"history": {}}, "KeyError: 'loss'"), ({"counts": [[1], [1, 2]]}, "ValueError: ")],
+    ids=["no history", "no matrix"],
+)
+def test_a_result_with_a_part_missing_is_refused(tmp_path: Path, change: dict[str, Any], got: str) -> None:
+    """Nor is one that Python made itself."""
+    with pytest.raises(ContractError, match=f"^folder: expected a whole record and results in .*, got {got}"):
+        write_report(run_sample(result(0, **change)), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_report_can_be_written_again(tmp_path: Path) -> None:
     """A second report has the bytes of the first; the path that is returned is `report.html` in the folder."""
     first, second = (write_report(run_sample(result(0), ODD), tmp_path / name) for name in ("one", "other"))

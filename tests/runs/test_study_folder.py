@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,31 @@ def test_a_folder_of_something_else_is_refused(made_up: folders.MadeUp, tmp_path
     assert made_up.tried == []
 
 
+def full_after(writes: int) -> Callable[[Path, bytes], None]:
+    """Return what writes so many files, and then finds the disk full."""
+    left = iter(range(writes))
+
+    def write_or_fail(path: Path, content: bytes) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "full")
+        write(path, content)
+
+    return write_or_fail
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_study_begins_whichever_write_of_its_plan_failed(
+    made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """What a full disk has left of it is taken for the beginning of the same study."""
+    monkeypatch.setattr(study_folder, "write", full_after(writes))
+    with pytest.raises(FmnistError, match="full"):
+        shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    monkeypatch.setattr(study_folder, "write", write)
+    shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+    assert made_up.tried == [7, 8]
+
+
 @pytest.mark.parametrize("writes", [1, 2])
 def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
     made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
@@ -93,16 +119,9 @@ def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
     """A disk that is full at the one or at the other leaves a folder that is taken, and no seed is lost."""
     shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
     (tmp_path / "seeds" / "8.json").unlink()
-    left = [writes - 1]
-
-    def full(path: Path, content: bytes) -> None:
-        if not left[0]:
-            raise OSError(errno.ENOSPC, "full")
-        left[0] -= 1
-        write(path, content)
 
     def train(*arguments: Any) -> dict[int, str]:
-        monkeypatch.setattr(study_folder, "write", full)
+        monkeypatch.setattr(study_folder, "write", full_after(writes - 1))
         return made_up.train(*arguments)
 
     monkeypatch.setattr(workers, "train", train)

@@ -356,6 +356,22 @@ def test_a_file_that_is_no_pipeline_is_exit_code_3(copy: Copy, monkeypatch: pyte
     assert re.match(r"Error: pipeline.yaml: expected a pipeline, got (?!NoneType)\w+: ", result.stderr)
 
 
+@pytest.mark.parametrize("error", [OSError("no room"), StepError("step train: no")], ids=["OSError", "StepError"])
+def test_other_errors_stay_what_they_are(copy: Copy, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A full disk is not called an error of others' pipeline, and a step's error is not told twice."""
+
+    def run_compiled(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(local, "run_compiled", run_compiled)
+    folder = copy("run")
+    (folder / "pipeline.yaml").write_text("theirs")
+    sign_again(folder)
+    with pytest.raises(type(error)) as failed:
+        verify_folder(folder, 1, run_their_code=True)
+    assert failed.value is error
+
+
 def test_what_is_made_again_is_told(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step as it begins and ends, and each seed, or that it failed; what they print is kept from the terminal."""
     told: list[object] = []

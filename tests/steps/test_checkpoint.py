@@ -155,6 +155,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
         for part in ("data", "network", "code", "tensorflow")
     },
     "no Keras": (_signed(lambda found: found["training"].pop("keras")), "a training with keras {keras!r}", "None"),
+    "no history": (_signed(lambda found: found.pop("history")), HEADER, "KeyError('history')"),
     "one variable less": (_signed(lambda _: None, cut=4), "1221252 bytes of variables", "1221248"),
     "a metric less": (_signed(lambda found: found["history"].pop("loss")), *HISTORY),
     "a metric more": (_signed(lambda found: found["history"].update(x=[1.0])), *HISTORY),

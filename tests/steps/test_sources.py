@@ -144,6 +144,13 @@ def test_cached_files_are_enough(cache: Path, serve: Serve) -> None:
     assert log == []
 
 
+def test_what_a_killed_process_left_beside_a_whole_file_is_swept(cache: Path) -> None:
+    """Another process may have written the file since: nobody will write it again."""
+    fill(cache, {**CONTENT, ".images.0123abcd.tmp": b"half"})
+    sources.find(FILES, cache)
+    assert contents(cache) == CONTENT
+
+
 def test_debian_package_is_used_and_kept(cache: Path, debian: Path, serve: Serve) -> None:
     """The files of Debian's installed package are unpacked into the cache, and nobody is asked."""
     log = serve(good)
@@ -352,6 +359,7 @@ ENDLESS: dict[str, tuple[Respond, str]] = {
         "at most 5 redirects",
     ),
     "body of a busy server": (without_end(b"HTTP/1.1 503 Busy\r\n\r\n", bytes(4096)), "503 Busy, 3 times"),
+    "body of a refusal": (without_end(b"HTTP/1.1 404 Not Found\r\n\r\n", bytes(4096)), "images: 404 Not Found"),
     "empty deflate blocks": (
         without_end(OK + b"\r\n\x1f\x8b\x08\0\0\0\0\0\0\xff", b"\0\0\0\xff\xff" * 1000),
         "expected at most [0-9]+ bytes compressed, got more",
@@ -860,12 +868,14 @@ def test_a_program_speaks_english_and_says_what_it_can(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("C.UTF-8 here\n", "no \ufffd", 3)
 
 
-@pytest.mark.usefixtures("programs")
-def test_a_program_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository that hangs does not hold a run for ever."""
+def test_a_program_that_never_ends_is_ended(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that hangs does not hold a run for ever: it is one more source that has nothing."""
+    (apt_get := tmp_path / "apt-get").write_text("#!/bin/sh\nexec sleep 20\n")
+    apt_get.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.defpath}")
     monkeypatch.setattr(sources, "APT_TIMEOUT", 0.2)
-    with pytest.raises(subprocess.TimeoutExpired):
-        sources._run(tmp_path, "sleep", "20")
+    with pytest.raises(DataError, match=r"\n  - apt-get: .*timed out after 0\.2 seconds\n"):
+        sources.find(FILES, cache)
 
 
 @pytest.mark.usefixtures("programs")
