@@ -21,6 +21,8 @@ def original_datadir() -> Path:
 def sentences(source: str) -> Iterator[str]:
     """Give each text of `source` that has three words or more, in order, with {} in the place of each value.
 
+    Of docstrings only those of commands count, which are their help, in one line.
+
     Examples
     --------
     >>> list(sentences('error = f"expected {n} epochs, got {len(found)}."'))
@@ -28,6 +30,8 @@ def sentences(source: str) -> Iterator[str]:
     """
     tree = ast.parse(source)
     documents = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    commands = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _is_command(node))
+    yield from (" ".join(str(ast.get_docstring(command)).split()) for command in commands)
     texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant | ast.JoinedStr)]
     parts = {part for text in texts if isinstance(text, ast.JoinedStr) for part in text.values}
     for text in sorted(set(texts) - parts - documents, key=lambda node: (node.lineno, node.col_offset)):
@@ -37,6 +41,10 @@ def sentences(source: str) -> Iterator[str]:
         )
         if len(re.findall(r"\w\W* \W*(?=\w)", found)) >= 2:
             yield found
+
+
+def _is_command(function: ast.FunctionDef) -> bool:
+    return any(re.search(r"\.(command|group)\(", ast.unparse(one)) for one in function.decorator_list)
 
 
 def assignments(source: str) -> Iterator[tuple[str, list[ast.AST]]]:

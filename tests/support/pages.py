@@ -37,11 +37,18 @@ _OTHERS = """
     zero half third quarter fifths twentieth twice first second last two three four five six seven eight nine ten
 """
 
+#: Words without which a sentence says the opposite, or more than is so; others like them begin with "un".
+_TURNING = """
+    no not none nothing nobody never neither nor cannot without only alone except all any every each always everybody
+    more less fewer most least larger smaller longer shorter higher lower above below before after until first last
+    off may must
+"""
+
 #: What a page says that is right or wrong: commands, code, where links and pictures lead, what stands in the place of
-#: a picture, and numbers, also in words.
+#: a picture, numbers, also in words, and words that turn a sentence.
 _FACT = re.compile(
     r"^ {4}\S.*$|`[^`]+`|(?<=\]\()[^)]+|(?<=src=\")[^\"]+|(?<=srcset=\")[^\"]+|(?<=alt=\")[^\"]+|\d[\d,.e-]*\d|\d|"
-    rf"\b(?:{'|'.join([*_OTHERS.split(), *_WORDS])})\b",
+    rf"\b(?:un\w+|{'|'.join([*_OTHERS.split(), *_TURNING.split(), *_WORDS])})\b",
     re.IGNORECASE | re.MULTILINE,
 )
 
