@@ -145,6 +145,18 @@ def test_what_an_importer_names_elsewhere_is_not_missing(tmp_path: Path) -> None
     assert others._missing(artifacts, tmp_path) == ["ours"]
 
 
+@pytest.mark.parametrize(("work", "named"), [("link", "work"), ("work", "link")])
+def test_files_behind_a_link_are_kept(tmp_path: Path, work: str, named: str) -> None:
+    """The folder for temporary files may be a link, and kfp may name either."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "work")
+    (tmp_path / "work" / "made.csv").write_text("made")
+    made = dsl.Dataset(uri=str(tmp_path / named / "made.csv"))
+    kept = others._kept({"data": made}, tmp_path / work, tmp_path / "out")
+    assert kept == {"data": tmp_path / "out" / "data"}
+    assert kept["data"].read_text() == "made"
+
+
 def test_a_compiled_file_runs_here_too(theirs: Path) -> None:
     """The table names each artifact."""
     first = run("--run-their-code", "-o", "out")
