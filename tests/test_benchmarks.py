@@ -40,8 +40,9 @@ def test_trap(measured):
 PARAMETERS = """
 from dataclasses import asdict
 
-def test_parameters(settings, figures, measured):
+def test_parameters(settings, figures, measured, pytestconfig):
     measured |= {"settings": asdict(settings), "figures": [figure.name for figure in figures]}
+    measured["numbers"] = [pytestconfig.getoption(name) for name in ("seeds", "jobs", "trap_runs")]
 """
 
 
@@ -68,12 +69,13 @@ def project(folder: Path) -> Path:
         (["--epochs", "11"], "--epochs: expected one of [10, 100], for which an accuracy was published, got 11"),
         (["--seeds", "1"], "--seeds: expected at least 8, got 1"),
         (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
+        (["--trap-runs", "1"], "--trap-runs: expected at least 2, got 1"),
     ],
-    ids=["epochs", "seeds", "jobs"],
+    ids=["epochs", "seeds", "jobs", "runs of the trap"],
 )
 def test_what_cannot_be_measured_is_bad_usage(arguments: list[str], message: str) -> None:
     """Epochs for which nothing was published are refused with those there are, and so are too few seeds or jobs."""
-    done = benchmarks(*arguments)
+    done = benchmarks(*arguments, "--collect-only")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert message in done.stderr
 
@@ -131,6 +133,7 @@ def test_what_is_trained_was_published(tmp_path: Path) -> None:
     [path] = (tmp_path / "benchmarks" / "results").iterdir()
     assert path.name == "epochs-100.json"
     told = json.loads(path.read_text())["benchmarks"]["test_parameters"]
+    assert told["numbers"] == [20, 2, 20]
     assert told["settings"] == {"compile_optimizer": "adam", "epochs": 100, "validation_split": 0.1, "seed": 0}
     assert told["figures"] == [figure.name for figure in published.figures() if figure.parameters["epochs"] == 100]
 

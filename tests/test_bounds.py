@@ -144,6 +144,27 @@ def test_a_command_is_measured_at_its_quickest(
     assert process.seconds("true", folder=tmp_path) == expected
 
 
+def test_all_are_asked_for_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tutorial, a run and a study get all parameters; a study may also end with a negative verdict."""
+    asked: list[tuple[str, ...]] = []
+
+    def python(*arguments: str) -> dict[str, Any]:
+        asked.append(arguments)
+        return {"code": int("study" in arguments), "usage": [1, 2, 3]}
+
+    monkeypatch.setattr(process, "python", python)
+    monkeypatch.setattr(process, "read_sample", Path.exists)
+    settings, measure = Settings("sgd", 3, 0.1, 7), ("-c", process.MEASURE, process.FMNIST)
+    parameters = ("-pcompile_optimizer=sgd", "-pepochs=3", "-pvalidation_split=0.1", "-pseed=7")
+    process.tutorial(settings)
+    assert process.run(settings, tmp_path) == process.study(settings, 9, 2, tmp_path).usage == process.Usage(1, 2, 3)
+    assert asked == [
+        (process.TUTORIAL, "3", "0.1"),
+        (*measure, "run", *parameters, "-o", str(tmp_path)),
+        (*measure, "study", *parameters, "--seeds=9", "--jobs=2", "-o", str(tmp_path)),
+    ]
+
+
 @pytest.mark.parametrize("code", [1, 3])
 def test_a_command_that_fails_is_not_measured(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that fails has no time; a study may also end with 1, which is a verdict."""
@@ -343,6 +364,16 @@ def test_the_recorded_trap_holds() -> None:
 def test_a_trap_that_is_none_fails(benchmark: str, changes: dict[str, Any]) -> None:
     """Where seeding does not cost accuracy, or the engine may, the benchmark fails."""
     assert not holds(getattr(test_seeding_trap, benchmark), trap(**changes))
+
+
+def test_a_run_of_the_trap_is_kept_by_what_decides_it() -> None:
+    """Parameters and versions of libraries, and for the engine its code; what is told of runs has no long lists."""
+    known = {"variant", "compile_optimizer", "epochs", "validation_split", "seed", "keras", "tensorflow"}
+    assert test_seeding_trap.key("unseeded", Settings()).keys() == known
+    assert test_seeding_trap.key("engine", Settings()).keys() == known | {"code"}
+    measured: dict[str, Any] = {}
+    test_seeding_trap.report(TRAP, measured, "seeded")
+    assert measured["seeded"].keys() == {"runs", "orders", "mean", "deviation"}
 
 
 @pytest.mark.parametrize("variant", ["seeded", "unseeded", "engine"])

@@ -15,7 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from PIL import Image
 from support.folders import RESULTS
 from support.kfp_server import serving
@@ -208,6 +208,34 @@ def test_an_error_ends_it(there: Callable[..., Path]) -> None:
     with pytest.raises(CellExecutionError, match="ZeroDivisionError.*division by zero"):
         notebook.main()
     assert path.read_bytes() == before
+
+
+def test_a_cell_that_does_not_end_is_ended(there: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some time, which is an error."""
+    there("import time; time.sleep(20)")
+    monkeypatch.setattr(notebook, "PATIENCE", 1)
+    with pytest.raises(CellTimeoutError):
+        notebook.main()
+
+
+def test_it_leaves_no_trace_at_home() -> None:
+    """What IPython and Jupyter write, and how the kernel is reached, is in a folder that goes."""
+    source = "import os; [os.environ['IPYTHONDIR'], os.environ['JUPYTER_RUNTIME_DIR'], os.getcwd()]"
+    [cell] = notebook.execute(small(source)).cells
+    [one, other, here] = [Path(place).parent for place in ast.literal_eval(cell.outputs[0].data["text/plain"])]
+    assert one == other == here
+    assert not here.exists()
+
+
+def test_kinds_of_an_output_come_in_order() -> None:
+    """Whichever the kernel names first."""
+    kinds = {"text/plain": "a", "image/png": "b"}
+    cells = [
+        nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", dict(data))])
+        for data in (kinds.items(), reversed(kinds.items()))
+    ]
+    assert notebook.lines(cells[0]) == notebook.lines(cells[1])
+    assert notebook.lines(cells[0])[-1] == "a"
 
 
 BEFORE = """

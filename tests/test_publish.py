@@ -75,7 +75,7 @@ def test_each_result_goes_where_its_page_reads_it(docs: Path, tmp_path: Path) ->
 
 
 def test_a_run_is_shown_with_pictures_of_what_is_no_picture(
-    docs: Path, copy: Callable[[str], Path], test_set: Split
+    docs: Path, copy: Callable[[str], Path], test_set: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own pictures and numbers, the first lines of its long files, and its model, graph and page as pictures."""
     if shutil.which("chromium") is None:
@@ -84,7 +84,9 @@ def test_a_run_is_shown_with_pictures_of_what_is_no_picture(
     network = model.create(0)
     (run / "model.keras").write_bytes(model.to_bytes(network))
     (run / "loss_plot.html").write_text("<body style='background: rgb(1, 2, 3)'>")
-    publish.publish(run)
+    # A folder is named from here, as somebody types it.
+    monkeypatch.chdir(run.parent)
+    publish.publish(Path(run.name))
     found = contents(docs / "run")
     assert {name: found.pop(name) for name in publish.OF_A_RUN} == {
         name: (run / name).read_bytes() for name in publish.OF_A_RUN

@@ -34,8 +34,13 @@ def test_a_component_runs_with_typed_artifacts(run_component: Callable[..., test
         parameters={"often": int},
         inputs={"table": Dataset, "more": list[Dataset]},
         outputs={"out": Dataset, "metrics": Metrics},
-        invariants=[lambda ran: len(ran.files["out"]) == ran["metrics"].metadata["length"]],
+        invariants=[lambda ran: len(ran.files["out"]) == ran["metrics"].metadata["length"], asserts],
     )
+
+
+def asserts(ran: testing.Ran) -> None:
+    """Return nothing, as what asserts does."""
+    assert ran.files
 
 
 def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], tmp_path: Path) -> None:
@@ -82,6 +87,19 @@ def test_what_a_component_takes_may_be_odd(run_component: Callable[..., testing.
     assert ran.files == {"out": b"a.txt b/c/d.txt 1 2 None"}
 
 
+@pytest.mark.parametrize("nothing", ["", b"", {}], ids=["text", "bytes", "folder"])
+def test_an_input_may_be_empty(run_component: Callable[..., testing.Ran], nothing: Any) -> None:
+    """It is an artifact all the same, and so is an empty folder that comes out; no content is an empty list of them."""
+
+    def look(table: Input[Dataset], more: Input[list[Dataset]], out: Output[Dataset]) -> bool:
+        """Say whether they are there."""
+        Path(out.path).mkdir()
+        return Path(table.path).exists() and more == []
+
+    ran = run_component(look, table=nothing, more=[])
+    assert (ran.returned, ran.files) == (True, {})
+
+
 def test_an_output_may_have_an_ending(run_component: Callable[..., testing.Ran]) -> None:
     """Kfp keeps the address that a component gave its output, as some libraries write to certain names alone."""
 
@@ -124,6 +142,9 @@ def test_an_artifact_has_a_name_and_metadata(tmp_path: Path) -> None:
     made = testing.artifact(Dataset, tmp_path / "table", "x", rows=1)
     assert (made.name, made.path, made.metadata) == ("table", str(tmp_path / "table"), {"rows": 1})
     assert testing.artifact(Dataset, tmp_path / "new").metadata == {}
+    testing.artifact(Dataset, tmp_path / "folder", {"a": "x"})
+    with pytest.raises(FileExistsError):
+        testing.artifact(Dataset, tmp_path / "folder", {"b": "y"})
 
 
 def changes(table: Input[Dataset], out: Output[Dataset]) -> None:
@@ -149,6 +170,13 @@ def beside(out: Output[Artifact]) -> None:
     Path(out.path).with_name("other").write_text("x")
 
 
+def moves(out: Output[Artifact]) -> None:
+    """Write to another address, and to the first one too."""
+    Path(out.path).write_text("x")
+    out.uri += ".csv"
+    Path(out.path).write_text("x")
+
+
 def changes_folder(folder: Input[Dataset], out: Output[Dataset]) -> None:
     """Write into a folder that is its input."""
     for path in (Path(folder.path, "a"), out.path):
@@ -165,6 +193,7 @@ BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "a changed file of a folder": (changes_folder, {"folder": {"a": "x"}}, r"got others of \['folder'\]"),
     "no output at a path": (silent_path, {}, r"silent_path: expected .*, got nothing of \['out'\]"),
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
+    "the first address": (moves, {}, r"moves: expected \['out'\] at most, got \['out', 'out.csv'\]"),
     "another file": (beside, {}, r"beside: expected \['out'\] at most, got \['other', 'out'\]"),
 }
 
