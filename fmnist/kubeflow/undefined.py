@@ -14,8 +14,8 @@ __all__ = ["sentence", "sentences", "undefined"]
 #: What kfp lets each program import whole.
 _WHOLE = ("kfp.dsl", "typing")
 
-#: What each module has besides Python's own names.
-_OF_A_MODULE = {"__annotations__", "__builtins__", "__cached__", "__file__"}
+#: What each module or class has besides Python's own names.
+_GIVEN = {"__annotations__", "__builtins__", "__cached__", "__file__", "__module__", "__qualname__"}
 
 #: With one of these a program may define names, or do without one, in a way that cannot be seen here.
 _UNSEEN = {"NameError", "exec", "globals", "vars"}
@@ -27,11 +27,15 @@ def undefined(program: str) -> list[str]:
     A function that kfp turns into a step leaves its file behind, with all constants, functions and imports there.
     """
     try:
-        table, tree = symtable.symtable(program, "step", "exec"), ast.parse(program)
-    except (SyntaxError, ValueError):  # a Python of another release
+        tree = ast.parse(program)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.AnnAssign):  # in a function, nothing evaluates it
+                node.annotation = ast.Constant(None)
+        table = symtable.symtable(ast.unparse(tree), "step", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a Python of another release, or too deep
         return []
     whole = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"}
-    used, defined = set[str](), {*vars(builtins), *_OF_A_MODULE}
+    used, defined = set[str](), {*vars(builtins), *_GIVEN}
     for part in _parts(table):
         for symbol in part.get_symbols():
             if symbol.is_global() or part is table:

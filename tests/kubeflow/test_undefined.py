@@ -55,6 +55,14 @@ PROGRAMS = {
         "def step():\n    return re.sub, sys.path, functools.partial, collections.abc, _GenericAlias",
         ["_GenericAlias", "collections", "functools", "re", "sys"],
     ),
+    "annotations that nothing evaluates": ("def step():\n    x: np.ndarray = 1\n    y: 'Mine'\n    return x", []),
+    "what a class has": (
+        "def step():\n    class One(dict):\n        name = __qualname__, __module__\n"
+        "        def get(self):\n            return super().get(1), __class__",
+        [],
+    ),
+    "deep": (f"def step():\n    return {'-' * 5_000}1", []),
+    "deeper": (f"def step():\n    return {'-' * 100_000}1", []),
     "a name made global": ("def step():\n    global state\n    state = 1\ndef other():\n    return state", []),
     "a guard": ("def step():\n    try:\n        return SPEED\n    except NameError:\n        return 1", []),
     "made in a way of its own": ("def step():\n    exec('x = 1', globals())\n    return x", []),
