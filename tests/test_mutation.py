@@ -158,6 +158,15 @@ def test_only_what_has_changed_is_mutated(copied: Path, monkeypatch: pytest.Monk
     assert "fmnist.part                               2        0        2     0.0%" in said
 
 
+def test_a_function_that_lost_a_line_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a line is gone, and none has come, the function that had it counts."""
+    path, code = tmp_path / "fmnist" / "part.py", CODE.replace("return value + 5", "value += 0\n    return value + 5")
+    helpers.write_project(tmp_path, {"fmnist/part.py": code})
+    monkeypatch.chdir(tmp_path)
+    path.write_text(CODE)
+    assert mutation.changed("HEAD", ["fmnist/part.py"]) == [("fmnist/part.py", "add_5")]
+
+
 @pytest.mark.parametrize(("deaths", "code"), [(1, 0), (2, 0), (3, 1)])
 def test_a_run_that_crashes_goes_on(copied: Path, tmp_path: Path, deaths: int, code: int) -> None:
     """Where the interpreter dies of a signal, twice at most, the run is started again, and that is said."""

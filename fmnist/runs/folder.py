@@ -31,6 +31,7 @@ __all__ = [
     "VERDICT",
     "claimed",
     "made",
+    "occupied",
     "read_result",
     "result_of",
     "seed_path",
@@ -64,6 +65,15 @@ def made(folder: Path, what: str) -> None:
         taken = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
         got = "a file" if taken.exists() else "a link that leads nowhere"
         raise ContractError(f"{what} folder: expected a folder, got {got}: {taken}. Choose another with -o.") from error
+
+
+def occupied(folder: Path) -> ContractError:
+    """Return the error for the folder of a run that has files already, by their names."""
+    names = ", ".join(sorted(path.name for path in folder.iterdir()))
+    return ContractError(
+        f"run folder: expected a new or empty folder, got {folder} with {names}. Nothing was changed. Choose another "
+        "folder with -o."
+    )
 
 
 @contextlib.contextmanager

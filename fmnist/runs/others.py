@@ -9,7 +9,7 @@ from typing import Any
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.pipeline_file import compile_pipeline_file, read_compiled
 from fmnist.kubeflow import local, runnable
-from fmnist.runs.folder import LOG, PIPELINE, claimed
+from fmnist.runs.folder import LOG, PIPELINE, claimed, occupied
 from fmnist.steps.errors import ContractError, FmnistError, StepError
 from fmnist.steps.files import canonical_json, write
 
@@ -62,11 +62,8 @@ def run_other(
                 "Install them here, or run the pipeline on a cluster."
             )
         with claimed(folder, "run"):
-            if found := sorted(path.name for path in folder.iterdir()):
-                raise ContractError(
-                    f"run folder: expected a new or empty folder, got {folder} with {', '.join(found)}. "
-                    "Nothing was changed. Choose another folder with -o."
-                )
+            if any(folder.iterdir()):
+                raise occupied(folder)
             write(folder / PIPELINE, content)
             with (folder / LOG).open("w", encoding="utf-8") as log:
                 try:

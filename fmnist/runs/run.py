@@ -15,7 +15,7 @@ from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs.checked import read_sample, rewrite_report
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign
-from fmnist.runs.folder import CHECKPOINT, LOG, PIPELINE, RUN, UNFINISHED, claimed, read_result
+from fmnist.runs.folder import CHECKPOINT, LOG, PIPELINE, RUN, UNFINISHED, claimed, occupied, read_result
 from fmnist.runs.provenance import provenance, require_same, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
@@ -137,10 +137,7 @@ def _prepare(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()}
     others = {name for name in found - ours if not ((half := TEMPORARY.fullmatch(name)) and half[1] in ours)}
     if found and (others or UNFINISHED not in found):
-        raise ContractError(
-            f"run folder: expected a new or empty folder, got {folder} with {', '.join(sorted(found))}. "
-            "Nothing was changed. Choose another folder with -o."
-        )
+        raise occupied(folder)
     (folder / UNFINISHED).mkdir(exist_ok=True)
     left = [
         path
