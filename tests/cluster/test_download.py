@@ -388,6 +388,13 @@ def test_what_is_no_file_of_a_run_is_left_out(server: Server, skipped: Artifact)
     assert brought(server, Found([("a", skipped), ("a", made("b"))]), b=b"x", roc=b"y") == {"a/b": b"x"}
 
 
+def test_a_page_of_html_is_no_login(server: Server) -> None:
+    """Google's store gives a page that a step has made with the type of one."""
+    page = b"<!doctype html><title>Loss</title>"
+    server.fail("GET /artifacts/get", respond(200, page, Content_Type="text/html"))
+    assert brought(server, Found([("a", made("loss", "HTML"))])) == {"a/loss": page}
+
+
 def test_a_page_that_a_step_has_made_is_brought(server: Server) -> None:
     """As an artifact of any type: the UI gives it without the type that the page of a login has."""
     page = b"<!doctype html><title>Drift</title>"
