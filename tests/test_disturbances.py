@@ -149,6 +149,17 @@ def test_a_refusal_says_what_it_should(tmp_path: Path, log: str, code: int, wron
     assert bool(said) == bool(wrong)
 
 
+@pytest.mark.parametrize(("there", "wrong"), [("abc", "c"), ("a", "b")], ids=["one more", "one missing"])
+def test_a_file_that_is_missing_or_new_is_other_bytes(tmp_path: Path, there: str, wrong: str) -> None:
+    """Results are the same if their names are, too."""
+    (out := tmp_path / "here" / "out").mkdir(parents=True)
+    for name in there:
+        (out / name).write_bytes(b"x")
+    (tmp_path / "log").touch()
+    job = disturb.Job("run", (way(),))
+    assert job.outcome(tmp_path, 0, {"a": b"x", "b": b"x"}) == f"other bytes in {wrong}"
+
+
 def test_a_disturbed_process_has_its_own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a disturbance lie there, and its variables may begin with it; it works in a folder that may be odd."""
     code = "import os; print(os.environ['HOME'], os.environ['AT'], os.environ['OTHER'], os.getcwd(), os.listdir())"

@@ -252,10 +252,12 @@ def test_everybody_stays_who_they_are_without_a_network(user: int, options: list
 
 
 @pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", 0)], ids=["strict", "elsewhere"])
-def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int) -> None:
+@pytest.mark.parametrize("user", [0, 1000])
+def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int, user: int) -> None:
     """Without unshare the program runs nevertheless and the check is named, but a strict run fails."""
     environment = {"PATH": "", "FMNIST_STRICT": strict}
-    command = [sys.executable, OFFLINE, sys.executable, "-c", "print('ran')"]
+    program = f"import os, runpy; os.getuid = lambda: {user}; runpy.run_path({OFFLINE!r}, run_name='__main__')"
+    command = [sys.executable, "-c", program, sys.executable, "-c", "print('ran')"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == code
     assert done.stderr.startswith("NOT CHECKED: that no test needs a network")

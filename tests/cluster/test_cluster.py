@@ -136,6 +136,13 @@ def test_several_users_need_a_namespace() -> None:
         assert len(server.requests) == 1
 
 
+def test_a_namespace_that_cannot_be_read_is_none(home: Path) -> None:
+    """What to do is said, not what is wrong with a file that nobody knows."""
+    (home / "namespace").mkdir()
+    with serving(multi_user=True) as server, pytest.raises(ContractError, match="expected a namespace, as .*Give one"):
+        connect(server.url)
+
+
 @pytest.mark.parametrize(
     ("file", "content"), [(".config/kfp/context.json", '{"namespace": "carol"}'), ("namespace", "carol\n")]
 )

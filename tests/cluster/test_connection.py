@@ -182,7 +182,18 @@ def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: 
 
 
 @pytest.mark.parametrize(
-    "host", ["http://h:0", "https://h\x1f", "https://[::1", "ftp://h", "https://a@h", "h#a", "h?a"]
+    "host",
+    [
+        "http://h:0",
+        "https://h\x1f",
+        "https://h\x01i",
+        "https://h/\x00",
+        "https://[::1",
+        "ftp://h",
+        "https://a@h",
+        "h#a",
+        "h?a",
+    ],
 )
 def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
     """Without repeating it."""

@@ -183,10 +183,13 @@ def test_a_server_that_says_when_is_asked_then(
     """A busy server's own pause comes before ours, which goes on growing."""
     server.states = ["SUCCEEDED"]
     run = submitted(target, compiled)
-    for answer in (respond(503), respond(429, b"", **{"Retry-After": "7"}), respond(503)):
+    answers = [respond(503), respond(429, b"", **{"Retry-After": "7"}), respond(503)]
+    # Also where ours has grown longer.
+    answers.append(respond(429, b"", **{"Retry-After": "1"}))
+    for answer in answers:
         server.fail("GET .*/runs/", answer)
     assert run.wait(timeout=600) == "SUCCEEDED"
-    assert slept == [1, 7, 4]
+    assert slept == [1, 7, 4, 1]
 
 
 def test_trouble_that_has_passed_does_not_count(

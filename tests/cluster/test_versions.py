@@ -137,6 +137,17 @@ def test_the_newest_of_one_second_is_found(
     assert now[0] - now[-1] == dt.timedelta(seconds=5)
 
 
+def test_a_version_of_the_future_is_waited_for(
+    server: Server, target: Cluster, compiled: Path, tmp_path: Path, slept: list[float]
+) -> None:
+    """As where the clocks of two servers behind one address differ."""
+    target.versions.create(compiled, name="fashion")
+    server.versions[0]["created_at"] = "2099-01-01T00:00:00Z"
+    (other := tmp_path / "other.yaml").write_text(compiled.read_text() + "# other\n")
+    target.versions.create(other, name="fashion")
+    assert slept == [1]
+
+
 def test_versions_that_nothing_orders_are_not_guessed(server: Server, target: Cluster, compiled: Path) -> None:
     """Where another client made two versions within one second, none of them is called the newest."""
     version = target.versions.create(compiled, name="fashion")

@@ -374,6 +374,13 @@ def test_nineteen_seeds_tell_of_classes(tmp_path: Path, n: int, asks: str) -> No
     assert ("Adjusted p" in page.tables[2][0]) is (n == 19)
 
 
+def test_a_recall_at_the_level_is_unusual(tmp_path: Path) -> None:
+    """19 seeds just reach it."""
+    study = study_sample(sample(spread(19)))
+    assert 0.05 in {one.p for one in study.conclusions[1].classes}
+    assert "0.050 unusual" in page_of(study, tmp_path).words
+
+
 def test_accuracies_alone_have_a_page(tmp_path: Path) -> None:
     """It has the verdict on them, and says what it does not know; nothing of a record is made up."""
     page = page_of(Judged(spread(60), published.matching(PARAMETERS), 0.015), tmp_path)

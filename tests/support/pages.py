@@ -41,7 +41,8 @@ _OTHERS = """
 _TURNING = """
     no not none nothing nobody never neither nor cannot without only alone except all any every each always everybody
     more less fewer most least larger smaller longer shorter higher lower above below before after until first last
-    off may must
+    off may must same equal other another different
+    overrides replaces refuses refused accepts accepted keeps ignores ignored fails passes hits misses
 """
 
 #: What a page says that is right or wrong: commands, code, where links and pictures lead, what stands in the place of

@@ -170,6 +170,22 @@ def beside(out: Output[Artifact]) -> None:
     Path(out.path).with_name("other").write_text("x")
 
 
+def beside_what_is_logged(out: Output[Artifact], told: Output[Metrics]) -> None:
+    """Write something else, where another output is only logged."""
+    Path(out.path).write_text("x")
+    Path(out.path).with_name("other").write_text("x")
+    told.log_metric("x", 1)
+
+
+def exchanges(tables: Input[list[Dataset]], out: Output[Dataset]) -> None:
+    """Exchange its inputs."""
+    first, second = (Path(one.path) for one in tables)
+    contents = first.read_text(), second.read_text()
+    for path, content in zip((second, first), contents, strict=True):
+        path.write_text(content)
+    Path(out.path).write_text("x")
+
+
 def moves(out: Output[Artifact]) -> None:
     """Write to another address, and to the first one too."""
     Path(out.path).write_text("x")
@@ -190,11 +206,13 @@ def silent_path(out: dsl.OutputPath("Dataset")) -> None:  # type: ignore[valid-t
 BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
     "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
+    "inputs that change places": (exchanges, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
     "a changed file of a folder": (changes_folder, {"folder": {"a": "x"}}, r"got others of \['folder'\]"),
     "no output at a path": (silent_path, {}, r"silent_path: expected .*, got nothing of \['out'\]"),
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
     "the first address": (moves, {}, r"moves: expected \['out'\] at most, got \['out', 'out.csv'\]"),
     "another file": (beside, {}, r"beside: expected \['out'\] at most, got \['other', 'out'\]"),
+    "another file beside metrics": (beside_what_is_logged, {}, r"\['out', 'told'\] at most, got \['other', 'out'\]"),
 }
 
 
@@ -305,6 +323,18 @@ def test_the_first_is_read_before_the_second_call(tmp_path: Path) -> None:
     def run() -> dict[str, dict[str, Any]]:
         Path(out.path).write_text(next(values))
         return {"step": {"out": out}}
+
+    with failing(r"got another content of out of step\n"):
+        testing.assert_reproducible(run)
+
+
+def test_a_folder_of_a_pipeline_is_compared(tmp_path: Path) -> None:
+    """Each file in it counts."""
+    values = iter("12")
+
+    def run() -> dict[str, dict[str, Any]]:
+        value = next(values)
+        return {"step": {"out": testing.artifact(Dataset, tmp_path / value, {"a": value})}}
 
     with failing(r"got another content of out of step\n"):
         testing.assert_reproducible(run)

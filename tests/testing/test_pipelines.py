@@ -39,7 +39,7 @@ def talk(text: str, often: int = 2):
 def talk(folder: Path, packages: str = '["h5py==1.0"]', text: str = "") -> Path:
     """Write the Python file of a small pipeline."""
     path = folder / "talk.py"
-    path.write_text(PIPELINE.replace("PACKAGES", packages).replace("TEXT", text))
+    path.write_text(PIPELINE.replace("PACKAGES", packages).replace("TEXT", text), encoding="utf-8")
     return path
 
 
@@ -92,6 +92,15 @@ def test_the_longest_argument_can_start(tmp_path: Path) -> None:
     testing.Compiled(compile_talk(tmp_path, "full", "[]", "x" * room)).check()
     with failing(r"got {'say': 131072}"):
         testing.Compiled(compile_talk(tmp_path, "long", "[]", "x" * (room + 1))).check()
+
+
+def test_a_size_is_one_of_bytes(tmp_path: Path) -> None:
+    """As Linux counts them, of which a letter may have several."""
+    plain, umlauts = (
+        testing.Compiled(compile_talk(tmp_path, f"size-{ord(letter)}", "[]", letter * 2_000)).sizes["say"]
+        for letter in "uü"
+    )
+    assert umlauts == plain + 2_000
 
 
 @pytest.mark.parametrize(
