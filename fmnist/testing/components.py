@@ -1,8 +1,10 @@
 """Components in tests: their functions run here, with artifacts that hold what a test gives."""
 
 import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from inspect import isfunction
 from itertools import count
 from pathlib import Path
 from typing import Any, get_origin
@@ -24,6 +26,9 @@ __all__ = [
     "run_component",
 ]
 
+#: The seconds that the coarsest clock of a file format counts in, which is that of a ZIP archive.
+TICK = 2.0
+
 #: What a test gives as an artifact: a file's content, a folder's files, or where it is.
 Content = bytes | str | Mapping[str, bytes | str] | Path
 
@@ -44,7 +49,15 @@ def artifact(kind: type[Any], path: Path, content: Content | None = None, **meta
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Return the content of every file below the folder `path`, by its path there."""
+    """Return the content of every file below the folder `path`, by its path there.
+
+    Raises
+    ------
+    ContractError
+        If it is no folder.
+    """
+    if not path.is_dir():
+        raise ContractError(f"expected a folder, got {path}, which is {'a file' if path.exists() else 'not there'}.")
     paths = [one for one in sorted(path.rglob("*")) if one.is_file()]
     return {one.relative_to(path).as_posix(): one.read_bytes() for one in paths}
 
@@ -154,20 +167,23 @@ def assert_contract(
 ) -> None:
     """Assert that a component declares just these parameters, inputs and outputs, by type, and keeps its invariants.
 
-    An invariant is a function of what the component gave; it fails by an assertion, or by False.
+    An invariant is a function of what the component gave; it fails by an assertion, or by what is false, but None.
     """
     __tracebackhide__ = True
     expected = {"parameters": parameters or {}, "inputs": inputs or {}, "outputs": outputs or {}}
     for what, wanted in expected.items():
         assert getattr(ran, what) == wanted, f"{what}: expected {dict(wanted)}, got {getattr(ran, what)}"
     for invariant in invariants:
-        assert invariant(ran) is not False, f"expected that {invariant.__doc__ or invariant.__name__}"
+        kept = invariant(ran)
+        said = invariant.__doc__ if isfunction(invariant) else repr(invariant)
+        assert kept is None or kept, f"expected that {said or getattr(invariant, '__name__', '')}"
 
 
 def assert_reproducible(run: Callable[[], Ran | Mapping[str, Mapping[str, Any]]]) -> Any:
     """Assert that `run`, called twice, gives the same each time, and return what it gave first.
 
     Compared are the bytes of all files, what was logged, and what a function returned, to the last digit and in order.
+    The second call is two seconds after the first one: clocks that files hold count in seconds, or in two.
 
     Parameters
     ----------
@@ -189,16 +205,26 @@ def assert_reproducible(run: Callable[[], Ran | Mapping[str, Mapping[str, Any]]]
     first = run()
     # Before the second call, which may write to the same place.
     expected = _given(first)
+    time.sleep(TICK)
     got = _given(run())
     different = sorted(name for name in {**expected, **got} if expected.get(name) != got.get(name))
     assert not different, f"expected the same from two calls, got another {', another '.join(different)}"
     return first
 
 
+def _seen(value: Any) -> Any:
+    """Return what is compared of a value that a function returned, which may be artifacts."""
+    if isinstance(value, tuple):
+        return list(map(_seen, value))
+    return (_bytes(value), repr(value.metadata)) if hasattr(value, "uri") else repr(value)
+
+
 def _given(by: Ran | Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return all that a component or a pipeline gave, by what it is."""
     if isinstance(by, Ran):
-        values = {"value returned": repr(by.returned)} | {f"file {name}": content for name, content in by.files.items()}
+        values = {"value returned": _seen(by.returned)} | {
+            f"file {name}": content for name, content in by.files.items()
+        }
         artifacts = by.artifacts
     else:
         outputs = {f"{name} of {task}": one for task, given in by.items() for name, one in given.items()}

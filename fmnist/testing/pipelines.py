@@ -90,14 +90,15 @@ def compile_each_way(tmp_path: Path) -> Callable[..., Compiled]:
     Call it with the file and, each as a list, more commands; each must write one ``.yaml`` file into its folder. It is
     compiled by kfp twice: as here, and in another folder, home, time zone, locale, umask and order of hashes.
     """
+    ways = count()
 
     def compile_all(source: Path, *commands: Sequence[str]) -> Compiled:
         __tracebackhide__ = True
         program = str(Path(sys.executable).with_name("kfp"))
-        kfp = [program, "dsl", "compile", "--output", "kfp.yaml", "--py", str(source)]
-        first = _compiled_by(kfp, tmp_path / "way 0", {}, 0o022)
-        for i, command in enumerate([kfp, *commands], start=1):
-            path = _compiled_by(list(map(str, command)), tmp_path / f"way {i}", _ELSEWHERE, 0o077)
+        kfp = [program, "dsl", "compile", "--output", "kfp.yaml", "--py", str(Path(source).resolve())]
+        first = _compiled_by(kfp, tmp_path / f"way {next(ways)}", {}, 0o022)
+        for command in (kfp, *commands):
+            path = _compiled_by(list(map(str, command)), tmp_path / f"way {next(ways)}", _ELSEWHERE, 0o077)
             same = path.read_bytes() == first.read_bytes()
             assert same, f"expected the bytes of {first}, which kfp wrote, got others in {path}, by {command}"
         return Compiled(first)
@@ -112,8 +113,9 @@ def _compiled_by(command: list[str], folder: Path, environment: Mapping[str, str
         command, cwd=folder, env={**os.environ, **environment}, umask=umask, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, f"{command}: expected exit code 0, got {done.returncode}:\n{done.stderr}"
-    [path] = folder.iterdir()
-    return path
+    paths = list(folder.iterdir())
+    assert len(paths) == 1, f"{command}: expected one file in the folder where it runs, got {sorted(map(str, paths))}"
+    return paths[0]
 
 
 @pytest.fixture

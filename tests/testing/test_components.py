@@ -1,9 +1,13 @@
 """Tests of what runs components in tests: whatever it checks fails on a bad example."""
 
+import operator
+import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
@@ -243,6 +247,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "output": ({"outputs": {"out": Artifact, "metrics": Metrics}}, "outputs: expected .*Artifact.*, got .*Dataset"),
     "nothing": ({"outputs": None}, "outputs: expected {}, got "),
     "invariant": ({"invariants": [never]}, "expected that The output is empty."),
+    "invariant of numpy": ({"invariants": [lambda ran: np.float64(len(ran.files)) == 2]}, "expected that <lambda>"),
+    "invariant that counts": ({"invariants": [lambda ran: len(ran.files) - 1]}, "expected that <lambda>"),
+    "partial invariant": ({"invariants": [partial(operator.contains, ())]}, r"expected that functools.partial\("),
 }
 
 
@@ -258,6 +265,14 @@ def test_a_broken_contract_is_seen(
     }
     with failing(said):
         testing.assert_contract(run_component(good, often=1, table="a", more=[]), **{**contract, **change})
+
+
+@pytest.mark.parametrize(("name", "got"), [("file", "a file"), ("none", "not there")])
+def test_what_is_no_folder_has_no_contents(name: str, got: str, tmp_path: Path) -> None:
+    """Two of these would be the same."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ContractError, match=rf"^expected a folder, got .*/{name}, which is {got}\.$"):
+        testing.contents(tmp_path / name)
 
 
 def test_a_missing_file_is_seen() -> None:
@@ -285,6 +300,7 @@ def draws(what: str, out: Output[Dataset], told: Output[Metrics]) -> Any:
     return value if what == "returned" else None
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("what", "said"),
     [
@@ -301,11 +317,49 @@ def test_what_is_another_each_time_is_seen(run_component: Callable[..., testing.
         testing.assert_reproducible(lambda: run_component(draws, what=what))
 
 
+def packs(out: Output[Dataset]) -> None:
+    """Write an archive, in which the time is that of now, to two seconds."""
+    with zipfile.ZipFile(out.path, "w") as archive:
+        archive.writestr("a", "same")
+
+
+def test_the_time_in_an_archive_is_seen(run_component: Callable[..., testing.Ran]) -> None:
+    """Though its clock has hardly moved when the function ends."""
+    with failing("got another file out\n"):
+        testing.assert_reproducible(lambda: run_component(packs))
+
+
+def gives(value: str, folder: str) -> Any:
+    """Return artifacts, which are other objects each time."""
+    (path := Path(folder, str(len(list(Path(folder).iterdir()))))).write_text(value)
+    return 1, Dataset(uri=str(path), metadata={"a": 1})
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("values", "same"), [("11", True), ("12", False)], ids=["same", "other"])
+def test_artifacts_that_are_returned_are_compared(
+    run_component: Callable[..., testing.Ran], values: str, tmp_path: Path, *, same: bool
+) -> None:
+    """By their content and what was logged, wherever they are."""
+    (folder := tmp_path / "given").mkdir()
+    each = iter(values)
+
+    def run() -> testing.Ran:
+        return run_component(gives, value=next(each), folder=str(folder))
+
+    if same:
+        testing.assert_reproducible(run)
+    else:
+        with failing("got another value returned\n"):
+            testing.assert_reproducible(run)
+
+
 def writes_to_a_path(out: dsl.OutputPath("Dataset")) -> None:  # type: ignore[valid-type]
     """Write the next thing to a path."""
     Path(out).write_text(str(DRAWN.pop(0)))
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_path_for_an_output_is_compared(run_component: Callable[..., testing.Ran]) -> None:
     """It has a file, and no metadata."""
     DRAWN[:] = [0, 0, 1]
@@ -315,6 +369,7 @@ def test_a_path_for_an_output_is_compared(run_component: Callable[..., testing.R
         testing.assert_reproducible(lambda: run_component(writes_to_a_path))
 
 
+@pytest.mark.usefixtures("at_once")
 def test_the_first_is_read_before_the_second_call(tmp_path: Path) -> None:
     """Both may write to one place."""
     out = testing.artifact(Dataset, tmp_path / "out")
@@ -328,6 +383,7 @@ def test_the_first_is_read_before_the_second_call(tmp_path: Path) -> None:
         testing.assert_reproducible(run)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_folder_of_a_pipeline_is_compared(tmp_path: Path) -> None:
     """Each file in it counts."""
     values = iter("12")
@@ -340,6 +396,7 @@ def test_a_folder_of_a_pipeline_is_compared(tmp_path: Path) -> None:
         testing.assert_reproducible(run)
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [

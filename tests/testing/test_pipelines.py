@@ -125,6 +125,18 @@ def test_a_way_with_other_bytes_is_seen(
         compile_each_way(source)
 
 
+def test_several_are_compiled_each_way(
+    tmp_path: Path, compile_each_way: Callable[..., testing.Compiled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by paths from here; and a command that writes no file, or two, is seen."""
+    monkeypatch.chdir(tmp_path)
+    source = talk(tmp_path).relative_to(tmp_path)
+    assert compile_each_way(source).path.read_bytes() == compile_each_way(source).path.read_bytes()
+    for command, got in ((["true"], r"\[\]"), (["touch", "a", "b"], r"\['.*/a', '.*/b'\]")):
+        with failing(rf"expected one file in the folder where it runs, got {got}\n"):
+            compile_each_way(source, command)
+
+
 def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]) -> None:
     """Its error is shown."""
     source = tmp_path / "none.py"
@@ -177,6 +189,7 @@ def shuffling(names: list):
 """
 
 
+@pytest.mark.usefixtures("at_once")
 def test_the_order_of_a_set_is_seen(tmp_path: Path, run_pipeline: Callable[..., Any]) -> None:
     """It is another one in each process, in a file, and in what is logged and returned; what is sorted is the same."""
     (source := tmp_path / "source.py").write_text(SHUFFLED)
