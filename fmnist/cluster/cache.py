@@ -24,8 +24,14 @@ Outcome = Literal["hit", "run", "unknown", "new", "removed"]
 
 _DIGEST = re.compile(r"(?<=require\(')[0-9a-f]{64}(?=')")
 
-#: The parts that are not in the key of each server.
-_UNKEYED = {"environment"}
+#: The parts that are not in the key of each server, or in none, and what they may do even so.
+_UNKEYED = {
+    "condition": "under the other one it may not have run",
+    "environment": "Kubeflow Pipelines before 2.18 do not look at it",
+}
+
+#: What a condition asks for.
+_ASKED = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,18 @@ def _forecast(name: str, key: Mapping[str, Any], old: Mapping[str, Any] | None, 
     if old is None:
         return Forecast(name, [], "new")
     changes = [
-        Change(part, words) for part in key if part != "caching" and (words := list(_words(part, old[part], key[part])))
+        Change(part, words)
+        for part in key
+        if part not in {"asked", "caching"} and (words := list(_words(part, old[part], key[part])))
     ]
     if key["caching"] not in {"on", "off"} and key["caching"] == old["caching"]:
         return Forecast(name, changes, "hit", f"its key is {key['caching']}, whatever changed")
     if key["caching"] != "on" or old["caching"] != "on":
         return Forecast(name, changes, "run", f"its cache was {old['caching']}, and is {key['caching']}")
-    if {one.part for one in changes} - _UNKEYED:
+    if {one.part for one in changes} - _UNKEYED.keys():
         return Forecast(name, changes, "run")
-    on_its_own: tuple[Outcome, str] = ("unknown", "Kubeflow Pipelines before 2.18 do not look at it")
-    return Forecast(name, changes, *(_above(key, known) or (on_its_own if changes else ("hit", ""))))
+    on_its_own: tuple[Outcome, str] = ("unknown", _UNKEYED[changes[0].part]) if changes else ("hit", "")
+    return Forecast(name, changes, *(_above(key, known) or on_its_own))
 
 
 def _above(key: Mapping[str, Any], known: Mapping[str, Forecast]) -> tuple[Outcome, str] | None:
@@ -125,6 +133,8 @@ def _above(key: Mapping[str, Any], known: Mapping[str, Forecast]) -> tuple[Outco
         for given, source in key["parameters"].items():
             if _is_from(source, [one.task]):
                 found.append(("unknown", f"{one.task} would have to give the same {given}"))
+        if any(_is_from(source, [one.task]) for source in key["asked"]):
+            found.append(("unknown", f"what {one.task} gives decides whether it runs"))
     return next((one for one in found if one[0] == "run"), found[0] if found else None)
 
 
@@ -201,8 +211,21 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
         "artifacts": _sources(task, spec, inputs.get("artifacts", {}), "artifacts"),
         "outputs": types | made,
         "volumes": _volumes(task, platforms),
+        "condition": [text for text, _ in _conditions(task, spec)],
+        "asked": [source for _, asked in _conditions(task, spec) for source in asked],
         "environment": {one["name"]: one.get("value") for one in task.container.get("env", ())},
     }
+
+
+def _conditions(task: Task, spec: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Give each condition of a task, or of a part that it is in, and where what it asks for comes from."""
+    path = task.path.split("/")
+    for depth in range(1, len(path) + 1):
+        part = _part(path[:depth], spec)
+        if text := part.get("triggerPolicy", {}).get("condition"):
+            inputs = part.get("inputs", {}).get("parameters", {})
+            asked = [inputs[name] for name in dict.fromkeys(_ASKED.findall(text)) if name in inputs]
+            yield text, [_source(path[: depth - 1], spec, one, "parameters") for one in asked]
 
 
 def _volumes(task: Task, platforms: list[Mapping[str, Any]]) -> list[str]:
@@ -258,7 +281,7 @@ def _part(path: list[str], spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _producers(key: Mapping[str, Any]) -> list[Any]:
-    return [*key["artifacts"].values(), *key["parameters"].values()]
+    return [*key["artifacts"].values(), *key["parameters"].values(), *key["asked"]]
 
 
 def _is_from(source: Mapping[str, str], names: list[str]) -> bool:

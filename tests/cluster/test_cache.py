@@ -1,5 +1,6 @@
 """Tests of what Kubeflow's cache will do with one compiled pipeline after a run of another."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -267,6 +268,49 @@ def test_an_archive_without_an_end_is_refused(tmp_path: Path) -> None:
     result = diff(path, path)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "compiled pipeline: expected at most 67,108,864 bytes of code in a step, got more." in result.stderr
+
+
+def test_a_condition_decides_too(tmp_path: Path) -> None:
+    """What another condition let run, or may let run, has perhaps no result to take."""
+
+    def compiled(name: str, least: int, constant: str = "1", *, inner: bool = False) -> Path:
+        def measure() -> int:
+            return 1
+
+        source = f"def measure() -> int:\n    return {constant}\n"
+        measured = dsl.component(measure, base_image="python")
+        container = measured.component_spec.implementation.container
+        container.command = [source if "def measure" in one else one for one in container.command]
+        alone = dsl.component(lone, base_image="python")
+
+        @dsl.pipeline(name="small")  # type: ignore[untyped-decorator]
+        def small(text: str = "a") -> None:
+            value = measured().output
+            with dsl.If(text == "a") if inner else contextlib.nullcontext(), dsl.If(value >= least):
+                alone(text=text)
+
+        return components.compile_to(small, tmp_path / f"{name}.yaml")
+
+    first = compiled("first", 1)
+    assert diff(first, compiled("same", 1)).stdout.splitlines() == [
+        "measure: unchanged, would hit",
+        "condition-1/lone: unchanged, would hit",
+    ]
+    asked = "int(inputs.parameter_values['pipelinechannel--measure-Output'])"
+    assert diff(first, compiled("other", 2)).stdout.splitlines() == [
+        "measure: unchanged, would hit",
+        f"condition-1/lone: condition changed: - {asked} >= 1, + {asked} >= 2, may hit: under the other one it may not "
+        "have run",
+    ]
+    assert diff(first, compiled("measured", 1, "2")).stdout.splitlines() == [
+        "measure: code changed: the function, would run",
+        "condition-1/lone: unchanged, may hit: what measure gives decides whether it runs",
+    ]
+    inner = compiled("inner", 1, inner=True)
+    assert diff(inner, compiled("inner-measured", 1, "2", inner=True)).stdout.splitlines() == [
+        "measure: code changed: the function, would run",
+        "condition-1/condition-2/lone: unchanged, may hit: what measure gives decides whether it runs",
+    ]
 
 
 def test_pipelines_of_others_are_compared(tmp_path: Path) -> None:
