@@ -9,6 +9,7 @@ from typing import Any
 from fmnist.cluster.client import TRIES, Client
 from fmnist.cluster.failures import ClusterError, TransientError
 from fmnist.cluster.lookup import named
+from fmnist.steps.errors import ContractError
 
 __all__ = ["start_run"]
 
@@ -66,7 +67,7 @@ def _appeared(client: Client, run: Mapping[str, Any], since: str, pauses: Iterab
     for pause in pauses:
         if pause:
             sleep(pause)
-        with suppress(ClusterError):
+        with suppress(ClusterError, ContractError):
             page = client.once("find run", call, patience=PATIENCE, sort_by="created_at desc", page_size=SHOWN, **where)
             found = [one for one in page.get("runs") or () if one.get("display_name") == name]
             found = [one for one in found if one.get("created_at", "") >= since]

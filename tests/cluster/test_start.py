@@ -14,7 +14,7 @@ from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import failures, start
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.cluster import Cluster
+from fmnist.cluster.cluster import Cluster, connect
 from fmnist.steps.errors import ContractError
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -87,6 +87,41 @@ def test_runs_from_before_are_not_taken_for_it(server: Server, target: Cluster, 
     page = f"{server.url}/#/experiments/details/{server.experiments[0]['experiment_id']}"
     assert f"No run of this name has appeared so far, but it may have started even so: look at {page} bef" in message
     assert len(server.runs) == 1
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["empty", "gone"])
+def test_a_token_that_is_lost_after_the_start_hides_no_start(
+    server: Server, compiled: Path, tmp_path: Path, gone: bool
+) -> None:
+    """A token file that is just being replaced is no bad input: the run may have started."""
+    token = tmp_path / "token"
+    token.write_text("s3cret-token")
+    answer = unheard(server, 504)
+
+    def fault(handler: Any) -> None:
+        token.unlink() if gone else token.write_text("")
+        answer(handler)
+
+    server.fail(START, fault)
+    with pytest.raises(ClusterError, match="may have started|has appeared since"):
+        submitted(connect(server.url, token_file=token), compiled)
+
+
+def test_bad_input_after_the_start_hides_no_start(
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps anybody from looking for the run, the error says that it may have started."""
+    once = target._client.once
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        if server.runs:
+            raise ContractError("token: expected one word in token, got 0.")
+        return once(*args, **kwargs)
+
+    monkeypatch.setattr(target._client, "once", broken)
+    server.fail(START, unheard(server, 504))
+    with pytest.raises(ClusterError, match="The run may have started even so, and the server does not list its runs"):
+        submitted(target, compiled)
 
 
 @pytest.mark.parametrize(
