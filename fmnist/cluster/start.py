@@ -50,7 +50,8 @@ def _started(client: Client, run: Mapping[str, Any]) -> str:
         pause = failure.pause if failure.status == HTTPStatus.TOO_MANY_REQUESTS and left else None
         if pause is not None:
             sleep(pause)
-            if not _appeared(client, run, since, (0.0,)):
+            # None is no list, and not an empty one.
+            if _appeared(client, run, since, (0.0,)) == []:
                 continue
         if not failure.unsure and pause is None:
             break

@@ -159,6 +159,23 @@ def test_a_busy_server_is_asked_again_if_it_did_nothing(
     assert len(server.runs) == 2
 
 
+def test_a_busy_server_that_lists_no_runs_is_not_asked_again(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
+    """Only a list without the run says that it did nothing: no list says nothing."""
+    server.fail(START, unheard(server, 429, Retry_After="7"))
+    server.fail("GET .*/runs$", respond(429))
+    message = failure(target, compiled)
+    [run] = server.runs
+    assert f"got HTTP 429 Too Many Requests. But a run of this name has appeared since: {run['run_id']}, " in message
+    assert slept == [7]
+    server.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+    server.fail(START, unheard(server, 429, Retry_After="7"))
+    server.fail("GET .*/runs$", respond(503), times=5)
+    assert "The run may have started even so, and the server does not list its runs now: " in failure(target, compiled)
+    assert (len(server.runs), len(server.asked(START))) == (2, 2)
+
+
 POOL, CONNECTION = urllib3.HTTPConnectionPool("h"), urllib3.connection.HTTPConnection("h")
 
 
