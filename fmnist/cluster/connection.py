@@ -5,6 +5,7 @@ import os
 import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,11 +24,13 @@ class Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships
 
     def __init__(self, read: Callable[[], str], source: str) -> None:
         self._read, self._source = read, source
-        self._token()
+        self._last = self._token()
 
     def refresh_api_key_hook(self, config: Any) -> None:
-        """Read the token, for the next request."""
-        config.api_key["authorization"] = self._token()
+        """Read the token, for the next request; the last one counts while its file is being replaced."""
+        with suppress(ContractError):
+            self._last = self._token()
+        config.api_key["authorization"] = self._last
 
     def _token(self) -> str:
         try:

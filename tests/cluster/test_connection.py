@@ -292,6 +292,25 @@ def test_a_renewed_token_is_sent(compiled: Path, tmp_path: Path) -> None:
         assert run.wait(timeout=60) == "SUCCEEDED"
 
 
+@pytest.mark.parametrize("content", ["", "two words", None], ids=["empty", "two words", "gone"])
+def test_the_last_token_counts_while_the_file_is_replaced(
+    server: Server, compiled: Path, tmp_path: Path, content: str | None
+) -> None:
+    """A token file without a token ends no wait, and the next token in it is read."""
+    file = tmp_path / "token"
+    file.write_text("first")
+    target = connect(server.url, token_file=file)
+    run = submitted(target, compiled)
+    file.unlink() if content is None else file.write_text(content)
+    assert run.wait(timeout=60) == "SUCCEEDED"
+    assert server.requests[-1].headers["authorization"] == "Bearer first"
+    file.write_text("second")
+    run.wait(timeout=60)
+    file.write_text("")
+    run.wait(timeout=60)
+    assert server.requests[-1].headers["authorization"] == "Bearer second"
+
+
 @pytest.mark.parametrize("cookies", ["given", "variable"])
 def test_cookies_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, cookies: str) -> None:
     """Cookies are sent as they are."""
