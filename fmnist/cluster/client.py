@@ -169,6 +169,9 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             good = False
         if not good:
             raise ContractError(f"kfp's context: expected a JSON object of texts in {path}, got something else.")
+        for part in ("cookie", "header_name", "header_value"):
+            name = f"client_authentication_{part}"
+            connection.checked_header(self._context_setting.get(name), f"kfp's context: {name} in {path}")
 
     def _load_config(self, host: str | None, *settings: Any) -> Any:
         config = super()._load_config(host, *settings)

@@ -427,6 +427,22 @@ def test_a_broken_context_of_kfp_is_refused(server: Server, home: Path, content:
     )
 
 
+@pytest.mark.parametrize("name", ["cookie", "header_name", "header_value"])
+def test_a_context_of_kfp_that_no_header_can_hold_is_refused(server: Server, home: Path, name: str) -> None:
+    """A secret with a new line, as a file of it may end with one, is not sent, and not shown."""
+    (home / ".config/kfp").mkdir(parents=True)
+    path = home / ".config/kfp/context.json"
+    login = {"client_authentication_header_name": "x-own", "client_authentication_header_value": "Basic s3cret"}
+    path.write_text(json.dumps(login | {f"client_authentication_{name}": "session=s3cret\n"}))
+    with pytest.raises(ContractError) as caught:
+        connect(server.url)
+    assert str(caught.value) == (
+        f"kfp's context: client_authentication_{name} in {path}: expected printable ASCII in one line, got other "
+        "characters."
+    )
+    assert server.requests == []
+
+
 def test_the_login_in_a_context_of_kfp_is_sent_and_not_shown(server: Server, compiled: Path, home: Path) -> None:
     """Kfp's own file may have cookies and a header, each part of which is a secret."""
     (home / ".config/kfp").mkdir(parents=True)
