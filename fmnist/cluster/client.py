@@ -156,7 +156,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         for header in (*self._existing_config.api_key.values(), self._header):
             yield from header.split()
         for cookie in self._cookies.split(";"):
-            yield cookie.partition("=")[2].strip()
+            yield cookie.split("=", 1)[-1].strip()
 
     def _load_context_setting_or_default(self) -> None:
         """Read kfp's context file, if there is one: a mapping of texts."""

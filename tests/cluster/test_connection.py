@@ -326,6 +326,13 @@ def test_cookies_are_hidden_without_the_blanks_around(server: Server) -> None:
     assert client.without_secrets("got 's3cret-one', 's3cret-two'") == "got '***', '***'"
 
 
+def test_a_cookie_without_a_name_is_hidden_whole(server: Server) -> None:
+    """Who gives the value alone has not given it to everybody who reads the error."""
+    server.fail("healthz", respond(401, b"no s3cret-value, no s3cret=v4lue= in 's3cret-blanks'"))
+    with pytest.raises(ClusterError, match=r"got HTTP 401 Unauthorized: no \*\*\*, no s3cret=\*\*\* in '\*\*\*'\. "):
+        connect(server.url, cookies="s3cret-value; s3cret=v4lue= ; s3cret-blanks ")
+
+
 def test_only_the_warning_of_old_servers_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else kfp's client warns of is told."""
     init = kfp.Client.__init__
