@@ -23,17 +23,28 @@ def check_new(folder: Path) -> None:
         If it is not, or none can be made there.
     """
     if folder.is_dir() and not any(folder.iterdir()):
+        # `keep` replaces what a link leads to.
+        real = folder.resolve()
+        if real.is_mount() or not _is_writable(real.parent):
+            raise ContractError(
+                f"folder: expected one that can be replaced, got {folder}: it is a mount point, or {real.parent} "
+                "cannot be written. Choose a folder within it with -o."
+            )
         return
     if folder.exists() or folder.is_symlink():
         raise ContractError(
             f"folder: expected a new or empty one, got {folder}. Nothing was changed. Choose another folder with -o."
         )
-    above = next(one for one in folder.absolute().parents if one.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+    above = next(one for one in folder.absolute().parents if os.path.lexists(one))
+    if not (above.is_dir() and _is_writable(above)):
         raise ContractError(
             f"folder: expected a place where one can be made, got {folder}, below {above}, where none can. Choose "
             "another folder with -o."
         )
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def check_compared(folder: Path) -> None:
@@ -60,8 +71,8 @@ def keep(files: Mapping[str, bytes], folder: Path) -> None:
     OSError
         If it cannot be written.
     """
-    folder = folder.absolute()
     check_new(folder)
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = temporary_beside(folder)
     try:

@@ -60,12 +60,16 @@ def test_what_is_there_stays(tmp_path: Path, kind: str) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "not writable"])
+@pytest.mark.parametrize("kind", ["file", "not writable", "dangling link", "loop"])
 def test_a_place_for_no_folder_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Nobody waits an hour for a run whose files then have no place."""
     above = tmp_path / "above"
     if kind == "file":
         above.write_text("mine")
+    elif kind == "dangling link":
+        above.symlink_to(tmp_path / "none")
+    elif kind == "loop":
+        above.symlink_to(above)
     else:
         above.mkdir()
         monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (above, os.W_OK | os.X_OK))
@@ -75,6 +79,47 @@ def test_a_place_for_no_folder_is_refused_at_once(tmp_path: Path, monkeypatch: p
         f"folder: expected a place where one can be made, got {above / 'deep' / 'run'}, below {above}, where none can. "
         "Choose another folder with -o."
     )
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["itself", "above"])
+def test_a_link_is_followed_to_an_empty_folder(tmp_path: Path, above: bool) -> None:
+    """The files go to the folder that it leads to, and the link stays."""
+    folder = tmp_path / "other" / "run"
+    folder.mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to("other" if above else "other/run")
+    given = link / "run" if above else link
+    fetched.check_new(given)
+    fetched.keep(FILES, given)
+    assert sorted(testing.contents(folder)) == ["SHA256SUMS", "labels/true.txt", "model.keras"]
+    assert link.is_symlink()
+    assert sorted(path.name for path in (*tmp_path.iterdir(), *folder.parent.iterdir())) == ["link", "other", "run"]
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["itself", "link"])
+@pytest.mark.parametrize("kind", ["mount point", "not writable"])
+def test_an_empty_folder_that_cannot_be_replaced_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, linked: bool
+) -> None:
+    """As a volume in a container is one; a folder within it can be made."""
+    folder = tmp_path / "other" / "run"
+    folder.mkdir(parents=True)
+    if kind == "mount point":
+        monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
+    else:
+        monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (folder.parent, os.W_OK | os.X_OK))
+    given = tmp_path / "link" if linked else folder
+    if linked:
+        given.symlink_to(folder)
+    for action in (fetched.check_new, lambda path: fetched.keep(FILES, path)):
+        with pytest.raises(ContractError) as refused:
+            action(given)
+        assert str(refused.value) == (
+            f"folder: expected one that can be replaced, got {given}: it is a mount point, or {folder.parent} cannot "
+            "be written. Choose a folder within it with -o."
+        )
+    fetched.keep(FILES, given / "first")
+    assert [path.name for path in folder.iterdir()] == ["first"]
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
