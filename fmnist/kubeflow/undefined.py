@@ -20,6 +20,9 @@ _GIVEN = {"__annotations__", "__builtins__", "__cached__", "__file__", "__module
 #: With one of these a program may define names, or do without one, in a way that cannot be seen here.
 _UNSEEN = {"NameError", "exec", "globals", "vars"}
 
+#: What a name that is missing is guarded against.
+_GUARDS = {"NameError", "Exception", "BaseException"}
+
 
 def undefined(program: str) -> list[str]:
     """Return the names that a Python program uses and does not define, sorted; none where that cannot be seen.
@@ -28,9 +31,11 @@ def undefined(program: str) -> list[str]:
     """
     try:
         tree = ast.parse(program)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.AnnAssign):  # in a function, nothing evaluates it
+        for node in _in_functions(tree):
+            if isinstance(node, ast.AnnAssign):
                 node.annotation = ast.Constant(None)
+        guarded = _guarded(tree)
+        _settle(tree)
         table = symtable.symtable(ast.unparse(tree), "step", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # a Python of another release, or too deep
         return []
@@ -45,7 +50,49 @@ def undefined(program: str) -> list[str]:
         return []
     for name in whole:
         defined |= set(importlib.import_module(str(name)).__all__)
-    return sorted(used - defined)
+    return sorted(used - defined - guarded)
+
+
+def _in_functions(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield all that is in a function, but not in a class there: only a class and a module evaluate annotations."""
+    nodes: list[tuple[ast.AST, bool]] = [(tree, False)]
+    for node, inside in nodes:
+        if inside:
+            yield node
+        opens = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        within = not isinstance(node, ast.ClassDef) if opens else inside
+        nodes += [(one, within) for one in ast.iter_child_nodes(node)]
+
+
+def _guarded(tree: ast.Module) -> set[str]:
+    """Return the names in each `try` that goes on where one of them is missing: the author has thought of it."""
+    found = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try | ast.TryStar):
+            handlers = (one for one in node.handlers if one.type is None or _caught(one.type) & _GUARDS)
+            first = next(handlers, None)  # Python asks no other
+            if first and not isinstance(first.body[-1], ast.Raise):
+                found |= {one.id for part in node.body for one in ast.walk(part) if isinstance(one, ast.Name)}
+    return found
+
+
+def _caught(kind: ast.expr) -> set[str]:
+    """Return the names of the exceptions that a handler catches."""
+    kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+    return {ast.unparse(one).rpartition(".")[2] for one in kinds}
+
+
+def _settle(tree: ast.Module) -> None:
+    """Take out of a program what hides no names: the NameError of a handler, and the names that an object has."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.type:
+            seen = [one for one in ast.walk(node.type) if isinstance(one, ast.Name) and one.id == "NameError"]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "vars":
+            seen = [node.func] if node.args or node.keywords else []
+        else:
+            continue
+        for one in seen:
+            one.id = "Exception"
 
 
 def _parts(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

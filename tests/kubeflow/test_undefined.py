@@ -56,6 +56,16 @@ PROGRAMS = {
         ["_GenericAlias", "collections", "functools", "re", "sys"],
     ),
     "annotations that nothing evaluates": ("def step():\n    x: np.ndarray = 1\n    y: 'Mine'\n    return x", []),
+    "annotations that a class evaluates": (
+        "def step():\n    class Row:\n        x: np.ndarray\n        if x:\n            y.z: pd.Series = 1\n"
+        "        def get(self):\n            a: Mine = 1\n            return a\n    b: Row = 1\n    return Row, b",
+        ["np", "pd", "y"],
+    ),
+    "annotations of a class in an async function": (
+        "async def step():\n    a: Mine\n    class Row:\n        x: np",
+        ["np"],
+    ),
+    "annotations of a module": ("x: np.ndarray = 1", ["np"]),
     "what a class has": (
         "def step():\n    class One(dict):\n        name = __qualname__, __module__\n"
         "        def get(self):\n            return super().get(1), __class__",
@@ -65,7 +75,37 @@ PROGRAMS = {
     "deeper": (f"def step():\n    return {'-' * 100_000}1", []),
     "a name made global": ("def step():\n    global state\n    state = 1\ndef other():\n    return state", []),
     "a guard": ("def step():\n    try:\n        return SPEED\n    except NameError:\n        return 1", []),
+    "a guard of another name": (
+        "def step():\n    try:\n        import json, SPEED\n        json.one(FAST)\n"
+        "    except (ImportError, NameError):\n        return SLOW\n    return FAST, LIMIT",
+        ["LIMIT", "SLOW"],
+    ),
+    "a guard against everything": ("def step():\n    try:\n        return LIMIT\n    except:\n        return 1", []),
+    "a guard against all exceptions": (
+        "def step():\n    try:\n        return f'{LIMIT}'\n    except Exception as error:\n        return NUMBER",
+        ["NUMBER"],
+    ),
+    "a guard against all in a group": (
+        "def step():\n    try:\n        LIMIT\n    except* (KeyError, builtins.BaseException):\n        pass",
+        ["builtins"],
+    ),
+    "a guard against another error": (
+        "def step():\n    try:\n        return LIMIT\n    except (ValueError, Mine):\n        return 1",
+        ["LIMIT", "Mine"],
+    ),
+    "a guard that fails all the same": (
+        "def step():\n    try:\n        return LIMIT\n    except ValueError:\n        return 1\n"
+        "    except Exception:\n        print()\n        raise\n    except BaseException:\n        return 1",
+        ["LIMIT"],
+    ),
+    "a guard that cannot be seen": (
+        "def step():\n    import contextlib\n    with contextlib.suppress(NameError):\n        return SPEED",
+        [],
+    ),
     "made in a way of its own": ("def step():\n    exec('x = 1', globals())\n    return x", []),
+    "made among all names": ("def step():\n    vars()['x'] = 1\n    return x", []),
+    "made by another name": ("def step():\n    make = vars\n    make()['x'] = 1\n    return x", []),
+    "names of an object": ("def step(a):\n    return vars(a), vars(*a), vars(**a), LIMIT", ["LIMIT"]),
     "a star of another module": ("from math import *\ndef step():\n    return sin(1)", []),
     "another language": ("def step(:", []),
     "a null byte": ("def step():\n    '\0'", []),
@@ -76,6 +116,14 @@ PROGRAMS = {
 def test_names_that_nothing_defines_are_found(source: str, names: list[str]) -> None:
     """All of them, sorted; and none of a program that may define names where nobody sees it."""
     assert undefined(HEADER + source) == names
+
+
+def test_annotations_that_the_program_does_not_evaluate_are_no_names() -> None:
+    """The program's first line says so for all of them."""
+    program = "def step():\n    class Row:\n        x: np.ndarray\n    return Row\ny: pd.Series = 1"
+    assert undefined(program) == ["np", "pd"]
+    assert undefined(f"from __future__ import annotations\n{program}") == []
+    assert undefined(f"from __future__ import division\n{program}") == ["np", "pd"]
 
 
 def test_our_own_pipelines_define_all_names(tmp_path: Path) -> None:
@@ -95,7 +143,20 @@ def has_a_default(number: int = LIMIT) -> int:
     return number
 
 
-@pytest.mark.parametrize("function", [uses_a_constant, has_a_default])
+def notes_in_a_class() -> str:
+    """Return a row of a class that notes a constant of this file as a type."""
+    from dataclasses import dataclass
+
+    @dataclass
+    class Row:
+        """A row."""
+
+        x: LIMIT  # type: ignore[valid-type]
+
+    return str(Row(1))
+
+
+@pytest.mark.parametrize("function", [uses_a_constant, has_a_default, notes_in_a_class])
 @pytest.mark.parametrize("image", [None, "registry.example/mine@sha256:1"])
 def test_a_component_with_such_names_is_refused(function: Callable[..., Any], image: str | None) -> None:
     """It is when it is made, and not on a cluster; the message says what to do."""
