@@ -1,13 +1,10 @@
 """What a step needs: the code that it carries, and what it installs for that. What would be missing is refused here."""
 
 import ast
-import functools
-import importlib.metadata
 import inspect
-import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fmnist.kubeflow import bundle, requirements
@@ -50,7 +47,7 @@ def installed_by(function: Callable[..., Any], code: Sequence[Code]) -> list[str
     Where both have a package, it is installed as `code` has it.
     """
     modules = [content for name, content in _own(code).items() if name.endswith(".py")]
-    pins = {_named(pin): pin for pin in requirements.pins(function, modules)} | _installed(code)
+    pins = {requirements.named(pin): pin for pin in requirements.pins(function, modules)} | _installed(code)
     return [pins[name] for name in sorted(pins)]
 
 
@@ -93,14 +90,11 @@ def _installed(code: Sequence[Code]) -> dict[str, str]:
                 raise ContractError(
                     f"code {one.package!r}: expected packages of one version, as in 'torch==2.9.0', got {text!r}."
                 )
-            if found.setdefault(_named(text), text) != text:
-                raise ContractError(f"code {one.package!r}: expected {found[_named(text)]}, as other code, got {text}.")
+            if found.setdefault(requirements.named(text), text) != text:
+                raise ContractError(
+                    f"code {one.package!r}: expected {found[requirements.named(text)]}, as other code, got {text}."
+                )
     return found
-
-
-def _named(requirement: str) -> str:
-    """Return the name of a requirement's package, as package indexes compare names."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip())[0]).lower()
 
 
 def needed(where: str, source: bytes) -> Iterator[tuple[str, bool]]:
@@ -187,17 +181,10 @@ def _check(  # noqa: PLR0913 - all that decides
             )
         return
     known = {*requirements.pinned(), *installed}
-    if requirements.package_of(top) in known:
-        return
-    names = [_named(one) for one in _distributions().get(top, [top])]
-    if not known & {*names}:
+    names = requirements.packages_of(top, name)
+    if requirements.named(top) not in installed and not known & {*names}:
+        what = top if names == requirements.packages_of(top, top) else name
         raise ContractError(
-            f"code: expected what {where} imports, got no package that has {top}. Name one in packages, as in "
-            f"'{names[0]}==1.0', or carry it, with Code({top!r})."
+            f"code: expected what {where} imports, got no package that has {what}. Name one in packages, as in "
+            f"'{names[0]}==1.0', or carry it, with Code({what!r})."
         )
-
-
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Return the packages that are here by the modules that they have, which takes a second to find out."""
-    return importlib.metadata.packages_distributions()

@@ -6,6 +6,7 @@ import hashlib
 import importlib.machinery
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from numpy._core import _multiarray_umath as umath  # type: ignore[attr-defined]
 
-from fmnist.kubeflow import bundle, components, needs
+from fmnist.kubeflow import bundle, components, requirements
 from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.needs import LONGEST, carried_by, check_length, installed_by, needed
 from fmnist.steps.errors import ContractError
@@ -420,6 +421,19 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
         [Code("mine")],
         "got no package that has yaml. Name one in packages, as in 'pyyaml==1.0'",
     ),
+    "a package of a namespace": (
+        {"mine/model.py": b"from google import protobuf, auth\n"},
+        step,
+        [Code("mine")],
+        "got no package that has google.auth. Name one in packages, as in 'google-auth==1.0', or carry it, with "
+        "Code('google.auth').",
+    ),
+    "a package of a namespace that is not here": (
+        {"mine/model.py": b"import google.gone.deep\n"},
+        step,
+        [Code("mine")],
+        "got no package that has google.gone.deep. Name one in packages, as in 'google-gone==1.0'",
+    ),
     "no Python": (
         {"mine/model.py": b"print 'x'\n"},
         step,
@@ -542,8 +556,30 @@ def test_a_pinned_package_is_known_by_its_modules(place: Path) -> None:
 def test_a_package_that_is_not_here_counts_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fmnist pins is known where it is not installed; kfp is in each step."""
     lay(place, {"mine/model.py": b"import sklearn, PIL.Image, torch_x, kfp.dsl\n"})
-    monkeypatch.setattr(needs, "_distributions", dict)
+    monkeypatch.setattr(requirements, "_distributions", dict)
     assert "mine/model.py" in carried_by(step, [Code("mine", packages="torch_x==1")])
+
+
+def test_a_package_of_a_namespace_is_named_by_its_author(place: Path) -> None:
+    """It is the one that has the module here, or one of its name."""
+    lay(place, {"mine/model.py": b"import google.auth.transport, google.gone.deep\nfrom google import auth, gone\n"})
+    assert "mine/model.py" in carried_by(step, [Code("mine", packages=["google_auth==1", "google-gone==1"])])
+
+
+def test_a_step_installs_modules_of_another_name() -> None:
+    """What a step itself imports is pinned for it, by the package that has it."""
+
+    def imports() -> int:
+        """Import modules of three packages."""
+        import dateutil  # type: ignore[import-untyped]  # noqa: F401
+        import google.protobuf  # noqa: F401
+        import mpl_toolkits.mplot3d  # type: ignore[import-untyped]  # noqa: F401
+
+        return 1
+
+    component = components.as_component(imports, code=[])
+    command = " ".join(component.component_spec.implementation.container.command)
+    assert {"python-dateutil", "matplotlib", "protobuf"} <= {*re.findall(r"'([\w-]+)==", command)}
 
 
 def test_a_source_in_another_encoding_is_carried_as_it_is(place: Path) -> None:

@@ -4,12 +4,13 @@ import importlib.metadata
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import helpers
 
-from fmnist.kubeflow import bundle, components
+from fmnist.kubeflow import bundle, components, requirements
 from fmnist.kubeflow.requirements import one_version, pins
 from fmnist.runs import study_pipeline
 
@@ -55,6 +56,83 @@ OTHERS = {
     b"import json, os.path, fmnist.steps.errors": "",
     b"import pandas": "",
 }
+
+
+#: Modules of another name than their package, those of a namespace among them, by what is pinned for them.
+NAMED = {
+    "import dateutil.parser": ["python-dateutil"],
+    "from mpl_toolkits import mplot3d": ["matplotlib"],
+    "import typing_extensions": ["typing-extensions"],
+    "import google.protobuf": ["protobuf"],
+    "from google.protobuf.message import Message": ["protobuf"],
+    "from google import protobuf": ["protobuf"],
+    "import google.auth": [],
+    "import google.protobuf_of_another": [],
+    "import yaml": [],
+}
+
+
+@pytest.mark.parametrize(("source", "packages"), NAMED.items(), ids=NAMED)
+def test_a_module_of_another_name_is_installed(source: str, packages: list[str]) -> None:
+    """What is pinned of the package that has it is installed; another package of its namespace is not."""
+    found = {pin.partition("==")[0] for pin in pins(nothing, [source.encode()])}
+    assert found >= {*packages}
+    assert bool(found) == bool(packages)
+    assert packages == ["protobuf"] or "protobuf" not in found
+
+
+#: A module, by the packages that may have it.
+NAMESPACE = {
+    "space": ["first-one", "second"],
+    "space.one": ["first-one"],
+    "space.one.deep": ["first-one"],
+    "space.one.deep.Name": ["first-one"],
+    "space.two": ["second"],
+    "space.two.Name": ["second"],
+    "space.shared": ["first-one", "second"],
+    "space.shared.own": ["second"],
+    "space.shared.gone": ["space-shared", "space-shared-gone"],
+    "space.on": ["space-on"],
+    "space.of_Mine": ["space-of-mine"],
+    "both": ["first-one", "second"],
+    "both.Name": ["first-one", "second"],
+    "single.Name": ["second"],
+    "alone.part.Name": ["second"],
+    "alone.gone": ["alone-gone"],
+    "unlisted.Name": ["third"],
+    "gone_x.y": ["gone-x"],
+    "PIL.Image": ["pillow"],
+    "Numpy.x": ["numpy"],
+    "numpy": ["numpy"],
+}
+
+
+@pytest.mark.parametrize(("module", "packages"), NAMESPACE.items(), ids=NAMESPACE)
+def test_a_namespace_is_of_many_packages(
+    module: str, packages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which one has a module is known by their files; what is pinned is known by its name alone."""
+    of = {
+        "First.One": ["space/one/deep.py", "space/one/__init__.py", "space/shared/a.so", "both/__init__.py"],
+        "second": [
+            "space/two.py",
+            "space/shared/own/__init__.py",
+            "both/__init__.py",
+            "single.py",
+            "alone/part.py",
+            "numpy.py",
+        ],
+        "third": [],
+    }
+    for name, files in of.items():
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
+        (folder / "top_level.txt").write_text("unlisted" if name == "third" else "")
+        (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    monkeypatch.setattr(requirements, "_distributions", importlib.metadata.packages_distributions)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert sorted(requirements.packages_of(module.partition(".")[0], module)) == packages
 
 
 @pytest.mark.parametrize(("source", "names"), OTHERS.items())
