@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import posixpath
 import re
 import tarfile
 import zlib
@@ -150,7 +151,7 @@ def carried(program: str) -> dict[str, bytes]:
                 )
             with tarfile.open(fileobj=io.BytesIO(content)) as tar:
                 members = [(member.name, tar.extractfile(member)) for member in tar if member.isreg()]
-                files |= {name: file.read() for name, file in members if file}
+                files |= {posixpath.normpath(name): file.read() for name, file in members if file}
         except (binascii.Error, zlib.error, tarfile.TarError):
             continue
     return files

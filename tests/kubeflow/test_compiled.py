@@ -181,6 +181,12 @@ def test_all_files_in_all_archives_are_carried() -> None:
     assert compiled.carried(program) == {"a/b.py": b"1", "c": b"2"}
 
 
+def test_a_file_has_one_spelling_of_its_path() -> None:
+    """Kfp's own archive has each path from the folder that was given; a later file replaces the one of its path."""
+    program = packed({"./a.py": b"1", "./b/./c.py": b"2", "d.py": b"3"}) + packed({"b//c.py": b"4", "./d.py": b"5"})
+    assert compiled.carried(program) == {"a.py": b"1", "b/c.py": b"4", "d.py": b"5"}
+
+
 def test_too_much_code_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more is unpacked than a step may have; as much is."""
     program = packed({"a": bytes(1000)})

@@ -207,6 +207,28 @@ def test_what_carried_code_imports_is_asked_for() -> None:
     ]
 
 
+def test_what_kfp_embeds_is_there(tmp_path: Path) -> None:
+    """Kfp's own archive of a folder has the modules that a step imports."""
+
+    def imports() -> int:
+        """Import what is embedded, and what is not."""
+        import helper_emb  # type: ignore[import-not-found]
+        import helper_of_nobody  # type: ignore[import-not-found]  # noqa: F401
+
+        return int(helper_emb.x)
+
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "helper_emb.py").write_text("import gone_emb\n")
+    embedding = dsl.component(imports, base_image="python:3.11", embedded_artifact_path=str(tmp_path / "code"))
+    compiler.Compiler().compile(embedding, str(tmp_path / "embedding.yaml"))
+    spec = read_spec(tmp_path / "embedding.yaml")
+    assert [task.code for task in compiled.tasks(spec)] == [{"helper_emb.py": b"import gone_emb\n"}]
+    assert runnable.missing(spec) == [
+        "the module helper_of_nobody (for imports)",
+        "the module gone_emb (for imports)",
+    ]
+
+
 def test_what_is_missing_is_named_with_its_first_task() -> None:
     """A task that needs the same says nothing more; what is no function needs its image, an importer nothing."""
     spec = of(container={"image": "alpine:3", "command": ["echo"]})
