@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.version import Version
+
 from fmnist.kubeflow.compiled import LARGEST, tasks, without_installation
 from fmnist.kubeflow.needs import needed
 from fmnist.kubeflow.requirements import one_version
@@ -129,4 +132,7 @@ def _lack(requirement: str) -> str:
         return requirement
     release = here if not version or "+" in version else here.partition("+")[0]
     same = not version or re.sub(r"(\.0)+$", "", release) == re.sub(r"(\.0)+$", "", version)
+    if version is None:
+        with contextlib.suppress(ValueError):  # it is no requirement, or no version: nothing is known of it
+            same = Requirement(requirement).specifier.contains(Version(here), prereleases=True)
     return "" if same else f"{requirement}, of which {here} is here"

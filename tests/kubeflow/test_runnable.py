@@ -151,14 +151,24 @@ VERSIONS = {
     "whole == 1.0": "",
     "whole": "",
     "whole[extra,more]==1": "",
-    "whole>=5": "",
-    "whole<1": "",
-    "whole!=1": "",
+    "whole>=5": "whole>=5, of which 1.0 is here (for a)",
+    "whole<1": "whole<1, of which 1.0 is here (for a)",
+    "whole!=1": "whole!=1, of which 1.0 is here (for a)",
     "whole~=5": "",
+    "whole~=5.0": "whole~=5.0, of which 1.0 is here (for a)",
     "whole @ https://x/whole.whl": "",
     "https://x/absent.whl": "",
     "whole==1.*": "",
-    "whole>=1,==2.0": "",
+    "whole>=1": "",
+    "whole[x] >=0.5, <2": "",
+    "whole~=1.0": "",
+    "whole==2.*": "whole==2.*, of which 1.0 is here (for a)",
+    "whole>=": "",
+    "early>=2.0a1": "",
+    "early>=1": "",
+    "early>=2.0": "early>=2.0, of which 2.0rc1 is here (for a)",
+    "odd>=1": "",
+    "whole>=1,==2.0": "whole>=1,==2.0, of which 1.0 is here (for a)",
     "git+https://x/absent@v1": "",
     "whole==1.1": "whole==1.1, of which 1.0 is here (for a)",
     "whole==10": "whole==10, of which 1.0 is here (for a)",
@@ -180,8 +190,12 @@ VERSIONS = {
 def test_a_requirement_is_met_or_named(
     requirement: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One version must be the one that is here, up to zeros at its end and a part for this machine."""
-    for name, number in (("whole", "1.0"), ("ten", "10"), ("local_one", "1.5+cpu")):
+    """One version must be the one that is here, up to zeros at its end and a part for this machine; a range has it.
+
+    What is no range, or no version, says nothing.
+    """
+    numbers = {"whole": "1.0", "ten": "10", "local_one": "1.5+cpu", "early": "2.0rc1", "odd": "of-nobody"}
+    for name, number in numbers.items():
         (tmp_path / f"{name}-{number}.dist-info").mkdir()
         (tmp_path / f"{name}-{number}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {number}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
