@@ -20,6 +20,7 @@ from fmnist.kubeflow.code import FMNIST, Code
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.kubeflow.installing import not_here
 from fmnist.kubeflow.needs import carried_by, check_length, installed_by, needed
+from fmnist.kubeflow.signature import check_function
 from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
@@ -181,9 +182,10 @@ def as_component(
     Raises
     ------
     ContractError
-        If `code` is of another kind, a step on a cluster would miss a module, a package or a name that its file has, or
-        its program is too long.
+        If `function` is no function that kfp runs, `code` is of another kind, a step on a cluster would miss a module,
+        a package or a name that its file has, or its program is too long.
     """
+    check_function(function)
     expected = "a list of Code, as in [FMNIST, Code('mine')]"
     check_kind("code", code, Sequence, expected)
     for one in code:

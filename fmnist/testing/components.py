@@ -11,7 +11,7 @@ from typing import Any, get_origin
 
 import pytest
 
-from fmnist.kubeflow.signature import types_of
+from fmnist.kubeflow.signature import check_called, types_of
 from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
@@ -114,6 +114,7 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         if not (what := getattr(function, "__name__", "")):
             name = getattr(component, "name", component)
             raise ContractError(f"expected a function, or a component of one, got {name!r}. Test it on a cluster.")
+        check_called(function)
         if component is not function:
             names = undefined(component.component_spec.implementation.container.command[-1])
             assert not names, sentence(component.name, names)
