@@ -8,6 +8,7 @@ from typing import Any
 
 from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.logs import Artifact, LogError, Logs, number
+from fmnist.cluster.lookup import check_token
 from fmnist.cluster.steps import Step, steps_of
 
 __all__ = ["Found", "artifacts_of", "metric"]
@@ -52,6 +53,7 @@ def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
     """Give the artifacts as https://github.com/kubeflow/pipelines/pull/13986 has them."""
     made: dict[str, tuple[str, str]] = {}
     page: dict[str, Any] = {}
+    seen = set[str]()
     while True:
         where = {"run_ids": run_id, "type": "OUTPUT", "page_token": page.get("next_page_token", "")}
         page = client.read("artifact_tasks", **where)
@@ -60,6 +62,7 @@ def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
             made.setdefault(str(task["artifact_id"]), (step, str(task.get("key") or "")))
         if not page.get("next_page_token"):
             break
+        check_token(client, "read artifact_tasks", page["next_page_token"], seen)
     for id_, (step, key) in made.items():
         one = client.read(f"artifacts/{id_}")
         name, kind = str(one.get("name") or ""), str(one.get("type") or "")

@@ -11,7 +11,7 @@ from fmnist.cluster.client import Client
 from fmnist.cluster.failures import ClusterError
 from fmnist.steps.errors import ContractError
 
-__all__ = ["find", "find_run", "found_or_made", "named"]
+__all__ = ["check_token", "find", "find_run", "found_or_made", "named"]
 
 
 def named(name: str, key: str = "display_name") -> str:
@@ -46,11 +46,23 @@ def _pages(client: Client, what: str, *of: str, **where: Any) -> Iterator[dict[s
         "experiment": ("experiments", client.experiments.experiment_service_list_experiments),
     }[what]
     token: str | None = ""
+    seen = set[str]()
     while True:
         page = client.ask(f"find {what}", call, *of, page_token=token, **where)
         yield from map(dict, page.get(kind) or ())
         if not (token := page.get("next_page_token")):
             return
+        check_token(client, f"find {what}", token, seen)
+
+
+def check_token(client: Client, action: str, token: str, seen: set[str]) -> None:
+    """Add the token of the next page to those that were `seen`; one that comes again would lead in a circle."""
+    if token in seen:
+        raise ClusterError(
+            f"{action} at {client.host}: expected another page of the list, got one again. "
+            "The server, or a proxy before it, repeats its answer: its log may say why."
+        )
+    seen.add(token)
 
 
 def found_or_made(find: Callable[[], dict[str, Any] | None], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

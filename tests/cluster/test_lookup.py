@@ -72,6 +72,20 @@ def test_an_empty_page_need_not_be_the_last_one(server: Server, target: Cluster)
     assert lookup.find(target._client, "pipeline", "x") == wanted
 
 
+@pytest.mark.parametrize("tokens", [["2", "2"], ["2", "3", "2"]], ids=["the same", "a circle"])
+def test_a_page_that_comes_again_is_the_end(server: Server, target: Cluster, tokens: list[str]) -> None:
+    """A server that names a next page for ever would be asked for ever."""
+    for token in [*tokens, "4"]:
+        server.fail("GET .*/experiments$", respond(200, json.dumps({"next_page_token": token}).encode()))
+    with pytest.raises(ClusterError) as caught:
+        lookup.find(target._client, "experiment", "x")
+    assert str(caught.value) == (
+        f"find experiment at {server.url}: expected another page of the list, got one again. "
+        "The server, or a proxy before it, repeats its answer: its log may say why."
+    )
+    assert len(server.asked("GET .*/experiments$")) == len(tokens)
+
+
 def test_a_name_is_looked_for_in_its_namespace() -> None:
     """Where a cluster has several users, each has names of their own."""
     with serving(multi_user=True) as server:
