@@ -90,8 +90,15 @@ def find_run(client: Client, name: str, namespace: str | None) -> str:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
     where = {"filter": named(name), "namespace": namespace, "sort_by": "created_at desc"}
-    page = client.ask("find run", client.runs.run_service_list_runs, **where)
-    found = [one for one in page.get("runs") or () if one.get("display_name") == name]
+    found: list[dict[str, Any]] = []
+    token: str | None = ""
+    seen = set[str]()
+    # Other runs whose names differ in case may fill the first pages.
+    while token is not None and len(found) < 2:  # noqa: PLR2004 - from two on nobody knows which is meant
+        page = client.ask("find run", client.runs.run_service_list_runs, page_token=token, **where)
+        found += [one for one in page.get("runs") or () if one.get("display_name") == name]
+        if token := page.get("next_page_token") or None:
+            check_token(client, "find run", token, seen)
     if len(found) == 1:
         return str(found[0]["run_id"])
     if not found:

@@ -128,6 +128,27 @@ def test_runs_of_one_name_are_told_newest_first(server: Server, target: Cluster,
     ]
 
 
+def test_a_run_is_looked_for_on_each_page(server: Server, target: Cluster, compiled: Path) -> None:
+    """The database takes names that differ in case for equal ones, and they may be newer."""
+    server.page_limit = 1
+    ids = [submitted(target, compiled, run_name=name).id for name in ("try", "Try", "TRY", "try", "tRY")]
+    for day, run in enumerate(server.runs, 1):
+        run["created_at"] = f"2027-01-0{day}T00:00:00Z"
+    with pytest.raises(ContractError) as caught:
+        lookup.find_run(target._client, "try", None)
+    assert [line.split()[0] for line in str(caught.value).splitlines()[1:]] == [ids[3], ids[0]]
+    del server.runs[3]
+    assert lookup.find_run(target._client, "try", None) == ids[0]
+
+
+def test_a_page_of_runs_that_comes_again_is_the_end(server: Server, target: Cluster) -> None:
+    """As with any other list."""
+    for token in ("same", "same", ""):
+        server.fail("GET .*/runs$", respond(200, json.dumps({"next_page_token": token}).encode()))
+    with pytest.raises(ClusterError, match=f"^find run at {server.url}: expected another page of the list"):
+        lookup.find_run(target._client, "x", None)
+
+
 def test_a_run_that_cannot_be_looked_for_is_told(server: Server, target: Cluster) -> None:
     """By its id or by its name."""
     server.fail("GET .*/runs/", respond(200, b'{"x": 1}'))
