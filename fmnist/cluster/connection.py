@@ -58,12 +58,14 @@ def checked_host(host: str) -> str:
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         good = False
-    if not good or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", url):
+    # An empty query or fragment is none to `urlsplit`, but what follows the host would come behind it.
+    if not good or re.search(r"[?#\s\x00-\x1f]", url):
         raise ContractError(
             "host: expected an address as https://kubeflow.example/pipeline, without user, password, ? and #, "
             "got another one."
         )
-    return url.rstrip("/")
+    # Kfp's client takes only a scheme in lower case for one.
+    return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
 
 
 def proxy_for(host: str, given: str | None) -> tuple[str | None, dict[str, str] | None]:

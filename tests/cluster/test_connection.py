@@ -174,6 +174,7 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("http://kubeflow.example:1/pipeline/", "http://kubeflow.example:1/pipeline"),
         ("https://[::1]", "https://[::1]"),
         ("kubeflow.exampleX//", "https://kubeflow.exampleX"),
+        ("HTTP://Kubeflow.example:1/Pipeline", "http://Kubeflow.example:1/Pipeline"),
     ],
 )
 def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: str) -> None:
@@ -193,6 +194,8 @@ def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: 
         "https://a@h",
         "h#a",
         "h?a",
+        "https://h/pipeline/#",
+        "https://h/pipeline?",
     ],
 )
 def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
