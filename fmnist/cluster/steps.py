@@ -69,10 +69,14 @@ class Step:
 def steps_of(run: Json) -> list[Step]:
     """Return the steps of a run, as an answer of the API has it, in the order of their starts."""
     if tasks := run.get("tasks"):
-        return [_step_of_task(task) for task in sorted(tasks, key=_start) if task.get("type") in {None, "RUNTIME"}]
-    tasks = (run.get("run_details") or {}).get("task_details") or []
-    nodes = _Nodes([task for task in tasks if isinstance(task.get("display_name"), str)])
-    found = [nodes.step(name) for name in nodes.steps()]
+        # The root is no part of the pipeline.
+        parts = {task["task_id"]: task for task in tasks if task.get("task_id") and task.get("type") != "ROOT"}
+        own = [task for task in sorted(tasks, key=_start) if task.get("type") in {None, "RUNTIME"}]
+        found = [_step_of_task(task, parts) for task in own]
+    else:
+        tasks = (run.get("run_details") or {}).get("task_details") or []
+        nodes = _Nodes([task for task in tasks if isinstance(task.get("display_name"), str)])
+        found = [nodes.step(name) for name in nodes.steps()]
     counts = Counter(step.name for step in found)
     return [replace(step, name=step.path) if counts[step.name] > 1 else step for step in found]
 
@@ -175,12 +179,8 @@ class _Nodes:
         below = [f".{name}" for name in self._shown | self._drivers | {"executor"}]
         # Of a step right below the root its children may be known, and not itself.
         roots = (f"{workflow}.root", f"{workflow}(0).root(0)")
-        seen = {
-            workflow,
-            f"{workflow}(0)",
-            *roots,
-            *(f"{root}{name}{end}" for root in roots for name in below for end in ("", "(0)")),
-        }
+        seen = {f"{root}{name}{end}" for root in roots for name in below for end in ("", "(0)")}
+        seen |= {workflow, f"{workflow}(0)", *roots}
         todo = list(seen)
         below += [f"({number})" for number in range(_ATTEMPTS)]
         while todo:
@@ -262,17 +262,22 @@ def _state(own: Json, executor: Json, last: Json, driver: Json) -> str:
     return {"RUNNING": "RUNNING", "SUCCEEDED": "RUNNING"}.get(str(last.get("state")), "")
 
 
-def _step_of_task(task: Json) -> Step:
-    """Return the step that a task is, on servers that have steps for tasks."""
-    pods = [_IMPLEMENTATION.sub("", pod["name"]) for pod in task.get("pods") or () if pod.get("type") == "EXECUTOR"]
+def _step_of_task(task: Json, parts: Mapping[str, Json]) -> Step:
+    """Return the step that a task is, on servers that have steps for tasks, inside of `parts` by their ids."""
+    pods = [pod.get("name") or "" for pod in task.get("pods") or () if pod.get("type") == "EXECUTOR"]
+    nodes = tuple(_IMPLEMENTATION.sub("", name) for name in reversed(pods) if name)
     state = str(task.get("state") or task.get("status") or "")
     if state == "RUNNING" and not pods:
         state = "WAITING"
-    name = str(task.get("name") or task.get("display_name") or "unnamed")
-    index = (task.get("type_attributes") or {}).get("iteration_index")
-    name += "" if index is None else f" {index}"
+    inside = [task]
+    while (part := parts.get(inside[0].get("parent_task_id", ""))) and part not in inside:
+        inside.insert(0, part)
+    names = [str(one.get("name") or one.get("display_name") or "unnamed") for one in inside]
+    indices = [(one.get("type_attributes") or {}).get("iteration_index") for one in inside]
+    iterations = "".join(f" {index}" for index in indices if index is not None)
     message = message_of(task) or str((task.get("status_metadata") or {}).get("message") or "")
-    return Step(name, state, _seconds(task), tuple(reversed(pods)), max(1, len(pods)), message)
+    path = "/".join(names) + iterations
+    return Step(names[-1] + iterations, state, _seconds(task), nodes, max(1, len(pods)), message, path)
 
 
 def message_of(task: Json) -> str:

@@ -276,6 +276,56 @@ def test_a_task_is_a_whole_step(task: dict[str, Any], step: Step) -> None:
     assert steps_of({"tasks": [task]}) == [step]
 
 
+def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
+    """As the nodes of older servers have them; the root is no part."""
+    tasks = [
+        {"task_id": "1", "name": "root", "type": "ROOT"},
+        {"task_id": "2", "name": "one", "type": "DAG", "parent_task_id": "1"},
+        {"task_id": "3", "display_name": "two", "type": "DAG", "parent_task_id": "1"},
+        {"task_id": "4", "name": "in", "type": "DAG", "parent_task_id": "3"},
+        {"task_id": "5", "name": "train", "state": "SUCCEEDED", "parent_task_id": "2"},
+        {"task_id": "6", "name": "train", "state": "FAILED", "parent_task_id": "4"},
+        {"task_id": "7", "name": "test", "state": "RUNNING", "parent_task_id": "1"},
+        {"task_id": "8", "name": "alone", "state": "CACHED", "parent_task_id": "2"},
+        {"task_id": "9", "name": "lost", "state": "CACHED", "parent_task_id": "0"},
+    ]
+    found = steps_of({"tasks": tasks})
+    assert [(step.name, step.path, step.state) for step in found] == [
+        ("one/train", "one/train", "SUCCEEDED"),
+        ("two/in/train", "two/in/train", "FAILED"),
+        ("test", "test", "WAITING"),
+        ("alone", "one/alone", "CACHED"),
+        ("lost", "lost", "CACHED"),
+    ]
+
+
+def test_tasks_in_a_loop_have_the_numbers_of_the_parts_around_them() -> None:
+    """From the outer loop to the inner one; that a list is wrong is no reason to look for ever."""
+    tasks: list[dict[str, Any]] = [
+        {"task_id": "1", "name": "loop", "type": "LOOP"},
+        {
+            "task_id": "2",
+            "name": "turn",
+            "type": "DAG",
+            "type_attributes": {"iteration_index": 2},
+            "parent_task_id": "1",
+        },
+        {"task_id": "3", "name": "shard", "type_attributes": {"iteration_index": 0}, "parent_task_id": "2"},
+    ]
+    [step] = steps_of({"tasks": tasks})
+    assert (step.name, step.path, step.task) == ("shard 2 0", "loop/turn/shard 2 0", "shard")
+    tasks[0]["parent_task_id"] = "2"
+    [step] = steps_of({"tasks": tasks})
+    assert step.path == "loop/turn/shard 2 0"
+
+
+def test_a_pod_without_a_name_is_one_without_a_log() -> None:
+    """It runs even so, and counts as an attempt."""
+    pods = [{"uid": "u", "type": "EXECUTOR"}, pod("w-system-container-impl-2"), {"uid": "v", "type": "EXECUTOR"}]
+    run = {"tasks": [{"name": "a", "state": "RUNNING", "pods": pods}]}
+    assert steps_of(run) == [Step("a", "RUNNING", nodes=("w-2",), attempt=3)]
+
+
 def test_tasks_come_in_the_order_of_their_starts() -> None:
     """What has not started yet has a time at which it was made."""
     tasks = [
