@@ -20,7 +20,7 @@ __all__ = ["check", "follow", "options"]
 options = console.added(
     click.option(
         "--timeout",
-        type=console.Whole(1),
+        type=console.Whole(1, 10**9),
         default=3600,
         show_default=True,
         metavar="SECONDS",
