@@ -30,6 +30,9 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "STRUCT": ("a mapping as JSON, with finite numbers", lambda value: isinstance(value, dict) and _is_json(value)),
 }
 
+#: What compilers before kfp 2 call a type.
+_OLD_TYPES = {"INT": "NUMBER_INTEGER", "DOUBLE": "NUMBER_DOUBLE"}
+
 
 def parse_arguments(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` in the types of the inputs of a compiled pipeline, whose document is `spec`.
@@ -55,7 +58,13 @@ def parse_arguments(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
     for name, definition in inputs.items():
         if not (name in values or "defaultValue" in definition or definition.get("isOptional")):
             raise ContractError(f"parameter {name}: expected a value, as the pipeline has no default, got none.")
-    return {name: _argument(name, value, inputs[name]["parameterType"]) for name, value in values.items()}
+    return {name: _argument(name, value, _type(inputs[name])) for name, value in values.items()}
+
+
+def _type(definition: Mapping[str, Any]) -> str:
+    """Return the type of an input, or nothing if it has none; compilers before kfp 2 have another key for it."""
+    old = str(definition.get("type", ""))
+    return str(definition.get("parameterType") or _OLD_TYPES.get(old, old))
 
 
 def _argument(name: str, value: Any, kind: str) -> Any:

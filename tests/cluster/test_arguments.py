@@ -41,6 +41,22 @@ def test_a_value_of_the_type_is_taken(kind: str, value: Any, expected: Any) -> N
     assert (got, type(got)) == (expected, type(expected))
 
 
+@pytest.mark.parametrize(("kind", "value", "expected"), [("INT", "3", 3), ("DOUBLE", "3", 3.0), ("STRING", "3", "3")])
+def test_a_type_of_an_older_compiler_is_known(kind: str, value: str, expected: Any) -> None:
+    """Before kfp 2 it had another key, and numbers other names."""
+    [got] = parse_arguments(spec(x={"type": kind}), {"x": value}).values()
+    assert (got, type(got)) == (expected, type(expected))
+    with pytest.raises(ContractError, match="^parameter x: expected "):
+        parse_arguments(spec(x={"type": kind}), {"x": None})
+
+
+@pytest.mark.parametrize("definition", [{}, {"type": "PRIMITIVE_TYPE_UNSPECIFIED"}])
+def test_an_input_without_a_type_takes_nothing(definition: dict[str, Any]) -> None:
+    """Nobody knows what its step would make of it."""
+    with pytest.raises(ContractError, match="^parameter x: expected a value that can be given, got '3'.$"):
+        parse_arguments(spec(x=definition), {"x": "3"})
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "message"),
     [
