@@ -117,8 +117,9 @@ def _content(client: Client, artifact: Artifact, namespace: str | None, room: in
         if folder:
             return _unpacked(body, key, room)
         content, kind = _whole(body, room), str(response.headers.get("Content-Type")).lower()
-        # A login has this type, and what a step has made has none, but from Google's store.
-        if artifact.kind != "system.HTML" and kind.startswith("text/html") and _PAGE.match(content):
+        # A login has this type, and what a step has made has none, but a page from Google's store.
+        page = source == "gcs" and artifact.kind == "system.HTML"
+        if not page and kind.startswith("text/html") and _PAGE.match(content):
             _refuse(f"a page in the place of {artifact.name}, perhaps of a login")
         return {"": content}
 

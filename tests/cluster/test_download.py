@@ -392,7 +392,18 @@ def test_a_page_of_html_is_no_login(server: Server) -> None:
     """Google's store gives a page that a step has made with the type of one."""
     page = b"<!doctype html><title>Loss</title>"
     server.fail("GET /artifacts/get", respond(200, page, Content_Type="text/html"))
-    assert brought(server, Found([("a", made("loss", "HTML"))])) == {"a/loss": page}
+    assert brought(server, Found([("a", made("loss", "HTML", "gs://bucket/loss"))])) == {"a/loss": page}
+
+
+@pytest.mark.parametrize(
+    "artifact", [made("loss", "HTML"), made("loss", "HTML", "s3://bucket/loss"), made("loss", uri="gs://bucket/loss")]
+)
+def test_a_login_in_the_place_of_a_page_is_refused(server: Server, artifact: Artifact) -> None:
+    """From any other store the UI gives no page as one, nor anything but a page from Google's."""
+    login = b"<!doctype html><title>Log in to Kubeflow</title>"
+    server.fail("GET /artifacts/get", respond(200, login, Content_Type="text/html"))
+    with pytest.raises(ClusterError, match="got: a page in the place of loss, perhaps of a login. In the store"):
+        brought(server, Found([("a", artifact)]))
 
 
 def test_a_page_that_a_step_has_made_is_brought(server: Server) -> None:
