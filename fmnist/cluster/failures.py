@@ -40,6 +40,7 @@ ADDRESS = f"Check the address: {_PATH}"
 _PROXY = (
     "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
 )
+_PLAIN = "The host may speak http: give its address with http://, as in http://127.0.0.1:8080."
 _REMEDIES = {
     400: "Check names, namespace and parameters against the server's message.",
     401: _LOGIN,
@@ -113,6 +114,8 @@ def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
     # urllib3 wraps what happened, once or twice.
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, urllib3.exceptions.SSLError):
+        if getattr(reason.args[0], "reason", None) == "WRONG_VERSION_NUMBER":
+            return ClusterError, "an answer that is not https", _PLAIN
         certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
         remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
         return ClusterError, f"a certificate or connection that is not trusted: {certificate}", remedy

@@ -83,6 +83,12 @@ def test_a_host_that_is_no_address_is_bad_usage(host: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_host_of_http_that_is_asked_in_https_is_told(server: Server) -> None:
+    """A host without a scheme is one of https; that of a port that is forwarded seldom is."""
+    with pytest.raises(ClusterError, match="got an answer that is not https. .* give its address with http://, as in"):
+        connect(server.url.removeprefix("http://"))
+
+
 def test_a_path_is_part_of_the_host(compiled: Path) -> None:
     """An API below a path is found, and links to the UI have it."""
     with serving(prefix="/pipeline") as server:

@@ -1,6 +1,7 @@
 """What is told of each failure between here and a cluster: its kind, what came, and what to do, word for word."""
 
 import http.client
+import ssl
 from typing import Any
 
 import pytest
@@ -36,6 +37,13 @@ def verified(message: str) -> urllib3.exceptions.SSLError:
     """Return the error for a certificate that is not trusted, with OpenSSL's own words."""
     inner = OSError("long text")
     inner.verify_message = message  # type: ignore[attr-defined]
+    return urllib3.exceptions.SSLError(inner)
+
+
+def answered_in_http() -> urllib3.exceptions.SSLError:
+    """Return the error for a server that answers in another way than that of https, with OpenSSL's own words."""
+    inner = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    inner.reason = "WRONG_VERSION_NUMBER"
     return urllib3.exceptions.SSLError(inner)
 
 
@@ -129,6 +137,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         ClusterError,
         "a certificate or connection that is not trusted: wrong version",
         CERTIFICATE,
+    ),
+    "http": (
+        urllib3.exceptions.MaxRetryError(POOL, "/", answered_in_http()),
+        ClusterError,
+        "an answer that is not https",
+        "The host may speak http: give its address with http://, as in http://127.0.0.1:8080.",
     ),
     "a proxy": (
         urllib3.exceptions.MaxRetryError(POOL, "/", urllib3.exceptions.ProxyError("long", OSError("no"))),
