@@ -141,7 +141,8 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
     if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
         target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
         return ClusterError, f"{got}, to {target}", f"It may be a login page: {_LOGIN} Or {_PATH}"
-    if said and re.search(_INVALID, said):
+    # The API has these two statuses for it; a page of a proxy may have the words too.
+    if status in {400, 500} and said and re.search(_INVALID, said):
         return InvalidInputError, got, _REMEDIES[400]
     if said and "ResourceNotFoundError" in said:
         return ClusterError, got, _NO_RUN if "ResourceNotFoundError: Run " in said else _GONE

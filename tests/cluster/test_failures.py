@@ -107,6 +107,18 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "HTTP 500 Why: Invalid input error: x",
         CHECK,
     ),
+    "the words of another": (
+        status(502, "<p>Invalid input from upstream"),
+        TransientError,
+        "HTTP 502 Why: Invalid input from upstream",
+        LATER,
+    ),
+    "those of who forbids it": (
+        status(401, "Invalid input"),
+        ClusterError,
+        "HTTP 401 Why: Invalid input",
+        LOGIN,
+    ),
     "no template": (
         status(400, "it has an unknown template format"),
         InvalidInputError,
@@ -234,6 +246,7 @@ def test_a_text_is_told_in_one_line() -> None:
         (status(408), True),
         (status(409), False),
         (status(500, "Invalid input error"), False),
+        (status(502, "Invalid input error"), True),
         (status(500, "ResourceNotFoundError"), False),
     ],
 )
