@@ -47,7 +47,7 @@ def check(output: Path | None, compare: Path | None) -> None:
 
 def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], output: Path | None, *, ours: bool) -> None:
     """Wait for the end of a run, and print its result: with what is `known` of it, if that is JSON."""
-    from fmnist.cluster.failures import ClusterError, UnfinishedError
+    from fmnist.cluster.failures import ClusterError, GoneError, UnfinishedError
 
     state, again = "still running", f"To wait for it again: `{_again(run.id, given, output)}`."
     try:
@@ -59,8 +59,8 @@ def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], outpu
             console.INTERRUPTED,
         ) from error
     except ClusterError as error:
-        # The run goes on if a look at it failed, as with a token that has expired.
-        if isinstance(error, UnfinishedError) or error.got:
+        # The run goes on if a look at it failed, as with a token that has expired, but not one that was deleted.
+        if not isinstance(error, GoneError) and (isinstance(error, UnfinishedError) or error.got):
             error.args = (f"{error} {again}",)
         raise
 

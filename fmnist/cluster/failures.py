@@ -17,6 +17,7 @@ __all__ = [
     "TIMED_OUT",
     "AnswerError",
     "ClusterError",
+    "GoneError",
     "InvalidInputError",
     "TransientError",
     "UnfinishedError",
@@ -83,6 +84,10 @@ class UnfinishedError(ClusterError):
     """A run has not ended in the time that somebody waits for it."""
 
 
+class GoneError(ClusterError):
+    """A run is not there any more."""
+
+
 class InvalidInputError(ContractError, ClusterError):
     """The server says that what it got is not valid, with whatever status."""
 
@@ -145,7 +150,7 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
     if status in {400, 500} and said and re.search(_INVALID, said):
         return InvalidInputError, got, _REMEDIES[400]
     if said and "ResourceNotFoundError" in said:
-        return ClusterError, got, _NO_RUN if "ResourceNotFoundError: Run " in said else _GONE
+        return (GoneError, got, _NO_RUN) if "ResourceNotFoundError: Run " in said else (ClusterError, got, _GONE)
     # Time-outs of a proxy, a busy server, and the statuses of a server's failure.
     transient = status in {408, 429} or status >= 500  # noqa: PLR2004
     return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)

@@ -15,7 +15,7 @@ from support import helpers
 from fmnist import pipeline, testing
 from fmnist.cli import same
 from fmnist.cluster.client import ClusterError
-from fmnist.cluster.failures import UnfinishedError
+from fmnist.cluster.failures import GoneError, UnfinishedError
 from fmnist.cluster.pipeline_file import compile_pipeline_file
 from fmnist.cluster.versions import Version
 from fmnist.pipeline import Where
@@ -518,6 +518,16 @@ def test_a_wait_whose_token_expires_says_how_to_go_on(fake: FakeCluster) -> None
         "Error: look at run r1: expected success, got HTTP 401. Give a valid token. "
         "To wait for it again: `same program wait r1 --host https://k`.\n"
     )
+
+
+def test_a_wait_for_a_run_that_was_deleted_does_not_go_on(fake: FakeCluster) -> None:
+    """Nothing brings it back, so that nobody is told to wait for it again."""
+    error = GoneError("look at run r1: expected success, got HTTP 404. Nothing brings it back.")
+    error.status, error.got = 404, "HTTP 404"
+    fake.wait_with = Mock(side_effect=error)
+    result = invoke("program", "wait", "first")
+    assert result.exit_code == 3
+    assert result.stderr.endswith("Error: look at run r1: expected success, got HTTP 404. Nothing brings it back.\n")
 
 
 def test_an_interrupted_wait_is_for_the_same_files_when_it_goes_on(fake: FakeCluster, finished: Path) -> None:

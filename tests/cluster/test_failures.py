@@ -9,7 +9,7 @@ import urllib3
 from kfp_server_api import ApiException
 
 from fmnist.cluster import failures
-from fmnist.cluster.failures import AnswerError, ClusterError, InvalidInputError, TransientError
+from fmnist.cluster.failures import AnswerError, ClusterError, GoneError, InvalidInputError, TransientError
 
 PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
 LOGIN = "Give a valid token, in a file or in $FMNIST_KFP_TOKEN, or cookies in $FMNIST_KFP_COOKIES."
@@ -130,6 +130,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         ClusterError,
         "HTTP 500 Why: ResourceNotFoundError: no",
         GONE,
+    ),
+    "a run that is gone": (
+        status(404, '{"message": "Failed to get run: ResourceNotFoundError: Run x not found"}'),
+        GoneError,
+        "HTTP 404 Why: Failed to get run: ResourceNotFoundError: Run x not found",
+        "The run was deleted, or is on another server: nothing brings it back, and another one can be started.",
     ),
     "no answer of the API": (AnswerError("x"), ClusterError, "x", f"It may be a login page, or {PATH} {LOGIN}"),
     "bytes": (

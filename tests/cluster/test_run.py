@@ -14,7 +14,7 @@ from support.submission import submitted
 from fmnist.cluster import client
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster, connect
-from fmnist.cluster.failures import UnfinishedError
+from fmnist.cluster.failures import GoneError, UnfinishedError
 from fmnist.cluster.run import Run
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -341,6 +341,15 @@ def test_a_run_that_is_refused_is_waited_for_no_longer(server: Server, target: C
     server.fail("GET .*/runs/", respond(403))
     with pytest.raises(ClusterError, match="^look at run .* HTTP 403 Forbidden. Check the namespace"):
         submitted(target, compiled).wait(timeout=60)
+
+
+def test_a_run_that_was_deleted_is_gone(server: Server, target: Cluster, compiled: Path) -> None:
+    """It is told as such, so that nobody waits for it again."""
+    run = submitted(target, compiled)
+    server.runs.clear()
+    with pytest.raises(GoneError, match="nothing brings it back") as caught:
+        run.wait(timeout=60)
+    assert caught.value.status == 404
 
 
 # What it is
