@@ -23,7 +23,7 @@ _ATTEMPTS = 10
 
 _ATTEMPT = re.compile(r"\((\d+)\)$")
 _ITERATION = re.compile(r"\((\d+):")
-_IMPLEMENTATION = re.compile(r"-(?:retry-)?system-container-impl(?=-\d+$)")
+_IMPLEMENTATION = re.compile(r"-(?:metadata-\d+-\d+-)?(?:retry-)?system-container-impl(?=-\d+$)")
 
 Json = Mapping[str, Any]
 

@@ -319,6 +319,14 @@ def test_tasks_in_a_loop_have_the_numbers_of_the_parts_around_them() -> None:
     assert step.path == "loop/turn/shard 2 0"
 
 
+@pytest.mark.parametrize("template", ["", "retry-", "metadata-1-0-", "metadata-10-2-retry-"])
+def test_a_pod_is_named_by_its_template(template: str) -> None:
+    """Which has another name where a step may be tried again, and where its pod has labels or annotations."""
+    run = {"tasks": [{"name": "a", "pods": [pod(f"my-flow-abcde-{template}system-container-impl-77")]}]}
+    [step] = steps_of(run)
+    assert (step.nodes, workflow_of(run)) == (("my-flow-abcde-77",), "my-flow-abcde")
+
+
 def test_a_pod_without_a_name_is_one_without_a_log() -> None:
     """It runs even so, and counts as an attempt."""
     pods = [{"uid": "u", "type": "EXECUTOR"}, pod("w-system-container-impl-2"), {"uid": "v", "type": "EXECUTOR"}]
