@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -26,16 +26,22 @@ def find(client: Client, what: str, name: str, *of: str, **where: Any) -> dict[s
 
     A pipeline that has another name, but that the UI shows under this one, counts if there is no other.
     """
+    id_ = "pipeline_version_id" if what == "version" else f"{what}_id"
     for key in ("display_name",) if what == "experiment" else ("name", "display_name"):
         # To the server's database, names that differ in case are equal; servers before 2.5 have only what they show.
         pages = _pages(client, what, *of, filter=named(name, key), **where)
-        found = [item for item in pages if item.get(key) == name]
+        found = _once([item for item in pages if item.get(key) == name], id_)
         if len(found) > 1:
-            ids = ", ".join(item[f"{what}_id"] for item in found)
+            ids = ", ".join(item[id_] for item in found)
             raise ContractError(f"{what}: expected one called {name!r} at {client.host}, got several: {ids}.")
         if found:
             return found[0]
     return None
+
+
+def _once(items: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Return each of `items` once: what is made while they are listed moves others to the next page."""
+    return list({item.get(key): item for item in items}.values())
 
 
 def _pages(client: Client, what: str, *of: str, **where: Any) -> Iterator[dict[str, Any]]:
@@ -97,6 +103,7 @@ def find_run(client: Client, name: str, namespace: str | None) -> str:
     while token is not None and len(found) < 2:  # noqa: PLR2004 - from two on nobody knows which is meant
         page = client.ask("find run", client.runs.run_service_list_runs, page_token=token, **where)
         found += [one for one in page.get("runs") or () if one.get("display_name") == name]
+        found = _once(found, "run_id")
         if token := page.get("next_page_token") or None:
             check_token(client, "find run", token, seen)
     if len(found) == 1:

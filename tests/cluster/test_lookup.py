@@ -64,6 +64,31 @@ def test_a_name_is_looked_for_on_each_page(server: Server, target: Cluster) -> N
     assert one == server.pipelines[2]
 
 
+@pytest.mark.parametrize("what", ["pipeline", "version", "experiment"])
+def test_what_is_on_two_pages_is_there_once(server: Server, target: Cluster, what: str) -> None:
+    """What is made while they are listed moves it to the next page."""
+    kind = "pipeline_version" if what == "version" else what
+    items = [{f"{kind}_id": id_, "name": "x", "display_name": "x"} for id_ in ("one", "two")]
+    pages = [{f"{kind}s": [items[0]], "next_page_token": "2"}, {f"{kind}s": [items[0]]}]
+    pages += [{f"{kind}s": items}]
+    for page in pages:
+        server.fail(
+            f"GET .*/{'versions' if what == 'version' else kind + 's'}$", respond(200, json.dumps(page).encode())
+        )
+    of = ["id"] if what == "version" else []
+    assert lookup.find(target._client, what, "x", *of) == items[0]
+    with pytest.raises(ContractError, match="got several: one, two.$"):
+        lookup.find(target._client, what, "x", *of)
+
+
+def test_a_run_on_two_pages_is_there_once(server: Server, target: Cluster) -> None:
+    """As with anything else that is listed."""
+    run = {"run_id": "one", "display_name": "x"}
+    for page in ({"runs": [run], "next_page_token": "2"}, {"runs": [run]}):
+        server.fail("GET .*/runs$", respond(200, json.dumps(page).encode()))
+    assert lookup.find_run(target._client, "x", None) == "one"
+
+
 def test_an_empty_page_need_not_be_the_last_one(server: Server, target: Cluster) -> None:
     """As long as the server names a next page, that may have what is looked for."""
     wanted = {"pipeline_id": "1", "name": "x", "display_name": "x"}
