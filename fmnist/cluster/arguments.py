@@ -14,6 +14,8 @@ __all__ = ["LARGEST_WHOLE", "parse_arguments"]
 #: Kubeflow keeps numbers as doubles: a whole number beyond this one may become another.
 LARGEST_WHOLE = 2**53
 
+_KEPT = "with finite numbers, whole ones up to 2**53"
+
 #: What an input of each type of a compiled pipeline takes, in words and as a check.
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "STRING": ("text", lambda value: isinstance(value, str) and _is_json(value)),
@@ -26,8 +28,8 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, int | float) and not isinstance(value, bool) and _is_json(value),
     ),
     "BOOLEAN": ("true or false", lambda value: isinstance(value, bool)),
-    "LIST": ("a list as JSON, with finite numbers", lambda value: isinstance(value, list) and _is_json(value)),
-    "STRUCT": ("a mapping as JSON, with finite numbers", lambda value: isinstance(value, dict) and _is_json(value)),
+    "LIST": (f"a list as JSON, {_KEPT}", lambda value: isinstance(value, list) and _is_kept(value)),
+    "STRUCT": (f"a mapping as JSON, {_KEPT}", lambda value: isinstance(value, dict) and _is_kept(value)),
 }
 
 #: What compilers before kfp 2 call a type.
@@ -85,6 +87,11 @@ def _is_json(value: Any) -> bool:
         return all(math.isfinite(number) for number in _numbers(value))
     except (TypeError, ValueError, OverflowError, RecursionError):
         return False
+
+
+def _is_kept(value: Any) -> bool:
+    """Return whether a server can read it, and keeps each whole number in it."""
+    return _is_json(value) and all(not isinstance(one, int) or abs(one) <= LARGEST_WHOLE for one in _numbers(value))
 
 
 def _numbers(value: Any) -> Iterator[float]:

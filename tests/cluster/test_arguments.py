@@ -13,6 +13,9 @@ def spec(**inputs: dict[str, Any]) -> dict[str, Any]:
     return {"root": {"inputDefinitions": {"parameters": inputs}}}
 
 
+#: What numbers in a list or a mapping are.
+KEPT = r"with finite numbers, whole ones up to 2\*\*53"
+
 KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT"]
 
 
@@ -32,6 +35,7 @@ KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT
         ("BOOLEAN", "True", True),
         ("BOOLEAN", "FALSE", False),
         ("LIST", '[1, "A"]', [1, "A"]),
+        ("LIST", "[9007199254740992, -9007199254740992, 1e300, true]", [2**53, -(2**53), 1e300, True]),
         ("STRUCT", '{"a": null}', {"a": None}),
     ],
 )
@@ -66,25 +70,27 @@ def test_an_input_without_a_type_takes_nothing(definition: dict[str, Any]) -> No
         ("NUMBER_INTEGER", 2**63, "expected a whole number, at most 2\\*\\*53 from zero, got 9223372036854775808"),
         ("NUMBER_DOUBLE", 10**400, "expected a finite number, got 1000"),
         ("NUMBER_DOUBLE", "1" + "0" * 400, "expected a finite number, got '1000"),
-        ("LIST", [10**400], "expected a list as JSON, with finite numbers, got .1000"),
-        ("LIST", [{1, 2}], "expected a list as JSON, with finite numbers, got .{1, 2}"),
-        ("STRUCT", {"a": [10**400]}, "expected a mapping as JSON, with finite numbers, got"),
-        ("STRUCT", {"a": "\udcff"}, "expected a mapping as JSON, with finite numbers, got"),
+        ("LIST", [10**400], f"expected a list as JSON, {KEPT}, got .1000"),
+        ("LIST", [{1, 2}], f"expected a list as JSON, {KEPT}, got .{{1, 2}}"),
+        ("STRUCT", {"a": [10**400]}, f"expected a mapping as JSON, {KEPT}, got"),
+        ("STRUCT", {"a": "\udcff"}, f"expected a mapping as JSON, {KEPT}, got"),
+        ("LIST", "[9007199254740993]", rf"expected a list as JSON, {KEPT}, got '\[9007199254740993\]'"),
+        ("STRUCT", {"a": [-(2**53) - 1]}, f"expected a mapping as JSON, {KEPT}, got .'a': .-9007199254740993"),
         ("NUMBER_INTEGER", 3.0, "expected a whole number, at most 2\\*\\*53 from zero, got 3.0"),
         ("NUMBER_INTEGER", True, "expected a whole number, at most 2\\*\\*53 from zero, got True"),
         ("NUMBER_INTEGER", "ten", "expected a whole number, at most 2\\*\\*53 from zero, got 'ten'"),
         ("NUMBER_INTEGER", "", "expected a whole number, at most 2\\*\\*53 from zero, got ''"),
         ("NUMBER_INTEGER", "9007199254740993", "expected a whole number, at most 2\\*\\*53 from zero, got '9007"),
-        ("LIST", "[NaN]", r"expected a list as JSON, with finite numbers, got '\[NaN\]'"),
-        ("STRUCT", '{"a": 1e999}', "expected a mapping as JSON, with finite numbers, got"),
+        ("LIST", "[NaN]", rf"expected a list as JSON, {KEPT}, got '\[NaN\]'"),
+        ("STRUCT", '{"a": 1e999}', f"expected a mapping as JSON, {KEPT}, got"),
         ("NUMBER_DOUBLE", "NaN", "expected a finite number, got 'NaN'"),
         ("NUMBER_DOUBLE", "1e999", "expected a finite number, got '1e999'"),
         ("NUMBER_DOUBLE", False, "expected a finite number, got False"),
         ("BOOLEAN", 1, "expected true or false, got 1"),
         ("BOOLEAN", "yes", "expected true or false, got 'yes'"),
-        ("LIST", "{}", "expected a list as JSON, with finite numbers, got '{}'"),
-        ("LIST", "[" * 100_000, "expected a list as JSON, with finite numbers, got"),
-        ("STRUCT", "[]", "expected a mapping as JSON, with finite numbers, got"),
+        ("LIST", "{}", f"expected a list as JSON, {KEPT}, got '{{}}'"),
+        ("LIST", "[" * 100_000, f"expected a list as JSON, {KEPT}, got"),
+        ("STRUCT", "[]", f"expected a mapping as JSON, {KEPT}, got"),
         ("TASK_FINAL_STATUS", "x", "expected a value that can be given, got 'x'"),
     ],
 )
