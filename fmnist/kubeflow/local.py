@@ -140,7 +140,7 @@ def run_compiled(
     from kfp import components, local
     from kfp.local.config import LocalExecutionConfig
 
-    from fmnist.kubeflow import runnable
+    from fmnist.kubeflow import loops, runnable
     from fmnist.kubeflow.compiled import documents
 
     root = Path(folder).absolute()
@@ -152,6 +152,7 @@ def run_compiled(
     with (
         confined(root / TEMPORARY, **variables),
         _this_python(root / TEMPORARY, out),
+        loops.mended(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
     ):
