@@ -26,8 +26,8 @@ __all__ = ["made", "missing", "outputs", "separated"]
 def made(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a pipeline as kfp's local runner needs it.
 
-    No step installs, each task has its folder, and the turns of a loop follow each other: side by side they would mix
-    what they print, and leave this process with another `print`.
+    No step installs, each task has its folder, none has the name of the pipeline, and the turns of a loop follow each
+    other: side by side they would mix what they print, and leave this process with another `print`.
     """
     document = separated(spec)
     for part in [document["root"], *document["components"].values()]:
@@ -37,7 +37,18 @@ def made(spec: Mapping[str, Any]) -> dict[str, Any]:
     for executor in document["deploymentSpec"]["executors"].values():
         if command := executor.get("container", {}).get("command"):
             executor["container"]["command"] = without_installation(command)
+    if info := document.get("pipelineInfo"):
+        info["name"] = _other_name(info["name"], {*document["components"], *document["deploymentSpec"]["executors"]})
     return document
+
+
+def _other_name(pipeline: str, keys: set[str]) -> str:
+    """Return a name for a pipeline by which kfp takes none of its components and executors for the whole of it."""
+    from kfp.dsl.utils import sanitize_component_name, sanitize_executor_label
+
+    while {sanitize_component_name(pipeline), sanitize_executor_label(pipeline)} & keys:
+        pipeline += "-pipeline"
+    return pipeline
 
 
 def separated(spec: Mapping[str, Any]) -> dict[str, Any]:

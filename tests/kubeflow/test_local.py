@@ -228,6 +228,20 @@ def test_a_step_finds_this_python(path: str | None, tmp_path: Path, monkeypatch:
     assert os.environ.get("PATH") == path
 
 
+def test_each_task_runs_in_a_pipeline_with_the_name_of_one(tmp_path: Path) -> None:
+    """By that name kfp would run that task alone, and end well."""
+    component = dsl.component(keep, base_image="python", install_kfp_package=False)
+
+    @dsl.pipeline(name="keep")  # type: ignore[untyped-decorator]
+    def named() -> None:
+        component(place=str(tmp_path)).after(component(place=str(tmp_path)))
+
+    compiler.Compiler().compile(named, str(tmp_path / "named.yaml"))
+    (tmp_path / "work").mkdir()
+    outputs = local.run_compiled(tmp_path / "named.yaml", {}, tmp_path / "work", io.StringIO())
+    assert [*outputs] == ["keep", "keep-2"]
+
+
 def keep(place: str, history: dsl.Output[dsl.Artifact]) -> None:
     """Use the folder that the steps of a run share."""
     from pathlib import Path

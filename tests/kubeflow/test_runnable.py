@@ -340,6 +340,21 @@ def test_the_turns_of_a_loop_follow_each_other(others: Path) -> None:
     assert tasks["for-loop-2"]["iteratorPolicy"] == {"parallelismLimit": 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "ran"),
+    [("a", "a-pipeline"), ("A", "A-pipeline"), ("e", "e-pipeline"), ("c", "c"), ("p", "p-pipeline-pipeline")],
+)
+def test_a_pipeline_with_the_name_of_a_task_runs_whole(name: str, ran: str) -> None:
+    """By that name kfp would take the component or the executor of the task for all there is, and run it alone."""
+    document = of(container={})
+    tasks = {one: {"componentRef": {"name": "c"}} for one in ("a", "b", "p", "p-pipeline")}
+    document["root"]["dag"]["tasks"] = tasks
+    document["deploymentSpec"]["executors"]["exec-e"] = {}
+    document["pipelineInfo"] = {"name": name}
+    assert runnable.made(document)["pipelineInfo"] == {"name": ran}
+    assert document["pipelineInfo"] == {"name": name}
+
+
 def test_nothing_else_is_changed_for_the_runner() -> None:
     """Only loops have turns, also over artifacts and in parts, and only what installs is taken out of a command."""
     loops: dict[str, Any] = {"by-value": {"parameterIterator": {}}, "by-file": {"artifactIterator": {}}, "once": {}}
