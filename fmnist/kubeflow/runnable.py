@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def separated(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what kfp's local runner left in `folder`, by task and by name: artifacts, and the values returned."""
+    """Return what kfp's local runner left in `folder`, by task and by name: artifacts and values."""
     found: dict[str, dict[str, Any]] = {}
     for task in tasks(spec):
         kinds = task.component.get("outputDefinitions", {}).get("artifacts", {})
@@ -87,8 +87,18 @@ def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
                 for one, kind in kinds.items()
                 if (place / one).exists() or one in told
             }
-            found[name] = {**artifacts, **document.get("parameterValues", {})}
+            values = _written(task.component.get("outputDefinitions", {}).get("parameters", {}), place)
+            found[name] = {**artifacts, **values, **document.get("parameterValues", {})}
     return found
+
+
+def _written(parameters: Mapping[str, Any], place: Path) -> dict[str, Any]:
+    """Return the values that a task wrote to paths in `place`, read as a cluster does."""
+    texts = {name: read(place / name, LARGEST).decode() for name in parameters if (place / name).is_file()}
+    kinds = {name: parameters[name].get("parameterType") for name in texts}
+    # A program may write True for true.
+    loads: dict[str, Callable[[str], Any]] = {"STRING": str, "BOOLEAN": lambda text: json.loads(text.lower())}
+    return {name: loads.get(kinds[name], json.loads)(text) for name, text in texts.items()}
 
 
 def _named(path: str, loops: list[str]) -> str:

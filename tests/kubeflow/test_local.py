@@ -242,6 +242,27 @@ def test_each_task_runs_in_a_pipeline_with_the_name_of_one(tmp_path: Path) -> No
     assert [*outputs] == ["keep", "keep-2"]
 
 
+def count(text: str, stamp: dsl.OutputPath(str), number: dsl.OutputPath(int)) -> None:  # type: ignore[valid-type]
+    """Write values to paths."""
+    for path, value in ((stamp, text), (number, len(text))):
+        with open(path, "w") as file:  # noqa: PTH123 - kfp copies this text
+            file.write(str(value))
+
+
+def test_values_that_a_step_writes_to_paths_are_found(tmp_path: Path) -> None:
+    """Like those that it returns."""
+    component = dsl.component(count, base_image="python", install_kfp_package=False)
+
+    @dsl.pipeline(name="counting")  # type: ignore[untyped-decorator]
+    def counting() -> None:
+        component(text="it's 12:00")
+
+    compiler.Compiler().compile(counting, str(tmp_path / "counting.yaml"))
+    (tmp_path / "work").mkdir()
+    outputs = local.run_compiled(tmp_path / "counting.yaml", {}, tmp_path / "work", io.StringIO())
+    assert outputs == {"count": {"stamp": "it's 12:00", "number": 10}}
+
+
 def keep(place: str, history: dsl.Output[dsl.Artifact]) -> None:
     """Use the folder that the steps of a run share."""
     from pathlib import Path

@@ -315,6 +315,38 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
     ]
 
 
+def test_a_value_that_was_written_to_a_path_is_found(tmp_path: Path) -> None:
+    """As a cluster reads it: text as it is, else JSON; what a function returned stays, and what is no file is none."""
+    kinds = {
+        "text": "STRING",
+        "number": "NUMBER_INTEGER",
+        "flag": "BOOLEAN",
+        "words": "LIST",
+        "both": "STRING",
+        "folder": "STRING",
+        "none": "STRING",
+    }
+    parameters: dict[str, Any] = {"bare": {}} | {name: {"parameterType": kind} for name, kind in kinds.items()}
+    spec = of(importer={}) | {
+        "components": {"c": {"executorLabel": "e", "outputDefinitions": {"parameters": parameters}}}
+    }
+    place = tmp_path / "run" / "a"
+    (place / "folder").mkdir(parents=True)
+    for name, text in {
+        "text": "3\r\né",
+        "bare": "7",
+        "number": "3",
+        "flag": "True",
+        "words": '["a"]',
+        "both": "written",
+    }.items():
+        (place / name).write_bytes(text.encode())
+    (place / "executor_output.json").write_text('{"parameterValues": {"both": "returned", "Output": 0.5}}')
+    assert runnable.outputs(spec, tmp_path) == {
+        "a": {"bare": 7, "text": "3\r\né", "number": 3, "flag": True, "words": ["a"], "both": "returned", "Output": 0.5}
+    }
+
+
 def test_nothing_is_missing_for_a_pipeline_that_runs_here(others: Path) -> None:
     """What kfp itself installs for its steps is not asked for."""
     assert runnable.missing(read_spec(others)) == []
