@@ -152,7 +152,7 @@ def run_compiled(
     with (
         confined(root / TEMPORARY, **variables),
         _this_python(root / TEMPORARY, out),
-        loops.mended(),
+        loops.mended(out.fail),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
     ):
@@ -163,7 +163,7 @@ def run_compiled(
         try:
             loaded(**arguments)
         except RuntimeError as error:
-            raise StepError(out.failure(str(error))) from error
+            raise StepError(out.first or out.failure(str(error))) from error
         finally:
             LocalExecutionConfig.instance = before
     return runnable.outputs(spec, root / "outputs")
@@ -234,6 +234,8 @@ class _LogSplitter(io.TextIOBase):
         self._step_lines: list[str] = []
         #: How the process of the last step ended.
         self.ending = ""
+        #: The error with which the run failed first, if it was told.
+        self.first = ""
 
     def write(self, text: str) -> int:
         *lines, self._line = (self._line + text).split("\n")
@@ -255,6 +257,10 @@ class _LogSplitter(io.TextIOBase):
             self._on_event(Epoch(int(match[1]), int(match[2]), match[3]))
         else:
             self._step_lines.append(line)
+
+    def fail(self, message: str) -> None:
+        """Keep the error with which the run fails, unless it failed before."""
+        self.first = self.first or safe(message)
 
     def failure(self, otherwise: str) -> str:
         """Return the error with which the last step ended: what follows the frames of its last traceback.

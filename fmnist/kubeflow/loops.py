@@ -1,27 +1,39 @@
-"""What kfp's local runner gets wrong about the loops of a pipeline, mended for the time of a run.
+"""What kfp's local runner gets wrong about the loops and conditions of a pipeline, mended for the time of a run.
 
 It puts the item of a turn in the place of everything that the loop takes from other tasks and from outer loops. It
 guesses what a loop goes over from the name of an input, and so takes the whole list of an outer loop for its item.
+
+It guesses what a condition is about in the same way, does not quote it, and skips what depends on a condition that it
+cannot evaluate: the run ends well without those steps.
 """
 
 import contextlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-__all__ = ["mended"]
+__all__ = ["mended", "with_inputs"]
+
+#: In a condition: an input of its task, a text, or an operator that Python has not.
+_PART = re.compile(r"inputs\.parameter_values\['([^']+)'\]|'[^']*'|&&|\|\||!(?=\()")
+_OPERATORS = {"&&": " and ", "||": " or ", "!": " not "}
 
 
 @contextlib.contextmanager
-def mended() -> Iterator[None]:
-    """Let kfp's local runner do what a pipeline says, until the end of the context."""
+def mended(failed: Callable[[str], None]) -> Iterator[None]:
+    """Let kfp's local runner do what a pipeline says, until the end of the context.
+
+    What ends the run without a step is told to `failed`, as kfp itself does not say what happens in a loop.
+    """
     from kfp.local.orchestrator import enhanced_dag_orchestrator as enhanced
     from kfp.local.orchestrator import task_spec_utils as specs
 
     ours: list[tuple[Any, str, Any]] = [
         (specs, "create_parameter_loop_iteration_task_spec", _turn),
         (enhanced, "_run_parallel_for_task", partial(_loop, vars(enhanced)["_run_parallel_for_task"])),
+        (enhanced.ConditionEvaluator, "evaluate_condition", staticmethod(partial(_holds, failed))),
     ]
     theirs = [(place, name, vars(place)[name]) for place, name, _ in ours]
     try:
@@ -42,7 +54,6 @@ def _turn(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> Any: 
     place = made.inputs.parameters[original_task_spec.parameter_iterator.item_input]
     place.runtime_value.constant.CopyFrom(to_protobuf_value(loop_item))
     made.ClearField("parameter_iterator")
-    made.ClearField("artifact_iterator")
     return made
 
 
@@ -58,3 +69,34 @@ def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
         value = OrchestratorUtils.make_task_arguments(inputs, io_store)[name]
         items.raw = value if isinstance(value, str) else json.dumps(value)
     return theirs(task_spec=made, io_store=io_store, **others)
+
+
+def with_inputs(task: Mapping[str, Any]) -> str:
+    """Return the condition of a task together with the inputs that it is about, of which kfp tells the names alone."""
+    condition = task["triggerPolicy"]["condition"]
+    inputs = task.get("inputs", {}).get("parameters", {})
+    names = {match[1] for match in _PART.finditer(condition)} & inputs.keys()
+    return json.dumps([condition, {name: inputs[name] for name in sorted(names)}])
+
+
+def _holds(failed: Callable[[str], None], condition: str, io_store: Any) -> bool:
+    """Say whether a condition `with_inputs` is met."""
+    from google.protobuf import json_format
+    from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+    from kfp.pipeline_spec.pipeline_spec_pb2 import TaskInputsSpec
+
+    text, parameters = json.loads(condition)
+    try:
+        inputs = json_format.ParseDict({"parameters": parameters}, TaskInputsSpec())
+        names = {"given": OrchestratorUtils.make_task_arguments(inputs, io_store), "true": True, "false": False}
+        functions = {"int": int, "double": float, "__builtins__": {}}
+        # It is of the pipeline, whose steps run here too.
+        return bool(eval(_PART.sub(_python, text), {**names, **functions}))  # noqa: S307
+    except Exception as error:
+        message = f"condition: expected one that can be evaluated, got {text}: {type(error).__name__}: {error}"
+        failed(message)
+        raise RuntimeError(message) from error
+
+
+def _python(part: re.Match[str]) -> str:
+    return f"given[{part[1]!r}]" if part[1] else _OPERATORS.get(part[0], part[0])

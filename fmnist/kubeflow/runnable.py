@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from fmnist.kubeflow.compiled import LARGEST, tasks, without_installation
+from fmnist.kubeflow.loops import with_inputs
 from fmnist.kubeflow.needs import needed
 from fmnist.kubeflow.requirements import one_version
 from fmnist.steps.errors import ContractError
@@ -27,13 +28,16 @@ def made(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a pipeline as kfp's local runner needs it.
 
     No step installs, each task has its folder, none has the name of the pipeline, and the turns of a loop follow each
-    other: side by side they would mix what they print, and leave this process with another `print`.
+    other: side by side they would mix what they print, and leave this process with another `print`. A condition has
+    its inputs.
     """
     document = separated(spec)
     for part in [document["root"], *document["components"].values()]:
         for task in part.get("dag", {}).get("tasks", {}).values():
             if task.keys() & {"parameterIterator", "artifactIterator"}:
                 task["iteratorPolicy"] = {"parallelismLimit": 1}
+            if task.get("triggerPolicy", {}).get("condition"):
+                task["triggerPolicy"]["condition"] = with_inputs(task)
     for executor in document["deploymentSpec"]["executors"].values():
         if command := executor.get("container", {}).get("command"):
             executor["container"]["command"] = without_installation(command)

@@ -1,16 +1,18 @@
-"""Tests of what kfp's local runner gets wrong about loops, and is mended for a run; the pipelines are tests' own."""
+"""Tests of what kfp's local runner gets wrong about loops and conditions; the pipelines are tests' own."""
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from kfp import compiler, dsl
 from kfp.local.orchestrator import enhanced_dag_orchestrator, task_spec_utils
 
 from fmnist.kubeflow import local, loops
+from fmnist.steps.errors import StepError
 
 
 def component(function: Callable[..., Any]) -> Any:
@@ -95,9 +97,107 @@ def test_a_turn_gets_what_the_pipeline_says(pipeline: Callable[..., Any], joined
 
 def test_kfp_is_as_it_was_after_a_run() -> None:
     """Whoever calls a pipeline by kfp afterwards has kfp's own functions."""
-    places = (task_spec_utils, enhanced_dag_orchestrator)
+    places = (task_spec_utils, enhanced_dag_orchestrator, enhanced_dag_orchestrator.ConditionEvaluator)
     before = [dict(vars(place)) for place in places]
-    with contextlib.suppress(KeyError), loops.mended():
+    with contextlib.suppress(KeyError), loops.mended(lambda _: None):
         assert [dict(vars(place)) for place in places] != before
         raise KeyError
     assert [dict(vars(place)) for place in places] == before
+
+
+@component
+def measure() -> NamedTuple("Measured", [("accuracy", float), ("num_runs", int)]):  # type: ignore[valid-type]
+    """Return two values by name."""
+    return 0.9, 2
+
+
+@component
+def say(word: str) -> str:
+    """Return a word."""
+    return word
+
+
+@component
+def ask() -> bool:
+    """Return a truth."""
+    return True
+
+
+def decisions() -> None:
+    """Run a task for each condition that is met, and none for others."""
+    measured, word, asked = measure(), say(word="it's && so"), ask()
+    with dsl.If(measured.outputs["accuracy"] > 0.8):
+        say(word="accurate")
+    with dsl.If(measured.outputs["accuracy"] > 1):
+        say(word="too accurate")
+    with dsl.If(measured.outputs["num_runs"] > 1.5):
+        say(word="runs")
+    with dsl.If(word.output != "no"):
+        say(word="not no")
+    with dsl.If(word.output == "its && so"):
+        say(word="other quotes")
+    with dsl.If(asked.output == True):  # noqa: E712 - what is compiled
+        say(word="true")
+    with dsl.If(asked.output == False):  # noqa: E712 - what is compiled
+        say(word="false")
+    with dsl.If(say(word="a && b || !(c)").output == "a && b || !(c)"):
+        say(word="operators")
+    with dsl.If(say(word="this").output == "that"):
+        say(word="this is that")
+    with dsl.Elif(word.output == "no"):
+        say(word="no")
+    with dsl.Else():
+        say(word="neither")
+
+
+def items() -> None:
+    """Run a task for some turns of a loop over what a task returned, and over parts of items."""
+    with dsl.ParallelFor(names().output) as name, dsl.If(name == "b"):
+        say(word=name)
+    with dsl.ParallelFor([{"size": "s"}, {"size": "l"}]) as item, dsl.If(item.size != "s"):
+        say(word="large")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        (decisions, ["accurate", "neither", "not no", "operators", "runs", "true"]),
+        (items, ["b", "large"]),
+    ],
+)
+def test_what_a_condition_meets_runs(pipeline: Callable[..., Any], said: list[str], tmp_path: Path) -> None:
+    """By itself kfp skips what depends on a value with a name or with a quote in it, and the run ends well."""
+    given = run(pipeline, tmp_path)
+    assert sorted(given[task] for task in given if task.startswith(("condition", "for-loop"))) == said
+
+
+def quotes() -> None:
+    """Compare with a text that kfp does not quote."""
+    with dsl.If(say(word="it's").output == "it's"):
+        say(word="yes")
+
+
+def quotes_in_a_turn() -> None:
+    """Do so in a loop, where kfp catches errors."""
+    word = say(word="it's")
+    with dsl.ParallelFor(["a", "b"]), dsl.If(word.output == "it's"):
+        say(word="yes")
+
+
+@pytest.mark.parametrize("pipeline", [quotes, quotes_in_a_turn])
+def test_a_condition_that_cannot_be_evaluated_ends_the_run(pipeline: Callable[..., Any], tmp_path: Path) -> None:
+    """By itself kfp skips what depends on it, and the run ends well."""
+    with pytest.raises(StepError) as failed:
+        run(pipeline, tmp_path)
+    assert str(failed.value).startswith(
+        "condition: expected one that can be evaluated, got inputs.parameter_values['pipelinechannel--say-Output'] == "
+        "'it's': SyntaxError: "
+    )
+
+
+@pytest.mark.parametrize("task", [{}, {"inputs": {}}, {"inputs": {"parameters": {"other": {}}}}])
+def test_a_condition_may_be_about_nothing(task: dict[str, Any]) -> None:
+    """Inputs that it does not name are not among its own, nor are names that are no inputs."""
+    for condition in ("true", "inputs.parameter_values['one'] == 'other'"):
+        told = loops.with_inputs({**task, "triggerPolicy": {"condition": condition}})
+        assert json.loads(told) == [condition, {}]

@@ -387,6 +387,22 @@ def test_a_pipeline_with_the_name_of_a_task_runs_whole(name: str, ran: str) -> N
     assert document["pipelineInfo"] == {"name": name}
 
 
+def test_a_condition_has_its_inputs(others: Path) -> None:
+    """The runner tells their names alone; another policy stays."""
+    source = {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "write"}}
+    condition = "inputs.parameter_values['pipelinechannel--write-Output'] == 'never'"
+    tasks = runnable.made(read_spec(others))["root"]["dag"]["tasks"]
+    assert json.loads(tasks["condition-3"]["triggerPolicy"]["condition"]) == [
+        condition,
+        {"pipelinechannel--write-Output": source},
+    ]
+    document = of(container={})
+    document["root"]["dag"]["tasks"]["a"]["triggerPolicy"] = {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert runnable.made(document)["root"]["dag"]["tasks"]["a"]["triggerPolicy"] == {
+        "strategy": "ALL_UPSTREAM_TASKS_COMPLETED"
+    }
+
+
 def test_nothing_else_is_changed_for_the_runner() -> None:
     """Only loops have turns, also over artifacts and in parts, and only what installs is taken out of a command."""
     loops: dict[str, Any] = {"by-value": {"parameterIterator": {}}, "by-file": {"artifactIterator": {}}, "once": {}}
