@@ -259,8 +259,8 @@ class _LogSplitter(io.TextIOBase):
             self._step_lines.append(line)
 
     def fail(self, message: str) -> None:
-        """Keep the error with which the run fails, unless it failed before."""
-        self.first = self.first or safe(message)
+        """Keep the error with which the run fails, of the last step if there is no text, unless it failed before."""
+        self.first = self.first or safe(message) or self.failure(message)
 
     def failure(self, otherwise: str) -> str:
         """Return the error with which the last step ended: what follows the frames of its last traceback.

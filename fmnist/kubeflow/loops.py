@@ -1,10 +1,12 @@
-"""What kfp's local runner gets wrong about the loops and conditions of a pipeline, mended for the time of a run.
+"""What kfp's local runner gets wrong about loops, conditions and failures, mended for the time of a run.
 
 It puts the item of a turn in the place of everything that the loop takes from other tasks and from outer loops. It
 guesses what a loop goes over from the name of an input, and so takes the whole list of an outer loop for its item.
 
 It guesses what a condition is about in the same way, does not quote it, and skips what depends on a condition that it
 cannot evaluate: the run ends well without those steps.
+
+After a step that failed it runs others, such as those that clean up, and does not say what happened first.
 """
 
 import contextlib
@@ -25,15 +27,17 @@ _OPERATORS = {"&&": " and ", "||": " or ", "!": " not "}
 def mended(failed: Callable[[str], None]) -> Iterator[None]:
     """Let kfp's local runner do what a pipeline says, until the end of the context.
 
-    What ends the run without a step is told to `failed`, as kfp itself does not say what happens in a loop.
+    What fails is told to `failed` at once, with no text if it is the step that said so itself.
     """
     from kfp.local.orchestrator import enhanced_dag_orchestrator as enhanced
+    from kfp.local.orchestrator import task_executor as executor
     from kfp.local.orchestrator import task_spec_utils as specs
 
     ours: list[tuple[Any, str, Any]] = [
         (specs, "create_parameter_loop_iteration_task_spec", _turn),
         (enhanced, "_run_parallel_for_task", partial(_loop, vars(enhanced)["_run_parallel_for_task"])),
         (enhanced.ConditionEvaluator, "evaluate_condition", staticmethod(partial(_holds, failed))),
+        (executor, "execute_single_task", partial(_step, executor.execute_single_task, failed)),
     ]
     theirs = [(place, name, vars(place)[name]) for place, name, _ in ours]
     try:
@@ -69,6 +73,18 @@ def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
         value = OrchestratorUtils.make_task_arguments(inputs, io_store)[name]
         items.raw = value if isinstance(value, str) else json.dumps(value)
     return theirs(task_spec=made, io_store=io_store, **others)
+
+
+def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, **others: Any) -> Any:
+    """Run a step as kfp does, with all its attempts, and tell if it failed."""
+    try:
+        outputs, status = theirs(task_spec=task_spec, **others)
+    except Exception as error:
+        failed(f"step {task_spec.component_ref.name.removeprefix('comp-')}: {type(error).__name__}: {error}")
+        raise
+    if status.name == "FAILURE":
+        failed("")
+    return outputs, status
 
 
 def with_inputs(task: Mapping[str, Any]) -> str:

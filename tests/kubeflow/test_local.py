@@ -307,6 +307,82 @@ def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
     assert "the first error" in log.getvalue()
 
 
+def train_on(item: str, place: str, number: dsl.OutputPath(int)) -> None:  # type: ignore[valid-type]
+    """Fail in a way that depends on the item, and the second time in another."""
+    from pathlib import Path
+
+    with Path(place, "calls").open("a") as file:
+        file.write("x")
+    Path(number).write_text(item)
+    if item == "bad":
+        raise ValueError(f"the training diverged in call {Path(place, 'calls').stat().st_size}")
+
+
+def clean_up(way: str) -> None:
+    """End as asked."""
+    if way == "bad":
+        raise ValueError("nothing to clean")
+
+
+def guarded(items: list[str], last: str, place: Path) -> Callable[..., None]:
+    """Return a pipeline with a step for each item, in a loop if there are more, and one that runs at the end."""
+    train, clean = (dsl.component(one, base_image="python", install_kfp_package=False) for one in (train_on, clean_up))
+
+    def pipeline() -> None:
+        with dsl.ExitHandler(clean(way=last)):
+            if len(items) > 1:
+                with dsl.ParallelFor(items) as item:
+                    train(item=item, place=str(place))
+            else:
+                train(item=items[0], place=str(place)).set_retry(1, backoff_duration="0s")
+
+    return pipeline
+
+
+@pytest.mark.parametrize(
+    ("items", "last", "said"),
+    [
+        (["bad"], "good", "step exit-handler-1/train-on: ValueError: the training diverged in call 2"),
+        (["bad"], "bad", "step exit-handler-1/train-on: ValueError: the training diverged in call 2"),
+        (["1"], "bad", "step clean-up: ValueError: nothing to clean"),
+        (
+            ["1", "bad", "3"],
+            "good",
+            "step exit-handler-1/for-loop-3/train-on: ValueError: the training diverged in call 2",
+        ),
+        (
+            ["1", "bad", "bad"],
+            "good",
+            "step exit-handler-1/for-loop-3/train-on: ValueError: the training diverged in call 2",
+        ),
+        (
+            ["no number", "2"],
+            "good",
+            "step exit-handler-1/for-loop-3/train-on: ValueError: Could not deserialize output 'number' from path ",
+        ),
+    ],
+    ids=["one", "both", "the last", "a turn", "two turns", "what kfp cannot read"],
+)
+def test_the_step_that_failed_first_is_named(tmp_path: Path, items: list[str], last: str, said: str) -> None:
+    """With the error of its last attempt, though others ran after it."""
+    path = tmp_path / "guarded.yaml"
+    compiler.Compiler().compile(dsl.pipeline(guarded(items, last, tmp_path)), str(path))
+    (tmp_path / "work").mkdir()
+    with pytest.raises(StepError) as caught:
+        local.run_compiled(path, {}, tmp_path / "work", io.StringIO())
+    assert str(caught.value).startswith(said)
+
+
+def test_the_first_error_is_kept_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told later is not."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret-w0rd@proxy.example")
+    splitter = local._LogSplitter(io.StringIO(), lambda _: None)
+    assert splitter.first == ""
+    splitter.fail("no s3cret-w0rd")
+    splitter.fail("another")
+    assert splitter.first == "no ***"
+
+
 @pytest.mark.parametrize(
     ("way", "expected"),
     [

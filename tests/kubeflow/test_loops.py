@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from kfp import compiler, dsl
-from kfp.local.orchestrator import enhanced_dag_orchestrator, task_spec_utils
+from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor, task_spec_utils
 
 from fmnist.kubeflow import local, loops
 from fmnist.steps.errors import StepError
@@ -97,7 +97,8 @@ def test_a_turn_gets_what_the_pipeline_says(pipeline: Callable[..., Any], joined
 
 def test_kfp_is_as_it_was_after_a_run() -> None:
     """Whoever calls a pipeline by kfp afterwards has kfp's own functions."""
-    places = (task_spec_utils, enhanced_dag_orchestrator, enhanced_dag_orchestrator.ConditionEvaluator)
+    enhanced = enhanced_dag_orchestrator
+    places = (task_spec_utils, enhanced, enhanced.ConditionEvaluator, task_executor)
     before = [dict(vars(place)) for place in places]
     with contextlib.suppress(KeyError), loops.mended(lambda _: None):
         assert [dict(vars(place)) for place in places] != before
