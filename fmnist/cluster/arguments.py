@@ -64,8 +64,8 @@ def parse_arguments(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
 
 
 def _type(definition: Mapping[str, Any]) -> str:
-    """Return the type of an input, or nothing if it has none; compilers before kfp 2 have another key for it."""
-    old = str(definition.get("type", ""))
+    """Return the type of an input, for which compilers before kfp 2 have another key."""
+    old = str(definition.get("type"))
     return str(definition.get("parameterType") or _OLD_TYPES.get(old, old))
 
 

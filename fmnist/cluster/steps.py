@@ -270,7 +270,7 @@ def _step_of_task(task: Json, parts: Mapping[str, Json]) -> Step:
     if state == "RUNNING" and not pods:
         state = "WAITING"
     inside = [task]
-    while (part := parts.get(inside[0].get("parent_task_id", ""))) and part not in inside:
+    while (part := parts.get(str(inside[0].get("parent_task_id")))) and part not in inside:
         inside.insert(0, part)
     names = [str(one.get("name") or one.get("display_name") or "unnamed") for one in inside]
     indices = [(one.get("type_attributes") or {}).get("iteration_index") for one in inside]

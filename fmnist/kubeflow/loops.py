@@ -70,8 +70,7 @@ def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
     items = made.parameter_iterator.items
     if name := items.input_parameter:
         inputs = type(made.inputs)(parameters={name: made.inputs.parameters[name]})
-        value = OrchestratorUtils.make_task_arguments(inputs, io_store)[name]
-        items.raw = value if isinstance(value, str) else json.dumps(value)
+        items.raw = json.dumps(OrchestratorUtils.make_task_arguments(inputs, io_store)[name])
     return theirs(task_spec=made, io_store=io_store, **others)
 
 

@@ -261,11 +261,14 @@ def test_an_api_of_artifacts_names_the_steps(server: Server, target: Cluster) ->
 
 
 def test_an_api_of_artifacts_that_repeats_a_page_is_none(server: Server, run: Run) -> None:
-    """It would be asked for ever; the logs tell the same."""
-    for _ in range(3):
-        server.fail("GET .*/artifact_tasks$", respond(200, b'{"next_page_token": "same"}'))
+    """It would be asked for ever; the logs tell the same, and where they do not, why there is no accuracy is told."""
+    server.fail("GET .*/artifact_tasks$", respond(200, b'{"next_page_token": "same"}'), times=4)
     assert run.accuracy() == (0.8428, "")
     assert len(server.asked("GET .*/artifact_tasks$")) == 2
+    server.store.looks = [look("SUCCEEDED")]
+    value, why = run.accuracy()
+    assert value is None
+    assert f"read artifact_tasks at {server.url}: expected another page of the list, got one again. " in why
 
 
 def test_an_earlier_run_that_cannot_be_read_is_told(server: Server, target: Cluster, compiled: Path, run: Run) -> None:

@@ -202,3 +202,15 @@ def test_a_condition_may_be_about_nothing(task: dict[str, Any]) -> None:
     for condition in ("true", "inputs.parameter_values['one'] == 'other'"):
         told = loops.with_inputs({**task, "triggerPolicy": {"condition": condition}})
         assert json.loads(told) == [condition, {}]
+
+
+def test_a_condition_calls_nothing_of_python() -> None:
+    """The compiler writes two functions alone."""
+    told = list[str]()
+    with pytest.raises(RuntimeError) as failed:
+        loops._holds(told.append, json.dumps(["len('a') == 1", {}]), None)
+    assert str(failed.value) == (
+        "condition: expected one that can be evaluated, got len('a') == 1: NameError: name 'len' is not defined"
+    )
+    assert told == [str(failed.value)]
+    assert loops._holds(told.append, json.dumps(["double(int('2')) > 1.5", {}]), None)
