@@ -381,6 +381,22 @@ def test_the_first_error_is_kept_without_secrets(monkeypatch: pytest.MonkeyPatch
     splitter.fail("no s3cret-w0rd")
     splitter.fail("another")
     assert splitter.first == "no ***"
+    splitter = local._LogSplitter(io.StringIO(), lambda _: None)
+    splitter.fail("")
+    assert splitter.first == "step : "
+
+
+def test_what_kfp_says_without_any_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step has failed, of which more could be said."""
+
+    def run(**_: object) -> None:
+        raise RuntimeError("it is not set up")
+
+    path = compiled(train, tmp_path)
+    monkeypatch.setattr("kfp.components.load_component_from_text", lambda _: run)
+    with pytest.raises(StepError) as caught:
+        local.run_compiled(path, {"message": ""}, tmp_path / "work", io.StringIO())
+    assert str(caught.value) == "step : it is not set up"
 
 
 @pytest.mark.parametrize(
