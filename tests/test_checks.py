@@ -167,7 +167,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "conftest.py").write_text(CONFTEST)
     # Where a tier runs whole folders they must be there.
     green = ["steps/test_green", "kubeflow/test_green", "cluster/test_green", "cli/test_fmnist"]
-    for name in (*green, "steps/test_files", "steps/test_plots", "steps/test_sources"):
+    for name in (*green, "steps/test_own_network", "steps/test_sources"):
         path = root / "tests" / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(GREEN)
@@ -217,11 +217,13 @@ def test_each_part_of_the_isolation_counts(part: int, body: str, code: int, tmp_
     """The tests that run twice fail if one fails in any process, or the second time alone, or one is killed."""
     twice = runpy.run_path(str(ROOT / "tests" / "support" / "twice.py"))
     names = [[name for name in one if name.startswith("tests/")] for one in twice["PARTS"]]
-    waiting = "tests/steps/test_sources.py"
-    assert names == [["tests/steps"], ["tests/kubeflow", "tests/cli/test_fmnist.py"], [waiting]]
+    moved, waiting = "tests/steps/test_own_network.py", "tests/steps/test_sources.py"
+    assert names == [["tests/steps"], ["tests/kubeflow", "tests/cli/test_fmnist.py", moved], [waiting]]
     left_out = {option for one in twice["PARTS"] for option in one if option not in names[0] + names[1] + names[2]}
     elsewhere = ["kubeflow/test_clean_environment", "kubeflow/test_installing", "kubeflow/test_processes"]
-    elsewhere += [f"steps/test_{name}" for name in ("determinism", "garbage", "library_state", "sources")]
+    elsewhere += [
+        f"steps/test_{name}" for name in ("determinism", "garbage", "library_state", "own_network", "sources")
+    ]
     assert left_out == {f"--ignore=tests/{name}.py" for name in elsewhere}
     for number, paths in enumerate(names):
         for name in paths:

@@ -24,9 +24,12 @@ ELSEWHERE = (
 
 WAITING = "tests/steps/test_sources.py"
 
+#: It takes about as long as the other tests of steps take more than those of components and commands.
+MOVED = "tests/steps/test_own_network.py"
+
 PARTS = (
-    ("tests/steps", *(f"--ignore={path}" for path in (*ELSEWHERE, WAITING))),
-    ("tests/kubeflow", "tests/cli/test_fmnist.py", *(f"--ignore={path}" for path in ELSEWHERE)),
+    ("tests/steps", *(f"--ignore={path}" for path in (*ELSEWHERE, WAITING, MOVED))),
+    ("tests/kubeflow", "tests/cli/test_fmnist.py", MOVED, *(f"--ignore={path}" for path in ELSEWHERE)),
     (WAITING,),
 )
 
