@@ -30,9 +30,6 @@ _UNKEYED = {
     "environment": "Kubeflow Pipelines before 2.18 do not look at it",
 }
 
-#: What a condition asks for.
-_ASKED = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
-
 
 @dataclass(frozen=True)
 class Change:
@@ -223,9 +220,8 @@ def _conditions(task: Task, spec: Mapping[str, Any]) -> Iterator[tuple[str, list
     for depth in range(1, len(path) + 1):
         part = _part(path[:depth], spec)
         if text := part.get("triggerPolicy", {}).get("condition"):
-            inputs = part.get("inputs", {}).get("parameters", {})
-            asked = [inputs[name] for name in dict.fromkeys(_ASKED.findall(text)) if name in inputs]
-            yield text, [_source(path[: depth - 1], spec, one, "parameters") for one in asked]
+            inputs = compiled.asked(part).values()
+            yield text, [_source(path[: depth - 1], spec, one, "parameters") for one in inputs]
 
 
 def _volumes(task: Task, platforms: list[Mapping[str, Any]]) -> list[str]:

@@ -15,10 +15,13 @@ from fmnist.kubeflow.bundle import ARCHIVE
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
 
-__all__ = ["ARCHIVE", "Task", "carried", "documents", "tasks", "without_installation"]
+__all__ = ["ARCHIVE", "ASKED", "Task", "asked", "carried", "documents", "tasks", "without_installation"]
 
 #: More tasks than a server takes, and more bytes than a step carries: a file that has them was made to be refused.
 MOST_TASKS, LARGEST = 10_000, 64 << 20
+
+#: An input of a task, as the task's condition asks for it.
+ASKED = r"inputs\.parameter_values\['([^']+)'\]"
 
 _NAME = re.compile(r"\w[\w-]*")
 
@@ -74,6 +77,13 @@ class Task:
     def requirements(self) -> list[str]:
         """As `installation`, without kfp itself and what only some releases of Python need."""
         return [one for one in self.installation if not re.match(r"kfp\b(?!-)", one) and ";" not in one]
+
+
+def asked(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that the condition of a task asks for, by their names, each with where it comes from."""
+    inputs = spec.get("inputs", {}).get("parameters", {})
+    names = re.findall(ASKED, spec["triggerPolicy"]["condition"])
+    return {name: inputs[name] for name in names if name in inputs}
 
 
 def documents(content: bytes) -> list[Any]:

@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from fmnist.kubeflow.compiled import ASKED, asked
+
 __all__ = ["mended", "with_inputs"]
 
 #: In a condition: an input of its task, a text, or an operator that Python has not.
-_PART = re.compile(r"inputs\.parameter_values\['([^']+)'\]|'[^']*'|&&|\|\||!(?=\()")
+_PART = re.compile(rf"{ASKED}|'[^']*'|&&|\|\||!(?=\()")
 _OPERATORS = {"&&": " and ", "||": " or ", "!": " not "}
 
 
@@ -88,10 +90,7 @@ def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, **other
 
 def with_inputs(task: Mapping[str, Any]) -> str:
     """Return the condition of a task together with the inputs that it is about, of which kfp tells the names alone."""
-    condition = task["triggerPolicy"]["condition"]
-    inputs = task.get("inputs", {}).get("parameters", {})
-    names = {match[1] for match in _PART.finditer(condition)} & inputs.keys()
-    return json.dumps([condition, {name: inputs[name] for name in sorted(names)}])
+    return json.dumps([task["triggerPolicy"]["condition"], asked(task)])
 
 
 def _holds(failed: Callable[[str], None], condition: str, io_store: Any) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files as resources
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from fmnist.kubeflow import bundle
 
 __all__ = ["named", "one_version", "packages_of", "pinned", "pins"]
@@ -64,7 +66,7 @@ def pinned() -> set[str]:
 
 def named(requirement: str) -> str:
     """Return the name of a requirement's package, as package indexes compare names."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[=@;<>!~]", requirement.strip())[0]).lower()
+    return canonicalize_name(re.split(r"[\s\[=@;<>!~]", requirement.strip())[0])
 
 
 def packages_of(top: str, name: str) -> list[str]:

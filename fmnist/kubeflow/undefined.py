@@ -35,7 +35,7 @@ def undefined(program: str) -> list[str]:
             if isinstance(node, ast.AnnAssign):
                 node.annotation = ast.Constant(None)
         guarded = _guarded(tree)
-        _settle(tree)
+        _clear_harmless(tree)
         table = symtable.symtable(ast.unparse(tree), "step", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # a Python of another release, or too deep
         return []
@@ -82,8 +82,8 @@ def _caught(kind: ast.expr) -> set[str]:
     return {ast.unparse(one).rpartition(".")[2] for one in kinds}
 
 
-def _settle(tree: ast.Module) -> None:
-    """Take out of a program what hides no names: the NameError of a handler, and the names that an object has."""
+def _clear_harmless(tree: ast.Module) -> None:
+    """Rename what is in `_UNSEEN` and hides no name: the NameError of a handler, and `vars` of an object."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.type:
             seen = [one for one in ast.walk(node.type) if isinstance(one, ast.Name) and one.id == "NameError"]

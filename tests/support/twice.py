@@ -24,7 +24,7 @@ ELSEWHERE = (
 
 WAITING = "tests/steps/test_sources.py"
 
-#: It takes about as long as the other tests of steps take more than those of components and commands.
+#: It runs with the second part, so that both take as long.
 MOVED = "tests/steps/test_own_network.py"
 
 PARTS = (
