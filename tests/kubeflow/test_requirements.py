@@ -135,6 +135,15 @@ def test_a_namespace_is_of_many_packages(
     assert sorted(requirements.packages_of(module.partition(".")[0], module)) == packages
 
 
+@pytest.mark.parametrize(
+    "requirement",
+    ["Scikit_Learn", "scikit.learn[all]>=1", "scikit-learn @ https://a", " scikit--learn ; python_version<'4'"],
+)
+def test_a_package_has_one_name(requirement: str) -> None:
+    """However a requirement writes it, and whatever it asks for beside it."""
+    assert requirements.named(requirement) == "scikit-learn"
+
+
 @pytest.mark.parametrize(("source", "names"), OTHERS.items())
 def test_code_of_others_is_looked_through_too(source: bytes, names: str) -> None:
     """What it imports is installed, by the name of the package and with what that requires, if it is pinned."""

@@ -80,6 +80,11 @@ PROGRAMS = {
         "    except (ImportError, NameError):\n        return SLOW\n    return FAST, LIMIT",
         ["LIMIT", "SLOW"],
     ),
+    "two guards": (
+        "def step():\n    try:\n        return LIMIT\n    except NameError:\n        pass\n"
+        "    try:\n        return FAST\n    except NameError:\n        return SLOW",
+        ["SLOW"],
+    ),
     "a guard against everything": ("def step():\n    try:\n        return LIMIT\n    except:\n        return 1", []),
     "a guard against all exceptions": (
         "def step():\n    try:\n        return f'{LIMIT}'\n    except Exception as error:\n        return NUMBER",
