@@ -176,8 +176,8 @@ def assert_contract(
         assert getattr(ran, what) == wanted, f"{what}: expected {dict(wanted)}, got {getattr(ran, what)}"
     for invariant in invariants:
         kept = invariant(ran)
-        said = invariant.__doc__ if isfunction(invariant) else repr(invariant)
-        assert kept is None or kept, f"expected that {said or getattr(invariant, '__name__', '')}"
+        said = (invariant.__doc__ or invariant.__name__) if isfunction(invariant) else repr(invariant)
+        assert kept is None or kept, f"expected that {said}"
 
 
 def assert_reproducible(run: Callable[[], Ran | Mapping[str, Mapping[str, Any]]]) -> Any:

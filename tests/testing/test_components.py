@@ -329,23 +329,28 @@ def test_the_time_in_an_archive_is_seen(run_component: Callable[..., testing.Ran
         testing.assert_reproducible(lambda: run_component(packs))
 
 
-def gives(value: str, folder: str) -> Any:
+def gives(value: str, logged: str, folder: str) -> Any:
     """Return artifacts, which are other objects each time."""
     (path := Path(folder, str(len(list(Path(folder).iterdir()))))).write_text(value)
-    return 1, Dataset(uri=str(path), metadata={"a": 1})
+    return 1, Dataset(uri=str(path), metadata={"a": logged})
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize(("values", "same"), [("11", True), ("12", False)], ids=["same", "other"])
+@pytest.mark.parametrize(
+    ("values", "logged", "same"),
+    [("11", "11", True), ("12", "11", False), ("11", "12", False)],
+    ids=["same", "other", "other metadata"],
+)
 def test_artifacts_that_are_returned_are_compared(
-    run_component: Callable[..., testing.Ran], values: str, tmp_path: Path, *, same: bool
+    run_component: Callable[..., testing.Ran], values: str, logged: str, tmp_path: Path, *, same: bool
 ) -> None:
     """By their content and what was logged, wherever they are."""
     (folder := tmp_path / "given").mkdir()
-    each = iter(values)
+    each = zip(values, logged, strict=True)
 
     def run() -> testing.Ran:
-        return run_component(gives, value=next(each), folder=str(folder))
+        value, told = next(each)
+        return run_component(gives, value=value, logged=told, folder=str(folder))
 
     if same:
         testing.assert_reproducible(run)
