@@ -274,17 +274,18 @@ def test_the_bounds_of_a_large_study(
 def test_the_bound_of_a_shard(
     seconds: float, content: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shard takes at most 1.15 of a study on one core, here 100 s, and gives the same bytes."""
+    """A shard takes at most 1.15 of a study of two epochs on one core, here 100 s, and gives the same bytes."""
     asked: list[Any] = []
 
     def studied(settings: Settings, seeds: int, jobs: int, folder: Path) -> process.Study:
-        asked.append((seeds, jobs))
+        asked.append((settings.epochs, seeds, jobs))
         (folder / "seeds").mkdir(parents=True)
         (folder / "seeds" / "0.json").write_text("same")
         return study(1, seconds=100)
 
     def used(_: str, __: str, arguments: str, folder: str) -> process.Usage:
-        asked.append(json.loads(arguments)["shard"])
+        told = json.loads(arguments)
+        asked.append((told["epochs"], told["shard"]))
         Path(folder, "seeds").mkdir(parents=True)
         Path(folder, "seeds", "0.json").write_text(content)
         return process.Usage(seconds, 1, 1)
@@ -293,7 +294,7 @@ def test_the_bound_of_a_shard(
     monkeypatch.setattr(process, "used", used)
     benchmark = test_shards.test_a_shard_costs_what_a_study_costs
     assert holds(lambda measured: benchmark(Settings(), measured, tmp_path)) == expected
-    assert asked == [(20, 1), shards.name(range(20))]
+    assert asked == [(2, 20, 1), (2, shards.name(range(20)))]
 
 
 @pytest.mark.parametrize(
