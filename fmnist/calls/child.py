@@ -1,6 +1,6 @@
 """The process of a run or a study that Python called: its argument is the number of the pipe to whoever asked.
 
-It gets a request, tells its progress as calls of a `Display`, and ends with an answer or an error. What it prints is
+It gets a request, reports its progress as calls of a `Display`, and ends with an answer or an error. What it prints is
 read only if it ends without either.
 """
 
@@ -16,7 +16,7 @@ from fmnist.steps.settings import Settings
 
 __all__ = ["main"]
 
-#: Returns a callback that tells the other process of a call.
+#: Returns a callback that reports a call to the other process.
 Tell = Callable[[str], Callable[..., None]]
 
 

@@ -172,7 +172,7 @@ def _answer(*request: Any) -> Any:
 
 
 def _end_of(request: tuple[Any, ...], pipe: Connection, display: Display) -> Any:
-    """Ask the process at the other end of `pipe`, and take what it tells until its answer or its error."""
+    """Ask the process at the other end of `pipe`, and take what it reports until its answer or its error."""
     pipe.send(request)
     while True:
         match pipe.recv():

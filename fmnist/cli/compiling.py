@@ -96,7 +96,7 @@ def compile_command(  # noqa: PLR0913 - one for each option
     if image is None:
         click.echo("Its steps install packages, as root. Where pods may not, compile with --image.", err=True)
     if study and image is None:
-        click.echo("Argo keeps less of a run than the code of a study takes: it needs --image there.", err=True)
+        click.echo("Its steps carry more code than Argo keeps of a run: there, compile with --image.", err=True)
 
 
 @click.command()

@@ -130,7 +130,7 @@ def _failure(error: BaseException) -> Failure:
         case RecursionError():
             return Failure("input: expected a few levels of lists and mappings, got too many.", BAD_INPUT)
         case MemoryError():
-            return Failure("memory: expected enough for this, got too little. Free some, or give less.", FAILED)
+            return Failure("memory: expected enough for this, got too little. Free some, or give less input.", FAILED)
         case KeyboardInterrupt():
             return Failure(f"interrupted; {str(error) or 'the same command starts afresh.'}", INTERRUPTED)
         case _:

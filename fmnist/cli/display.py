@@ -19,7 +19,7 @@ from fmnist.steps.safe import safe
 
 __all__ = ["Display"]
 
-#: Seconds after which a download is told again, in plain lines.
+#: Seconds after which a download is reported again, in plain lines.
 QUIET = 15.0
 
 #: Columns below which bars would be cut off.

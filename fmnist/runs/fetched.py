@@ -1,4 +1,4 @@
-"""The files of a run on a cluster in a folder here, and whether they equal those of a run of this machine."""
+"""Saves the files of a cluster's run in a folder here, and compares them with those of a run of this machine."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A run here of a pipeline that is not this package's: its folder has each artifact by task and name."""
+"""Runs somebody else's pipeline on this machine: the folder has each artifact by task and name."""
 
 import shutil
 import tempfile
@@ -94,7 +94,7 @@ def _filled(
 
 
 def _missing(artifacts: Mapping[str, Any], work: Path) -> list[str]:
-    """Return the names of those that should be in `work` and are not, and of which no metadata tell."""
+    """Return the names of those that should be in `work` and are not, and that have no metadata either."""
     ours = {name: Path(one.path).resolve() for name, one in artifacts.items() if not one.metadata}
     return [name for name, path in ours.items() if path.is_relative_to(work.resolve()) and not path.exists()]
 

@@ -33,7 +33,7 @@ __all__ = [
 
 LABELS = ARTIFACT_FILES["labels"]
 
-#: No file of results has so many bytes, and no folder.
+#: The most bytes of a file of results, and of a folder of them.
 LARGEST, LARGEST_FOLDER = 2**26, 2**30
 
 #: How many problems a message lists.
@@ -179,7 +179,7 @@ def results_in(plan: StudyPlan, files: Mapping[str, bytes]) -> list[Result]:
 
 
 def seed_result(name: str, content: bytes, seed: int, epochs: int, true: Sequence[int]) -> Result:
-    """Return the result in a file, which must be that of `seed`, with so many epochs and the true labels `true`."""
+    """Return the result in a file, which must be that of `seed`, with this many epochs and the true labels `true`."""
     parse(SeedResult, name, content)
     result = Result.from_json(content)
     for what, expected, got in (

@@ -13,7 +13,7 @@ __all__ = ["MEMORY", "MOST_SHARDS", "SEEDS_OF_A_SHARD", "Study", "divide", "name
 #: Not every server collects the results of more (https://github.com/kubeflow/kubeflow/issues/7513).
 MOST_SHARDS = 100
 
-#: Unless it is told otherwise: what a pod costs besides is then a few seconds of a minute.
+#: The default: what a pod costs besides is then a few seconds of a minute.
 SEEDS_OF_A_SHARD = 20
 
 #: What the pod of a shard gets, in MiB.
@@ -50,7 +50,7 @@ class Study:
 
 
 def divide(seeds: int, first_seed: int, shards: int = 0) -> list[range]:
-    """Return the seeds of each shard of a study: all of them in order, none twice, and in each as many but for one.
+    """Return the seeds of each shard of a study: all of them in order, none twice; their sizes differ by one at most.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ def drawn(seeds: Sequence[int], count: int) -> list[int]:
 
 
 def _kept(found: Sample, names: Iterable[str]) -> set[str]:
-    """Return those of the recorded `names` that say how results were made, or are of seeds, of which only some are."""
+    """Return those of the recorded `names` that say how results were made, or are of seeds: not all are made again."""
     if found.is_study:
         return {PLAN, RECORD, CHECKSUMS, *(name for name in names if name.startswith(f"{SEEDS}/"))}
     return {RUN, PIPELINE, CHECKSUMS, page.FILE_NAME}

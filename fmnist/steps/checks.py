@@ -27,7 +27,7 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> N
     Raises
     ------
     SettingsError
-        If it has not: what, expected, got.
+        If not; the message says what was expected and what was given.
     """
     good = isinstance(value, int) and not isinstance(value, bool)
     if not good or value < least or (most is not None and value > most):

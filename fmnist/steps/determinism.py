@@ -80,7 +80,7 @@ def tensorflow() -> Any:
         if sentence := caveat():
             warnings.warn(sentence, stacklevel=2)
         with _quiet(), garbage.paused():
-            # Looking for devices is what TensorFlow would tell of at its first operation.
+            # TensorFlow looks for devices at its first operation, and would report it then.
             import_module("tensorflow").config.list_physical_devices()
     import tensorflow as tf
 
@@ -111,7 +111,7 @@ def _quiet() -> Iterator[None]:
 
 
 def started() -> Any:
-    """Return TensorFlow within a program, whose maker came through `tensorflow`: modes are those of the program."""
+    """Return TensorFlow inside a traced program, whose builder has passed the checks of `tensorflow`."""
     return sys.modules.get("tensorflow") or tensorflow()
 
 

@@ -1,4 +1,4 @@
-"""Python's garbage collector, which finds nothing in imported libraries and takes a fifth of a run to look there."""
+"""Keeps the garbage collector out of imported libraries, where it finds nothing and would take a fifth of a run."""
 
 import atexit
 import contextlib

@@ -28,7 +28,7 @@ _DIGITS = 18
 #: The bytes of a file, the classes, and the characters of a name: a matrix of more would take minutes to draw.
 _LARGEST, _MOST_CLASSES, _LONGEST_NAME = 2**24, 100, 100
 
-#: Fewer characters of which each other is null may be a name.
+#: A shorter text in which every other character is null may still be a name.
 _LEAST = 6
 
 

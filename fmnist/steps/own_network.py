@@ -133,7 +133,7 @@ def _check_file(network: Any, again: Any, images: Any) -> None:
 
 
 def _check_loss(network: Any, images: Any, *, training: bool) -> None:
-    """Refuse logits of which Keras' loss would not be that of the numbers, which it sees in a graph only."""
+    """Refuse logits for which Keras' loss would not depend on their values alone, which shows in a graph only."""
     last = _last(network).name
 
     @tensorflow().function(autograph=False)  # type: ignore[untyped-decorator]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["answer", "body", "session"]
 
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two packets
-RETRIES, BACKOFF = 2, 1.0  # of each request, with a pause that starts at so many seconds and doubles
+RETRIES, BACKOFF = 2, 1.0  # of each request, with a pause of this many seconds at first, doubled each time
 BUSY = (429, 500, 502, 503, 504)  # HTTP statuses that may pass
 REDIRECTS = 5  # of each request, at most
 LONGEST = 60.0  # seconds that an answer, or the next part of a file, may take in all
-PATIENCE, SLOWEST = 30.0, 10_000  # seconds after which a download must have come at so many bytes a second
+PATIENCE, SLOWEST = 30.0, 10_000  # after these seconds a download must have this many bytes a second
 
 _CHUNK = 2**16
 
@@ -59,7 +59,7 @@ def body(response: "requests.Response", report: Callable[[int, int], None]) -> I
         done = response.raw.tell()
         if done < SLOWEST * (time.monotonic() - started - PATIENCE):
             raise TimeoutError(f"less than {SLOWEST} bytes a second")
-        # That the whole file is there is told when it is verified.
+        # Whether the whole file is there is checked when it is verified.
         if done != total:
             report(done, total)
         yield chunk

@@ -168,7 +168,7 @@ def failing(error: BaseException) -> Result:
         ),
         (DataError(f"cache: got {FULL}. Set HOME."), 3, f"Error: cache: got {FULL}. Set HOME.\n"),
         (RecursionError(), 2, "Error: input: expected a few levels of lists and mappings, got too many.\n"),
-        (MemoryError(), 3, "Error: memory: expected enough for this, got too little. Free some, or give less.\n"),
+        (MemoryError(), 3, "Error: memory: expected enough for this, got too little. Free some, or give less input.\n"),
         (KeyboardInterrupt(), 130, "Error: interrupted; the same command starts afresh.\n"),
         (KeyboardInterrupt("look there."), 130, "Error: interrupted; look there.\n"),
         (ContractError("x" * 5000), 2, "Error: " + "x" * 4000 + " ...\n"),

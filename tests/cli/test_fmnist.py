@@ -398,7 +398,7 @@ def test_a_study_of_any_size_is_compiled(here: Path) -> None:
 
 def test_a_study_without_an_image_is_told_of(here: Path) -> None:
     """It compiles, but the object that Argo keeps of it is too large, which a cluster would say after minutes."""
-    sentence = "\nArgo keeps less of a run than the code of a study takes: it needs --image there.\n"
+    sentence = "\nIts steps carry more code than Argo keeps of a run: there, compile with --image.\n"
     assert sentence in invoke("compile", "--study").stderr
     assert invoke("compile", "--study", "--image", "an/image:1").stderr == ""
 

@@ -50,7 +50,7 @@ DARK = Theme(paper="#14171b", ink="#eceef1", soft="#a4adb8", rule="#3a414a", blu
 #: The size of texts in points, of which 72 are 96 pixels of a page.
 TEXT = 9.0
 
-#: Above so many lines or dots an SVG holds them as pixels, because it would be megabytes.
+#: Above this many lines or dots an SVG holds them as pixels, because it would be megabytes.
 MOST_SHAPES = 2_000
 
 #: Of more seeds a picture has columns and areas, as nobody could tell their dots and lines from each other.
