@@ -6,7 +6,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from fmnist.replication.sample import Result
 from fmnist.steps.dataset import CLASS_NAMES
 from fmnist.steps.errors import ContractError
 from fmnist.steps.evaluation import ACTUAL, CONFIDENCE, PREDICTION, Evaluation
-from fmnist.steps.files import Content
+from fmnist.steps.files import TEMPORARY, Content
 from fmnist.steps.labels import Labels
+from fmnist.steps.messages import excerpt
 
 __all__ = [
     "ACCURACIES",
@@ -29,9 +30,9 @@ __all__ = [
     "SEEDS",
     "UNFINISHED",
     "VERDICT",
+    "check_free",
     "claimed",
     "made",
-    "occupied",
     "read_result",
     "result_of",
     "seed_path",
@@ -67,13 +68,22 @@ def made(folder: Path, what: str) -> None:
         raise ContractError(f"{what} folder: expected a folder, got {got}: {taken}. Choose another with -o.") from error
 
 
-def occupied(folder: Path) -> ContractError:
-    """Return the error for the folder of a run that has files already, by their names."""
-    names = ", ".join(sorted(path.name for path in folder.iterdir()))
-    return ContractError(
-        f"run folder: expected a new or empty folder, got {folder} with {names}. Nothing was changed. Choose another "
-        "folder with -o."
-    )
+def check_free(folder: Path, what: str, ours: Collection[str] = (), begun: str = "") -> None:
+    """Make sure that `folder` has nothing in it but `ours`, finished or not; what a `what` has `begun` may be there.
+
+    Raises
+    ------
+    ContractError
+        If it has other files, by their names.
+    """
+    found = {path.name for path in folder.iterdir()}
+    # What a killed process has not finished is its own.
+    half = {name for name in found if (left := TEMPORARY.fullmatch(name)) and left[1] in ours}
+    if others := sorted(found.difference(ours, half)):
+        raise ContractError(
+            f"{what} folder: expected a new or empty folder{begun}, got {folder} with "
+            f"{excerpt(', '.join(others), 200)}. Nothing was changed. Choose another folder with -o."
+        )
 
 
 @contextlib.contextmanager

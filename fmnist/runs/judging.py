@@ -12,10 +12,9 @@ from fmnist.replication.sample import Judged
 from fmnist.report import FILE_NAME, page, pictures
 from fmnist.runs.accuracies import MOST, check_accuracy
 from fmnist.runs.figures import single
-from fmnist.runs.folder import VERDICT, made
+from fmnist.runs.folder import VERDICT, check_free, made
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import TEMPORARY, canonical_json, write
-from fmnist.steps.messages import excerpt
+from fmnist.steps.files import canonical_json, write
 
 __all__ = ["judge", "write_judged"]
 
@@ -68,16 +67,9 @@ def write_judged(judged: Judged, folder: str | Path) -> None:
         If `folder` is a file, or holds anything but an earlier report of the kind; nothing is changed then.
     """
     folder = Path(folder)
-    names = {VERDICT, FILE_NAME, *pictures.DISTRIBUTIONS}
-    found = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
-    # What a killed judgement has not finished, it writes again.
-    half = {name for name in found if (left := TEMPORARY.fullmatch(name)) and left[1] in names}
-    if others := sorted(found - names - half):
-        raise ContractError(
-            f"folder: expected a new one, or that of an earlier judgement, got {folder} with "
-            f"{excerpt(', '.join(others), 200)}. Nothing was changed. Choose another folder with -o."
-        )
     made(folder, "judgement")
+    ours = {VERDICT, FILE_NAME, *pictures.DISTRIBUTIONS}
+    check_free(folder, "judgement", ours, " or that of an earlier judgement")
     write(folder / VERDICT, canonical_json([one.as_json() for one in judged.conclusions]))
     pictures.save_distribution(judged, folder)
     page.write_report(judged, folder)

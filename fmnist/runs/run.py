@@ -15,11 +15,11 @@ from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs.checked import read_sample, rewrite_report
 from fmnist.runs.checksums import CHECKSUMS, DIGESTS, digests_of, sign
-from fmnist.runs.folder import CHECKPOINT, LOG, PIPELINE, RUN, UNFINISHED, claimed, occupied, read_result
+from fmnist.runs.folder import CHECKPOINT, LOG, PIPELINE, RUN, UNFINISHED, check_free, claimed, read_result
 from fmnist.runs.provenance import provenance, require_same, stopwatch
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, canonical_json, write
+from fmnist.steps.files import ARTIFACT_FILES, canonical_json, write
 from fmnist.steps.settings import Settings
 
 __all__ = ["HERE", "artifact_paths", "run_pipeline"]
@@ -134,10 +134,7 @@ def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
 def _prepare(folder: Path) -> None:
     """Make sure that `folder` is empty, or remove what an unfinished run left, but for its checkpoint."""
     ours = {CHECKSUMS, DIGESTS, LOG, PIPELINE, RUN, UNFINISHED, page.FILE_NAME, *ARTIFACT_FILES.values()}
-    found = {path.name for path in folder.iterdir()}
-    others = {name for name in found - ours if not ((half := TEMPORARY.fullmatch(name)) and half[1] in ours)}
-    if found and (others or UNFINISHED not in found):
-        raise occupied(folder)
+    check_free(folder, "run", ours if (folder / UNFINISHED).exists() else ())
     (folder / UNFINISHED).mkdir(exist_ok=True)
     left = [
         path

@@ -13,7 +13,7 @@ from fmnist.replication.sample import Result
 from fmnist.report import FILE_NAME
 from fmnist.runs import recorded, workers
 from fmnist.runs.checksums import DIGESTS, digests_in, listing
-from fmnist.runs.folder import PLAN, SEEDS, seed_path
+from fmnist.runs.folder import PLAN, SEEDS, check_free, seed_path
 from fmnist.runs.provenance import plan, require_same
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
@@ -144,12 +144,7 @@ def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.
 def _begun(folder: Path, plan: Mapping[str, Any]) -> dict[str, bytes]:
     """Write the plan into a new folder, or make sure that the one there is the same; return the files of the study."""
     if not (folder / PLAN).is_symlink() and not (folder / PLAN).exists():
-        ours = (PLAN, f".{PLAN}.", DIGESTS, f".{DIGESTS}.")
-        if found := sorted(one.name for one in folder.iterdir() if not one.name.startswith(ours)):
-            raise ContractError(
-                f"study folder: expected a new folder or that of a study, got {folder} with {', '.join(found)}. "
-                "Nothing was changed. Choose another folder with -o."
-            )
+        check_free(folder, "study", {PLAN, DIGESTS}, " or that of a study")
         content = canonical_json(plan)
         write(folder / DIGESTS, listing({PLAN: sha256(content)}))
         write(folder / PLAN, content)

@@ -502,8 +502,8 @@ def test_a_folder_of_something_else_is_left_alone() -> None:
     result = invoke("--published", "0.9", "-o", "study", "accuracies.csv")
     assert result.exit_code == 2
     assert result.stderr == (
-        "Error: folder: expected a new one, or that of an earlier judgement, got study with study.json, "
-        f"{'x' * 188} .... Nothing was changed. Choose another folder with -o.\n"
+        "Error: judgement folder: expected a new or empty folder or that of an earlier judgement, got study with "
+        f"study.json, {'x' * 188} .... Nothing was changed. Choose another folder with -o.\n"
     )
     assert {path.read_text() for path in Path("study").iterdir()} == {"its own"}
 
