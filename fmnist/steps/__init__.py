@@ -1,1 +1,1 @@
-"""All that runs inside a step of the pipeline: ordinary functions on ordinary values."""
+"""All that runs inside a step, and what all rooms share (files, messages, secrets, errors): ordinary functions."""

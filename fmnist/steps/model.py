@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from fmnist.steps import files, model_file
+from fmnist.steps import files, model_bounds
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import started, tensorflow
 from fmnist.steps.errors import ContractError
@@ -177,10 +177,10 @@ def read(path: str | Path, shape: tuple[int, ...] = INPUT_SHAPE, classes: int = 
     ------
     ContractError
         If there is no such file, or it is not a network of this shape, or it holds code, or it is or would become
-        larger than `model_file.LARGEST`; nothing of that size is allocated.
+        larger than `model_bounds.LARGEST`; nothing of that size is allocated.
     """
     try:
-        content = files.read(path, model_file.LARGEST)
+        content = files.read(path, model_bounds.LARGEST)
     except OSError as error:
         raise ContractError(f"model: expected a .keras file at {path}, got {error.strerror}.") from error
     return from_bytes(content, shape, classes)
@@ -192,11 +192,11 @@ def from_bytes(content: bytes, shape: tuple[int, ...] = INPUT_SHAPE, classes: in
     import keras
 
     try:
-        model_file.check(content, ((None, *shape), (None, classes)))
+        model_bounds.check(content, ((None, *shape), (None, classes)))
         with _folder() as folder:
             copy = Path(folder, "model.keras")
             copy.write_bytes(content)
-            return keras.saving.load_model(copy, compile=False, safe_mode=model_file.SAFE_MODE)
+            return keras.saving.load_model(copy, compile=False, safe_mode=model_bounds.SAFE_MODE)
     except ContractError:
         raise
     except Exception as error:  # Keras raises errors of many types for a bad file

@@ -26,8 +26,8 @@ SOURCE = "x = 1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{}'\n"
 #: The modules that each component carries.
 _DATA = "checks data_file dataset determinism errors files garbage messages safe sources web"
 CARRIED = {
-    "train": f"{_DATA} canvas checkpoint fonts model model_file optimizers plots settings training",
-    "test": f"{_DATA} canvas evaluation labels model model_file",
+    "train": f"{_DATA} canvas checkpoint fonts model model_bounds optimizers plots settings training",
+    "test": f"{_DATA} canvas evaluation labels model model_bounds",
     "confusion-matrix": "canvas checks confusion errors files fonts garbage labels messages plots safe",
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support import helpers
 
-from fmnist.steps import model, model_file
+from fmnist.steps import model, model_bounds
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 
@@ -209,18 +209,18 @@ def test_what_is_no_file_of_the_size_is_refused(make: Callable[[Path], None], re
 def test_what_is_as_large_as_allowed_is_read(good: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds themselves are allowed: here a config of 262,144 bytes, and as many groups and arrays as there are."""
     shapes = ((None, 28, 28), (None, 10))
-    model_file.check(changed(good, "config.json", lambda text: text.ljust(2**18)), shapes)
-    assert (model_file.LARGEST, model_file._MOST_ITEMS) == (67_108_864, 10_000)
+    model_bounds.check(changed(good, "config.json", lambda text: text.ljust(2**18)), shapes)
+    assert (model_bounds.LARGEST, model_bounds._MOST_ITEMS) == (67_108_864, 10_000)
     with zipfile.ZipFile(io.BytesIO(good)) as archive, h5py.File(archive.open("model.weights.h5")) as file:
         items: list[str] = []
         file.visit(items.append)
-    monkeypatch.setattr(model_file, "_MOST_ITEMS", len(items))
-    model_file.check(good, shapes)
-    monkeypatch.setattr(model_file, "_MOST_ITEMS", len(items) - 1)
+    monkeypatch.setattr(model_bounds, "_MOST_ITEMS", len(items))
+    model_bounds.check(good, shapes)
+    monkeypatch.setattr(model_bounds, "_MOST_ITEMS", len(items) - 1)
     with pytest.raises(
         ContractError, match=f"^model: expected at most {len(items) - 1} groups and arrays of weights, got more.$"
     ):
-        model_file.check(good, shapes)
+        model_bounds.check(good, shapes)
 
 
 def test_a_file_with_a_member_twice_is_refused(good: bytes) -> None:
@@ -229,7 +229,7 @@ def test_a_file_with_a_member_twice_is_refused(good: bytes) -> None:
     with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate name: 'config.json'"):
         archive.writestr("config.json", archive.read("config.json"))
     with pytest.raises(ContractError) as caught:
-        model_file.check(file.getvalue(), ((None, 28, 28), (None, 10)))
+        model_bounds.check(file.getvalue(), ((None, 28, 28), (None, 10)))
     assert str(caught.value) == (
         "model: expected a .keras file of metadata.json, config.json, model.weights.h5, got 4 other members."
     )
@@ -248,5 +248,5 @@ def test_a_model_that_is_read_leaves_keras_nothing_to_make(good: bytes, tmp_path
 
 def test_the_check_changes_nothing_for_the_real_network(good: bytes) -> None:
     """Keras counts names in each process: a check that was made before does not show in the file."""
-    model_file.check(good, ((None, 28, 28), (None, 10)))
+    model_bounds.check(good, ((None, 28, 28), (None, 10)))
     assert model.to_bytes(model.create(0)) == good
