@@ -20,7 +20,7 @@ from fmnist.kubeflow import components
 from fmnist.kubeflow.installing import not_here
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
-from fmnist.steps.safe import without_secrets
+from fmnist.steps.redaction import without_secrets
 from fmnist.steps.settings import Settings
 
 __all__ = [

@@ -24,7 +24,7 @@ from fmnist.steps import determinism
 from fmnist.steps.checks import check_whole
 from fmnist.steps.errors import ContractError, SettingsError, StepError
 from fmnist.steps.messages import shown
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 __all__ = ["run", "study"]
 

@@ -20,7 +20,7 @@ from fmnist.cli import streams
 from fmnist.kubeflow.environment import NO_DOCSTRINGS
 from fmnist.replication.published import NONE_MATCHING
 from fmnist.report import DISTRIBUTION, FILE_NAME
-from fmnist.steps import determinism, garbage, safe
+from fmnist.steps import determinism, garbage, redaction
 from fmnist.steps.checks import NUMBER, WHOLE
 from fmnist.steps.errors import ContractError, FmnistError, SettingsError
 from fmnist.steps.messages import did_you_mean, excerpt
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 #: The environment variables of this package; the last one is for its tests.
-VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", safe.TOKEN, safe.COOKIES, "FMNIST_STRICT")
+VARIABLES = ("FMNIST_DATA_DIR", "FMNIST_MIRROR", redaction.TOKEN, redaction.COOKIES, "FMNIST_STRICT")
 
 #: The exit codes; the first says that what was asked has the answer no.
 NEGATIVE, BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 1, 2, 3, 70, 130

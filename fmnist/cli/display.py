@@ -15,7 +15,7 @@ from rich.table import Column
 from fmnist.cli.streams import Stream
 from fmnist.kubeflow.local import Epoch, Event, OutputMissing, Resumed, RunFinished, StepFinished, StepStarted
 from fmnist.replication.sample import Result
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 __all__ = ["Display"]
 

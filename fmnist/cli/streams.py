@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 __all__ = ["Stream", "guarded"]
 

@@ -16,7 +16,7 @@ from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.kubeflow import compiled
 from fmnist.kubeflow.compiled import Task
 from fmnist.steps.messages import excerpt, shown
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 __all__ = ["Change", "Forecast", "forecast"]
 

@@ -26,7 +26,7 @@ from fmnist.cluster import connection, failures
 from fmnist.cluster.failures import ClusterError, TransientError, in_one_line
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 __all__ = ["Client", "ClusterError", "TransientError", "in_one_line"]
 

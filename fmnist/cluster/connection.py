@@ -14,7 +14,7 @@ import kfp
 import kfp.client
 
 from fmnist.steps.errors import ContractError
-from fmnist.steps.safe import COOKIES, TOKEN
+from fmnist.steps.redaction import COOKIES, TOKEN
 
 __all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials", "proxy_for"]
 

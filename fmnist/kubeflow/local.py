@@ -17,7 +17,7 @@ from fmnist.kubeflow import processes
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.steps.errors import ContractError, StepError
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 __all__ = [
     "Epoch",

@@ -18,7 +18,7 @@ from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.replication.sample import Result
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.errors import StepError
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 from fmnist.steps.settings import Settings
 
 __all__ = ["cores", "train"]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps import files, plots
+from fmnist.steps.characters import cell
 from fmnist.steps.checks import check_kind
 from fmnist.steps.labels import Labels
-from fmnist.steps.safe import cell
 
 __all__ = ["ConfusionMatrix", "confusion_matrix"]
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.steps import files
+from fmnist.steps.characters import cell
 from fmnist.steps.checks import check_kind
 from fmnist.steps.dataset import Split
 from fmnist.steps.determinism import tensorflow
 from fmnist.steps.errors import ContractError
 from fmnist.steps.labels import Labels
 from fmnist.steps.model import check_fits, scale
-from fmnist.steps.safe import cell
 
 __all__ = ["Evaluation", "Evaluator", "test"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fmnist.steps.canvas import OWN, import_matplotlib
-from fmnist.steps.safe import INVISIBLE
+from fmnist.steps.characters import INVISIBLE
 
 __all__ = ["caveat", "drawable", "families"]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fmnist.steps.characters import INVISIBLE
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 from fmnist.steps.messages import excerpt
-from fmnist.steps.safe import INVISIBLE
 
 __all__ = ["Labels"]
 

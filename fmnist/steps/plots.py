@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmnist.steps import fonts
 from fmnist.steps.canvas import render
-from fmnist.steps.safe import printable
+from fmnist.steps.characters import printable
 
 __all__ = ["confusion_png", "loss_html", "loss_png"]
 

@@ -16,7 +16,7 @@ from fmnist.steps import web
 from fmnist.steps.data_file import DataFile
 from fmnist.steps.errors import DataError
 from fmnist.steps.files import opened, sweep, write
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 
 if TYPE_CHECKING:
     import requests

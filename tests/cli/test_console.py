@@ -27,7 +27,7 @@ from fmnist.kubeflow.environment import allowed
 from fmnist.replication.verdict import SEEDS_FOR_A_VERDICT
 from fmnist.runs.verify import Difference, File, Verification
 from fmnist.steps.errors import ContractError, DataError, SettingsError, StepError
-from fmnist.steps.safe import safe
+from fmnist.steps.redaction import safe
 from fmnist.steps.settings import Settings
 
 FMNIST = str(Path(sys.executable).with_name("fmnist"))

@@ -24,11 +24,11 @@ SOURCE = "x = 1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{}'\n"
 
 
 #: The modules that each component carries.
-_DATA = "checks data_file dataset determinism errors files garbage messages safe sources web"
+_DATA = "characters checks data_file dataset determinism errors files garbage messages redaction sources web"
 CARRIED = {
     "train": f"{_DATA} canvas checkpoint fonts model model_bounds optimizers plots settings training",
     "test": f"{_DATA} canvas evaluation labels model model_bounds",
-    "confusion-matrix": "canvas checks confusion errors files fonts garbage labels messages plots safe",
+    "confusion-matrix": "canvas characters checks confusion errors files fonts garbage labels messages plots",
 }
 
 

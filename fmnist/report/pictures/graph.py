@@ -7,9 +7,9 @@ from typing import Any
 
 from fmnist.report.pictures.style import LIGHT, TEXT, Kind, Theme, render, text_width
 from fmnist.steps import files
+from fmnist.steps.characters import printable
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt
-from fmnist.steps.safe import printable
 
 __all__ = ["graph"]
 

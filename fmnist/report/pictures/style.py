@@ -10,7 +10,7 @@ import numpy as np
 
 from fmnist.steps import canvas, fonts
 from fmnist.steps.canvas import OWN, Kind
-from fmnist.steps.safe import printable
+from fmnist.steps.characters import printable
 
 __all__ = [
     "DARK",

@@ -1,4 +1,4 @@
-"""What may be shown: text without secrets, and without characters that steer a terminal or a spreadsheet."""
+"""Text that may be shown: without the secrets of addresses, headers and the environment, and harmless."""
 
 import base64
 import json
@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["COOKIES", "HIDDEN", "INVISIBLE", "TOKEN", "cell", "printable", "safe", "without_secrets"]
+from fmnist.steps.characters import printable
+
+__all__ = ["COOKIES", "HIDDEN", "TOKEN", "safe", "without_secrets"]
 
 #: What stands in the place of a secret.
 HIDDEN = "***"
@@ -30,16 +32,6 @@ _HEADER = re.compile(
 _BEARER = re.compile(r"(\b[Bb]earer )[\w.~+/=-]{8,}|()(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*")
 #: The query of an address whose host is named elsewhere.
 _QUERY = re.compile(r"""(?<=\?)[^\s"'<>=?&#;]+=[^\s"'<>)?#]*[^\s"'<>)?#.,:]""")
-
-#: Controls, those of reading direction, what nobody sees, and what UTF-8 cannot express; but no tab and no new line.
-_HARMFUL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
-)
-#: Characters that nobody sees: they join, choose a form, or turn the direction of reading.
-INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
-
-#: With these a cell of a spreadsheet begins a formula, also in their wide forms.
-_FORMULA = tuple("=+-@\t\r＝＋－＠")
 
 
 def safe(text: str, secrets: Iterable[str] = ()) -> str:
@@ -64,22 +56,6 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     text = _URL.sub(lambda url: url[1] + _bare(url[2]), text)
     text = _QUERY.sub(lambda query: _values_hidden(query[0]), text)
     return _BEARER.sub(rf"\1{HIDDEN}", _HEADER.sub(rf"\1{HIDDEN}", text))
-
-
-def printable(text: str) -> str:
-    """Return `text` with escapes in the place of characters that steer a terminal."""
-    return _HARMFUL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-def cell(text: str) -> str:
-    """Return `text` as the cell of a table that spreadsheets open: it neither steers a terminal nor is a formula.
-
-    Examples
-    --------
-    >>> cell("=1+1"), cell("T-shirt/top")
-    ("'=1+1", 'T-shirt/top')
-    """
-    return f"'{printable(text)}" if text.lstrip(" ").startswith(_FORMULA) else printable(text)
 
 
 def _bare(address: str) -> str:
