@@ -57,6 +57,8 @@ _GONE = "It is not there, or was deleted in the meantime: do the same again, whi
 _NO_RUN = "The run was deleted, or is on another server: nothing brings it back, and another one can be started."
 #: What the server says of input that is not valid, also with the status 500 of its own failures.
 _INVALID = "Invalid input|unknown template format"
+#: What of a page nobody reads: its styles, scripts, comments and tags.
+_MARKUP = re.compile(r"(?is)<(style|script)\b[^>]*>.*?(?:</\1\s*>|\Z)|<!--.*?-->|<[^>]*>")
 _SERVER_FAILED = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
 _TRY_AGAIN = (
     "Check the network, the server, and whether it took the request even so; then try again. "
@@ -139,9 +141,9 @@ def _cut(reason: Any) -> str:
 
 
 def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
-    status = error.status
+    status, body = error.status, error.body or ""
     got = f"HTTP {status} {error.reason}".strip()
-    if said := _said(error.body or "").strip():
+    if said := _said(body).strip():
         got += f": {said}"
     if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
         target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
@@ -153,7 +155,9 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
         return (GoneError, got, _NO_RUN) if "ResourceNotFoundError: Run " in said else (ClusterError, got, _GONE)
     # Time-outs of a proxy, a busy server, and the statuses of a server's failure.
     transient = status in {408, 429} or status >= 500  # noqa: PLR2004
-    return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED)
+    # The API answers in JSON.
+    page = f" If it is the page of a login: {_LOGIN}" if status == HTTPStatus.FORBIDDEN and "<" in body else ""
+    return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED) + page
 
 
 def _said(body: str) -> str:
@@ -162,7 +166,7 @@ def _said(body: str) -> str:
         answer = json.loads(body)
         return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
     except (ValueError, StopIteration, AttributeError):
-        return html.unescape(re.sub(r"<[^>]*>", " ", body))
+        return html.unescape(_MARKUP.sub(" ", body))
 
 
 def in_one_line(text: str) -> str:

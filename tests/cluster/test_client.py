@@ -60,6 +60,25 @@ def test_each_status_has_a_remedy(server: Server, target: Cluster, compiled: Pat
     assert len(server.asked("upload_version")) == 1
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html><head><STYLE media=all>a > b {color: red}</STYLE><title>Sign in</title></head>Oh, no</html>",
+        b"<!doctype html>Sign in<script>if (1 < 2) {}</script><!-- <b>old</b> --> Oh, no",
+        b"<html>Sign in<p>Oh, no<style>body {",
+        b"Sign in <svg style='x'/>Oh, no<script src=x></script >",
+    ],
+)
+def test_a_page_is_shown_without_its_code(server: Server, target: Cluster, compiled: Path, page: bytes) -> None:
+    """What a proxy's page says to people is told; its styles and scripts are not. It may want a login."""
+    server.fail(STEPS["find pipeline"], respond(403, page))
+    assert failure(target, compiled) == (
+        f"find pipeline at {server.url}: expected success, got HTTP 403 Forbidden: Sign in Oh, no. "
+        "Check the namespace, and that your account may do this there. If it is the page of a login: Give a valid "
+        "token, in a file or in $FMNIST_KFP_TOKEN, or cookies in $FMNIST_KFP_COOKIES."
+    )
+
+
 @pytest.mark.parametrize("body", [b"<html>please log in</html>", b"", b"[]", b'{"pipelines": [', b"\xff\xfe"])
 @pytest.mark.parametrize("action", STEPS)
 def test_an_answer_that_is_not_the_apis_is_refused(
