@@ -6,6 +6,7 @@ through kfp's generated calls.
 """
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ from kfp_server_api import ApiException, Configuration
 from fmnist.cluster import connection, failures
 from fmnist.cluster.failures import ClusterError, TransientError, in_one_line
 from fmnist.steps.errors import ContractError
-from fmnist.steps.messages import excerpt
+from fmnist.steps.messages import excerpt, shown
 from fmnist.steps.redaction import safe
 
 __all__ = ["Client", "ClusterError", "TransientError", "in_one_line"]
@@ -41,6 +42,8 @@ _NO_HOST = (
     "or have a kubeconfig; or run the pipeline here, with -t local."
 )
 
+#: The name of a header, as HTTP has it.
+_HEADER = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 T = TypeVar("T")
 
@@ -171,7 +174,11 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             raise ContractError(f"kfp's context: expected a JSON object of texts in {path}, got something else.")
         for part in ("cookie", "header_name", "header_value"):
             name = f"client_authentication_{part}"
-            connection.checked_header(self._context_setting.get(name), f"kfp's context: {name} in {path}")
+            value = connection.checked_header(self._context_setting.get(name), f"kfp's context: {name} in {path}")
+            if part == "header_name" and value is not None and not re.fullmatch(_HEADER, value):
+                raise ContractError(
+                    f"kfp's context: {name} in {path}: expected the name of a header, as x-own, got {shown(value)}."
+                )
 
     def _load_config(self, host: str | None, *settings: Any) -> Any:
         config = super()._load_config(host, *settings)

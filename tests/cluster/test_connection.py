@@ -459,6 +459,22 @@ def test_a_context_of_kfp_that_no_header_can_hold_is_refused(server: Server, hom
     assert server.requests == []
 
 
+@pytest.mark.parametrize("name", ["x own", "x-own:", "", "(x)"])
+def test_a_header_of_another_name_than_http_has_is_refused(server: Server, home: Path, name: str) -> None:
+    """The error shows the name, and not the value."""
+    (home / ".config/kfp").mkdir(parents=True)
+    path = home / ".config/kfp/context.json"
+    login = {"client_authentication_header_name": name, "client_authentication_header_value": "Basic s3cret"}
+    path.write_text(json.dumps(login))
+    with pytest.raises(ContractError) as caught:
+        connect(server.url)
+    assert str(caught.value) == (
+        f"kfp's context: client_authentication_header_name in {path}: expected the name of a header, as x-own, "
+        f"got {name!r}."
+    )
+    assert server.requests == []
+
+
 def test_the_login_in_a_context_of_kfp_is_sent_and_not_shown(server: Server, compiled: Path, home: Path) -> None:
     """Kfp's own file may have cookies and a header, each part of which is a secret."""
     (home / ".config/kfp").mkdir(parents=True)
