@@ -10,6 +10,7 @@ import urllib3
 from kfp_server_api import ApiException
 
 from fmnist.cluster import connection
+from fmnist.cluster.answers import AnswerError, HalfAnswerError, checked
 from fmnist.steps.errors import ContractError, FmnistError
 
 __all__ = [
@@ -94,10 +95,6 @@ class InvalidInputError(ContractError, ClusterError):
     """The server says that what it got is not valid, with whatever status."""
 
 
-class AnswerError(FmnistError):
-    """An answer is not what the API promises."""
-
-
 def parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
     """Return a JSON object that has the key `wanted`; kfp's client makes an empty answer of anything else."""
     try:
@@ -105,7 +102,11 @@ def parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise AnswerError(f"no JSON of the Pipelines API, but: {data.decode(errors='replace') or 'nothing'}")
+        text = data.decode(errors="replace")
+        if text.lstrip().startswith("{"):
+            raise HalfAnswerError(f"half of an answer: {text}")
+        raise AnswerError(f"no JSON of the Pipelines API, but: {text or 'nothing'}")
+    answer = checked(answer)
     if wanted and not answer.get(wanted):
         raise AnswerError(f"an answer without {wanted}")
     return answer
@@ -117,7 +118,9 @@ def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
         return _explain_status(error)
     if isinstance(error, AnswerError | UnicodeDecodeError):
         got = str(error) if isinstance(error, AnswerError) else "an answer that is not text in UTF-8"
-        return ClusterError, got, f"It may be a login page, or {_PATH} {_LOGIN}"
+        half = isinstance(error, HalfAnswerError)
+        remedy = _TRY_AGAIN if half else f"It may be a login page, or {_PATH} {_LOGIN}"
+        return TransientError if half else ClusterError, got, remedy
     # urllib3 wraps what happened, once or twice.
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, urllib3.exceptions.SSLError):

@@ -79,7 +79,7 @@ def test_a_page_is_shown_without_its_code(server: Server, target: Cluster, compi
     )
 
 
-@pytest.mark.parametrize("body", [b"<html>please log in</html>", b"", b"[]", b'{"pipelines": [', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"<html>please log in</html>", b"", b"[]", b"\xff\xfe"])
 @pytest.mark.parametrize("action", STEPS)
 def test_an_answer_that_is_not_the_apis_is_refused(
     server: Server, target: Cluster, compiled: Path, action: str, body: bytes
@@ -88,6 +88,17 @@ def test_an_answer_that_is_not_the_apis_is_refused(
     server.fail(STEPS[action], respond(200, body))
     pattern = f"^{action} at {server.url}: .* got no JSON of the Pipelines API, but: .* It may be a login page"
     assert re.search(pattern, failure(target, compiled))
+
+
+@pytest.mark.parametrize("body", [b'{"pipelines": [', b' {"runs": [{"run_id": "a"}', b'{"name": "\xe2\x82'])
+@pytest.mark.parametrize("action", STEPS)
+def test_half_an_answer_is_no_login(server: Server, target: Cluster, compiled: Path, action: str, body: bytes) -> None:
+    """A proxy may cut an answer, with the length of what is left: the error says so, and that it may pass."""
+    server.fail(STEPS[action], respond(200, body))
+    message = failure(target, compiled)
+    assert message.startswith(f"{action} at {server.url}: expected success, got half of an answer: {{")
+    assert "login" not in message
+    assert len(server.asked(STEPS["start run"])) <= 1
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,13 @@ def test_a_page_of_a_proxy_in_another_encoding_is_waited_out(server: Server, run
     assert slept == [1]
 
 
+def test_half_an_answer_is_waited_out(server: Server, run: Run, slept: list[float]) -> None:
+    """A proxy that is being restarted may cut one."""
+    server.fail("GET .*/runs/", respond(200, b'{"run_id": "'))
+    assert run.wait(timeout=600) == "SUCCEEDED"
+    assert slept == [1]
+
+
 def test_a_server_that_says_when_is_asked_then(
     server: Server, target: Cluster, compiled: Path, slept: list[float]
 ) -> None:
