@@ -123,11 +123,11 @@ def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[
     found.troubles.append(trouble)
 
 
-def full(client: Client, run: dict[str, Any]) -> dict[str, Any]:
+def full(client: Client, run: dict[str, Any], patience: float = 60.0) -> dict[str, Any]:
     """Return a run with its tasks, which servers since kubeflow/pipelines#13986 give only in their full view."""
     if run.get("tasks") or run.get("run_details") or run.get("state") in {None, "PENDING"}:
         return run
     try:
-        return run | {"tasks": client.read(f"runs/{run['run_id']}", view="FULL").get("tasks")}
+        return run | {"tasks": client.read(f"runs/{run['run_id']}", patience=patience, view="FULL").get("tasks")}
     except ClusterError:
         return run

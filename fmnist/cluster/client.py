@@ -14,7 +14,7 @@ from contextlib import redirect_stdout, suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import kfp
@@ -98,11 +98,14 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the server's answer: a JSON object that has the key `wanted`."""
-        return self._tried(action, lambda **limits: self._read(call(*args, **kwargs, **limits), wanted), patience)
+        deadline = monotonic() + min(patience, READ_TIMEOUT)
 
-    def _read(self, response: Any, wanted: str | None) -> dict[str, Any]:
-        self.now = _time(response.headers.get("Date"))
-        return failures.parsed(response.data, wanted)
+        def request(**limits: Any) -> dict[str, Any]:
+            response = call(*args, **kwargs, **limits)
+            self.now = _time(response.headers.get("Date"))
+            return failures.parsed(_body(response, deadline), wanted)
+
+        return self._tried(action, request, patience)
 
     def fetch(self, action: str, path: str, take: Callable[[Any], T], **query: str) -> T:
         """Return what `take` makes of the server's response for a path below the host, its body still to come."""
@@ -132,9 +135,9 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         # Outside the `except`, so that no other error is attached: the original one may show a token.
         raise failure
 
-    def read(self, path: str, **query: str) -> dict[str, Any]:
+    def read(self, path: str, *, patience: float = READ_TIMEOUT, **query: str) -> dict[str, Any]:
         """Return the server's answer for a path of the API that kfp_server_api does not know."""
-        return self.once(f"read {path}", self._get, f"/apis/v2beta1/{path}", query)
+        return self.once(f"read {path}", self._get, f"/apis/v2beta1/{path}", query, patience=patience)
 
     def _get(self, path: str, query: Mapping[str, str], **limits: Any) -> Any:
         call, given = self.runs.api_client.call_api, list(query.items())
@@ -214,6 +217,17 @@ def _refusal(error: Exception) -> Any:
         return error
     refusal.body = refusal.body.decode(errors="replace")
     return refusal
+
+
+def _body(response: Any, deadline: float) -> bytes:
+    """Return the body of a response, which must have come by the deadline: its next part may always come in time."""
+    body = bytearray()
+    while chunk := response.read1(2**16):
+        body += chunk
+        if monotonic() > deadline:
+            response.close()
+            raise urllib3.exceptions.ReadTimeoutError(response.connection, None, "late")
+    return bytes(body)
 
 
 def _time(date: str | None) -> str:

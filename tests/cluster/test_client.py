@@ -1,6 +1,7 @@
 """Faults between the client and a cluster, each planted in a strict API server on this machine."""
 
 import datetime as dt
+import io
 import re
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import urllib3
 from kfp_server_api import ApiException
 from support import kfp_server
-from support.kfp_server import Server, cut, hang, respond, serving
+from support.kfp_server import Server, cut, dribble, hang, respond, serving
 from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import client
@@ -157,6 +158,15 @@ def test_a_server_that_does_not_answer_is_an_error(
     assert "got no answer in time (time-out). Check the network" in failure(target, compiled)
 
 
+def test_an_answer_that_dribbles_is_none_in_time(server: Server, target: Cluster) -> None:
+    """Each byte comes in time, and the whole never does."""
+    server.fail("healthz", dribble(server))
+    begun = time.monotonic()
+    with pytest.raises(TransientError, match=f"^ask at {server.url}: expected success, got no answer in time "):
+        target._client.once("ask", target._client.healthzs.healthz_service_get_healthz, patience=0.1)
+    assert time.monotonic() - begun < 5
+
+
 def test_a_server_that_is_not_there_is_an_error() -> None:
     """Where nobody listens, the error says so."""
     with serving() as server:
@@ -299,7 +309,8 @@ def test_the_servers_time_is_that_of_its_last_answer(server: Server, target: Clu
     assert client._time("Wed, 21 Oct 2026 07:28:00 -0000") == "2026-10-21T07:28:00Z"
     assert client._time("Fri, 31 Dec 9999 23:00:00 -0200") == ""
     assert client._time(None) == client._time("soon") == ""
-    proxied = urllib3.HTTPResponse(b"{}", {"date": "Wed, 21 Oct 2026 07:28:00 GMT"})
+    date = {"date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    proxied = urllib3.HTTPResponse(io.BytesIO(b"{}"), date, preload_content=False)
     target._client.once("ask", lambda **_: proxied)
     assert target._client.now == "2026-10-21T07:28:00Z"
 

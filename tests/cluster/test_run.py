@@ -292,6 +292,23 @@ def test_an_answer_has_the_time_that_is_left(
     assert patience == [30, 25, 20, 1, 60]
 
 
+def test_a_view_of_the_steps_has_the_time_that_is_left(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch, passed: list[float]
+) -> None:
+    """On servers that have them only there, the wait for it ends as that for a look does."""
+    patience, read = list[Any](), client.Client.read
+
+    def watched(self: client.Client, path: str, **query: Any) -> Any:
+        patience.append(query.get("patience"))
+        return read(self, path, **query)
+
+    monkeypatch.setattr(client.Client, "read", watched)
+    server.states, server.store.looks = ["RUNNING", "RUNNING", "SUCCEEDED"], []
+    monkeypatch.setattr("support.kfp_runs.nodes_of", lambda *_: {})
+    run.wait(timeout=30)
+    assert patience == [30, 25, 20]
+
+
 def test_the_steps_are_told_within_their_run(server: Server, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps begin after the run has, and end before it does; no line has a secret."""
     monkeypatch.setenv("FMNIST_KFP_TOKEN", "s3cret-step")

@@ -31,6 +31,7 @@ __all__ = [
     "Request",
     "Server",
     "cut",
+    "dribble",
     "hang",
     "judge",
     "respond",
@@ -156,6 +157,18 @@ def hang(server: Server) -> Fault:
     def fault(handler: Handler) -> None:
         server.stopping.wait(10)
         handler.close_connection = True
+
+    return fault
+
+
+def dribble(server: Server) -> Fault:
+    """Begin an answer, and send a byte of it now and then until the server stops."""
+
+    def fault(handler: Handler) -> None:
+        send(handler, 200, b"{", Content_Length="1000000")
+        while not server.stopping.wait(0.02):
+            handler.wfile.flush()
+            handler.wfile.write(b" ")
 
     return fault
 
