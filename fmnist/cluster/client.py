@@ -101,11 +101,13 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         deadline = monotonic() + min(patience, READ_TIMEOUT)
 
         def request(**limits: Any) -> dict[str, Any]:
-            response = call(*args, **kwargs, **limits)
-            self.now = _time(response.headers.get("Date"))
-            return failures.parsed(_body(response, deadline), wanted)
+            return self._read(call(*args, **kwargs, **limits), wanted, deadline)
 
         return self._tried(action, request, patience)
+
+    def _read(self, response: Any, wanted: str | None, deadline: float) -> dict[str, Any]:
+        self.now = _time(response.headers.get("Date"))
+        return failures.parsed(_body(response, deadline), wanted)
 
     def fetch(self, action: str, path: str, take: Callable[[Any], T], **query: str) -> T:
         """Return what `take` makes of the server's response for a path below the host, its body still to come."""

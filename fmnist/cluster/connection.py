@@ -14,9 +14,13 @@ import kfp
 import kfp.client
 
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import opened, read
 from fmnist.steps.redaction import COOKIES, TOKEN
 
 __all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials", "proxy_for"]
+
+#: No file with a token has more bytes.
+LARGEST = 2**20
 
 
 class Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships no types
@@ -36,7 +40,9 @@ class Token(kfp.client.TokenCredentialsBase):  # type: ignore[misc]  # kfp ships
         try:
             token = self._read().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ContractError(f"token: expected one in {self._source}, got: {type(error).__name__}.") from None
+            # That it is no file, or how large it is, has no type of its own.
+            got = error.strerror if type(error) is OSError else type(error).__name__
+            raise ContractError(f"token: expected one in {self._source}, got: {got}.") from None
         if not token or len(token.split()) > 1:
             raise ContractError(f"token: expected one word in {self._source}, got {len(token.split())}.")
         return checked_header(token, f"token in {self._source}") or ""
@@ -47,7 +53,7 @@ def credentials(token_file: Path | None) -> Token | None:
     if token_file is None and os.environ.get(TOKEN):
         return Token(lambda: os.environ[TOKEN], f"${TOKEN}")
     path = token_file or os.environ.get(kfp.client.KF_PIPELINES_SA_TOKEN_ENV)
-    return Token(lambda: Path(path).read_text(encoding="utf-8-sig"), str(path)) if path else None
+    return Token(lambda: read(path, LARGEST).decode("utf-8-sig"), str(path)) if path else None
 
 
 def checked_host(host: str) -> str:
@@ -107,6 +113,8 @@ def checked_header(value: str | None, what: str) -> str | None:
 def checked_ca(path: Path) -> str:
     """Return the path of a file with certificates."""
     try:
+        # OpenSSL would wait for who writes to a pipe.
+        opened(path).close()
         ssl.create_default_context(cafile=path)
     except OSError as error:
         raise ContractError(f"CA: expected certificates in PEM format in {path}, got: {error}.") from error

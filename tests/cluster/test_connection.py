@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -381,6 +383,24 @@ def test_a_missing_token_file_is_bad_usage(server: Server, tmp_path: Path) -> No
     """A token file that cannot be read is named."""
     with pytest.raises(ContractError, match=f"expected one in {tmp_path}/none, got: FileNotFoundError"):
         connect(server.url, token_file=tmp_path / "none")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: Path(path).symlink_to("/dev/zero")])
+@pytest.mark.parametrize("option", ["token_file", "ca"])
+def test_what_is_no_file_is_not_waited_for(
+    server: Server, tmp_path: Path, make: Callable[[Path], None], option: str
+) -> None:
+    """A pipe that nobody writes to, a folder or a device is named."""
+    make(tmp_path / "one")
+    with pytest.raises(ContractError, match=f" in {tmp_path}/one, got: .*(regular file|IsADirectory|Is a directory)"):
+        connect(server.url, **{option: tmp_path / "one"})  # type: ignore[arg-type]
+
+
+def test_a_token_file_of_megabytes_is_none(server: Server, tmp_path: Path) -> None:
+    """No more is read of it than any token has."""
+    (tmp_path / "token").write_text(2**20 * "x" + "x")
+    with pytest.raises(ContractError, match=r"^token: .*/token, got: it is larger than 1048576 bytes\.$"):
+        connect(server.url, token_file=tmp_path / "token")
 
 
 def test_cookies_of_two_lines_are_bad_usage(server: Server) -> None:
