@@ -128,6 +128,8 @@ def full(client: Client, run: dict[str, Any], patience: float = 60.0) -> dict[st
     if run.get("tasks") or run.get("run_details") or run.get("state") in {None, "PENDING"}:
         return run
     try:
-        return run | {"tasks": client.read(f"runs/{run['run_id']}", patience=patience, view="FULL").get("tasks")}
+        return run | {
+            "tasks": client.read(f"runs/{run['run_id']}", patience=max(1.0, patience), view="FULL").get("tasks")
+        }
     except ClusterError:
         return run

@@ -55,7 +55,7 @@ class Run:
             else:
                 trouble, pause, backoff = "", POLL, BACKOFF
                 before, state = state, str(answer.get("state", state))
-                answer = full(self._client, answer, max(1.0, deadline - monotonic()))
+                answer = full(self._client, answer, deadline - monotonic())
                 lines = [self._client.without_secrets(line) for line in progress.changes(steps_of(answer))]
                 # The steps begin after the run has, and end before it does.
                 news = [state] if state != before else []

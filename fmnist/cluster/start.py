@@ -1,6 +1,6 @@
 """Starting a run once: what may have started is looked for, and never started a second time unseen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from time import sleep
@@ -32,16 +32,18 @@ def start_run(client: Client, run: Mapping[str, Any]) -> str:
     KeyboardInterrupt
         If somebody interrupts it, with where to look for what may have started.
     """
+    there = _appeared(client, run, (), (0.0,))
+    before = None if there is None else {one["run_id"] for one in there}
     try:
-        return _started(client, run)
+        return _started(client, run, before)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the run {run['display_name']!r} may have started even so: {_look(client, run)}"
         ) from None
 
 
-def _started(client: Client, run: Mapping[str, Any]) -> str:
-    since, call = client.now, client.runs.run_service_create_run
+def _started(client: Client, run: Mapping[str, Any], before: Container[str] | None) -> str:
+    call = client.runs.run_service_create_run
     for left in reversed(range(TRIES)):
         try:
             return str(client.once("start run", call, run=dict(run), wanted="run_id")["run_id"])
@@ -51,18 +53,25 @@ def _started(client: Client, run: Mapping[str, Any]) -> str:
         if pause is not None:
             sleep(pause)
             # None is no list, and not an empty one.
-            if _appeared(client, run, since, (0.0,)) == []:
+            if _appeared(client, run, before, (0.0,)) == []:
                 continue
         if not failure.unsure and pause is None:
             break
         # Outside of the `except`, as in `Client.once`.
-        raise _lost(client, run, failure, _appeared(client, run, since, PAUSES))
+        raise _lost(client, run, failure, _appeared(client, run, before, PAUSES))
     raise failure
 
 
-def _appeared(client: Client, run: Mapping[str, Any], since: str, pauses: Iterable[float]) -> list[Any] | None:
-    """Return the runs of this name that the server has made `since`, or None if it does not list any."""
+def _appeared(
+    client: Client, run: Mapping[str, Any], before: Container[str] | None, pauses: Iterable[float]
+) -> list[Any] | None:
+    """Return the runs of this name that were not there `before`, or None if the server does not list any.
+
+    Clocks do not tell: that of a gateway, which dates the answers, may be wrong.
+    """
     found: list[Any] | None = None
+    if before is None:
+        return None
     call, name = client.runs.run_service_list_runs, run["display_name"]
     where: dict[str, Any] = {"experiment_id": run["experiment_id"], "filter": named(name)}
     for pause in pauses:
@@ -71,7 +80,7 @@ def _appeared(client: Client, run: Mapping[str, Any], since: str, pauses: Iterab
         with suppress(ClusterError, ContractError):
             page = client.once("find run", call, patience=PATIENCE, sort_by="created_at desc", page_size=SHOWN, **where)
             found = [one for one in page.get("runs") or () if one.get("display_name") == name]
-            found = [one for one in found if one.get("created_at", "") >= since]
+            found = [one for one in found if one["run_id"] not in before]
         if found:
             break
     return found

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 import urllib3
 from kfp_server_api import ApiException
-from support.kfp_server import Server, cut, respond, unheard
+from support.kfp_server import Server, cut, heard, respond, unheard
 from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import failures, start
@@ -69,9 +69,6 @@ def test_a_run_that_appears_late_is_found(
             server.runs[0]["display_name"] = "try"
 
     monkeypatch.setattr("fmnist.cluster.start.sleep", sleep)
-    # In a later second it would be a run from before.
-    moment = dt.datetime.now(dt.UTC)
-    server.clock = lambda: moment
     submitted(target, compiled, run_name="late")
     server.fail(START, cut())
     assert f"has appeared since: {server.runs[0]['run_id']}," in failure(target, compiled)
@@ -87,6 +84,25 @@ def test_runs_from_before_are_not_taken_for_it(server: Server, target: Cluster, 
     page = f"{server.url}/#/experiments/details/{server.experiments[0]['experiment_id']}"
     assert f"No run of this name has appeared so far, but it may have started even so: look at {page} bef" in message
     assert len(server.runs) == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_gateway_with_another_clock_hides_no_start(
+    server: Server, target: Cluster, compiled: Path, hours: int
+) -> None:
+    """What was not there before has started since, whatever time anybody thinks it is."""
+    submitted(target, compiled)
+    server.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours)
+    target.find_run("try")
+    answer = unheard(server, 504)
+
+    def fault(handler: Any) -> None:
+        server.clock = lambda: dt.datetime.now(dt.UTC)
+        answer(handler)
+
+    server.fail(START, fault)
+    message = failure(target, compiled)
+    assert f"But a run of this name has appeared since: {server.runs[1]['run_id']}, " in message
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["empty", "gone"])
@@ -134,6 +150,7 @@ def test_runs_that_may_be_others_are_not_taken_for_it(
     submitted(target, compiled)
     listed = {"runs": [{k: v for k, v in (server.runs[0] | other).items() if v is not None}]}
     server.fail(START, cut())
+    server.fail("GET .*/runs$", heard(server))
     server.fail("GET .*/runs$", respond(200, json.dumps(listed).encode()), times=4)
     assert "No run of this name has appeared so far, but it may have started even so" in failure(target, compiled)
 
@@ -141,9 +158,20 @@ def test_runs_that_may_be_others_are_not_taken_for_it(
 def test_a_server_that_lists_no_runs_is_named(server: Server, target: Cluster, compiled: Path) -> None:
     """Where nobody can look, the error says that the run may have started."""
     server.fail(START, respond(503, Retry_After="7"))
+    server.fail("GET .*/runs$", heard(server))
     server.fail("GET .*/runs$", respond(503), times=4)
     assert "may have started even so, and the server does not list its runs now" in failure(target, compiled)
     assert len(server.asked(START)) == 1
+
+
+def test_a_server_that_lists_no_runs_before_tells_of_none_after(
+    server: Server, target: Cluster, compiled: Path
+) -> None:
+    """Nobody knows which was there before; a start that is answered needs no list."""
+    server.fail("GET .*/runs$", respond(403), times=2)
+    submitted(target, compiled)
+    server.fail(START, unheard(server, 504))
+    assert "The run may have started even so, and the server does not list its runs now" in failure(target, compiled)
 
 
 def test_a_busy_server_is_asked_again_if_it_did_nothing(
@@ -164,6 +192,7 @@ def test_a_busy_server_that_lists_no_runs_is_not_asked_again(
 ) -> None:
     """Only a list without the run says that it did nothing: no list says nothing."""
     server.fail(START, unheard(server, 429, Retry_After="7"))
+    server.fail("GET .*/runs$", heard(server))
     server.fail("GET .*/runs$", respond(429))
     message = failure(target, compiled)
     [run] = server.runs
@@ -171,6 +200,7 @@ def test_a_busy_server_that_lists_no_runs_is_not_asked_again(
     assert slept == [7]
     server.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
     server.fail(START, unheard(server, 429, Retry_After="7"))
+    server.fail("GET .*/runs$", heard(server))
     server.fail("GET .*/runs$", respond(503), times=5)
     assert "The run may have started even so, and the server does not list its runs now: " in failure(target, compiled)
     assert (len(server.runs), len(server.asked(START))) == (2, 2)
@@ -203,10 +233,10 @@ def test_only_what_was_sent_may_have_worked(error: Any, wrapped: bool, expected:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 413])
 def test_a_refusal_is_no_start(server: Server, target: Cluster, compiled: Path, status: int) -> None:
-    """What the server refuses has not started, and nobody looks for it."""
+    """What the server refuses has not started, and nobody looks for it but before."""
     server.fail(START, respond(status))
     assert "even so" not in failure(target, compiled)
-    assert server.asked("GET .*/runs$") == []
+    assert len(server.asked("GET .*/runs$")) == 1
 
 
 def test_an_invalid_run_is_bad_input(server: Server, target: Cluster, compiled: Path) -> None:
@@ -279,11 +309,12 @@ def test_a_remedy_that_tries_again_is_left_out(
 def test_runs_that_are_looked_for_are_few_and_new(
     server: Server, target: Cluster, compiled: Path, slept: list[float]
 ) -> None:
-    """Those of the name in the experiment, newest first; one of the same second may be it."""
+    """Those of the name in the experiment, newest first, before the start and after it."""
     server.clock = lambda: dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
     server.fail(START, unheard(server, 504))
     assert "has appeared since" in failure(target, compiled)
-    [asked] = server.asked("GET .*/runs$")
+    before, asked = server.asked("GET .*/runs$")
+    assert before.query == asked.query
     query = {name: value for name, value in asked.query.items() if name != "filter"}
     experiment = server.experiments[0]["experiment_id"]
     assert query == {"experiment_id": experiment, "sort_by": "created_at desc", "page_size": "10"}

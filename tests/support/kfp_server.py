@@ -33,6 +33,7 @@ __all__ = [
     "cut",
     "dribble",
     "hang",
+    "heard",
     "judge",
     "respond",
     "serving",
@@ -137,6 +138,11 @@ def unheard(server: "Server", status: int | None = None, **headers: str) -> Faul
             send(handler, status, b"", **headers)
 
     return fault
+
+
+def heard(server: "Server") -> Fault:
+    """Answer as ever: the fault that follows waits for the next request."""
+    return lambda handler: judged(server, received(handler))(handler)
 
 
 def cut(after: int = 0) -> Fault:
