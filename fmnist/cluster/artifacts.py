@@ -94,7 +94,12 @@ def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) ->
         inputs += [one.uri for one in log.inputs.values()]
         if step.state != "CACHED":
             if log.untold:
-                found.troubles.append(f"{step.name} is no Python function, so that its log does not tell what it left")
+                found.troubles.append(
+                    f"the start of the log of {step.name} is gone, which would tell what it left; a step that prints "
+                    "less keeps it"
+                    if log.headless
+                    else f"{step.name} is no Python function, so that its log does not tell what it left"
+                )
             found.artifacts += [(step.name, one) for one in log.outputs.values()]
     for step in steps:
         if step.state == "CACHED":

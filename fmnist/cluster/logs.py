@@ -36,6 +36,7 @@ _SIGNALS = 128
 _CUT = b"\n(cut)\n"
 _GO = r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+"
 _LAUNCHED = re.compile(rf"^{_GO} (?:launcher_v2|main)\.go:\d+\] ", re.MULTILINE)
+_BEGUN = re.compile(rf"(?:time=.* argo=true\n)?{_GO} (?:launcher_v2|main)\.go:\d+\] ")
 _INPUT = re.compile(r"^\[KFP Executor [^]\n]*\]: Got executor_input:\n(?=\{)", re.MULTILINE)
 _DRIVEN = re.compile(rf"^{_GO} \w+\.go:\d+\] output ExecutorInput:(?=\{{)", re.MULTILINE)
 _OUTPUT = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] ExecutorOutput: (?=\{{)", re.MULTILINE)
@@ -103,6 +104,11 @@ class Log:
     def untold(self) -> bool:
         """Whether the step has left something, and its executor does not tell where: it is no Python function."""
         return not _INPUT.search(self.text) and bool(_UPLOAD.search(self.text))
+
+    @property
+    def headless(self) -> bool:
+        """Whether its start is gone, as of a long log."""
+        return not _BEGUN.match(self.text)
 
     @property
     def exit_code(self) -> int | None:

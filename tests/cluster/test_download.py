@@ -77,6 +77,20 @@ def test_a_step_that_is_no_function_is_not_left_out_in_silence(
             run.files()
 
 
+def test_a_log_whose_start_is_gone_is_said_so(server: Server, run: Run) -> None:
+    """Kubernetes keeps the last megabytes of a long log: without its start nobody knows what the step is."""
+    log = printed(run.id, "train", {"lists": "Dataset"}).partition(b"a line of the step\n")[2]
+    log += (
+        b'I1126 11:36:17.007382      16 object_store.go:231] uploadFile(localFilePath="/x", blobFilePath="a/b/lists")\n'
+    )
+    server.store.looks = [look("SUCCEEDED", train="SUCCEEDED")]
+    server.store.logs[kfp_logs.executor("train")] = log
+    why = "the start of the log of train is gone, which would tell what it left; a step that prints less keeps it"
+    assert run.accuracy() == (None, why)
+    with pytest.raises(ClusterError, match=f"where they are is not known: {why}"):
+        run.files()
+
+
 def test_the_files_of_a_pipeline_that_is_used_twice_are_kept_apart(server: Server, run: Run) -> None:
     """Its steps have one name, and each has the files of its own."""
     server.store.looks = [nested("SUCCEEDED", one="SUCCEEDED", two="SUCCEEDED")]

@@ -105,6 +105,15 @@ def test_who_does_not_tell_what_it_has_left_is_known() -> None:
     assert [Log(text).untold for text in texts] == [False, False, True, True, False, False]
 
 
+@pytest.mark.parametrize("line", ["main.go:67", "launcher_v2.go:90"])
+def test_a_log_without_its_start_is_known(line: str) -> None:
+    """Every launcher begins with a line of its own, before which Argo may have one."""
+    begun = said("Setting log level to: '1'", line)
+    argos = 'time="2026-11-26T11:35:02.832Z" level=info msg="capturing logs" argo=true\n'
+    texts = (begun, argos + begun, f"epoch 1\n{begun}", begun[1:], "", said("uploadFile(", "object_store.go:297"))
+    assert [Log(text).headless for text in texts] == [False, False, True, True, True, True]
+
+
 def test_an_error_from_before_a_kill_is_not_its_cause() -> None:
     """A step that shows a handled error, and is killed later, did not die of that error."""
     text = recorded("train-out-of-memory").decode()
