@@ -1,5 +1,7 @@
 """Saves the files of a cluster's run in a folder here, and compares them with those of a run of this machine."""
 
+import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -82,8 +84,26 @@ def keep(files: Mapping[str, bytes], folder: Path) -> None:
             write(work / CHECKSUMS, listing({name: sha256(content) for name, content in files.items()}))
         # An empty folder makes room by itself, another one does not.
         work.replace(folder)
+    except OSError as error:
+        if error.errno not in {errno.EBUSY, errno.EXDEV} or any(folder.iterdir()):
+            raise
+        _fill(folder, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _fill(folder: Path, work: Path) -> None:
+    """Move what is in `work` into an empty folder that nothing can replace, as a mounted one; the checksums last."""
+    names = sorted((path.name for path in work.iterdir()), key=lambda name: (name == CHECKSUMS, name))
+    try:
+        for name in names:
+            shutil.move(work / name, folder / name)
+    except BaseException:
+        for name in names:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+        raise
 
 
 def differing(files: Mapping[str, bytes], folder: Path) -> tuple[list[str], list[str]]:

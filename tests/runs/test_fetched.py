@@ -2,9 +2,13 @@
 
 import os
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import helpers
 
 from fmnist import testing
 from fmnist.runs import fetched, recorded
@@ -120,6 +124,53 @@ def test_an_empty_folder_that_cannot_be_replaced_is_refused_at_once(
         )
     fetched.keep(FILES, given / "first")
     assert [path.name for path in folder.iterdir()] == ["first"]
+
+
+@pytest.fixture
+def bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder that is another one of the same disk, as a volume in a container may be."""
+    monkeypatch.setenv("PATH", os.defpath)
+    volume, folder = tmp_path / "volume", tmp_path / "other" / "run"
+    volume.mkdir()
+    folder.mkdir(parents=True)
+    if subprocess.run(["mount", "--bind", volume, folder], check=False, capture_output=True).returncode:
+        helpers.missing("the right to mount (root)")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_folder_that_cannot_take_its_place_is_filled(tmp_path: Path, bound: Path) -> None:
+    """Nothing tells before that it cannot be replaced; the checksums come last."""
+    assert not bound.is_mount()
+    fetched.check_new(bound)
+    fetched.keep(FILES, bound)
+    names = ["SHA256SUMS", "labels/true.txt", "model.keras"]
+    assert sorted(testing.contents(tmp_path / "volume")) == names
+    assert [path.name for path in bound.parent.iterdir()] == ["run"]
+
+
+def test_a_folder_that_is_half_filled_is_emptied(bound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its disk is full, or after Ctrl-C: the same command can be run again."""
+    move = shutil.move
+
+    def interrupted(path: Path, place: Path) -> None:
+        if place.name == "SHA256SUMS":
+            assert sorted(path.name for path in bound.iterdir()) == ["labels", "model.keras"]
+            raise KeyboardInterrupt
+        move(path, place)
+
+    monkeypatch.setattr(shutil, "move", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetched.keep(FILES, bound)
+    assert [path.name for path in (*bound.iterdir(), *bound.parent.iterdir())] == ["run"]
+
+
+def test_a_mount_that_fills_meanwhile_stays(bound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any folder does."""
+    monkeypatch.setattr(fetched, "check_new", lambda _: (bound / "model.keras").write_text("mine"))
+    with pytest.raises(OSError, match="busy"):
+        fetched.keep(FILES, bound)
+    assert testing.contents(bound) == {"model.keras": b"mine"}
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
