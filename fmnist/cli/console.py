@@ -1,5 +1,6 @@
 """What the command lines share: errors as messages with exit codes, options, tables and JSON."""
 
+import contextlib
 import errno
 import json
 import os
@@ -8,7 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ __all__ = [
     "print_rows",
     "print_sample",
     "print_verification",
+    "terminable",
     "warn",
     "warn_of_idle",
 ]
@@ -180,6 +182,16 @@ class Whole(click.IntRange):
         if isinstance(value, str) and not re.fullmatch(WHOLE, value):
             self.fail(f"{excerpt(repr(value), 100)} is not a valid {self.name}.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the program as Ctrl-C does: what is temporary is removed, and what has begun is told."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def warn(message: str) -> None:

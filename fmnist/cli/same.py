@@ -116,7 +116,7 @@ def create(file: Path, **options: Any) -> None:
     """  # noqa: D301 - click wants the character \b
     loaded = _load(file)
     check_texts(**_pipeline_texts(loaded, options))
-    with tempfile.TemporaryDirectory() as folder:
+    with console.terminable(), tempfile.TemporaryDirectory() as folder:
         compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"), console.warn)
         version = _create(_connect(options), loaded, compiled, options)
     name = options["name"] or loaded.pipeline.name
@@ -232,14 +232,15 @@ def _run_on_cluster(
     descriptions = {name: options[name] for name in ("experiment_description", "run_description")}
     check_texts(experiment=experiment, run=run_name, **descriptions, **_pipeline_texts(loaded, options))
     cluster, version, parameters = _prepare(loaded, parameters, options)
-    started = cluster.run(
-        version,
-        experiment=experiment,
-        run_name=run_name,
-        parameters=parameters,
-        **descriptions,
-        caching=not options["no_cache"],
-    )
+    with console.terminable():
+        started = cluster.run(
+            version,
+            experiment=experiment,
+            run_name=run_name,
+            parameters=parameters,
+            **descriptions,
+            caching=not options["no_cache"],
+        )
     _tell(started, as_json=options["as_json"])
     known = {"run_id": started.id, "link": started.link, "version": asdict(version), "parameters": parameters}
     if options["wait"]:
@@ -264,7 +265,7 @@ def _prepare(
         cluster = _connect(options)
         version = cluster.versions.latest(options["name"] or loaded.pipeline.name)
         return cluster, version, parse_arguments(cluster.versions.spec(version), parameters)
-    with tempfile.TemporaryDirectory() as folder:
+    with console.terminable(), tempfile.TemporaryDirectory() as folder:
         compiled = compile_pipeline_file(loaded.pipeline.package, Path(folder, "pipeline.yaml"), console.warn)
         # Before anything is sent.
         parameters = parse_arguments(read_spec(compiled), parameters)

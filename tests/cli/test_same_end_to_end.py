@@ -131,6 +131,46 @@ def test_a_failed_run_is_exit_code_3(server: kfp_server.Server, invoke: Callable
     assert "/#/runs/details/" in run.stdout
 
 
+@pytest.fixture
+def terminated() -> Iterator[kfp_server.Fault]:
+    """A request during which SIGTERM comes, which does not end the tests."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def fault(handler: kfp_server.Handler) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        handler.close_connection = True
+
+    yield fault
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("POST .*upload_version", "Error: interrupted; the same command starts afresh.\n"),
+        ("POST .*/runs$", "Error: interrupted; the run 'default' may have started even so: look at "),
+    ],
+)
+def test_sigterm_ends_as_ctrl_c_does(  # noqa: PLR0913, PLR0917 - fixtures
+    server: kfp_server.Server,
+    invoke: Callable[..., Result],
+    terminated: kfp_server.Fault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    said: str,
+) -> None:
+    """As a CI ends what it cancels: nothing temporary is left, and what may have started is told."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    server.fail(asked, terminated)
+    run = invoke(*RUN, "--host", server.url)
+    assert run.exit_code == 130
+    assert run.stderr.startswith(said)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def test_ctrl_c_leaves_the_run(server: kfp_server.Server, tmp_path: Path) -> None:
     """Ctrl-C while waiting ends only the waiting, and says where the run is."""
     server.states = ["RUNNING"]
