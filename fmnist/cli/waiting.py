@@ -98,10 +98,17 @@ def _tell(  # noqa: PLR0913 - as `follow`
 
 
 def _brought(run: "Run", output: Path | None, compare: Path | None) -> dict[str, Any]:
-    """Bring the run's files here, and compare them."""
+    """Bring the run's files here, and compare them; if some are missing, bring the others."""
+    from fmnist.cluster.download import MissingError
     from fmnist.runs import fetched
 
-    files = run.files()
+    try:
+        files = run.files()
+    except MissingError as error:
+        if output:
+            fetched.keep(error.files, output, whole=False)
+            error.args = (f"{error} The {len(error.files)} others are in {output}: remove it, to have all of them.",)
+        raise
     found: dict[str, Any] = {"files": sorted(files)}
     if output:
         fetched.keep(files, output)

@@ -4,20 +4,23 @@ import gzip
 import re
 import tarfile
 import time
+import unicodedata
 import zlib
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from time import sleep
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from fmnist.cluster.artifacts import Found
-from fmnist.cluster.client import Client, ClusterError
-from fmnist.cluster.failures import ADDRESS
+from fmnist.cluster.client import Client, ClusterError, TransientError
+from fmnist.cluster.failures import ADDRESS, TIMED_OUT
 from fmnist.cluster.logs import Artifact, number
 from fmnist.cluster.names import NAMESPACE
 from fmnist.steps.files import ARTIFACT_FILES, canonical_json
 from fmnist.steps.messages import shown
 
-__all__ = ["files_of"]
+__all__ = ["MissingError", "files_of"]
 
 #: All files of a run together have at most so many bytes, each folder so many files, and one takes so many seconds.
 MOST, MOST_FILES, LONGEST = 2**28, 20_000, 600.0
@@ -38,8 +41,27 @@ _LOG, _NO_FILE = "executor-logs", re.compile(r"system\.(Sliced)?ClassificationMe
 #: What the UI calls a store whose addresses begin in another way.
 _SOURCES = {"gs": "gcs"}
 
+#: The artifacts of `ARTIFACT_FILES` that are folders.
+_FOLDERS = {name for name in ARTIFACT_FILES.values() if "." not in name}
+
+#: Seconds between two tries for a file, and how many causes are told of those that are missing.
+_PAUSES, _MOST_CAUSES = (1.0, 2.0, 4.0), 3
+
+#: Characters that no line of a list of checksums can have, or no text in UTF-8.
+_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
+
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
+
+
+class MissingError(ClusterError):
+    """Some of a run's files cannot be had; `files` are the others."""
+
+    got = "some of the files"
+
+    def __init__(self, message: str, files: dict[str, bytes]) -> None:
+        super().__init__(message)
+        self.files = files
 
 
 def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -> dict[str, bytes]:
@@ -50,60 +72,115 @@ def files_of(client: Client, run_id: str, found: Found, namespace: str | None) -
 
     Raises
     ------
+    MissingError
+        If some cannot be had, or are not what they should be; it has the others.
     ClusterError
-        If one cannot be had, or is not what it should be; the message says how to get them.
+        If none can be had; the message says how to get them.
     """
     try:
-        return _files(client, found, namespace)
+        files, missing = _files(client, found, namespace)
     except ClusterError as error:
-        # The remedy for an address of the API that has something missing is another than for one without files.
-        got = str(error).partition(f" {ADDRESS}")[0].rstrip(".")
-        uris = sorted(one.uri for _, one in found.artifacts if one.uri)
-        there = f" In the store they begin with {uris[0].rpartition('/')[0]}." if uris else ""
-        again = f"same program wait {run_id} --host"
-        # With several users the UI wants a login, which only the address of the whole Kubeflow has.
-        way = (
-            f"`{again} https://kubeflow.example/pipeline --namespace {namespace} -o FOLDER`, with the address of yours"
-            if namespace
-            else f"`kubectl -n {NAMESPACE} port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal "
-            f"`{again} http://127.0.0.1:8080 -o FOLDER`"
+        raise _without(client, run_id, found, namespace, error) from None
+    if missing:
+        causes = [*dict.fromkeys(map(_got, missing.values()))][:_MOST_CAUSES]
+        said = f"files of run {run_id}: expected all through {client.host}, got no {', '.join(missing)}: "
+        said += f"{'; '.join(causes)}."
+        raise MissingError(client.without_secrets(said), files)
+    return files
+
+
+def _got(error: ClusterError) -> str:
+    """Return why a file cannot be had: the address is that of the API, or the right one, and no other helps."""
+    return str(error).partition(f" {ADDRESS}")[0].rstrip(".")
+
+
+def _without(client: Client, run_id: str, found: Found, namespace: str | None, error: ClusterError) -> ClusterError:
+    """Return the error for a run of which no file can be had, with the way to them."""
+    uris = sorted(one.uri for _, one in found.artifacts if one.uri)
+    there = f" In the store they begin with {uris[0].rpartition('/')[0]}." if uris else ""
+    again = f"same program wait {run_id} --host"
+    # With several users the UI wants a login, which only the address of the whole Kubeflow has.
+    way = (
+        f"`{again} https://kubeflow.example/pipeline --namespace {namespace} -o FOLDER`, with the address of yours"
+        if namespace
+        else f"`kubectl -n {NAMESPACE} port-forward svc/ml-pipeline-ui 8080:80`, and in another terminal "
+        f"`{again} http://127.0.0.1:8080 -o FOLDER`"
+    )
+    return ClusterError(
+        client.without_secrets(
+            f"files of run {run_id}: expected them through {client.host}, got: {_got(error)}.{there} "
+            f"Through the address of Kubeflow's UI they can be had: {way}."
         )
-        raise ClusterError(
-            client.without_secrets(
-                f"files of run {run_id}: expected them through {client.host}, got: {got}.{there} "
-                f"Through the address of Kubeflow's UI they can be had: {way}."
-            )
-        ) from None
+    )
 
 
-def _files(client: Client, found: Found, namespace: str | None) -> dict[str, bytes]:
+def _files(client: Client, found: Found, namespace: str | None) -> tuple[dict[str, bytes], dict[str, ClusterError]]:
+    """Return the files, and why each artifact is missing that cannot be had, of which at least one can."""
     if found.troubles or not found.artifacts:
         _refuse("where they are is not known: " + ("; ".join(found.troubles) or "the steps name none"))
     files: dict[str, bytes] = {}
     metrics: dict[str, dict[str, Any]] = {}
+    missing: dict[str, ClusterError] = {}
     whole = [(step, one) for step, one in found.artifacts if (step or _STUDY[0], one.name) == _STUDY]
+    asked = 0
     for step, artifact in whole or found.artifacts:
         if artifact.name == _LOG or _NO_FILE.fullmatch(artifact.kind):
             continue
-        if not all(map(_NAME.fullmatch, [artifact.name, *(step.split("/") if step else ())])):
-            _refuse(f"an artifact of the name {shown(artifact.name)} in {shown(step)}")
-        # Where no step is known, the name has to do.
-        ours = ARTIFACT_FILES.get(artifact.name) if not step or artifact.name in _OURS.get(step, ()) else None
-        name = "" if whole else ours or str(PurePosixPath(step, artifact.name))
+        name = "" if whole else _name(step, artifact)
         if artifact.kind == "system.Metrics" and (artifact.absent or not artifact.uri):
             # Servers that have no file of metrics have them as numbers, and so have steps that only log them.
             numbers = metrics.setdefault(name, {})
             numbers |= {key: number(value) for key, value in artifact.metadata.items()}
-            made = {"": canonical_json(numbers)}
-        elif artifact.absent:
-            continue
-        else:
-            folder = artifact.folder or bool(whole) or "." not in (ours or ".")
-            made = _content(client, artifact, namespace, MOST - sum(map(len, files.values())), folder=folder)
+            files[name] = canonical_json(numbers)
+        elif not artifact.absent:
             if name in files:
                 _refuse(f"two artifacts of the name {artifact.name}")
-        files |= {"/".join(filter(None, [name, path])): content for path, content in made.items()}
-    return files
+            asked += 1
+            room, folder = MOST - sum(map(len, files.values())), artifact.folder or bool(whole) or name in _FOLDERS
+            try:
+                made = _had(client, artifact, namespace, room, [*missing.values()], folder=folder)
+                files |= _apart(files, {"/".join(filter(None, [name, path])): made[path] for path in made})
+            except ClusterError as error:
+                missing[f"{step}/{artifact.name}".lstrip("/")] = error
+    if asked and len(missing) == asked:
+        raise next(iter(missing.values()))
+    return files, missing
+
+
+def _name(step: str, artifact: Artifact) -> str:
+    """Return the name of an artifact in a folder of results."""
+    if not all(map(_NAME.fullmatch, [artifact.name, *(step.split("/") if step else ())])):
+        _refuse(f"an artifact of the name {shown(artifact.name)} in {shown(step)}")
+    # Where no step is known, the name has to do.
+    ours = ARTIFACT_FILES.get(artifact.name) if not step or artifact.name in _OURS.get(step, ()) else None
+    return ours or str(PurePosixPath(step, artifact.name))
+
+
+def _had(  # noqa: PLR0913 - as `_content`
+    client: Client, artifact: Artifact, namespace: str | None, room: int, failed: list[ClusterError], *, folder: bool
+) -> dict[str, bytes]:
+    """Return the content of an artifact; a failure that may pass is waited for, but after the first that stayed."""
+    away = [one for one in failed if isinstance(one, TransientError)]
+    if away and away[0].got == TIMED_OUT:
+        # Who waits for one in vain waits in vain for each.
+        raise away[0]
+    for pause in () if away else _PAUSES:
+        try:
+            return _content(client, artifact, namespace, room, folder=folder)
+        except TransientError as error:
+            if error.got == TIMED_OUT:
+                raise
+            sleep(error.pause or pause)
+    return _content(client, artifact, namespace, room, folder=folder)
+
+
+def _apart(files: Mapping[str, bytes], made: dict[str, bytes]) -> dict[str, bytes]:
+    """Return `made`, in which, beside `files`, no file has the name of a folder."""
+    names = files.keys() | made.keys()
+    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    if both := sorted(names & folders):
+        _refuse(f"a file and a folder of the name {shown(both[0])}")
+    return made
 
 
 def _content(client: Client, artifact: Artifact, namespace: str | None, room: int, *, folder: bool) -> dict[str, bytes]:
@@ -179,7 +256,8 @@ def _unpacked(body: _Body, key: str, room: int) -> dict[str, bytes]:
         # That all has come is seen at the end.
         while bounded.read(2**16):
             pass
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    # A ValueError: a number in it is none.
+    except (tarfile.TarError, ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         _refuse(f"no whole .tar.gz of the folder {key.rpartition('/')[2]}: {error}")
     return files
 
@@ -187,7 +265,8 @@ def _unpacked(body: _Body, key: str, room: int) -> dict[str, bytes]:
 def _below(member: tarfile.TarInfo, key: str) -> str:
     """Return the path of a file in an archive below the folder that was asked for, as the server may name it or not."""
     path = PurePosixPath(member.name)
-    if not member.isreg() or path.is_absolute() or ".." in path.parts or not path.parts or "\0" in member.name:
+    unfit = any(unicodedata.category(character) in _UNFIT for character in member.name)
+    if not member.isreg() or path.is_absolute() or ".." in path.parts or not path.parts or unfit:
         _refuse(f"{shown(member.name)} in an archive, which is no file inside")
     for folder in (PurePosixPath(key), PurePosixPath(PurePosixPath(key).name)):
         if path.is_relative_to(folder) and path != folder:

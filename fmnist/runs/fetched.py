@@ -63,8 +63,10 @@ def check_compared(folder: Path) -> None:
         )
 
 
-def keep(files: Mapping[str, bytes], folder: Path) -> None:
+def keep(files: Mapping[str, bytes], folder: Path, *, whole: bool = True) -> None:
     """Write `files` and their checksums into `folder`, which is there with all of them or not at all.
+
+    Files that are not the `whole` run have no checksums, as no run that is not finished has.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def keep(files: Mapping[str, bytes], folder: Path) -> None:
     try:
         for name, content in files.items():
             write(work / name, content)
-        if CHECKSUMS not in files:
+        if whole and CHECKSUMS not in files:
             write(work / CHECKSUMS, listing({name: sha256(content) for name, content in files.items()}))
         # An empty folder makes room by itself, another one does not.
         work.replace(folder)

@@ -15,6 +15,7 @@ from support import helpers
 from fmnist import pipeline, testing
 from fmnist.cli import same
 from fmnist.cluster.client import ClusterError
+from fmnist.cluster.download import MissingError
 from fmnist.cluster.failures import GoneError, UnfinishedError
 from fmnist.cluster.pipeline_file import compile_pipeline_file
 from fmnist.cluster.versions import Version
@@ -617,6 +618,27 @@ def test_files_that_cannot_be_had_leave_the_result(
     assert "accuracy   0.8765" in result.stdout
     assert result.stderr.endswith("Error: files of run r1: expected them\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_files_that_can_be_had_come_here(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Path
+) -> None:
+    """The error says where they are, and what to do for all of them; nothing is compared."""
+    error = MissingError("files of run r1: got no train/model.", {"metrics.json": b"{}", "results.csv": b"x"})
+    monkeypatch.setattr(fake, "files", Mock(side_effect=error))
+    folder, compare = tmp_path / "new", ("--compare", str(finished))
+    again = f"To wait for it again: `same program wait r1 {' '.join(compare)}"
+    alone = invoke("program", "wait", "first", *compare)
+    assert alone.stderr.endswith(f"Error: files of run r1: got no train/model. {again}`.\n")
+    error.args = ("files of run r1: got no train/model.",)
+    result = invoke("program", "wait", "first", *compare, "-o", str(folder))
+    assert result.exit_code == 3
+    assert "accuracy   0.8765" in result.stdout
+    assert result.stderr.endswith(
+        f"Error: files of run r1: got no train/model. The 2 others are in {folder}: remove it, to "
+        f"have all of them. {again} -o {folder}`.\n"
+    )
+    assert testing.contents(folder) == {"metrics.json": b"{}", "results.csv": b"x"}
 
 
 @pytest.fixture

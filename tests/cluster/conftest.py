@@ -47,7 +47,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each sleep, which do not pass."""
     seconds: list[float] = []
-    for module in ("client", "versions", "run", "start"):
+    for module in ("client", "versions", "run", "start", "download"):
         monkeypatch.setattr(f"fmnist.cluster.{module}.sleep", seconds.append)
     return seconds
 

@@ -13,13 +13,14 @@ import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, FILES, SUCCEEDED, archive, key, leave, look, nested, printed, uri
 from support.kfp_protocol import Raw
-from support.kfp_server import Request, Server, cut, respond, serving
+from support.kfp_server import Request, Server, cut, hang, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import download
 from fmnist.cluster.artifacts import Found
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import connect
+from fmnist.cluster.download import MissingError
 from fmnist.cluster.logs import Artifact
 from fmnist.cluster.run import Run
 from fmnist.kubeflow.signature import types_of
@@ -198,8 +199,32 @@ def test_a_hostile_archive_is_refused(
     monkeypatch.setattr(download, "MOST", 2**20)
     monkeypatch.setattr(download, "MOST_FILES", 100)
     server.store.archive = body or b"\0"
-    with pytest.raises(ClusterError, match=message):
+    with pytest.raises(MissingError, match=message) as caught:
         run.files()
+    assert caught.value.files == {name: content for name, content in FILES.items() if "labels" not in name}
+
+
+@pytest.mark.parametrize(
+    ("body", "got"),
+    [
+        (archive({"a\nb": b"x"}), r"'a\nb' in an archive, which is no file inside"),
+        (archive({"a\u2028b": b"x"}), r"'a\u2028b' in an archive, which is no file inside"),
+        (archive({"a\udcff": b"x"}), r"'a\udcff' in an archive, which is no file inside"),
+        (archive({"a": b"x", "a/b": b"y"}), "a file and a folder of the name 'labels/a'"),
+        (archive({"a/b": b"x", "a": b"y"}), "a file and a folder of the name 'labels/a'"),
+        (
+            archive({}, member("a", pax_headers={"GNU.sparse.map": "one,two"})),
+            "no whole .tar.gz of the folder labels: invalid literal for int() with base 10: 'one'",
+        ),
+    ],
+    ids=["line", "separator", "not UTF-8", "folder of a file", "file of a folder", "odd number"],
+)
+def test_a_name_that_no_folder_can_have_is_refused(server: Server, run: Run, body: bytes, got: str) -> None:
+    """Before anything is written, where it would break the list of checksums, or the folder."""
+    server.store.archive = body
+    with pytest.raises(MissingError) as caught:
+        run.files()
+    assert str(caught.value) == f"files of run {run.id}: expected all through {server.url}, got no test/labels: {got}."
 
 
 @pytest.mark.parametrize(
@@ -216,7 +241,7 @@ def test_a_hostile_archive_is_refused(
 )
 def test_files_that_cannot_be_had_are_said_so(server: Server, run: Run, fault: Any, message: str) -> None:
     """The error says why, where the files are, and the commands that bring them."""
-    server.fail("GET /artifacts/get", fault)
+    server.fail("GET /artifacts/get", fault, times=20)
     with pytest.raises(ClusterError, match=message) as caught:
         run.files()
     text = str(caught.value)
@@ -226,6 +251,61 @@ def test_files_that_cannot_be_had_are_said_so(server: Server, run: Run, fault: A
     assert f"`same program wait {run.id} --host http://127.0.0.1:8080 -o FOLDER`" in text
 
 
+@pytest.mark.parametrize(
+    ("fault", "got"),
+    [
+        (respond(401), r"HTTP 401 Unauthorized. Give a valid token, .*COOKIES"),
+        (respond(404, b"no such key"), "HTTP 404 Not Found: no such key"),
+        (respond(500, b"no such key"), "HTTP 500 Internal Server Error: no such key. Try again later; .* says why"),
+        (respond(200, b"<html>", Content_Type="text/html"), "a page in the place of model, perhaps of a login"),
+    ],
+    ids=["401", "404", "500", "page"],
+)
+def test_a_file_that_is_missing_keeps_no_other_away(server: Server, run: Run, fault: Any, got: str) -> None:
+    """It is named with its own cause: the address of the others is the right one."""
+    server.fail("GET /artifacts/get", fault, times=4 if "500" in got else 1)
+    with pytest.raises(MissingError, match=rf"got no train/model: .*{got}\.$") as caught:
+        run.files()
+    assert caught.value.files == {name: content for name, content in FILES.items() if name != "model.keras"}
+    assert "port-forward" not in str(caught.value)
+
+
+def test_a_file_that_is_away_for_a_while_is_waited_for(server: Server, run: Run, slept: list[float]) -> None:
+    """A store that fails is asked four times, later when it says so; after that, once for each other file."""
+    server.fail("GET /artifacts/get", respond(503), times=2)
+    server.fail("GET /artifacts/get", cut())
+    assert run.files() == FILES
+    assert slept == [1, 2, 4]
+    del slept[:]
+    server.fail("GET /artifacts/get", respond(503))
+    server.fail("GET /artifacts/get", respond(429, Retry_After="7"), times=4)
+    with pytest.raises(MissingError, match="got no train/model, train/history: .*model .* 429 .*; .*history .* 429 "):
+        run.files()
+    assert slept == [1, 7, 7]
+
+
+def test_a_store_that_is_silent_is_asked_once(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch, slept: list[float]
+) -> None:
+    """Who waits a minute for one file would wait a minute for each."""
+    monkeypatch.setattr("fmnist.cluster.client.READ_TIMEOUT", 0.1)
+    server.fail("GET /artifacts/get", hang(server), times=20)
+    with pytest.raises(ClusterError, match="got: read the artifact model .* no answer in time"):
+        run.files()
+    assert len(server.asked("/artifacts/get")) == 1
+    assert slept == []
+
+
+def test_of_many_causes_three_are_told(server: Server, run: Run) -> None:
+    """And each file that is missing is named."""
+    server.fail("GET /artifacts/get", respond(403), times=5)
+    with pytest.raises(MissingError) as caught:
+        run.files()
+    assert str(caught.value).count("HTTP 403") == 3
+    missing = "train/model, train/history, train/loss_plot, train/loss_page, test/results"
+    assert f"got no {missing}: read the artifact model at " in str(caught.value)
+
+
 def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
     """What came, where the files are, and what to do; no secret is told.
 
@@ -233,7 +313,7 @@ def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
     """
     other = Run(run.id, run.link, connect(server.url, cookies="session=s3cret-one")._client, "alice")
     place = f"minio://mlpipeline/v2/artifacts/fashion-mnist/{run.id}/confusion-matrix"
-    server.fail("GET /artifacts/get", respond(404, b"no s3cret-one: X."))
+    server.fail("GET /artifacts/get", respond(404, b"no s3cret-one: X."), times=10)
     with pytest.raises(ClusterError) as caught:
         other.files()
     assert str(caught.value) == (
@@ -434,18 +514,12 @@ def test_a_page_that_a_step_has_made_is_brought(server: Server) -> None:
         ("a", made("é"), "an artifact of the name 'é' in 'a'"),
         ("a", made("-c"), "an artifact of the name '-c' in 'a'"),
         ("a", made("twice"), "two artifacts of the name twice"),
-        (
-            "test",
-            made("labels", uri="minio://mlpipeline/up/key/labels"),
-            "no whole .tar.gz of the folder labels: Not a gzipped file (b'no')",
-        ),
     ],
     ids=lambda value: value.name if isinstance(value, Artifact) else "",
 )
 def test_an_odd_artifact_is_refused(server: Server, step: str, artifact: Artifact, got: str) -> None:
-    """The error says which one it was, and of what folder it is a part."""
+    """The error says which one it was."""
     content = {"twice": b"x"}
-    server.store.files["up/key/labels"] = b"no archive"
     with pytest.raises(ClusterError) as caught:
         brought(server, Found([("a", made("twice")), (step, artifact)]), **content)
     assert str(caught.value) == (
@@ -498,7 +572,7 @@ def test_all_files_together_have_a_limit(server: Server, monkeypatch: pytest.Mon
     monkeypatch.setattr(download, "MOST", 2 * 2**20 + 2)
     assert brought(server, found, **content) == {f"a/{name}": whole for name, whole in content.items()}
     monkeypatch.setattr(download, "MOST", 2 * 2**20 + 1)
-    with pytest.raises(ClusterError, match=r", got: more than 2 MiB\. In the store"):
+    with pytest.raises(MissingError, match=r", got no a/three: more than 2 MiB\.$"):
         brought(server, found, **content)
 
 

@@ -126,6 +126,14 @@ def test_an_empty_folder_that_cannot_be_replaced_is_refused_at_once(
     assert [path.name for path in folder.iterdir()] == ["first"]
 
 
+def test_half_of_a_run_has_no_checksums(tmp_path: Path) -> None:
+    """So that nothing is compared with it."""
+    fetched.keep(FILES, tmp_path / "run", whole=False)
+    assert testing.contents(tmp_path / "run") == FILES
+    with pytest.raises(ContractError, match="expected the folder of a finished run"):
+        fetched.check_compared(tmp_path / "run")
+
+
 @pytest.fixture
 def bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder that is another one of the same disk, as a volume in a container may be."""
