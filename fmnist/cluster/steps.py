@@ -5,24 +5,25 @@ Up to 2.17 the API gives no step, but every node that Argo makes for one, under 
 large run is incomplete, so that whatever is missing here must be no error.
 """
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
+from itertools import chain, takewhile
 from typing import Any
 
-__all__ = ["Step", "message_of", "node_id", "steps_of", "workflow_of"]
+from fmnist.cluster import argo
 
-#: Argo's own prime and start of a 32-bit FNV-1a digest.
-_PRIME, _START = 0x01000193, 0x811C9DC5
+__all__ = ["Step", "message_of", "steps_of", "workflow_of"]
 
 #: How often Argo may try a node again, as far as this looks.
 _ATTEMPTS = 10
 
-_ATTEMPT = re.compile(r"\((\d+)\)$")
-_ITERATION = re.compile(r"\((\d+):")
+#: How many turns are looked for below what may be a loop.
+_FIRST = 20
+
 _IMPLEMENTATION = re.compile(r"-(?:metadata-\d+-\d+-)?(?:retry-)?system-container-impl(?=-\d+$)")
 
 Json = Mapping[str, Any]
@@ -81,25 +82,6 @@ def steps_of(run: Json) -> list[Step]:
     return [replace(step, name=step.path) if counts[step.name] > 1 else step for step in found]
 
 
-def node_id(workflow: str, name: str) -> str:
-    """Return the id that Argo gives to the node of this whole name.
-
-    Examples
-    --------
-    >>> node_id("fashion-mnist-f96gm", "fashion-mnist-f96gm(0).root(0).train(0).executor(0)")
-    'fashion-mnist-f96gm-1183275024'
-    """
-    return f"{workflow}-{_digest(name)}"
-
-
-# One look at a large run takes a second of this, and the next one asks for the same again.
-@lru_cache(2**18)
-def _digest(text: str, start: int = _START) -> int:
-    for byte in text.encode():
-        start = ((start ^ byte) * _PRIME) & 0xFFFFFFFF
-    return start
-
-
 def workflow_of(run: Json) -> str:
     """Return the name of a run's workflow, or nothing if no node tells."""
     details = (run.get("run_details") or {}).get("task_details") or []
@@ -125,22 +107,34 @@ class _Nodes:
 
     def __init__(self, tasks: Sequence[Json]) -> None:
         self._workflow = workflow_of({"run_details": {"task_details": tasks}})
-        self._shown = {_ATTEMPT.sub("", task["display_name"]) for task in tasks}
+        self._shown = {argo.ATTEMPT.sub("", task["display_name"]) for task in tasks}
         self._drivers = {name.removesuffix("-driver") for name in self._shown if name.endswith("-driver")} - {"root"}
+        turns = sorted((int(match[1]), name) for name in self._shown if (match := argo.ITERATION.search(name)))
+        self._below = [
+            f".{name}" for name in (self._shown | self._drivers | {"executor"}) - {name for _, name in turns}
+        ]
+        #: The turns of the loops, in their order, by what all of a loop are called.
+        self._turns: dict[str, list[str]] = {}
+        for _, name in turns:
+            self._turns.setdefault(argo.ITERATION.split(name)[0], []).append(f".{name}")
         digests = {int(digest) for id_ in _children(tasks) if (digest := id_.rpartition("-")[2]).isdecimal()}
         self._names = dict(self._walk(digests))
-        self._known = {around for name in self._names.values() for around in _around(name)}
+        self._known: set[str] = set()
+        for name in self._names.values():
+            self._known.update(takewhile(lambda one: one not in self._known, argo.around(name)))
         self._tasks = self._bound(tasks)
 
     def steps(self) -> list[str]:
         """Return the whole name of each step."""
-        parents = {_ATTEMPT.sub("", parent) for name in self._names.values() if (parent := _parent_of_executor(name))}
+        parents = {
+            argo.ATTEMPT.sub("", parent) for name in self._names.values() if (parent := argo.parent_of_executor(name))
+        }
         driven = self._drivers & self._shown
         if not self._names:
             # No ids: only the names are left.
             parents = {f"{self._workflow}.root.{name}" for name in driven}
-        found = parents | {name for name in self._tasks if _last(name) in driven}
-        groups = {_ATTEMPT.sub("", _above(name)) for name in found}
+        found = parents | {name for name in self._tasks if argo.last(name) in driven}
+        groups = {around for name in found for around in argo.around(argo.above(name))}
         return sorted(found - groups, key=lambda name: (_start(self._tasks.get(name, {})), name))
 
     def step(self, name: str) -> Step:
@@ -149,20 +143,20 @@ class _Nodes:
         around = (name, *(f"{name}({k})" for k in reversed(range(_ATTEMPTS))))
         own = next((self._tasks[one] for one in around if one in self._tasks), {})
         outer = next((f"{one}.executor" for one in around if f"{one}.executor" in self._known), "")
-        tries = [k for k in range(_ATTEMPTS) if node_id(self._workflow, f"{outer}({k})") in self._names]
+        tries = [k for k in range(_ATTEMPTS) if f"{outer}({k})" in self._known]
         executor = self._tasks.get(outer) or {}
         last = self._tasks.get(f"{outer}({tries[-1]})", executor) if tries else executor
         driver = self._tasks.get(f"{name}-driver(0)") or self._tasks.get(f"{name}-driver") or {}
-        iterations = "".join(f" {number}" for number in _ITERATION.findall(name))
-        parts = [part for part in name.removeprefix(self._workflow).split(".")[2:] if not _ITERATION.search(part)]
+        iterations = "".join(f" {number}" for number in argo.ITERATION.findall(name))
+        parts = [part for part in name.removeprefix(self._workflow).split(".")[2:] if not argo.ITERATION.search(part)]
         return Step(
-            _last(name) + iterations,
+            argo.last(name) + iterations,
             _state(own, executor, last, driver),
             next((took for one in (last, own) if (took := _seconds(one)) is not None), None),
             self._logs(name, outer, tries),
             tries[-1] + 1 if tries else 1,
             next((text for one in (last, executor, driver, own) if (text := message_of(one))), ""),
-            "/".join(_ATTEMPT.sub("", part) for part in parts) + iterations,
+            "/".join(argo.ATTEMPT.sub("", part) for part in parts) + iterations,
         )
 
     def _logs(self, name: str, outer: str, tries: Sequence[int]) -> tuple[str, ...]:
@@ -171,71 +165,75 @@ class _Nodes:
         names += [f"{name}.executor", f"{name}(0).executor(0)", f"{name}-driver(0)", f"{name}-driver"]
         if not self._names:
             names += [one.replace(f"{self._workflow}.root.", f"{self._workflow}(0).root(0).") for one in names]
-        return tuple(dict.fromkeys(node_id(self._workflow, one) for one in names))
+        return tuple(dict.fromkeys(argo.node_id(self._workflow, one) for one in names))
 
     def _walk(self, digests: set[int]) -> Iterator[tuple[str, str]]:
         """Give the id and the whole name of each node whose digest is known, from the root down."""
         workflow = self._workflow
-        below = [f".{name}" for name in self._shown | self._drivers | {"executor"}]
         # Of a step right below the root its children may be known, and not itself.
         roots = (f"{workflow}.root", f"{workflow}(0).root(0)")
-        seen = {f"{root}{name}{end}" for root in roots for name in below for end in ("", "(0)")}
+        seen = {f"{root}{name}{end}" for root in roots for name in self._below for end in ("", "(0)")}
         seen |= {workflow, f"{workflow}(0)", *roots}
-        todo = list(seen)
-        below += [f"({number})" for number in range(_ATTEMPTS)]
+        todo = [(name, argo.digest(name)) for name in seen]
         while todo:
-            name = todo.pop()
-            start = _digest(name)
+            name, start = todo.pop()
             if start in digests:
                 yield f"{workflow}-{start}", name
-            for end in below:
-                if _digest(end, start) in digests and (child := name + end) not in seen:
+            for end in self._ends(name, start, digests):
+                if (child := name + end) not in seen:
                     seen.add(child)
-                    todo.append(child)
+                    todo.append((child, argo.digest(end, start)))
+
+    def _ends(self, name: str, start: int, digests: set[int]) -> Iterator[str]:
+        """Give what the names of a node's children have behind its own, of which few are looked for.
+
+        Of a large run any digest may be that of another node too: each that is not looked for is no false step.
+        """
+
+        def known(end: str) -> bool:
+            return argo.digest(end, start) in digests
+
+        tries = [] if argo.ATTEMPT.search(name) else [f"({number})" for number in range(_ATTEMPTS)]
+        if found := list(takewhile(known, tries)):
+            yield from found
+        elif not argo.LEAF.search(name):
+            # Who has turns of a loop has the first ones.
+            turns = [ends for ends in self._turns.values() if any(map(known, ends[:_FIRST]))]
+            yield from (end for end in (*self._below, *chain(*turns)) if known(end))
 
     def _bound(self, tasks: Sequence[Json]) -> dict[str, Json]:
         """Return the task of each node: by its name, by its children, or by when it started."""
         named: dict[str, list[str]] = {}
         for name in sorted(self._known):
-            named.setdefault(_last(name), []).append(name)
+            named.setdefault(argo.last(name), []).append(name)
         bound: dict[str, Json] = {}
-        left: list[Json] = []
+        left: dict[str, list[Json]] = {}
         for task in sorted(tasks, key=_start):
             names = named.get(task["display_name"], [])
-            inside = {_above(self._names[id_]) for id_ in _children([task]) if id_ in self._names}
+            inside = {argo.above(self._names[id_]) for id_ in _children([task]) if id_ in self._names}
             mine = names if len(names) == 1 else sorted(inside.intersection(names))
             if mine:
                 bound[mine[0]] = task
             elif names:
-                left.append(task)
+                left.setdefault(task["display_name"], []).append(task)
             elif not self._names:
                 bound[f"{self._workflow}.root.{task['display_name']}"] = task
-        for task in left:
-            free = [name for name in named[task["display_name"]] if name not in bound]
-            if free:
-                bound[min(free, key=lambda name: _distance(task, bound.get(_above(name), {})))] = task
+        # What is around a node comes before it.
+        for shown in sorted(left, key=lambda shown: min(map(argo.depth, named[shown]))):
+            _bind(left[shown], [name for name in named[shown] if name not in bound], bound)
         return bound
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _above(name: str) -> str:
-    """Return the name of the node around one: without its attempt, or without its last part."""
-    return _ATTEMPT.sub("", name) if _ATTEMPT.search(name) else name.rpartition(".")[0]
-
-
-def _around(name: str) -> Iterator[str]:
-    """Give the name of a node, and of each node around it."""
-    while name:
-        yield name
-        name = _above(name)
-
-
-def _parent_of_executor(name: str) -> str:
-    """Return the name of the step whose executor this is, or nothing."""
-    return name.removesuffix(".executor") if name.endswith(".executor") else ""
+def _bind(tasks: Iterable[Json], names: Iterable[str], bound: dict[str, Json]) -> None:
+    """Bind each of `tasks` to the one of `names` that is nearest by when it started, as far as there are any."""
+    free = sorted((_start(bound.get(argo.above(name), {})), name) for name in names)
+    for task in tasks:
+        # Those around the task's own start: of several of one second the first.
+        after = bisect.bisect_right(free, (_start(task), "\U0010ffff"))
+        before = bisect.bisect_left(free, (free[after - 1][0], "")) if after else 0
+        if near := [at for at in dict.fromkeys((before, after)) if at < len(free)]:
+            nearest = min(near, key=lambda at: _distance(task, bound.get(argo.above(free[at][1]), {})))
+            bound[free.pop(nearest)[1]] = task
 
 
 def _distance(task: Json, around: Json) -> float:

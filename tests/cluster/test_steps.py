@@ -7,7 +7,7 @@ import pytest
 from support import kfp_logs
 from support.kfp_logs import look, nested
 
-from fmnist.cluster import steps
+from fmnist.cluster import argo, steps
 from fmnist.cluster.steps import Step, message_of, steps_of, workflow_of
 
 LAYOUTS = pytest.mark.parametrize("retry", [True, False], ids=["retry nodes", "no retry nodes"])
@@ -193,7 +193,7 @@ def test_a_part_of_the_pipeline_is_no_step(retry: bool, begun: bool) -> None:
 
 def test_a_name_has_those_of_the_nodes_around_it() -> None:
     """Each attempt is in the node that is tried again."""
-    assert list(steps._around("w(0).root.a(1).executor(2)")) == [
+    assert list(argo.around("w(0).root.a(1).executor(2)")) == [
         "w(0).root.a(1).executor(2)",
         "w(0).root.a(1).executor",
         "w(0).root.a(1)",
@@ -408,6 +408,39 @@ def test_steps_in_a_loop_have_the_number_of_their_iteration(workflow: str) -> No
     ]
     [step] = steps_of({"run_details": {"task_details": tasks}})
     assert (step.name, step.state, step.path) == ("shard 0", "RUNNING", "loop/shard 0")
+
+
+@LAYOUTS
+def test_of_a_loop_the_steps_are_told_and_no_part_of_it(retry: bool) -> None:
+    """The loop, its turns and what is around their steps have drivers too, and are no steps."""
+    found = steps_of(kfp_logs.loop("RUNNING", "SUCCEEDED", "RUNNING", "PENDING", "FAILED", retry=retry))
+    assert [(step.path, step.state) for step in found] == [
+        ("for-loop-1/iteration/shard 0", "SUCCEEDED"),
+        ("for-loop-1/iteration/shard 1", "RUNNING"),
+        ("for-loop-1/iteration/shard 2", "WAITING"),
+        ("for-loop-1/iteration/shard 3", "FAILED"),
+    ]
+
+
+@LAYOUTS
+def test_a_long_loop_is_looked_at_in_no_time(retry: bool) -> None:
+    """Three times the turns take three times the work, and no node is taken for that of another step."""
+    work = list[int]()
+    for turns in (200, 600):
+        run = kfp_logs.loop("RUNNING", *["SUCCEEDED", "RUNNING"] * (turns // 2), retry=retry)
+        argo.digest.cache_clear()
+        found = states(run)
+        assert found == {f"shard {number}": ("SUCCEEDED", "RUNNING")[number % 2] for number in range(turns)}
+        work.append(argo.digest.cache_info().misses)
+    assert work[1] < 3.5 * work[0]
+
+
+def test_of_nodes_of_one_second_each_has_its_own() -> None:
+    """Where several could be it, the first that is free is."""
+    run = kfp_logs.loop("RUNNING", *["RUNNING"] * 3)
+    for task in run["run_details"]["task_details"]:
+        task["start_time"] = "2026-11-26T11:00:00Z"
+    assert states(run) == {f"shard {number}": "RUNNING" for number in range(3)}
 
 
 def test_steps_of_one_name_in_several_parts_have_their_paths() -> None:

@@ -128,6 +128,31 @@ def nested(state: str, **parts: str) -> Json:
     return {"state": state, "run_details": {"task_details": found}}
 
 
+def loop(state: str, *turns: str, retry: bool = True) -> Json:
+    """Return what the API says of a run in `state` with a loop whose turns have a step shard in these states."""
+    end = "(0)" if retry else ""
+    one, found = f"{end}.root{end}.for-loop-1", list[Json]()
+
+    def group(name: str, given: str, at: int, *children: str) -> None:
+        if retry:
+            found.append(_task(name, given, at, [f"{name}(0)"], WORKFLOW))
+        found.append(_task(f"{name}{end}", given, at, list(children), WORKFLOW))
+
+    items = [f"{one}{end}.iteration-item({number}:{number})" for number in range(len(turns))]
+    group("", state, 0, f"{end}.root")
+    group(f"{end}.root", state, 0, f"{one}-driver")
+    group(f"{one}-driver", "SUCCEEDED", 0, one)
+    group(one, state, 0, *items)
+    for number, (item, given) in enumerate(zip(items, turns, strict=True)):
+        at, own = 10 * (number % 300), "RUNNING" if given == "PENDING" else given
+        inner = f"{item}{end}.iteration"
+        group(item, own, at, f"{inner}-driver")
+        group(f"{inner}-driver", "SUCCEEDED", at, inner)
+        group(inner, own, at, f"{inner}{end}.shard-driver")
+        found += _step("shard", given, 0, at, f"{inner}{end}", [], retry=retry, workflow=WORKFLOW)
+    return {"state": state, "run_details": {"task_details": found}}
+
+
 def _pair(given: str | tuple[str, int]) -> tuple[str, int]:
     return (given, 0) if isinstance(given, str) else given
 
