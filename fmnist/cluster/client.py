@@ -34,6 +34,9 @@ __all__ = ["Client", "ClusterError", "TransientError", "in_one_line"]
 #: Seconds to wait for a connection, and for the next part of an answer.
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 
+#: No answer of the API has more bytes.
+MOST = 2**28
+
 #: How often to ask a busy server.
 TRIES = 4
 
@@ -226,6 +229,9 @@ def _body(response: Any, deadline: float) -> bytes:
     body = bytearray()
     while chunk := response.read1(2**16):
         body += chunk
+        if len(body) > MOST:
+            response.close()
+            raise failures.AnswerError(f"more than {MOST // 2**20} MiB")
         if monotonic() > deadline:
             response.close()
             raise urllib3.exceptions.ReadTimeoutError(response.connection, None, "late")

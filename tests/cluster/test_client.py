@@ -167,6 +167,16 @@ def test_an_answer_that_dribbles_is_none_in_time(server: Server, target: Cluster
     assert time.monotonic() - begun < 5
 
 
+def test_an_endless_answer_is_refused(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fill the memory long before the minute is over."""
+    monkeypatch.setattr(client, "MOST", 100_000)
+    server.fail("healthz", respond(200, b"{}" + 99_998 * b" "))
+    assert target._client.once("ask", target._client.healthzs.healthz_service_get_healthz) == {}
+    server.fail("healthz", respond(200, b"{}" + 99_999 * b" "))
+    with pytest.raises(ClusterError, match=f"^ask at {server.url}: expected success, got more than 0 MiB. It may be"):
+        target._client.once("ask", target._client.healthzs.healthz_service_get_healthz)
+
+
 def test_a_server_that_is_not_there_is_an_error() -> None:
     """Where nobody listens, the error says so."""
     with serving() as server:
