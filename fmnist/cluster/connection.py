@@ -62,6 +62,8 @@ def checked_host(host: str) -> str:
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        # Its parts have 1 to 63 characters each.
+        (parts.hostname or "").encode("idna")
     except ValueError:
         good = False
     # An empty query or fragment is none to `urlsplit`, but what follows the host would come behind it.
