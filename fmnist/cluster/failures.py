@@ -1,8 +1,10 @@
 """What goes wrong between here and a cluster: what came instead of success, of which kind that is, and what to do."""
 
 import html
+import http.client
 import json
 import re
+import ssl
 from http import HTTPStatus
 from typing import Any
 
@@ -53,9 +55,13 @@ _REMEDIES = {
     409: "Something of that name is there or being made: try again, or choose another name.",
     413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
     429: "The server is busy: try again later.",
+    431: "The token or the cookies are too long for the server or a proxy: give only those that it needs.",
 }
 _GONE = "It is not there, or was deleted in the meantime: do the same again, which makes what is missing."
 _NO_RUN = "The run was deleted, or is on another server: nothing brings it back, and another one can be started."
+#: What nginx and Go say where TLS is expected.
+_TLS = "HTTP request (was sent )?to (an )?HTTPS"
+_PORT = "Check the address and its port: with https:// it may be right."
 #: What the server says of input that is not valid, also with the status 500 of its own failures.
 _INVALID = "Invalid input|unknown template format"
 #: What of a page nobody reads: its styles, scripts, comments and tags.
@@ -99,13 +105,15 @@ def parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
     """Return a JSON object that has the key `wanted`; kfp's client makes an empty answer of anything else."""
     try:
         answer = json.loads(data)
+    except RecursionError:
+        raise AnswerError("an answer of too many levels") from None
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
         text = data.decode(errors="replace")
         if text.lstrip().startswith("{"):
             raise HalfAnswerError(f"half of an answer: {text}")
-        raise AnswerError(f"no JSON of the Pipelines API, but: {text or 'nothing'}")
+        raise AnswerError(f"no JSON of the Pipelines API, but: {_without_markup(text).strip() or text or 'nothing'}")
     answer = checked(answer)
     if wanted and not answer.get(wanted):
         raise AnswerError(f"an answer without {wanted}")
@@ -121,17 +129,28 @@ def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
         half = isinstance(error, HalfAnswerError)
         remedy = _TRY_AGAIN if half else f"It may be a login page, or {_PATH} {_LOGIN}"
         return TransientError if half else ClusterError, got, remedy
-    # urllib3 wraps what happened, once or twice.
-    reason = getattr(error, "reason", None) or error
+    reason = _reason(error)
     if isinstance(reason, urllib3.exceptions.SSLError):
-        if getattr(reason.args[0], "reason", None) == "WRONG_VERSION_NUMBER":
-            return ClusterError, "an answer that is not https", _PLAIN
         certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
         remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
-        return ClusterError, f"a certificate or connection that is not trusted: {certificate}", remedy
+        plain = getattr(reason.args[0], "reason", None) == "WRONG_VERSION_NUMBER"
+        got = f"a certificate or connection that is not trusted: {certificate}"
+        return (ClusterError, "an answer that is not https", _PLAIN) if plain else (ClusterError, got, remedy)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         return TransientError, f"no way through the proxy: {reason.original_error}", _PROXY
+    if type(reason.args[-1]) is http.client.BadStatusLine:
+        return TransientError, f"an answer that is not HTTP: {reason.args[-1]}", _PORT
     return TransientError, _cut(reason), _TRY_AGAIN
+
+
+def _reason(error: Exception) -> Any:
+    """Return what happened, which urllib3 wraps, once or twice."""
+    reason: Any = getattr(error, "reason", None) or error
+    inner = getattr(reason, "original_error", None) or reason.args[0] if reason.args else None
+    # It takes a proxy that cuts a connection for one that was never reached, and an end within TLS for no trust.
+    proxy = isinstance(reason, urllib3.exceptions.ProxyError) and isinstance(inner, ConnectionError)
+    tls = isinstance(reason, urllib3.exceptions.SSLError) and isinstance(inner, ssl.SSLEOFError)
+    return inner if proxy or tls else reason
 
 
 def _cut(reason: Any) -> str:
@@ -150,7 +169,11 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
         got += f": {said}"
     if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
         target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
-        return ClusterError, f"{got}, to {target}", f"It may be a login page: {_LOGIN} Or {_PATH}"
+        host, api, _ = target.partition("/apis/v")
+        moved = f"The API has moved: give the host {host}." if api and "://" in host and "@" not in host else ""
+        return ClusterError, f"{got}, to {target}", moved or f"It may be a login page: {_LOGIN} Or {_PATH}"
+    if status == HTTPStatus.BAD_REQUEST and said and re.search(_TLS, said):
+        return ClusterError, got, "The host speaks https: give its address with https://."
     # The API has these two statuses for it; a page of a proxy may have the words too.
     if status in {400, 500} and said and re.search(_INVALID, said):
         return InvalidInputError, got, _REMEDIES[400]
@@ -168,8 +191,12 @@ def _said(body: str) -> str:
     try:
         answer = json.loads(body)
         return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
-    except (ValueError, StopIteration, AttributeError):
-        return html.unescape(_MARKUP.sub(" ", body))
+    except (ValueError, StopIteration, AttributeError, RecursionError):
+        return _without_markup(body)
+
+
+def _without_markup(page: str) -> str:
+    return html.unescape(_MARKUP.sub(" ", page))
 
 
 def in_one_line(text: str) -> str:
@@ -194,4 +221,4 @@ def may_have_worked(error: Exception) -> bool:
         urllib3.exceptions.ProxyError,
         urllib3.exceptions.SSLError,
     )
-    return not isinstance(getattr(error, "reason", None) or error, before)
+    return not isinstance(_reason(error), before)

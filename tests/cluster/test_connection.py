@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import socket
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ from support.kfp_server import Server, respond, serving
 from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import connection
-from fmnist.cluster.client import Client, ClusterError
+from fmnist.cluster.client import Client, ClusterError, TransientError
 from fmnist.cluster.cluster import connect
 from fmnist.steps.errors import ContractError
 
@@ -89,6 +91,23 @@ def test_a_host_of_http_that_is_asked_in_https_is_told(server: Server) -> None:
     """A host without a scheme is one of https; that of a port that is forwarded seldom is."""
     with pytest.raises(ClusterError, match="got an answer that is not https. .* give its address with http://, as in"):
         connect(server.url.removeprefix("http://"))
+
+
+def test_an_end_within_tls_may_pass() -> None:
+    """As of a gateway that is being restarted: it says nothing of the certificate."""
+
+    def leave(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(2**16)
+            connection.shutdown(socket.SHUT_WR)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        leaving = threading.Thread(target=leave, args=(listener,))
+        leaving.start()
+        with pytest.raises(TransientError, match=r"got a connection that was cut: .*EOF.*\. Check the network"):
+            connect(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        leaving.join()
 
 
 def test_a_path_is_part_of_the_host(compiled: Path) -> None:
@@ -181,6 +200,7 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("kubeflow.example/", "https://kubeflow.example"),
         ("http://kubeflow.example:1/pipeline/", "http://kubeflow.example:1/pipeline"),
         ("https://[::1]", "https://[::1]"),
+        ("https://bücher.example.", "https://bücher.example."),
         ("kubeflow.exampleX//", "https://kubeflow.exampleX"),
         ("HTTP://Kubeflow.example:1/Pipeline", "http://Kubeflow.example:1/Pipeline"),
     ],
@@ -198,6 +218,8 @@ def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: 
         "https://h\x01i",
         "https://h/\x00",
         "https://[::1",
+        "kubeflow..example",
+        f"https://{64 * 'k'}.example",
         "ftp://h",
         "https://a@h",
         "h#a",

@@ -98,6 +98,7 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
     "a message": (status(500, '{"message": "m", "error": "e"}'), TransientError, "HTTP 500 Why: m", LATER),
     "an older one": (status(500, '{"message": "", "error_message": "o"}'), TransientError, "HTTP 500 Why: o", LATER),
     "an error": (status(500, '{"error": "e"}'), TransientError, "HTTP 500 Why: e", LATER),
+    "many levels": (status(500, 100_000 * "["), TransientError, f"HTTP 500 Why: {100_000 * '['}", LATER),
     "no message": (status(500, '{"code": 1}'), TransientError, 'HTTP 500 Why: {"code": 1}', LATER),
     "a list": (status(500, "[1]"), TransientError, "HTTP 500 Why: [1]", LATER),
     "a page": (status(502, "<p class='x'>a &lt;b&gt;</p> "), TransientError, "HTTP 502 Why: a <b>", LATER),
@@ -168,6 +169,66 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "no way through the proxy: no",
         PROXY,
     ),
+    "a proxy that cuts": (
+        urllib3.exceptions.MaxRetryError(POOL, "/", urllib3.exceptions.ProxyError("long", ConnectionResetError("x"))),
+        TransientError,
+        "a connection that was cut: x",
+        NETWORK,
+    ),
+    "an end within TLS": (
+        urllib3.exceptions.MaxRetryError(POOL, "/", urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF"))),
+        TransientError,
+        "a connection that was cut: EOF",
+        NETWORK,
+    ),
+    "no HTTP": (
+        urllib3.exceptions.ProtocolError("Connection aborted.", http.client.BadStatusLine("SSH-2.0")),
+        TransientError,
+        "an answer that is not HTTP: SSH-2.0",
+        "Check the address and its port: with https:// it may be right.",
+    ),
+    "no HTTP, but nothing": (
+        urllib3.exceptions.ProtocolError("Connection aborted.", http.client.RemoteDisconnected("closed")),
+        TransientError,
+        "a connection that was cut: closed",
+        NETWORK,
+    ),
+    "https": (
+        status(400, "<h1>400</h1>The plain HTTP request was sent to HTTPS port"),
+        ClusterError,
+        "HTTP 400 Why: 400 The plain HTTP request was sent to HTTPS port",
+        "The host speaks https: give its address with https://.",
+    ),
+    "https of Go": (
+        status(400, "Client sent an HTTP request to an HTTPS server."),
+        ClusterError,
+        "HTTP 400 Why: Client sent an HTTP request to an HTTPS server.",
+        "The host speaks https: give its address with https://.",
+    ),
+    "moved": (
+        status(301, Location="https://k.example:8443/pipeline/apis/v2beta1/runs?x=1"),
+        ClusterError,
+        "HTTP 301 Why, to https://k.example:8443/pipeline/apis/v2beta1/runs",
+        "The API has moved: give the host https://k.example:8443/pipeline.",
+    ),
+    "moved with a password": (
+        status(301, Location="https://me:s3cret@k.example/apis/v2beta1/runs"),
+        ClusterError,
+        "HTTP 301 Why, to https://me:s3cret@k.example/apis/v2beta1/runs",
+        f"It may be a login page: {LOGIN} Or {PATH}",
+    ),
+    "moved within": (
+        status(308, Location="/pipeline/apis/v2beta1/runs"),
+        ClusterError,
+        "HTTP 308 Why, to /pipeline/apis/v2beta1/runs",
+        f"It may be a login page: {LOGIN} Or {PATH}",
+    ),
+    "431": (
+        status(431),
+        ClusterError,
+        "HTTP 431 Why",
+        "The token or the cookies are too long for the server or a proxy: give only those that it needs.",
+    ),
     "nobody there": (refused(), TransientError, "no connection: Connection refused", NETWORK),
     "nobody there, without more": (
         urllib3.exceptions.NewConnectionError(CONNECTION, "short"),
@@ -211,6 +272,8 @@ def test_each_failure_is_told(error: Exception, kind: type[ClusterError], got: s
         (b"\xff{", None, "no JSON of the Pipelines API, but: \ufffd{"),
         (b'{"id": ""}', "id", "an answer without id"),
         (b"{}", "run_id", "an answer without run_id"),
+        (b"<!doctype html><style>a {}</style><p>Log in", None, "no JSON of the Pipelines API, but: Log in"),
+        (100_000 * b'{"a":', None, "an answer of too many levels"),
     ],
 )
 def test_what_is_no_answer_is_refused(data: bytes, wanted: str | None, message: str) -> None:
@@ -254,6 +317,10 @@ def test_a_text_is_told_in_one_line() -> None:
         (status(500, "Invalid input error"), False),
         (status(502, "Invalid input error"), True),
         (status(500, "ResourceNotFoundError"), False),
+        (urllib3.exceptions.ProxyError("long", OSError("Tunnel connection failed: 403")), False),
+        (urllib3.exceptions.ProxyError("long", ConnectionResetError("x")), True),
+        (urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF")), True),
+        (answered_in_http(), False),
     ],
 )
 def test_what_the_server_refused_has_not_worked(error: Any, expected: bool) -> None:

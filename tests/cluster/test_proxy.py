@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from support import certificates
-from support.kfp_server import Server, serving
+from support.kfp_server import Server, serving, unheard
 from support.proxy import proxying
-from support.submission import submitted
+from support.submission import STEPS, submitted
 
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import connect
@@ -38,6 +38,20 @@ def test_http_goes_through_the_proxy(
         assert proxy.requests[0] == ("GET", f"{server.url}/apis/v2beta1/healthz")
         assert len(proxy.requests) == len(server.requests) > 5
     assert not any("authorization" in name.lower() for request in server.requests for name in request.headers)
+
+
+def test_a_start_that_a_proxy_cuts_may_have_worked(server: Server, compiled: Path) -> None:
+    """The proxy was reached, and the server too: nobody is told to start it again."""
+    with proxying() as proxy:
+        target = connect(server.url, proxy=f"http://{proxy.place}")
+        server.fail(STEPS["start run"], unheard(server))
+        with pytest.raises(ClusterError) as caught:
+            submitted(target, compiled)
+    assert (
+        "got a connection that was cut: Remote end closed connection without response. But a run of this name"
+        in str(caught.value)
+    )
+    assert len(server.asked(STEPS["start run"])) == 1
 
 
 def test_https_goes_through_a_tunnel(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if not name.lower().startswith("proxy-")}
         with contextlib.closing(http.client.HTTPConnection(place)) as there:
             there.request(self.command, self.path.partition(place)[2], body, headers)
-            answer = there.getresponse()
+            try:
+                answer = there.getresponse()
+            except ConnectionError:
+                return
             content = answer.read()
         self.send_response(answer.status, answer.reason)
         self.send_header("Content-Length", str(len(content)))
