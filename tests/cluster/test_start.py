@@ -141,7 +141,9 @@ def test_bad_input_after_the_start_hides_no_start(
 
 
 @pytest.mark.parametrize(
-    "other", [{"display_name": "another"}, {"created_at": ""}, {"created_at": None}], ids=["name", "no time", "null"]
+    "other",
+    [{"display_name": "another", "run_id": "new"}, {"created_at": ""}, {"created_at": None}],
+    ids=["name", "no time", "null"],
 )
 def test_runs_that_may_be_others_are_not_taken_for_it(
     server: Server, target: Cluster, compiled: Path, other: dict[str, Any]
