@@ -215,3 +215,10 @@ def test_no_more_is_unpacked_than_allowed(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_bounds_are_those_of_servers_and_steps() -> None:
     """They are literals here: no test is to compute them."""
     assert (compiled.MOST_TASKS, compiled.LARGEST) == (10_000, 67_108_864)
+
+
+@pytest.mark.parametrize("inputs", [{}, {"inputs": {}}, {"inputs": {"parameters": {"other": {}}}}])
+def test_a_condition_may_ask_for_nothing_that_its_task_takes(inputs: dict[str, Any]) -> None:
+    """It then has no source: a condition of numbers alone, or a name that is no input."""
+    for condition in ("1 == 1", "inputs.parameter_values['x'] == 1"):
+        assert compiled.asked({"triggerPolicy": {"condition": condition}, **inputs}) == {}
