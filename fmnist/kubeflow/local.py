@@ -140,7 +140,7 @@ def run_compiled(
     from kfp import components, local
     from kfp.local.config import LocalExecutionConfig
 
-    from fmnist.kubeflow import loops, runnable
+    from fmnist.kubeflow import loops, runnable, values
     from fmnist.kubeflow.compiled import documents
 
     root = Path(folder).absolute()
@@ -161,7 +161,7 @@ def run_compiled(
         before = LocalExecutionConfig.instance
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root / "outputs"))
         try:
-            loaded(**arguments)
+            loaded(**values.arguments(spec, arguments))
         except RuntimeError as error:
             raise StepError(out.first or out.failure(str(error))) from error
         finally:

@@ -1,7 +1,8 @@
 """What kfp's local runner gets wrong about loops, conditions and failures, mended for the time of a run.
 
 It puts the item of a turn in the place of everything that the loop takes from other tasks and from outer loops. It
-guesses what a loop goes over from the name of an input, and so takes the whole list of an outer loop for its item.
+guesses what a loop goes over from the name of an input, and so takes the whole list of an outer loop for its item. Of
+two loops over artifacts, one in the other, it takes the turn of the inner one for both.
 
 It guesses what a condition is about in the same way, does not quote it, and skips what depends on a condition that it
 cannot evaluate: the run ends well without those steps.
@@ -16,7 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from fmnist.kubeflow import values
 from fmnist.kubeflow.compiled import ASKED, asked
+from fmnist.steps.errors import StepError
 
 __all__ = ["mended", "with_inputs"]
 
@@ -37,9 +40,12 @@ def mended(failed: Callable[[str], None]) -> Iterator[None]:
 
     ours: list[tuple[Any, str, Any]] = [
         (specs, "create_parameter_loop_iteration_task_spec", _turn),
+        (specs, "create_artifact_loop_iteration_task_spec", _artifact_turn),
+        (specs, "get_artifact_iterator_items", _artifacts),
         (enhanced, "_run_parallel_for_task", partial(_loop, vars(enhanced)["_run_parallel_for_task"])),
         (enhanced.ConditionEvaluator, "evaluate_condition", staticmethod(partial(_holds, failed))),
         (executor, "execute_single_task", partial(_step, executor.execute_single_task, failed)),
+        *values.mends(),
     ]
     theirs = [(place, name, vars(place)[name]) for place, name, _ in ours]
     try:
@@ -63,6 +69,24 @@ def _turn(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> Any: 
     return made
 
 
+def _artifact_turn(task_spec: Any, turn: int, _: str, name: str) -> Any:
+    """Return the task of a turn: that of the loop, with an artifact in its input `name`, which is meant for it."""
+    made = type(task_spec)()
+    made.CopyFrom(task_spec)
+    made.inputs.artifacts[name].component_input_artifact = f"{name}-iteration-{turn}"
+    made.ClearField("artifact_iterator")
+    return made
+
+
+def _artifacts(task_spec: Any, io_store: Any, _: str) -> tuple[Any, str, int]:
+    """Return the artifacts that a loop goes over, the input for one of them, and how many turns may be at once."""
+    from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+
+    iterator = task_spec.artifact_iterator
+    given = OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)
+    return given[iterator.items.input_artifact], iterator.item_input, 1
+
+
 def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
     """Run a loop as kfp does, over the values that its task says."""
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
@@ -76,13 +100,20 @@ def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
     return theirs(task_spec=made, io_store=io_store, **others)
 
 
-def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, **others: Any) -> Any:
+def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, io_store: Any, **others: Any) -> Any:
     """Run a step as kfp does, with all its attempts, and tell if it failed."""
+    from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+
     try:
-        outputs, status = theirs(task_spec=task_spec, **others)
+        inputs = OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)
+        before = values.state(inputs)
+        outputs, status = theirs(task_spec=task_spec, io_store=io_store, **others)
+        if status.name == "SUCCESS":
+            values.check_unchanged(before, values.state(inputs))
     except Exception as error:
-        failed(f"step {task_spec.component_ref.name.removeprefix('comp-')}: {type(error).__name__}: {error}")
-        raise
+        said = error if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
+        failed(message := f"step {task_spec.component_ref.name.removeprefix('comp-')}: {said}")
+        raise RuntimeError(message) from error
     if status.name == "FAILURE":
         failed("")
     return outputs, status

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from kfp import compiler, dsl
-from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor, task_spec_utils
+from kfp.dsl import Dataset, Input, Output
+from kfp.local.orchestrator import enhanced_dag_orchestrator, orchestrator_utils, task_executor, task_spec_utils
 
 from fmnist.kubeflow import local, loops
 from fmnist.steps.errors import StepError
@@ -95,10 +96,60 @@ def test_a_turn_gets_what_the_pipeline_says(pipeline: Callable[..., Any], joined
     assert [given[task] for task in sorted(given) if task.endswith("/join")] == joined
 
 
+@component
+def write(text: str, table: Output[Dataset]) -> None:
+    """Write a text."""
+    with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write(text)
+
+
+@component
+def read(one: Input[Dataset], other: Input[Dataset], word: str) -> str:
+    """Return what two files hold, and a word."""
+    with open(one.path) as first, open(other.path) as second:  # noqa: PTH123 - kfp copies this text
+        return first.read() + second.read() + word
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def several(texts: list) -> list[Dataset]:  # type: ignore[type-arg]
+    """Give several artifacts."""
+    with dsl.ParallelFor(texts) as text:
+        written = write(text=text)
+    return dsl.Collected(written.outputs["table"])  # type: ignore[no-any-return]
+
+
+def loops_over_artifacts() -> None:
+    """Go over artifacts, and in each turn over others, or over words; and the other way round."""
+    tables, more = several(texts=["a", "b"]).output, several(texts=["c", "d"]).output
+    with dsl.ParallelFor(tables) as table:
+        with dsl.ParallelFor(more) as other:
+            read(one=table, other=other, word="")
+        with dsl.ParallelFor(["1", "2"]) as word:
+            read(one=table, other=table, word=word)
+    with dsl.ParallelFor(["1", "2"]) as word, dsl.ParallelFor(more) as other:
+        read(one=other, other=other, word=word)
+
+
+def test_a_turn_gets_its_own_artifact(tmp_path: Path) -> None:
+    """By itself kfp takes that of an inner loop's turn of the same number, or finds none."""
+    given = run(loops_over_artifacts, tmp_path)
+    assert [given[task] for task in sorted(given)] == [
+        *("ac", "ad", "aa1", "aa2"),
+        *("bc", "bd", "bb1", "bb2"),
+        *("cc1", "dd1", "cc2", "dd2"),
+    ]
+
+
 def test_kfp_is_as_it_was_after_a_run() -> None:
     """Whoever calls a pipeline by kfp afterwards has kfp's own functions."""
     enhanced = enhanced_dag_orchestrator
-    places = (task_spec_utils, enhanced, enhanced.ConditionEvaluator, task_executor)
+    places = (
+        task_spec_utils,
+        enhanced,
+        enhanced.ConditionEvaluator,
+        task_executor,
+        orchestrator_utils.OrchestratorUtils,
+    )
     before = [dict(vars(place)) for place in places]
     with contextlib.suppress(KeyError), loops.mended(lambda _: None):
         assert [dict(vars(place)) for place in places] != before

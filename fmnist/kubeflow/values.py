@@ -1,0 +1,112 @@
+"""What kfp's local runner gets wrong about what goes into a step, mended for the time of a run.
+
+It gives whole numbers in lists and mappings as floats, and mappings in any order. It has an error of its own for a
+parameter without a value, and for a null in a list. It gives a nested pipeline what the outer one calls by the same
+name, and lets a step change what others read.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fmnist.steps.errors import StepError
+
+__all__ = ["arguments", "check_unchanged", "mends", "state"]
+
+#: From this number on a server writes an exponent.
+_EXPONENT = 1e21
+
+
+def mends() -> list[tuple[Any, str, Any]]:
+    """Return what is to be put in the place of kfp's own: where, its name there, and what."""
+    from kfp.compiler import pipeline_spec_builder
+    from kfp.local import executor_input_utils, executor_output_utils
+    from kfp.local.orchestrator import task_spec_utils
+    from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils as Utils
+
+    return [
+        (pipeline_spec_builder, "to_protobuf_value", _value),
+        (executor_input_utils, "executor_input_to_dict", _as_sent),
+        (executor_output_utils, "pb2_value_to_python", partial(_read, executor_output_utils.pb2_value_to_python)),
+        (Utils, "make_task_arguments", staticmethod(partial(_given, Utils.make_task_arguments))),
+        (task_spec_utils, "build_nested_dag_arguments", _nested),
+    ]
+
+
+def arguments(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a pipeline as kfp's local runner takes them: without None, and with floats as such."""
+    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    floats = {name for name, one in inputs.items() if one.get("parameterType") == "NUMBER_DOUBLE"}
+    return {
+        name: float(value) if name in floats and type(value) is int else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _value(value: Any) -> Any:
+    """Return a value as kfp passes it on, which may hold a null."""
+    from google.protobuf import json_format, struct_pb2
+
+    return json_format.ParseDict(value, struct_pb2.Value())
+
+
+def _as_sent(executor_input: Any, component_spec: Any) -> dict[str, Any]:  # noqa: ARG001 - kfp gives it
+    """Return what a step gets as a cluster writes it: whole numbers without a point, and mappings in order."""
+    from google.protobuf import json_format
+
+    return dict(_written(json_format.MessageToDict(executor_input)))
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _written(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return list(map(_written, value))
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT else value
+
+
+def _read(theirs: Any, value: Any) -> Any:
+    """Read a value as kfp does, but for one that is none, as a parameter has without a default."""
+    return theirs(value) if value.WhichOneof("kind") else None
+
+
+def _given(theirs: Any, task_inputs_spec: Any, io_store: Any) -> dict[str, Any]:
+    """Return the arguments of a task, without those that have no value: its own defaults are in their place."""
+    found = theirs(task_inputs_spec=task_inputs_spec, io_store=io_store)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _nested(task_spec: Any, io_store: Any, **_: Any) -> Any:
+    """Return the arguments of a part of a pipeline: what its task says, and nothing else."""
+    from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+
+    return OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)
+
+
+def state(given: Mapping[str, Any]) -> dict[str, list[dict[str, tuple[int, int]]]]:
+    """Return when each file of a task's arguments was changed, and its size; by the arguments' names."""
+    return {name: [*map(_files, one if isinstance(one, list) else [one])] for name, one in given.items()}
+
+
+def _files(given: Any) -> dict[str, tuple[int, int]]:
+    if not (path := getattr(given, "path", None)):
+        return {}
+    found = {one: one.stat() for one in (Path(path), *Path(path).rglob("*")) if one.is_file()}
+    return {str(one): (stat.st_mtime_ns, stat.st_size) for one, stat in found.items()}
+
+
+def check_unchanged(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Make sure that a step left its inputs as they were, given their `state` before and after.
+
+    Raises
+    ------
+    StepError
+        If it did not.
+    """
+    if changed := [name for name in before if after[name] != before[name]]:
+        raise StepError(
+            f"expected its inputs as they were, got {changed[0]!r} changed in place. On a cluster each step has a copy "
+            "of its own, and no other sees the change. Change a copy, or write to an output."
+        )

@@ -1,0 +1,239 @@
+"""Tests of what kfp's local runner gets wrong about what goes into a step; the pipelines are tests' own."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from kfp import compiler, dsl
+from kfp.dsl import Dataset, Input, Output
+
+from fmnist.kubeflow import local
+from fmnist.steps.errors import StepError
+
+
+def component(function: Callable[..., Any]) -> Any:
+    """Return a component that installs nothing."""
+    return dsl.component(function, base_image="python", install_kfp_package=False)
+
+
+def run(pipeline: Callable[..., Any], folder: Path, **arguments: Any) -> dict[str, Any]:
+    """Compile a pipeline, run it in `folder`, and return the single value of each task that returned one."""
+    path = folder / "pipeline.yaml"
+    compiler.Compiler().compile(dsl.pipeline(pipeline), str(path))
+    (folder / "work").mkdir()
+    given = local.run_compiled(path, arguments, folder / "work", io.StringIO())
+    return {task: values["Output"] for task, values in given.items() if "Output" in values}
+
+
+@component
+def show(many: list, named: dict, share: float) -> str:  # type: ignore[type-arg]
+    """Return what comes in, as Python writes it."""
+    return repr((many, named, share))
+
+
+@component
+def same(number: int) -> int:
+    """Return a number."""
+    return number
+
+
+@component
+def gather(many: list) -> str:  # type: ignore[type-arg]
+    """Return what comes in, as Python writes it."""
+    return repr(many)
+
+
+def numbers(share: float, many: list = [1, 2.5, -3]) -> None:  # type: ignore[type-arg]  # noqa: B006 - a default of kfp
+    """Hand on numbers alone, and in lists and mappings."""
+    show(many=many, named={"c": "5.0", "a": [4, {"b": 1e21}], "b": True}, share=share)
+    with dsl.ParallelFor([6, 7]) as number:
+        each = same(number=number)
+    gather(many=dsl.Collected(each.output))
+
+
+@pytest.mark.parametrize(("share", "shown"), [(2, "2"), (2.0, "2"), (0.5, "0.5")])
+def test_a_step_gets_values_as_a_cluster_writes_them(share: float, shown: str, tmp_path: Path) -> None:
+    """Whole ones have no point, and mappings are in order; a parameter that is a float may be given as a whole one."""
+    given = run(numbers, tmp_path, share=share)
+    assert given["show"] == f"([1, 2.5, -3], {{'a': [4, {{'b': 1e+21}}], 'b': True, 'c': '5.0'}}, {shown})"
+    assert given["gather"] == "[6, 7]"
+
+
+@component
+def holes() -> list:  # type: ignore[type-arg]
+    """Return a list in which something is missing."""
+    return [1, None, {"a": None}]
+
+
+def missing() -> None:
+    """Hand on a list in which something is missing."""
+    gather(many=holes().output)
+
+
+def test_a_step_gets_a_null(tmp_path: Path) -> None:
+    """By itself kfp takes none in a list."""
+    assert run(missing, tmp_path)["gather"] == "[1, None, {'a': None}]"
+
+
+@component
+def choose(size: Optional[int] = None, name: Optional[str] = None, often: int = 3) -> str:  # noqa: UP045 - as kfp has it
+    """Return what comes in, as Python writes it."""
+    return repr((size, name, often))
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def part(size: Optional[int] = None, often: int = 4) -> None:  # noqa: UP045 - as kfp has it
+    """Hand on what a part of a pipeline gets."""
+    choose(size=size, often=often)
+
+
+def optional(size: Optional[int] = None, often: Optional[int] = None) -> None:  # noqa: UP045 - as kfp has it
+    """Hand on parameters that may have no value, also into a loop and into a part."""
+    choose()
+    choose(size=size, often=often)
+    with dsl.ParallelFor(["a"]) as name:
+        choose(size=size, name=name)
+    part(size=size, often=often)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, ["(None, None, 3)", "(None, None, 3)", "(None, 'a', 3)", "(None, None, 4)"]),
+        ({"size": None}, ["(None, None, 3)", "(None, None, 3)", "(None, 'a', 3)", "(None, None, 4)"]),
+        ({"size": 1, "often": 2}, ["(None, None, 3)", "(1, None, 2)", "(1, 'a', 3)", "(1, None, 2)"]),
+    ],
+)
+def test_a_parameter_may_have_no_value(given: dict[str, Any], shown: list[str], tmp_path: Path) -> None:
+    """The step, or the part of the pipeline, then takes its own default; by itself kfp ends with an error."""
+    found = run(optional, tmp_path, **given)
+    tasks = ("choose", "choose-2", "for-loop-2-iteration-0/choose-3", "part/choose")
+    assert [found[task] for task in tasks] == shown
+
+
+@component
+def write(text: str, table: Output[Dataset]) -> None:
+    """Write a text."""
+    with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write(text)
+
+
+@component
+def read(table: Input[Dataset]) -> str:
+    """Return the text of a file."""
+    with open(table.path) as file:  # noqa: PTH123 - kfp copies this text
+        return file.read()
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def inner(table: Input[Dataset], text: str = "inner", often: int = 5) -> None:
+    """Take an artifact, and have defaults."""
+    read(table=table)
+    write(text=text)
+    same(number=often)
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def several(texts: list) -> list[Dataset]:  # type: ignore[type-arg]
+    """Give several artifacts."""
+    with dsl.ParallelFor(texts) as text:
+        written = write(text=text)
+    return dsl.Collected(written.outputs["table"])  # type: ignore[no-any-return]
+
+
+def outer(text: str = "outer", often: int = 1) -> None:
+    """Have parameters of the names that a part has too."""
+    written = write(text=text)
+    inner(table=written.outputs["table"])
+    inner(table=written.outputs["table"], text="given")
+    with dsl.ParallelFor(several(texts=["a", "b"]).output) as table:
+        inner(table=table)
+    same(number=often)
+
+
+def test_a_part_of_a_pipeline_gets_what_its_task_says(tmp_path: Path) -> None:
+    """By itself kfp gives it what the outer pipeline calls by the same name, in the place of its own default."""
+    found = run(outer, tmp_path)
+    assert found == {
+        "same": 1,
+        "inner/read": "outer",
+        "inner/same": 5,
+        "inner-2/read": "outer",
+        "inner-2/same": 5,
+        "for-loop-1-iteration-0/inner-3/read": "a",
+        "for-loop-1-iteration-0/inner-3/same": 5,
+        "for-loop-1-iteration-1/inner-3/read": "b",
+        "for-loop-1-iteration-1/inner-3/same": 5,
+    }
+
+
+@component
+def change(table: Input[Dataset], way: str, same: Output[Dataset]) -> None:
+    """Change an input in place, if asked."""
+    import os
+
+    if way == "appended":
+        with open(table.path, "a") as file:  # noqa: PTH123 - kfp copies this text
+            file.write("more")
+    if way == "removed":
+        os.remove(table.path)  # noqa: PTH107 - kfp copies this text
+    same.uri = table.uri
+
+
+@component
+def add(folder: Input[Dataset], way: str) -> None:
+    """Add a file to a folder, if asked."""
+    with open(folder.path + ("/more" if way == "added" else ".more"), "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write("more")
+
+
+@component
+def fill(folder: Output[Dataset]) -> None:
+    """Write a file in a folder."""
+    import os
+
+    os.mkdir(folder.path)  # noqa: PTH102 - kfp copies this text
+    with open(folder.path + "/one", "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write("one")
+
+
+@component
+def count(tables: Input[list[Dataset]], way: str) -> int:
+    """Change the last of several inputs, if asked."""
+    if way == "one of several":
+        with open(tables[-1].path, "a") as file:  # noqa: PTH123 - kfp copies this text
+            file.write("more")
+    return len(tables)
+
+
+def changing(way: str) -> None:
+    """Let a step change what another one wrote."""
+    change(table=write(text="a").outputs["table"], way=way)
+    add(folder=fill().outputs["folder"], way=way)
+    count(tables=several(texts=["a", "b"]).output, way=way)
+
+
+@pytest.mark.parametrize(
+    ("way", "step", "name"),
+    [
+        ("appended", "change", "table"),
+        ("removed", "change", "table"),
+        ("added", "add", "folder"),
+        ("one of several", "count", "tables"),
+    ],
+)
+def test_an_input_that_is_changed_in_place_is_seen(way: str, step: str, name: str, tmp_path: Path) -> None:
+    """Others would read the change here, and never on a cluster."""
+    with pytest.raises(StepError) as caught:
+        run(changing, tmp_path, way=way)
+    assert str(caught.value) == (
+        f"step {step}: expected its inputs as they were, got {name!r} changed in place. On a cluster each step has a "
+        "copy of its own, and no other sees the change. Change a copy, or write to an output."
+    )
+
+
+def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
+    """Though they are handed on, or something is written beside them."""
+    assert run(changing, tmp_path, way="none")["count"] == 2
