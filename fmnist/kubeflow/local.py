@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -91,8 +90,10 @@ _INDENT = "    "
 LAST_LINES = 5
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_STARTED = re.compile(r"Executing task '([^']+)'")
-_FINISHED = re.compile(r"Task '([^']+)' finished with status SUCCESS")
+_STARTED = re.compile(r"[\d:.]+ - INFO - Executing task '([^']+)'")
+_FINISHED = re.compile(r"[\d:.]+ - INFO - Task '([^']+)' finished with status SUCCESS")
+#: The traceback of a program that ended with an error begins where Python starts it; one of an error caught does not.
+_ENDED = re.compile(r"Traceback \(most recent call last\):\n  File \"<frozen runpy>.*\n(?: .*\n)+((?:\S.*\n?)+)")
 _RESUMED = re.compile(r"^\s*resumed after epoch (\d+)/(\d+)$")
 _EPOCH = re.compile(r"^\s*epoch (\d+)/(\d+): (.*)")
 
@@ -193,8 +194,8 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
 
     def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
         out_of_memory, variables = OutOfMemory(), {**os.environ, **(env_vars or {})}
-        # By print, which kfp indents.
-        code, usage = processes.run(full_command, variables, partial(print, end=""))
+        # By print, which kfp indents, and a line each, so that what kfp says next is in a line of its own.
+        code, usage = processes.run(full_command, variables, lambda line: print(line.removesuffix("\n")))  # noqa: T201
         out.ending = explained(code, out_of_memory, usage)
         return code
 
@@ -246,10 +247,10 @@ class _LogSplitter(io.TextIOBase):
     def _take(self, line: str) -> None:
         self._log.write(safe(line) + "\n")
         self._log.flush()
-        if match := _STARTED.search(line):
+        if match := _STARTED.match(line):
             self._step, self._step_lines = match[1], []
             self._on_event(StepStarted(match[1]))
-        elif match := _FINISHED.search(line):
+        elif match := _FINISHED.match(line):
             self._on_event(StepFinished(match[1]))
         elif match := _RESUMED.match(line):
             self._on_event(Resumed(int(match[1]), int(match[2])))
@@ -269,7 +270,7 @@ class _LogSplitter(io.TextIOBase):
         """
         own = [line.removeprefix(_INDENT) for line in self._step_lines if line.startswith(_INDENT)]
         text = "\n".join([*own, ""])
-        errors = re.findall(r"^Traceback \(most recent call last\):\n(?: .*\n)+((?:\S.*\n?)+)", text, re.MULTILINE)
+        errors = _ENDED.findall(text)
         if errors and not errors[-1].startswith("MemoryError"):
             return safe(f"step {self._step}: {errors[-1].strip()}")
         # kfp first prints the inputs, as JSON.

@@ -172,7 +172,12 @@ def test_a_line_is_in_the_log_when_its_event_is_told(tmp_path: Path) -> None:
     path, told = tmp_path / "log.txt", list[str]()
     with path.open("w", encoding="utf-8") as log:
         splitter = local._LogSplitter(log, lambda _: told.append(path.read_text()))
-        for line in ("Executing task 'train'", "epoch 1/2: loss 0.5", "something", "epoch 2/2: loss 0.25"):
+        for line in (
+            "12:00:00.000 - INFO - Executing task 'train'",
+            "epoch 1/2: loss 0.5",
+            "something",
+            "epoch 2/2: loss 0.25",
+        ):
             splitter.write(f"{line}\n")
     lines = path.read_text().splitlines(keepends=True)
     assert told == ["".join(lines[:number]) for number in (1, 2, 4)]
@@ -437,7 +442,7 @@ def test_what_fails_before_any_process_is_told_in_the_words_of_kfp() -> None:
     ("printed", "told"),
     [
         (
-            'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: bad\n',
+            'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a.py", line 1\nValueError: bad\n',
             "step tell: ValueError: bad",
         ),
         ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
@@ -447,9 +452,60 @@ def test_what_fails_before_any_process_is_told_in_the_words_of_kfp() -> None:
 def test_the_last_words_of_a_step_are_all_that_it_said(printed: str, told: str) -> None:
     """After what kfp says first, which are the inputs."""
     splitter = local._LogSplitter(io.StringIO(), lambda _: None)
-    splitter.write("Executing task 'tell'\n" + "".join(f"    {line}\n" for line in printed.splitlines()))
+    splitter.write(
+        "12:00:00.000 - INFO - Executing task 'tell'\n" + "".join(f"    {line}\n" for line in printed.splitlines())
+    )
     splitter.ending = "it ended."
     assert splitter.failure("") == told
+
+
+def imitate(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Print what kfp's runner prints of other steps, and fail."""
+    for line in ("Executing task 'other'", "Task 'other' finished with status SUCCESS"):
+        print(f"12:00:00.000 - INFO - {line}")  # noqa: T201 - what is tested
+    print("no end of the line", end="", flush=True)  # noqa: T201 - what is tested
+    if message:
+        raise ValueError(message)
+
+
+def test_what_a_step_prints_is_none_of_what_the_runner_says(tmp_path: Path) -> None:
+    """Though it is the same, or leaves its last line open."""
+    told: list[local.Event] = []
+    path = compiled(imitate, tmp_path)
+    with pytest.raises(StepError) as caught:
+        local.run_compiled(path, {"message": "bad"}, tmp_path / "work", io.StringIO(), told.append)
+    assert str(caught.value) == "step imitate: ValueError: bad"
+    (tmp_path / "good").mkdir()
+    local.run_compiled(path, {"message": ""}, tmp_path / "good", io.StringIO(), told.append)
+    started = local.StepStarted("imitate")
+    assert told == [started, started, local.StepFinished("imitate")]
+
+
+def catch(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Log an error, and end for another reason."""
+    import logging
+    import os
+    import sys
+
+    try:
+        raise KeyError("caught")  # noqa: TRY301 - what is tested
+    except KeyError:
+        logging.exception("it went on")
+    if message == "exit":
+        os._exit(7)
+    sys.exit("no luck")
+
+
+@pytest.mark.parametrize(("way", "code", "last"), [("exit", 7, "KeyError: 'caught'"), ("sys.exit", 1, "no luck")])
+def test_an_error_that_a_step_caught_is_not_the_one_that_it_ended_with(
+    way: str, code: int, last: str, tmp_path: Path
+) -> None:
+    """What it logged before is among its last words."""
+    with pytest.raises(StepError) as caught:
+        local.run_compiled(compiled(catch, tmp_path), {"message": way}, tmp_path / "work", io.StringIO())
+    first, *_, end = str(caught.value).splitlines()
+    assert first.startswith(f"step catch: its process ended with exit code {code}, after ")
+    assert end == f"  {last}"
 
 
 def test_what_is_said_on_stderr_goes_to_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
