@@ -21,10 +21,18 @@ _ALLOWED = re.compile(
     r"|LANG|LANGUAGE|LC_\w+|TZ"
 )
 
+#: Those of them that name places, which are to be the same ones from another working folder.
+_PLACES = re.compile(r"PYTHONPATH|LD_LIBRARY_PATH|FMNIST_DATA_DIR|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE")
+
 
 def allowed() -> dict[str, str]:
     """Return what of this process's environment may reach one that computes results."""
-    return {name: value for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
+    found = {name: value for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
+    return {name: _absolute(value) if value and _PLACES.fullmatch(name) else value for name, value in found.items()}
+
+
+def _absolute(places: str) -> str:
+    return os.pathsep.join(map(os.path.abspath, places.split(os.pathsep)))
 
 
 @contextlib.contextmanager

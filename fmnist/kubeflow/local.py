@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,8 @@ def run_compiled(
         loops.mended(out.fail),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
+        # kfp warns of what it does not do here, as a limit of memory; that ends no run.
+        warnings.catch_warnings(action="default"),
     ):
         spec, *others = documents(Path(pipeline).read_bytes())
         loaded = components.load_component_from_text(yaml.safe_dump_all([runnable.made(spec), *others]))
@@ -195,7 +198,8 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
         out_of_memory, variables = OutOfMemory(), {**os.environ, **(env_vars or {})}
         # By print, which kfp indents, and a line each, so that what kfp says next is in a line of its own.
-        code, usage = processes.run(full_command, variables, lambda line: print(line.removesuffix("\n")))  # noqa: T201
+        with tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True) as place:
+            code, usage = processes.run(full_command, variables, lambda line: print(line.removesuffix("\n")), place)  # noqa: T201
         out.ending = explained(code, out_of_memory, usage)
         return code
 

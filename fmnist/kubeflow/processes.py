@@ -76,7 +76,7 @@ def _text(path: Path) -> str:
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], object]
+    command: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], object], folder: str = "."
 ) -> tuple[int, resource.struct_rusage]:
     """Run a command whose processes end, at the latest, when this process ends or an error leaves this function.
 
@@ -88,6 +88,8 @@ def run(
         Its variables.
     on_line : callable
         Called with each line that it prints.
+    folder : str
+        Its working folder.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def run(
             text=True,
             errors="backslashreplace",
             env=environment,
+            cwd=folder,
             start_new_session=True,
         ) as process,
         guarded(process.pid),

@@ -95,6 +95,18 @@ def test_only_what_is_allowed_reaches_a_step(tmp_path: Path, monkeypatch: pytest
     assert dict(os.environ) == before
 
 
+def test_places_are_the_same_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step has a working folder of its own; what is not set stays so."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"FMNIST_DATA_DIR": "data", "LD_LIBRARY_PATH": "a:/b", "SSL_CERT_FILE": "", "LANG": "C"}.items():
+        monkeypatch.setenv(name, value)
+    found = shown(tmp_path / "work")
+    assert found["FMNIST_DATA_DIR"] == f"{tmp_path}/data"
+    assert found["LD_LIBRARY_PATH"] == f"{tmp_path}/a:/b"
+    assert (found["SSL_CERT_FILE"], found["LANG"]) == ("", "C")
+    assert os.environ["FMNIST_DATA_DIR"] == "data"
+
+
 @pytest.mark.parametrize("name", ["python3-course", "a b", "it's; $(touch gone)"])
 def test_a_step_runs_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A folder's name is no text that a program replaces, and no shell reads it."""

@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 import venv
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -532,6 +533,54 @@ def test_a_program_with_modules_of_the_same_name_here_is_safe(tmp_path: Path) ->
         f"local.run_compiled({str(path)!r}, {{'message': ''}}, {str(tmp_path / 'work')!r}, io.StringIO())",
         cwd=tmp_path / "here",
     )
+
+
+def look(message: str, history: dsl.Output[dsl.Artifact]) -> None:
+    """Leave a file in the working folder, and say what it holds."""
+    import os
+
+    found = os.listdir()  # noqa: PTH208 - kfp copies this text
+    for path in (history.path, message):
+        with open(path, "w") as file:  # noqa: PTH123 - kfp copies this text
+            file.write(f"{os.getcwd()} {found}")  # noqa: PTH109 - kfp copies this text
+
+
+def test_a_step_has_a_working_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies beside a test, or what another step left, is no file that it finds, as on a cluster."""
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    (here / "data.csv").touch()
+    component = dsl.component(look, base_image="python", install_kfp_package=False)
+
+    @dsl.pipeline(name="looking")  # type: ignore[untyped-decorator]
+    def looking() -> None:
+        component(message="left").after(component(message="left"))
+
+    compiler.Compiler().compile(looking, str(tmp_path / "looking.yaml"))
+    (tmp_path / "work").mkdir()
+    outputs = local.run_compiled(tmp_path / "looking.yaml", {}, tmp_path / "work", io.StringIO())
+    places = [Path(outputs[task]["history"].path).read_text().split(" ", 1) for task in ("look", "look-2")]
+    assert [found for _, found in places] == ["[]", "[]"]
+    assert all(Path(place).is_relative_to(tmp_path / "work") and not Path(place).exists() for place, _ in places)
+    assert [path.name for path in here.iterdir()] == ["data.csv"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_of_kfp_ends_no_run(tmp_path: Path) -> None:
+    """It says that a limit has no effect here, also where a test makes errors of warnings; these stay so."""
+    component = dsl.component(keep, base_image="python", install_kfp_package=False)
+
+    @dsl.pipeline(name="limited")  # type: ignore[untyped-decorator]
+    def limited() -> None:
+        component(place=str(tmp_path)).set_cpu_limit("1")
+
+    compiler.Compiler().compile(limited, str(tmp_path / "limited.yaml"))
+    (tmp_path / "work").mkdir()
+    with warnings.catch_warnings(record=True) as warned:
+        local.run_compiled(tmp_path / "limited.yaml", {}, tmp_path / "work", io.StringIO())
+    assert [str(one.message).partition(":")[0] for one in warned] == ["Task 'keep'"]
+    with pytest.raises(UserWarning):
+        warnings.warn("mine", stacklevel=1)
 
 
 def test_no_secret_stays_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
