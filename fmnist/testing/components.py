@@ -1,5 +1,7 @@
 """Components in tests: their functions run here, with artifacts that hold what a test gives."""
 
+import copy
+import json
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -103,7 +105,8 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
     """Run a component's function here: give its parameters by name, and its input artifacts as content.
 
     Call it with a component or its function. A content is that of a file, that of a folder's files by name, or a path.
-    The function must leave its inputs as they are, write or log each of its outputs, and write nothing beside them. A
+    The function must leave its inputs as they are, write or log each of its outputs, and write nothing beside them. It
+    gets a copy of each parameter. What it logs must be JSON, and each number that it logs or returns finite. A
     component must define or import each name that it uses: it does not take its file along.
     """
     runs = count()
@@ -125,7 +128,8 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         (made := folder / "outputs").mkdir(parents=True)
         outputs = {name: _fake(kind, made / name) for name, kind in declared["outputs"].items()}
         before = {name: _bytes(one) for name, one in inputs.items()}
-        returned = function(**given, **inputs, **outputs)
+        returned = function(**copy.deepcopy(given), **inputs, **outputs)
+        _check_told(what, returned, outputs)
         changed = [name for name, one in inputs.items() if _bytes(one) != before[name]]
         assert not changed, f"{what}: expected its inputs as they were, got others of {changed}"
         silent = [name for name, one in outputs.items() if _bytes(one) is None and not getattr(one, "metadata", None)]
@@ -136,6 +140,24 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         return Ran(returned, outputs, **declared, files=contents(made))
 
     return run
+
+
+def _check_told(what: str, returned: Any, outputs: Mapping[str, Any]) -> None:
+    """Assert that a cluster can pass on what a component returned, and what it logged: as JSON, with finite numbers."""
+    __tracebackhide__ = True
+    wrong = {name: said for name, one in outputs.items() if (said := _no_json(getattr(one, "metadata", None)))}
+    assert not wrong, f"{what}: expected metadata as JSON, with finite numbers, got {wrong}"
+    said = _no_json(returned, default=str, skipkeys=True)
+    assert not said, f"{what}: expected finite numbers returned, got {returned!r}"
+
+
+def _no_json(value: Any, **how: Any) -> str:
+    """Return why this is no JSON with finite numbers, or no text."""
+    try:
+        json.dumps(value, allow_nan=False, **how)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _fake(kind: Any, path: Path, given: Any = None) -> Any:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -207,11 +207,31 @@ def silent_path(out: dsl.OutputPath("Dataset")) -> None:  # type: ignore[valid-t
     """Write nothing to a path."""
 
 
+def logs_what_is_no_json(kind: str, told: Output[Metrics]) -> None:
+    """Log what kfp cannot write down, or what a cluster cannot read."""
+    kinds = {"number of numpy": np.float32(0.5), "set": {1}, "no number": float("nan"), "endless": [float("inf")]}
+    told.metadata["loss"] = kinds[kind]
+
+
+def returns_no_number() -> NamedTuple("Measured", [("loss", float), ("all", list)]):  # type: ignore[valid-type]
+    """Return a number that is none."""
+    return 0.5, [float("nan")]
+
+
 BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
     "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
     "inputs that change places": (exchanges, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
     "a changed file of a folder": (changes_folder, {"folder": {"a": "x"}}, r"got others of \['folder'\]"),
+    "a number of numpy": (
+        logs_what_is_no_json,
+        {"kind": "number of numpy"},
+        "got {.told.: .Object of type float32 is",
+    ),
+    "a set": (logs_what_is_no_json, {"kind": "set"}, r"metadata as JSON, .*, got {'told': 'Object of type set is not"),
+    "a metric that is no number": (logs_what_is_no_json, {"kind": "no number"}, r"got {'told': 'Out of range float"),
+    "a metric without end": (logs_what_is_no_json, {"kind": "endless"}, r"got {'told': 'Out of range float values"),
+    "no number": (returns_no_number, {}, r"returns_no_number: expected finite numbers returned, got \(0.5, \[nan\]\)"),
     "no output at a path": (silent_path, {}, r"silent_path: expected .*, got nothing of \['out'\]"),
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
     "the first address": (moves, {}, r"moves: expected \['out'\] at most, got \['out', 'out.csv'\]"),
@@ -227,6 +247,25 @@ def test_a_bad_component_is_seen(
     """What would go wrong on a cluster, or be lost there, fails the test."""
     with failing(said):
         run_component(function, **given)
+
+
+def test_a_component_gets_a_copy_of_each_parameter(run_component: Callable[..., testing.Ran]) -> None:
+    """What it does to it, the test does not see, as on a cluster."""
+
+    def extend(names: list[str]) -> list[str]:
+        names.append("b")
+        return names
+
+    assert run_component(extend, names=(given := ["a"])).returned == ["a", "b"]
+    assert given == ["a"]
+
+
+@pytest.mark.parametrize(
+    "returned", [None, {1}, {("a", "b"): 1}, np.float64(0.5)], ids=["none", "set", "keys", "numpy"]
+)
+def test_a_component_may_return_anything_else(run_component: Callable[..., testing.Ran], returned: Any) -> None:
+    """Of what it returned only its numbers are looked at."""
+    assert run_component(lambda value: value, value=returned).returned == returned
 
 
 @pytest.mark.parametrize("given", ["a", b"a", {"a": "x"}, Path("a")], ids=["text", "bytes", "a folder", "a path"])
