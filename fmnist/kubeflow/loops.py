@@ -87,8 +87,8 @@ def _artifacts(task_spec: Any, io_store: Any, _: str) -> tuple[Any, str, int]:
     return given[iterator.items.input_artifact], iterator.item_input, 1
 
 
-def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
-    """Run a loop as kfp does, over the values that its task says."""
+def _loop(theirs: Any, *, task_name: str, task_spec: Any, components: Any, io_store: Any, **others: Any) -> Any:
+    """Run a loop as kfp does, over the values that its task says; what it gives without any turn is empty."""
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 
     made = type(task_spec)()
@@ -97,7 +97,10 @@ def _loop(theirs: Any, *, task_spec: Any, io_store: Any, **others: Any) -> Any:
     if name := items.input_parameter:
         inputs = type(made.inputs)(parameters={name: made.inputs.parameters[name]})
         items.raw = json.dumps(OrchestratorUtils.make_task_arguments(inputs, io_store)[name])
-    return theirs(task_spec=made, io_store=io_store, **others)
+    given = components[task_spec.component_ref.name].output_definitions
+    for output in (*given.parameters, *given.artifacts):
+        io_store.put_task_output(task_name, output, [])
+    return theirs(task_name=task_name, task_spec=made, components=components, io_store=io_store, **others)
 
 
 def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, io_store: Any, **others: Any) -> Any:

@@ -5,14 +5,23 @@ parameter without a value, and for a null in a list. It gives a nested pipeline 
 name, and lets a step change what others read.
 """
 
+import contextlib
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fmnist.steps.errors import StepError
 
-__all__ = ["arguments", "check_unchanged", "mends", "state"]
+__all__ = ["NOT_FINITE", "arguments", "check_unchanged", "mends", "state"]
+
+#: Said of a step that tells of a number which JSON has not.
+NOT_FINITE = (
+    "expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it returned or logged. "
+    "Write it to a file instead."
+)
 
 #: From this number on a server writes an exponent.
 _EXPONENT = 1e21
@@ -21,16 +30,21 @@ _EXPONENT = 1e21
 def mends() -> list[tuple[Any, str, Any]]:
     """Return what is to be put in the place of kfp's own: where, its name there, and what."""
     from kfp.compiler import pipeline_spec_builder
-    from kfp.local import executor_input_utils, executor_output_utils
+    from kfp.local import executor_input_utils, executor_output_utils, placeholder_utils
     from kfp.local.orchestrator import task_spec_utils
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils as Utils
 
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    placeholders = placeholder_utils.resolve_individual_placeholder
     return [
         (pipeline_spec_builder, "to_protobuf_value", _value),
         (executor_input_utils, "executor_input_to_dict", _as_sent),
         (executor_output_utils, "pb2_value_to_python", partial(_read, executor_output_utils.pb2_value_to_python)),
         (Utils, "make_task_arguments", staticmethod(partial(_given, Utils.make_task_arguments))),
+        (Utils, "get_dag_output_artifacts", staticmethod(_artifacts)),
         (task_spec_utils, "build_nested_dag_arguments", _nested),
+        (placeholder_utils, "resolve_individual_placeholder", partial(_replaced, placeholders, now)),
+        (executor_output_utils, "load_executor_output", partial(_told, executor_output_utils.load_executor_output)),
     ]
 
 
@@ -83,6 +97,39 @@ def _nested(task_spec: Any, io_store: Any, **_: Any) -> Any:
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 
     return OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)
+
+
+def _artifacts(dag_outputs_spec: Any, io_store: Any) -> dict[str, Any]:
+    """Return the artifacts that a part of a pipeline gives: of several for one name, that of the branch that ran."""
+    found: dict[str, Any] = {}
+    for name, spec in dag_outputs_spec.artifacts.items():
+        for one in spec.artifact_selectors:
+            with contextlib.suppress(ValueError):
+                found[name] = io_store.get_task_output(one.producer_subtask, one.output_artifact_key)
+        if name not in found:
+            raise ValueError(f"expected an artifact for the output {name!r}, got none of any branch")
+    return found
+
+
+def _replaced(theirs: Any, now: str, element: str, *, pipeline_resource_name: str, **others: Any) -> Any:
+    """Replace the placeholders in a text as kfp does, and those that it does not know: a name and two times."""
+    from kfp import dsl
+
+    element = element.replace(dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER, pipeline_resource_name)
+    for placeholder in (dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER, dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER):
+        element = element.replace(placeholder, now)
+    return theirs(element, pipeline_resource_name=pipeline_resource_name, **others)
+
+
+def _told(theirs: Any, executor_output_path: str) -> Any:
+    """Read what a step told as kfp does, and refuse what is no JSON, as a cluster does."""
+    if (path := Path(executor_output_path)).is_file():
+        json.loads(path.read_bytes(), parse_constant=_refuse)
+    return theirs(executor_output_path)
+
+
+def _refuse(_: str) -> None:
+    raise StepError(NOT_FINITE)
 
 
 def state(given: Mapping[str, Any]) -> dict[str, list[dict[str, tuple[int, int]]]]:

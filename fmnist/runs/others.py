@@ -8,8 +8,8 @@ from typing import Any
 
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.pipeline_file import compile_pipeline_file, read_compiled
-from fmnist.kubeflow import local, runnable
-from fmnist.runs.folder import LOG, PIPELINE, check_free, claimed
+from fmnist.kubeflow import local, runnable, values
+from fmnist.runs.folder import LOG, PIPELINE, claimed, occupied
 from fmnist.steps.errors import ContractError, FmnistError, StepError
 from fmnist.steps.files import canonical_json, write
 
@@ -85,10 +85,7 @@ def _filled(
     try:
         _note(run_folder / task / RETURNED, {name: one for name, one in given.items() if name not in artifacts})
     except ValueError as error:
-        raise StepError(
-            f"step {task}: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it "
-            "returned. Log or write it instead."
-        ) from error
+        raise StepError(f"step {task}: {values.NOT_FINITE}") from error
     return kept
 
 

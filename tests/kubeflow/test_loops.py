@@ -43,6 +43,12 @@ def names() -> list:  # type: ignore[type-arg]
 
 
 @component
+def say(word: str) -> str:
+    """Return a word."""
+    return word
+
+
+@component
 def rows() -> list[list[str]]:
     """Return lists, over each of which a loop goes."""
     return [["a", "b"], ["c"]]
@@ -140,6 +146,67 @@ def test_a_turn_gets_its_own_artifact(tmp_path: Path) -> None:
     ]
 
 
+@component
+def gather(words: list) -> str:  # type: ignore[type-arg]
+    """Return what comes in, as Python writes it."""
+    return repr(words)
+
+
+@component
+def none() -> list:  # type: ignore[type-arg]
+    """Return nothing to go over."""
+    return []
+
+
+@component
+def are_there(tables: Input[list[Dataset]]) -> bool:
+    """Say whether there are artifacts."""
+    return bool(tables)
+
+
+def no_turn() -> None:
+    """Collect what no turn of a loop gave."""
+    with dsl.ParallelFor(none().output) as word:
+        said, written = say(word=word), write(text=word)
+    gather(words=dsl.Collected(said.output))
+    are_there(tables=dsl.Collected(written.outputs["table"]))
+
+
+def test_a_loop_may_have_no_turn(tmp_path: Path) -> None:
+    """What is collected of it is empty, as on a cluster; by itself kfp has an error of its own."""
+    assert run(no_turn, tmp_path) == {"none": [], "gather": "[]", "are-there": False}
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def branches(side: str) -> Dataset:
+    """Give the artifact of the branch that ran."""
+    with dsl.If(side == "heads"):
+        heads = write(text="heads")
+    with dsl.Elif(side == "tails"):
+        tails = write(text="tails")
+    with dsl.Else():
+        neither = write(text="neither")
+    return dsl.OneOf(heads.outputs["table"], tails.outputs["table"], neither.outputs["table"])
+
+
+@component
+def text_of(table: Input[Dataset]) -> str:
+    """Return what a file holds."""
+    with open(table.path) as file:  # noqa: PTH123 - kfp copies this text
+        return file.read()
+
+
+def one_of() -> None:
+    """Take the artifact of one branch of several."""
+    for side in ("heads", "tails", "edge"):
+        text_of(table=branches(side=side).output)
+
+
+def test_the_artifact_of_the_branch_that_ran_is_taken(tmp_path: Path) -> None:
+    """By itself kfp expects one branch."""
+    assert run(one_of, tmp_path) == {"text-of": "heads", "text-of-2": "tails", "text-of-3": "neither"}
+
+
 def test_kfp_is_as_it_was_after_a_run() -> None:
     """Whoever calls a pipeline by kfp afterwards has kfp's own functions."""
     enhanced = enhanced_dag_orchestrator
@@ -161,12 +228,6 @@ def test_kfp_is_as_it_was_after_a_run() -> None:
 def measure() -> NamedTuple("Measured", [("accuracy", float), ("num_runs", int)]):  # type: ignore[valid-type]
     """Return two values by name."""
     return 0.9, 2
-
-
-@component
-def say(word: str) -> str:
-    """Return a word."""
-    return word
 
 
 @component

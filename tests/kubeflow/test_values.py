@@ -1,13 +1,14 @@
 """Tests of what kfp's local runner gets wrong about what goes into a step; the pipelines are tests' own."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 from kfp import compiler, dsl
-from kfp.dsl import Dataset, Input, Output
+from kfp.dsl import Dataset, Input, Metrics, Output
 
 from fmnist.kubeflow import local
 from fmnist.steps.errors import StepError
@@ -237,3 +238,49 @@ def test_an_input_that_is_changed_in_place_is_seen(way: str, step: str, name: st
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
     """Though they are handed on, or something is written beside them."""
     assert run(changing, tmp_path, way="none")["count"] == 2
+
+
+@component
+def loses(way: str, metrics: Output[Metrics]) -> float:
+    """Log or return a number that is none."""
+    metrics.log_metric("loss", float("nan") if way == "logged" else 0.5)
+    return 0.5 if way == "logged" else float(way)
+
+
+def losing(way: str) -> None:
+    """Let a step tell of a number that is none."""
+    loses(way=way)
+
+
+@pytest.mark.parametrize("way", ["logged", "nan", "-inf"])
+def test_a_number_that_is_none_ends_a_step(way: str, tmp_path: Path) -> None:
+    """As on a cluster, which reads no such JSON."""
+    with pytest.raises(StepError) as caught:
+        run(losing, tmp_path, way=way)
+    assert str(caught.value) == (
+        "step loses: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it "
+        "returned or logged. Write it to a file instead."
+    )
+
+
+@component
+def tell(name: str, created: str, scheduled: str) -> list[str]:
+    """Return what comes in."""
+    return [name, created, scheduled]
+
+
+def job() -> None:
+    """Ask for what is known when a run starts."""
+    tell(
+        name=f"run {dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER}",
+        created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
+        scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
+    )
+
+
+def test_a_step_may_ask_for_the_run(tmp_path: Path) -> None:
+    """Its name, and when it was made and planned; of these kfp's runner knows none."""
+    name, created, scheduled = run(job, tmp_path)["tell"]
+    assert re.match(r"run job-\d{4}-\d\d-", name)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created)
+    assert scheduled == created

@@ -217,19 +217,29 @@ def test_their_error_is_shown(theirs: Path) -> None:
     assert "it cannot be said" in Path("out/log.txt").read_text()
 
 
-@pytest.mark.parametrize("number", ["nan", "inf"])
-def test_a_number_that_json_cannot_express_is_an_error(theirs: Path, number: str) -> None:
+NO_NUMBERS = {
+    "nan": {"-> str:": "-> float:", "text.upper()": 'float("nan")'},
+    "inf": {"-> str:": "-> float:", "text.upper()": 'float("inf")'},
+    "in a file": {
+        "text: str, said": "text: str, loss: dsl.OutputPath(float), said",
+        "file.write(text)": 'open(loss, "w").write("NaN")',
+    },
+}
+
+
+@pytest.mark.parametrize("changes", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_a_number_that_json_cannot_express_is_an_error(theirs: Path, changes: dict[str, str]) -> None:
     """On a cluster it cannot be read."""
     write(theirs, "")
     source = (theirs / "theirs.py").read_text()
-    (theirs / "theirs.py").write_text(
-        source.replace("-> str:", "-> float:").replace("text.upper()", f'float("{number}")')
-    )
+    for old, new in changes.items():
+        source = source.replace(old, new)
+    (theirs / "theirs.py").write_text(source)
     result = run("--run-their-code", "-o", "out")
     assert result.exit_code == 3
     assert result.stderr.endswith(
         "Error: step say: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it "
-        "returned. Log or write it instead.\n"
+        "returned or logged. Write it to a file instead.\n"
     )
 
 
