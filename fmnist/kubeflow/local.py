@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmnist.kubeflow import processes
+from fmnist.kubeflow import processes, values
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.steps.errors import ContractError, StepError
@@ -142,7 +142,7 @@ def run_compiled(
     from kfp import components, local
     from kfp.local.config import LocalExecutionConfig
 
-    from fmnist.kubeflow import loops, runnable, values
+    from fmnist.kubeflow import loops, runnable
     from fmnist.kubeflow.compiled import documents
 
     root = Path(folder).absolute()
@@ -196,6 +196,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     from kfp.local import subprocess_task_handler as handler
 
     def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
+        values.check_lengths(full_command)
         out_of_memory, variables = OutOfMemory(), {**os.environ, **(env_vars or {})}
         # By print, which kfp indents, and a line each, so that what kfp says next is in a line of its own.
         with tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True) as place:

@@ -1,27 +1,33 @@
-"""What kfp's local runner gets wrong about what goes into a step, mended for the time of a run.
+"""What kfp's local runner gets wrong about what goes into a step and comes out, mended for the time of a run.
 
-It gives whole numbers in lists and mappings as floats, and mappings in any order. It has an error of its own for a
-parameter without a value, and for a null in a list. It gives a nested pipeline what the outer one calls by the same
-name, and lets a step change what others read.
+It gives whole numbers in lists and mappings as floats, and mappings in any order. It has errors of its own for a
+parameter without a value, for a null in a list, for an artifact of one of several branches, and for a number that is
+none. It gives a nested pipeline what the outer one calls by the same name, writes null into a text in the place of what
+looks like a placeholder, and lets a step change what others read.
 """
 
 import contextlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fmnist.kubeflow.needs import LONGEST
 from fmnist.steps.errors import StepError
 
-__all__ = ["NOT_FINITE", "arguments", "check_unchanged", "mends", "state"]
+__all__ = ["NOT_FINITE", "arguments", "check_lengths", "check_unchanged", "mends", "state"]
 
 #: Said of a step that tells of a number which JSON has not.
 NOT_FINITE = (
     "expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it returned or logged. "
     "Write it to a file instead."
 )
+
+#: An input or an output, in a text that kfp compiled.
+_PASSED = re.compile(r"\{\{\$\.(?:in|out)puts\.(?:parameters|artifacts)\[.*?\}\}")
 
 #: From this number on a server writes an exponent.
 _EXPONENT = 1e21
@@ -44,6 +50,7 @@ def mends() -> list[tuple[Any, str, Any]]:
         (Utils, "get_dag_output_artifacts", staticmethod(_artifacts)),
         (task_spec_utils, "build_nested_dag_arguments", _nested),
         (placeholder_utils, "resolve_individual_placeholder", partial(_replaced, placeholders, now)),
+        (placeholder_utils, "resolve_io_placeholders", partial(_passed, placeholder_utils.resolve_io_placeholders)),
         (executor_output_utils, "load_executor_output", partial(_told, executor_output_utils.load_executor_output)),
     ]
 
@@ -121,6 +128,11 @@ def _replaced(theirs: Any, now: str, element: str, *, pipeline_resource_name: st
     return theirs(element, pipeline_resource_name=pipeline_resource_name, **others)
 
 
+def _passed(theirs: Any, executor_input: Any, command: str) -> str:
+    """Replace inputs and outputs in a text as kfp does, but leave what only looks like one, as in a template of Go."""
+    return _PASSED.sub(lambda found: theirs(executor_input, found[0]), command)
+
+
 def _told(theirs: Any, executor_output_path: str) -> Any:
     """Read what a step told as kfp does, and refuse what is no JSON, as a cluster does."""
     if (path := Path(executor_output_path)).is_file():
@@ -130,6 +142,21 @@ def _told(theirs: Any, executor_output_path: str) -> Any:
 
 def _refuse(_: str) -> None:
     raise StepError(NOT_FINITE)
+
+
+def check_lengths(command: Iterable[str]) -> None:
+    """Make sure that Linux takes each argument of a step's command: its program, and its inputs as JSON.
+
+    Raises
+    ------
+    StepError
+        If it does not.
+    """
+    if (longest := max(len(one.encode()) for one in command)) > LONGEST:
+        raise StepError(
+            f"expected a program and inputs of at most {LONGEST:,} bytes each, which Linux takes as one argument, here "
+            f"and on a cluster, got {longest:,}. Hand on a large value as an artifact."
+        )
 
 
 def state(given: Mapping[str, Any]) -> dict[str, list[dict[str, tuple[int, int]]]]:

@@ -284,3 +284,47 @@ def test_a_step_may_ask_for_the_run(tmp_path: Path) -> None:
     assert re.match(r"run job-\d{4}-\d\d-", name)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created)
     assert scheduled == created
+
+
+@component
+def say(text: str) -> str:
+    """Return a text."""
+    return text
+
+
+def texts(text: str) -> None:
+    """Hand on a text by itself, in another one, and through a step."""
+    said = say(text=text)
+    say(text=f"<{said.output}>")
+
+
+@pytest.mark.parametrize(
+    "text", ['it\'s "so"\n\u00fc \U0001f389', "", "null", "{{$.Values.name}}", "{{$.inputs}}", "{{ $x }}"]
+)
+def test_a_text_is_handed_on_as_it_is(text: str, tmp_path: Path) -> None:
+    """By itself kfp writes null in the place of what looks like one of its own placeholders, or ends with an error."""
+    assert run(texts, tmp_path, text=text) == {"say": text, "say-2": f"<{text}>"}
+
+
+@component
+def length(text: str) -> int:
+    """Return how long a text is."""
+    return len(text)
+
+
+def long(text: str) -> None:
+    """Hand on a long text."""
+    length(text=text)
+
+
+def test_a_value_may_be_as_long_as_linux_takes(tmp_path: Path) -> None:
+    """It is a part of one argument; of a longer one the system said no more than that there was one."""
+    assert run(long, tmp_path, text="x" * 125_000) == {"length": 125_000}
+    (tmp_path / "longer").mkdir()
+    with pytest.raises(StepError) as caught:
+        run(long, tmp_path / "longer", text="ü" * 65_536)
+    assert re.fullmatch(
+        "step length: expected a program and inputs of at most 131,071 bytes each, which Linux takes as one argument, "
+        r"here and on a cluster, got \d{3},\d{3}\. Hand on a large value as an artifact\.",
+        str(caught.value),
+    )
