@@ -44,6 +44,7 @@ def mended(failed: Callable[[str], None]) -> Iterator[None]:
         (specs, "get_artifact_iterator_items", _artifacts),
         (enhanced, "_run_parallel_for_task", partial(_loop, vars(enhanced)["_run_parallel_for_task"])),
         (enhanced.ConditionEvaluator, "evaluate_condition", staticmethod(partial(_holds, failed))),
+        (enhanced, "execute_task", partial(_task, enhanced.execute_task, failed)),
         (executor, "execute_single_task", partial(_step, executor.execute_single_task, failed)),
         *values.mends(),
     ]
@@ -120,6 +121,15 @@ def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, io_stor
     if status.name == "FAILURE":
         failed("")
     return outputs, status
+
+
+def _task(theirs: Any, failed: Callable[[str], None], *, task_name: str, **others: Any) -> Any:
+    """Run a step or a part of a pipeline as kfp does, and tell why, if it could not: in a loop kfp drops that."""
+    try:
+        return theirs(task_name=task_name, **others)
+    except Exception as error:
+        failed(message := f"task {task_name}: {type(error).__name__}: {error}")
+        raise RuntimeError(message) from error
 
 
 def with_inputs(task: Mapping[str, Any]) -> str:

@@ -73,11 +73,20 @@ def _value(value: Any) -> Any:
     return json_format.ParseDict(value, struct_pb2.Value())
 
 
-def _as_sent(executor_input: Any, component_spec: Any) -> dict[str, Any]:  # noqa: ARG001 - kfp gives it
-    """Return what a step gets as a cluster writes it: whole numbers without a point, and mappings in order."""
-    from google.protobuf import json_format
+def _as_sent(executor_input: Any, component_spec: Any) -> dict[str, Any]:
+    """Return what a step gets as a cluster writes it.
 
-    return dict(_written(json_format.MessageToDict(executor_input)))
+    Whole numbers have no point, mappings are in order, and where a text is asked for all else is text.
+    """
+    from google.protobuf import json_format
+    from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
+
+    found = dict(_written(json_format.MessageToDict(executor_input)))
+    given = found.get("inputs", {}).get("parameterValues", {})
+    for name, one in component_spec.input_definitions.parameters.items():
+        if one.parameter_type == ParameterType.STRING and not isinstance(given.get(name), str | None):
+            given[name] = json.dumps(given[name], separators=(",", ":"))
+    return found
 
 
 def _written(value: Any) -> Any:
@@ -99,11 +108,12 @@ def _given(theirs: Any, task_inputs_spec: Any, io_store: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _nested(task_spec: Any, io_store: Any, **_: Any) -> Any:
-    """Return the arguments of a part of a pipeline: what its task says, and nothing else."""
+def _nested(task_spec: Any, component_spec: Any, io_store: Any, **_: Any) -> dict[str, Any]:
+    """Return the arguments of a part of a pipeline: what its task says, None for artifacts that are optional."""
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 
-    return OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)
+    optional = {name: None for name, one in component_spec.input_definitions.artifacts.items() if one.is_optional}
+    return {**optional, **OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)}
 
 
 def _artifacts(dag_outputs_spec: Any, io_store: Any) -> dict[str, Any]:

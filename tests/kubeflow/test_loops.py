@@ -177,6 +177,20 @@ def test_a_loop_may_have_no_turn(tmp_path: Path) -> None:
     assert run(no_turn, tmp_path) == {"none": [], "gather": "[]", "are-there": False}
 
 
+def some_turns() -> None:
+    """Collect what only some turns give."""
+    with dsl.ParallelFor(["a", "b"]) as word, dsl.If(word == "b"):
+        said = say(word=word)
+    gather(words=dsl.Collected(said.output))
+
+
+def test_a_turn_that_lacks_what_is_collected_is_named(tmp_path: Path) -> None:
+    """By itself kfp says no more than that the loop failed, and the last step seemed to have."""
+    with pytest.raises(StepError) as failed:
+        run(some_turns, tmp_path)
+    assert str(failed.value).startswith("task for-loop-2-iteration-0: ValueError: Tried to get output ")
+
+
 @dsl.pipeline  # type: ignore[untyped-decorator]
 def branches(side: str) -> Dataset:
     """Give the artifact of the branch that ran."""

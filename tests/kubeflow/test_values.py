@@ -144,6 +144,29 @@ def several(texts: list) -> list[Dataset]:  # type: ignore[type-arg]
     return dsl.Collected(written.outputs["table"])  # type: ignore[no-any-return]
 
 
+@component
+def is_there(table: Input[Dataset] = None) -> bool:
+    """Say whether there is an artifact."""
+    return table is not None
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def maybe(table: Input[Dataset] = None) -> None:
+    """Hand on an artifact that may be missing."""
+    is_there(table=table)
+
+
+def with_and_without() -> None:
+    """Give a part of a pipeline an artifact, and none."""
+    maybe(table=write(text="a").outputs["table"])
+    maybe()
+
+
+def test_a_part_of_a_pipeline_may_get_no_artifact(tmp_path: Path) -> None:
+    """By itself kfp does not find the one that is optional."""
+    assert run(with_and_without, tmp_path) == {"maybe/is-there": True, "maybe-2/is-there": False}
+
+
 def outer(text: str = "outer", often: int = 1) -> None:
     """Have parameters of the names that a part has too."""
     written = write(text=text)
@@ -272,7 +295,7 @@ def tell(name: str, created: str, scheduled: str) -> list[str]:
 def job() -> None:
     """Ask for what is known when a run starts."""
     tell(
-        name=f"run {dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER}",
+        name=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
         created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
         scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
     )
@@ -281,7 +304,7 @@ def job() -> None:
 def test_a_step_may_ask_for_the_run(tmp_path: Path) -> None:
     """Its name, and when it was made and planned; of these kfp's runner knows none."""
     name, created, scheduled = run(job, tmp_path)["tell"]
-    assert re.match(r"run job-\d{4}-\d\d-", name)
+    assert re.match(r"job-\d{4}-\d\d-", name)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created)
     assert scheduled == created
 
@@ -304,6 +327,25 @@ def texts(text: str) -> None:
 def test_a_text_is_handed_on_as_it_is(text: str, tmp_path: Path) -> None:
     """By itself kfp writes null in the place of what looks like one of its own placeholders, or ends with an error."""
     assert run(texts, tmp_path, text=text) == {"say": text, "say-2": f"<{text}>"}
+
+
+@component
+def mixed() -> list:  # type: ignore[type-arg]
+    """Return values of many kinds."""
+    return [1, 2.5, True, "x", [1, "a"], {"b": None}]
+
+
+def items() -> None:
+    """Hand on each as a text."""
+    with dsl.ParallelFor(mixed().output) as item:
+        say(text=item)
+
+
+def test_where_a_text_is_asked_for_all_is_text(tmp_path: Path) -> None:
+    """So that the step gets of each item what a cluster gives; kfp's own runner hands on a number."""
+    given = run(items, tmp_path)
+    said = [given[f"for-loop-1-iteration-{turn}/say"] for turn in range(6)]
+    assert said == ["1", "2.5", "true", "x", '[1,"a"]', '{"b":null}']
 
 
 @component
