@@ -184,11 +184,25 @@ def some_turns() -> None:
     gather(words=dsl.Collected(said.output))
 
 
-def test_a_turn_that_lacks_what_is_collected_is_named(tmp_path: Path) -> None:
+def some_tables() -> None:
+    """Collect artifacts that only some turns give."""
+    with dsl.ParallelFor(["a", "b"]) as word, dsl.If(word == "b"):
+        written = write(text=word)
+    are_there(tables=dsl.Collected(written.outputs["table"]))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        (some_turns, "Tried to get output "),
+        (some_tables, "expected an artifact for the output "),
+    ],
+)
+def test_a_turn_that_lacks_what_is_collected_is_named(pipeline: Callable[..., Any], said: str, tmp_path: Path) -> None:
     """By itself kfp says no more than that the loop failed, and the last step seemed to have."""
     with pytest.raises(StepError) as failed:
-        run(some_turns, tmp_path)
-    assert str(failed.value).startswith("task for-loop-2-iteration-0: ValueError: Tried to get output ")
+        run(pipeline, tmp_path)
+    assert str(failed.value).startswith(f"task for-loop-2-iteration-0: ValueError: {said}")
 
 
 @dsl.pipeline  # type: ignore[untyped-decorator]
