@@ -9,7 +9,7 @@ from typing import Any
 from fmnist.cluster.arguments import parse_arguments
 from fmnist.cluster.pipeline_file import compile_pipeline_file, read_compiled
 from fmnist.kubeflow import local, runnable, values
-from fmnist.runs.folder import LOG, PIPELINE, claimed, occupied
+from fmnist.runs.folder import LOG, PIPELINE, check_free, claimed
 from fmnist.steps.errors import ContractError, FmnistError, StepError
 from fmnist.steps.files import canonical_json, write
 

@@ -358,7 +358,8 @@ def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     if mounted.returncode:
         helpers.missing("the right to mount a tmpfs (root)")
     yield folder
-    subprocess.run(["umount", folder], check=True)
+    # A process of a step that was killed may still be ending in its working folder there.
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.mark.parametrize(
