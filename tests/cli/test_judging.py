@@ -179,6 +179,20 @@ def test_the_largest_that_is_taken(tmp_path: Path) -> None:
     assert len(judging.judge(read, [single(0), single(1), single(0.5)]).accuracies) == 100_000
 
 
+def test_nothing_published_is_refused() -> None:
+    """Without a published accuracy there is nothing to judge."""
+    with pytest.raises(ContractError, match="^published accuracies: expected 1 to 3 at once, got 0.$"):
+        judging.judge([0.9], [])
+
+
+def test_a_lone_column_has_the_name_that_is_asked_for(tmp_path: Path) -> None:
+    """A file of one column of another name is not taken for the one that was asked for."""
+    (tmp_path / "file").write_text("train_acc\n0.9\n")
+    assert read_accuracies(tmp_path / "file") == [0.9]
+    with pytest.raises(ContractError, match="line 1: expected a column 'test_acc', got 'train_acc'."):
+        read_accuracies(tmp_path / "file", "test_acc")
+
+
 BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "expected an accuracy on each line, got an empty file."),
     "blank": ("\n \n", "expected an accuracy on each line, got an empty file."),

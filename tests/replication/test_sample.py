@@ -119,7 +119,7 @@ def test_a_test_set_may_have_any_size(image: int) -> None:
     found = [Mistake(image, 9, 0, 0.1), Mistake(0, 0, 255, 1 / 3)]
     packed = pickle.loads(pickle.dumps(Mistakes(found)))  # noqa: S301 - our own
     assert list(packed) == found
-    assert (len(packed), packed == Mistakes(found)) == (2, True)
+    assert (len(packed), len(Mistakes(found * 6)), packed == Mistakes(found)) == (2, 12, True)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ def test_equivalence_is_that_of_statsmodels(accuracies: list[float], published: 
 
 
 def test_equal_accuracies_are_equivalent_or_not() -> None:
-    """Without any spread the margin alone decides."""
+    """Without any spread the margin alone decides, and what is just as far is not within it."""
     assert verdict.equivalence(0.88, [0.87] * 3, 0.015) == 0
+    assert verdict.equivalence(0.75, [0.5] * 3, 0.25) == 1
     assert verdict.equivalence(0.90, [0.87] * 3, 0.015) == 1
 
 
@@ -156,6 +157,14 @@ def test_what_is_no_accuracy_is_refused(accuracies: list[float]) -> None:
     """Without accuracies, or with one outside [0, 1], there is no verdict."""
     with pytest.raises(ContractError, match="accuracies: expected at least one, all from 0 to 1"):
         verdict.judge(0.88, accuracies)
+
+
+@pytest.mark.parametrize("published", [math.nan, 1.5, -0.1])
+def test_what_is_no_published_accuracy_is_refused(published: float) -> None:
+    """A published figure outside [0, 1] has no verdict either, and is shown."""
+    with pytest.raises(ContractError) as refused:
+        verdict.judge(published, [0.88])
+    assert str(refused.value) == f"accuracies: expected at least one, all from 0 to 1, got [0.88] and {published}."
 
 
 SHARES = 10

@@ -44,3 +44,10 @@ def test_a_name_that_steers_a_terminal_is_refused(name: str) -> None:
     """Names of files are printed where they are compared."""
     with pytest.raises(ContractError, match=r"^RECORD.sha256: expected lines of a SHA-256 and a name, each once, by n"):
         checksums.digests_in({"RECORD.sha256": checksums.listing({name: "0" * 64})})
+
+
+def test_a_list_that_is_no_text_is_refused() -> None:
+    """Bytes that UTF-8 does not have end in the same error, and in no traceback."""
+    listed = b"0" * 64 + b"  \xff\n"
+    with pytest.raises(ContractError, match=r"^RECORD.sha256: expected lines of a SHA-256 and a name, each once, by n"):
+        checksums.digests_in({"RECORD.sha256": listed})

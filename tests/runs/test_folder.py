@@ -49,10 +49,11 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
 
 
 def test_what_is_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
-    """A file or a link to nothing, also above the folder; the system would say that a file exists, or of neither."""
+    """A file, of any kind, or a link to nothing, also above; the system would say that a file exists, or of neither."""
     (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("nowhere")
-    for name, got in (("file", "a file"), ("link", "a link that leads nowhere")):
+    for name, got in (("file", "a file"), ("pipe", "a file"), ("link", "a link that leads nowhere")):
         for path in (tmp_path / name, tmp_path / name / "a" / "b"):
             with pytest.raises(ContractError) as refused:
                 folder.made(path, "run")
