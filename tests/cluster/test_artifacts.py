@@ -199,10 +199,11 @@ def test_the_log_of_a_step_from_the_cache_may_be_missing(
 def test_each_run_that_may_have_made_a_result_is_asked(
     server: Server, target: Cluster, compiled: Path, run: Run
 ) -> None:
-    """One after the other, in the order of their ids, and what the last one answers is told."""
+    """One after the other, in the order of their ids, and what the last one answers is told; no other step's is."""
     later = submitted(target, compiled)
     ids = [f"{number}0000000-0000-4000-8000-000000000000" for number in (3, 5, 1, 4, 2, 6)]
     inputs = {f"labels-{id_[0]}": artifact(id_, "test", "labels") for id_ in ids}
+    inputs["others"] = artifact(ids[0].replace("3", "7"), "test-2", "labels")
     log = printed(later.id, "confusion-matrix", {"matrix": "Dataset"}, inputs)
     server.store.logs[kfp_logs.executor("confusion-matrix", workflow=LATER)] = log
     server.store.logs[kfp_logs.node("(0).root(0).test-driver(0)", LATER)] = driven({})

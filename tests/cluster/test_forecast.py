@@ -170,10 +170,10 @@ OF_COUNT = {"taskOutputParameter": {"producerTask": "count", "outputParameterKey
 OF_MAKE = {"taskOutputParameter": {"producerTask": "make", "outputParameterKey": "x"}}
 
 
-def platform(disk: str) -> dict[str, Any]:
-    """Return the document for Kubernetes with a volume of a task."""
-    mount = {"mountPath": "/data", "constant": disk}
-    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-make": {"pvcMount": [mount]}}}}}}
+def platform(*disks: str) -> dict[str, Any]:
+    """Return the document for Kubernetes with volumes of a task."""
+    mounts = [{"mountPath": "/data", "constant": disk} for disk in disks]
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-make": {"pvcMount": mounts}}}}}}
 
 
 def written(path: Path, changes: Mapping[str, Any]) -> Path:
@@ -282,6 +282,11 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         NOTHING,
         {"platform": platform("disk")},
         'volumes changed: + {"constant": "disk", "mountPath": "/data"}',
+    ),
+    "a second volume": (
+        {"platform": platform("one")},
+        {"platform": platform("one", "two")},
+        'volumes changed: + {"constant": "two", "mountPath": "/data"}',
     ),
     "another volume": (
         {"platform": platform("one")},
@@ -400,6 +405,15 @@ def test_a_key_of_ones_own_hits_whatever_changed(tmp_path: Path) -> None:
 TEXT = "root.inputDefinitions.parameters.text.defaultValue"
 LISTED = r'"[\"a\", \"b\"]"'
 
+
+def beside(given: str) -> dict[str, Any]:
+    """Return changes by which a loop takes a parameter of the pipeline that is not its item."""
+    return {
+        f"{TASKS}.named.inputs.parameters.what": {"componentInputParameter": given},
+        "components.comp-loop.dag.tasks.each.inputs.parameters.what": {"componentInputParameter": "what"},
+    }
+
+
 #: What changes elsewhere, and what is told of all tasks.
 ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "a parameter of parts": (
@@ -448,6 +462,11 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
             '"system.Model"}}}, would run',
             "files/file": again("lone", "one"),
         },
+    ),
+    "what a loop takes beside its items": (
+        beside("free"),
+        beside("text"),
+        {"named/each": f"parameters changed: what (the pipeline's free → {PIPELINES}), would run"},
     ),
     "a task less": (NOTHING, {f"{TASKS}.count": None}, {"count": "removed"}),
     "a task more": ({f"{TASKS}.make": None}, NOTHING, {"make": "new, would run", **AFTER}),

@@ -135,7 +135,7 @@ def ended(code: int) -> str:
     [
         ("", ""),
         ("no newline", "no newline"),
-        ("x" * 100_000, "x" * 2_000),
+        ("first" + "x" * 100_000 + "last", "x" * 1_996 + "last"),
         ("\n\n \n", ""),
         ("1\n2\n3\n4\n5\n6\n7", "3\n4\n5\n6\n7"),
         ("Traceback (most recent call last):\n  File", ""),
