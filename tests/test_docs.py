@@ -24,6 +24,7 @@ from fmnist.cli import console
 from fmnist.cluster import logs, progress
 from fmnist.cluster.names import LONGEST
 from fmnist.kubeflow import needs
+from fmnist.kubeflow.requirements import one_version
 from fmnist.replication import conclusions, published
 from fmnist.replication.sample import Result
 from fmnist.replication.verdict import LEVEL, MARGIN, SEEDS_FOR_A_VERDICT, SEEDS_FOR_RANKS, sampling_error
@@ -396,6 +397,33 @@ def test_facts_change_on_purpose(data_regression: DataRegressionFixture) -> None
     data_regression.check(facts, "facts")
 
 
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("docs/methods.md", "A figure is *replicated* if both hold."),
+        ("docs/command-line.md", "`RECORD.sha256`, which lists all but the log"),
+        ("docs/command-line.md", "`fmnist run` and `fmnist study` read the one in the current folder"),
+        ("docs/command-line.md", "A study carries no code; it is verified with the code that is installed."),
+        (
+            "docs/cluster.md",
+            "with the true label on the horizontal axis: the numbers are right",
+        ),
+        ("docs/cluster.md", "is in the key by its number in Kubeflow's database, not by its bytes"),
+        ("docs/cluster.md", "A parameter is in the key by its value"),
+        ("docs/cluster.md", "It needs a server of 2.5 or newer, and `--image`."),
+        ("docs/scaling.md", "Lists of artifacts need Kubeflow Pipelines 2.5 or newer."),
+        ("docs/same.md", "In quotes they are text."),
+        ("docs/same.md", "`--run-only` takes the newest version."),
+        ("docs/same.md", "one that users share if the namespace has none of its name"),
+        ("docs/testing-your-pipeline.md", "It needs pytest and kfp, and no TensorFlow."),
+        ("SECURITY.md", "each file is written beside its place and then renamed"),
+    ],
+)
+def test_what_reads_as_well_turned_is_as_it_is(page: str, said: str) -> None:
+    """No number and no word of the golden document would change if these said the opposite."""
+    assert said in " ".join((ROOT / page).read_text().split())
+
+
 def test_limits_are_those_of_the_code() -> None:
     """The page on scaling knows the defaults of a study on a cluster, and how many shards there may be."""
     defaults = shards.Study()
@@ -475,6 +503,47 @@ def test_commands_can_be_typed(page: Page, pytest_help: str) -> None:
 def test_a_wrong_command_is_seen(command: str, message: str, pytest_help: str) -> None:
     """Unknown commands, options, choices, files and environments are found."""
     assert message in str(pages.wrong_with_command(command, pytest_help))
+
+
+def blocks(name: str) -> list[str]:
+    """Return the blocks of text of a page of docs/."""
+    return re.findall(r"^```text\n(.*?)^```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_commands_in_blocks_of_text_can_be_typed(pytest_help: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those for a pipeline of one's own stand in such blocks, also kfp's, which is typed beside the example."""
+    from kfp.cli.compile_ import compile_
+
+    monkeypatch.chdir(ROOT / "examples" / "digits")
+    lines = [line for block in blocks("testing-your-pipeline.md") for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith(("fmnist ", "same "))]
+    assert len(commands) == 4
+    assert [wrong for one in commands if (wrong := pages.wrong_with_command(one, pytest_help))] == []
+    [kfp] = [line.removeprefix("kfp dsl compile ") for line in lines if line.startswith("kfp dsl compile ")]
+    assert compile_.make_context("compile", kfp.split()).params["py"] == "pipeline.py"
+    assert "python -m pytest" in lines
+
+
+def test_two_folders_are_compared_but_for_the_log(tmp_path: Path) -> None:
+    """The command of the page looks into all folders, and leaves out only the log."""
+    [command] = re.findall(r"^diff .*$", (DOCS / "testing-your-pipeline.md").read_text(), re.MULTILINE)
+    for folder in ("first", "second"):
+        (tmp_path / folder / "train").mkdir(parents=True)
+        (tmp_path / folder / "log.txt").write_text(folder)
+    assert subprocess.run(command.split(), cwd=tmp_path, check=False).returncode == 0
+    (tmp_path / "second" / "train" / "model").touch()
+    assert subprocess.run(command.split(), cwd=tmp_path, check=False, capture_output=True).returncode == 1
+
+
+def test_code_is_carried_as_the_page_says() -> None:
+    """The names are imported from where they are, and a package that is installed is of one version."""
+    names: dict[str, Any] = {}
+    whole, part = (block for block in blocks("testing-your-pipeline.md") if "Code(" in block)
+    exec(re.sub(r"^component = .*$", "", whole, flags=re.MULTILINE), names)  # noqa: S102 - the code is ours
+    assert 'component = as_component(train, code=[FMNIST, Code("digits")])\n' in whole
+    assert {"as_component", "FMNIST", "Code"} <= names.keys()
+    code = eval(part, names)  # noqa: S307 - as above
+    assert (code.patterns, list(map(one_version, code.packages))) == (("*.py", "data/*.csv"), ["2.9.0"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import copy
 import gzip
 import io
 import json
+import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -506,6 +507,19 @@ def test_what_changed_elsewhere_is_told(
 ) -> None:
     """Inputs are followed through parts and loops to where they come from."""
     assert told(tmp_path, after, before) == said
+
+
+def test_the_page_shows_what_is_told(tmp_path: Path) -> None:
+    """The lines on the page of the command line are those of such a change, with the names that readers know."""
+    after = written(tmp_path / "after.yaml", {})
+    before = written(tmp_path / "before.yaml", {f"{CONTAINER}.command.6": program(FILES | {"a.py": "x = 2"})})
+    found = {one.task: one.sentence for one in forecast(before, after)}
+    lines = "".join(f"{found[name]}\n" for name in ("make", "check", "count", "lone"))
+    names = {"a.py": "mymodel.py", "make": "train", "check": "test", "often": "number", "lone": "plot"}
+    for ours, shown in names.items():
+        lines = re.sub(rf"\b{re.escape(ours)}\b(?! another)", shown, lines)
+    page = Path(__file__).parents[2] / "docs" / "command-line.md"
+    assert f"```text\n{lines}```\n" in page.read_text()
 
 
 def test_what_runs_counts_more_than_what_may(tmp_path: Path) -> None:

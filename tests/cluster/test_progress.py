@@ -1,10 +1,12 @@
 """What is told of a run's steps while they go on."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.kfp_logs import look, nested
 
+from fmnist.cli.console import print_rows
 from fmnist.cluster import progress
 from fmnist.cluster.progress import StepProgress
 from fmnist.cluster.steps import Step, steps_of
@@ -148,3 +150,17 @@ def test_what_is_seen_first_is_told_as_it_is(clock: list[float], steps: list[Ste
 def test_a_time_is_told_in_its_two_largest_parts(seconds: float, text: str) -> None:
     """As people say it."""
     assert progress.duration(seconds) == text
+
+
+def test_the_page_shows_what_is_told(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    """The lines on the page of `same` are those of such a run, with the result that follows them."""
+    steps = [
+        [Step("train", "WAITING")],
+        [Step("train", "RUNNING")],
+        [Step("train", "SUCCEEDED", 73.0)],
+        [Step("train", "SUCCEEDED", 73.0), Step("test", "CACHED")],
+    ]
+    lines = ["RUNNING", *told(clock, *steps, seconds=10), "SUCCEEDED"]
+    print_rows([("state", "SUCCEEDED"), ("accuracy", "0.8428")])
+    page = Path(__file__).parents[2] / "docs" / "same.md"
+    assert "\n".join(["```text", *lines, capsys.readouterr().out + "```"]) in page.read_text()
