@@ -95,7 +95,12 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
         "test_good": {"outcome": "passed", "ratio": 7},
         "test_bad": {"outcome": "failed", "ratio": 2},
         "test_broken": {"outcome": "error"},
-        "test_parameters": ANY,
+        "test_parameters": {
+            "outcome": "passed",
+            "settings": ANY,
+            "figures": ["tensorflow-tutorial", "same-example-10-epochs"],
+            "numbers": [20, 1, 20],
+        },
     }
     # In the order of the files, whatever their names.
     assert list(result["benchmarks"]) == ["test_parameters", "test_good", "test_bad", "test_broken"]
