@@ -242,11 +242,12 @@ def test_lines_tell_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes of a download, epochs of a training, whose number is known with the first, steps, and seeds."""
+    """Bytes of a download, whose number may be unknown, epochs, whose number is known with the first, steps, seeds."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm")
     with Display() as display:
         display.on_progress("images", 100_000_000_000, 200_000_000_000)
+        display.on_progress("package", 3, 0)
         display.on_progress("labels", 3, 0)
         display.on_progress("labels", 5, 5)
         for step in ("train", "test"):
@@ -264,6 +265,7 @@ def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> No
         ]
     assert bars == [
         ("images", 100_000_000_000, 200_000_000_000, "100000.0 MB"),
+        ("package", 3, None, "0.0 MB"),
         ("labels", 5, 5, "0.0 MB"),
         ("train", 0, None, ""),
         ("test", 0, 1, ""),

@@ -476,12 +476,15 @@ def test_a_run_is_picked_up_again(fake: FakeCluster) -> None:
     ]  # fmt: skip
 
 
-def test_a_run_of_another_pipeline_is_picked_up_too(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its accuracy is compared with nothing."""
-    monkeypatch.setattr(fake, "parameters", lambda: {"epochs": 10})
+@pytest.mark.parametrize("parameters", [{"epochs": 10}, vars(Settings()) | {"layers": 2}], ids=["fewer", "more"])
+def test_a_run_of_another_pipeline_is_picked_up_too(
+    fake: FakeCluster, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any]
+) -> None:
+    """Its accuracy is compared with nothing, also if it has our parameters and one more."""
+    monkeypatch.setattr(fake, "parameters", lambda: parameters)
     result = invoke("program", "wait", "first", "--json")
     record = json.loads(result.stdout)
-    assert (record["accuracy"], record["published"], record["parameters"]) == (0.8765, [], {"epochs": 10})
+    assert (record["accuracy"], record["published"], record["parameters"]) == (0.8765, [], parameters)
     assert (record["run_id"], record["link"]) == ("r1", LINK)
 
 

@@ -96,16 +96,20 @@ def test_bytes_are_on_the_disk_before_the_file_has_its_name(tmp_path: Path, monk
     assert sizes == [len(b"content")]
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk fails in the middle, the old content stands and no temporary file is left."""
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+def test_a_failed_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """When the disk fails in the middle, or Ctrl-C comes, the old content stands and no temporary file is left."""
     files.write(tmp_path / "a", b"old")
 
     def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(error)) as raised:
         files.write(tmp_path / "a", b"new")
+    assert raised.value is error
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 
@@ -188,6 +192,8 @@ def test_metrics_may_have_no_file(tmp_path: Path) -> None:
     assert testing.contents(tmp_path) == {"r": b"r"}
     files.write_artifacts(Measured(), metrics=str(tmp_path / "m"), results=str(tmp_path / "r"))
     assert testing.contents(tmp_path) == {"m": b"m", "r": b"r"}
+    with pytest.raises(ValueError, match="empty name"):
+        files.write_artifacts(Measured(), metrics=str(tmp_path / "m"), results="")
 
 
 @pytest.mark.parametrize("names", [["history"], ["history", "labels", "model"]], ids=["missing", "extra"])

@@ -192,7 +192,7 @@ def test_other_ends_of_lines_are_read(tmp_path: Path, end: str) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [("é", "e"), ("X" * 100, "-ray"), ("X-ray", "-ray"), ("靴", "包"), ("👟", "👜"), ("حذاء", "حقيبة")],
+    [("é", "e"), ("m²", "m2"), ("X" * 100, "-ray"), ("X-ray", "-ray"), ("靴", "包"), ("👟", "👜"), ("حذاء", "حقيبة")],
     ids=ascii,
 )
 def test_names_in_any_script_are_kept(tmp_path: Path, names: tuple[str, str]) -> None:
