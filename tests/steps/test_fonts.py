@@ -77,6 +77,7 @@ def test_the_fonts_that_have_most_are_taken(install: Install) -> None:
     install("Coat", COAT)
     install("Zebra", COAT, style="italic")
     assert fonts.families(f"{BOOT}{BAG}{COAT}") == (["DejaVu Sans", "Both", "Coat"], set())
+    assert fonts.families(f"{BOOT}{BAG}履") == (["DejaVu Sans", "Both"], {"履"})
     assert fonts.families(f"{COAT}履") == (["DejaVu Sans", "Coat"], {"履"})
     assert fonts.families(BAG) == (["DejaVu Sans", "A bag"], set())
 
