@@ -517,6 +517,13 @@ def test_the_description_of_many_curves_has_their_means(tmp_path: Path) -> None:
     assert "the training accuracy 1.1000, the validation accuracy 0.9500 on average" in curves
 
 
+def test_one_epoch_is_spoken_of_as_one(tmp_path: Path) -> None:
+    """The description of its dots has no plural."""
+    once = {name: values[:1] for name, values in HISTORY.items()}
+    curves = page_of(run_sample(result(7, history=once)), tmp_path).alts[1]
+    assert "After 1 epoch the training loss is 0.5000, the validation loss 0.6000" in curves
+
+
 def test_a_class_may_be_furthest_below(tmp_path: Path) -> None:
     """The greatest distance counts, in either direction."""
     counts = COUNTS.copy()
