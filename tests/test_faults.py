@@ -323,6 +323,17 @@ def test_a_test_that_changes_the_project_is_an_error(project: Path) -> None:
     assert testing.contents(project) == before
 
 
+def test_a_change_of_the_same_size_is_seen(project: Path) -> None:
+    """It is another file, though it has as many bytes."""
+    whole = plant.original(project)
+    path = whole.__enter__() / "pyproject.toml"
+    path.write_text(path.read_text().swapcase())
+    with pytest.raises(
+        edits.FaultError, match="^expected tests that leave the project as it is, got others of pyproje"
+    ):
+        whole.__exit__(None, None, None)
+
+
 def test_a_package_from_elsewhere_is_not_tested(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Python would take the installed package and not the copy, the program fails."""
     monkeypatch.setattr(plant, "PARTS", ("tests", "pyproject.toml"))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import types
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,17 @@ def test_survivors_are_those_listed(
     """A survivor needs a reason; a reason without a survivor, among the functions that ran, is told."""
     mutation.SURVIVORS.write_text(listed)
     assert mutation.compare(FOUND, {"fmnist.part.add_2", "fmnist.part.add_13"}) == good
-    assert message in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert message in said
+    assert ("no survivor any more" in said) == message.startswith("no survivor any more")
+
+
+@pytest.mark.parametrize(("survived", "good"), [(1, True), (2, False)])
+def test_nine_of_ten_are_enough(survived: int, good: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """A module whose score is 90 % has what is asked for."""
+    ends = Counter(killed=8 - survived, timeout=2, survived=survived)
+    assert mutation.print_table({"fmnist.part": ends}) == good
+    assert f"fmnist.part{10:>32}{10 - survived:>9}{survived:>9}" in capsys.readouterr().out
 
 
 def test_the_score_is_told(project: Path) -> None:

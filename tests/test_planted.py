@@ -148,6 +148,13 @@ def test_a_line_that_is_not_to_be_mutated_is_not(project: Path) -> None:
     assert {one.within for one in mutants(decorated_only=True)} == {"Part.shown"}
 
 
+def test_a_static_method_with_another_decorator_is_planted(project: Path) -> None:
+    """Mutmut leaves it out, whatever the first of its decorators is."""
+    change("    @staticmethod\n", "    @staticmethod\n    @functools.cache\n")
+    assert {one.within for one in mutants(decorated_only=True)} == {"cached", "Part.shown", "Part.static"}
+    assert planted.mutated_by_mutmut(Path(), FILE) == {"plain"}
+
+
 def test_what_mutmut_leaves_out_is_planted(project: Path) -> None:
     """Each mutant is either one of mutmut's or planted, and none is both."""
     assert {one.within for one in mutants(decorated_only=True)} == {"cached", "Part.shown"}
