@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 from faults import edits, plant
+from faults.first_failure import FirstFailure
 from support import helpers
 
 from fmnist import testing
@@ -321,6 +323,14 @@ def test_a_test_that_changes_the_project_is_an_error(project: Path) -> None:
     assert result.exit_code == 1
     assert "expected tests that leave the project as it is, got others of pyproject.toml" in result.stderr
     assert testing.contents(project) == before
+
+
+def test_the_first_failure_is_written_down(tmp_path: Path) -> None:
+    """Whatever fails after it, as what cleans up."""
+    plugin = FirstFailure(tmp_path / "failed")
+    for test in ("first", "second"):
+        plugin.pytest_runtest_logreport(SimpleNamespace(failed=True, nodeid=test))  # type: ignore[arg-type]
+    assert (tmp_path / "failed").read_text() == "first"
 
 
 def test_a_change_of_the_same_size_is_seen(project: Path) -> None:
