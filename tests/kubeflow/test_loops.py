@@ -353,4 +353,5 @@ def test_a_condition_calls_nothing_of_python() -> None:
         "condition: expected one that can be evaluated, got len('a') == 1: NameError: name 'len' is not defined"
     )
     assert told == [str(failed.value)]
-    assert loops._holds(told.append, json.dumps(["double(int('2')) > 1.5", {}]), None)
+    for condition in ("double(int('2')) > 1.5", "double('1.7') > 1.5", "(false) || (true)"):
+        assert loops._holds(told.append, json.dumps([condition, {}]), None)

@@ -198,10 +198,12 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_cpu_seconds_are_used_up_within_the_last(
     code: int, limit: int, seconds: float, used_up: bool, limited: Callable[..., None]
 ) -> None:
-    """At the soft limit, and by that signal alone."""
+    """At the soft limit, and by that signal alone; those of the system, half a second, count too."""
     limited(CPU=limit)
-    usage = resource.struct_rusage([seconds, 0.0, 0, *[0] * 13])
-    assert ("It used up its CPU seconds" in explained(code, OutOfMemory(Path("none")), usage)) == used_up
+    usage = resource.struct_rusage([seconds - 0.5, 0.5, 0, *[0] * 13])
+    said = explained(code, OutOfMemory(Path("none")), usage)
+    assert ("It used up its CPU seconds" in said) == used_up
+    assert f", after {seconds} CPU seconds, " in said
 
 
 @pytest.mark.parametrize(
