@@ -224,9 +224,10 @@ def test_our_own_pipeline_is_created_as_it_compiles(fake: FakeCluster, tmp_path:
 
 
 def test_the_options_of_a_pipeline_are_taken_over(fake: FakeCluster, here: Path) -> None:
-    """A name and a description given stand above the file's; an empty description too."""
-    invoke("program", "create", "-n", "other", "--program-description", "")
+    """A name and a description given stand above the file's; an empty description too. The name given is told."""
+    result = invoke("program", "create", "-n", "other", "--program-description", "")
     assert fake.asked("create") == {"name": "other", "description": "", "version": "1.10"}
+    assert result.stdout.splitlines()[0] == "pipeline   other  (p1)"
 
 
 def test_the_options_of_a_server_are_taken_over(fake: FakeCluster, here: Path) -> None:
