@@ -141,6 +141,9 @@ def test_a_loss_is_finite() -> None:
         match=r"a finite loss follows, got a loss of inf: is one the logarithm of a probability that is 0\?$",
     ):
         evaluation.test(network, split)
+    labels = Labels(np.array([0]), np.array([0]), ("a", "b"))
+    with pytest.raises(ContractError, match="a finite loss follows, got a loss of -inf: "):
+        evaluation.Evaluation(labels, np.ones(1, np.float32), -np.inf)
     possible = Split(split.images, np.array([0, 1], np.uint8), ("a", "b"))
     assert evaluation.test(network, possible).loss == pytest.approx(np.log(2) / 2)
 

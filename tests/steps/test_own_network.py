@@ -5,6 +5,7 @@ import itertools
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -407,6 +408,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "expected operations that XLA compiles, got .*ImageProjectiveTransformV3.*/turned",
     ),
 }
+
+
+def test_random_numbers_of_whole_batches_are_refused(data: Split) -> None:
+    """Where no batch is smaller, what trains is a loop in the program, and is looked into."""
+    whole = replace(SETTINGS, validation_split=0.1)
+    with pytest.raises(ContractError, match="from a keras.random.SeedGenerator of a layer, got others in"):
+        training.train(whole, data, create=lambda _: sequential(Noisy(draw="tf")))
 
 
 def test_what_xla_says_is_told_up_to_the_stack_of_the_operation() -> None:
