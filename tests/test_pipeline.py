@@ -151,6 +151,7 @@ def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -
         ({"image": "an image"}, "image: expected a name as in .*, got 'an image'"),
         ({"mirror": ""}, "mirror: expected a URL of http or https, got ''"),
         ({"mirror": "ftp://mirror.example"}, "mirror: expected a URL of http or https, got 'ftp://mirror.example'"),
+        ({"mirror": "https://"}, "mirror: expected a URL of http or https, got 'https://'. Is a variable empty?"),
         ({"mirror": "not a url"}, "mirror: expected a URL of http or https, got 'not a url'"),
     ],
 )
