@@ -5,7 +5,9 @@ That a run has the bytes of `fmnist run` where TensorFlow runs in another mode i
 
 import asyncio
 import errno
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -310,3 +312,18 @@ def test_another_process_does_what_it_is_asked_for(monkeypatch: pytest.MonkeyPat
     asked = [*child.study(tell, tmp_path, {"seed": 3}, 2, 4)]
     assert asked == [Settings(seed=3), range(3, 5), tmp_path, 4, callbacks]
     assert sorted(told[2:]) == callbacks
+
+
+def test_another_process_sees_its_steps_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who started it may ignore the ends of its children: then a step that failed would count as done."""
+    ours, theirs = multiprocessing.Pipe()
+    monkeypatch.setattr(child, "CALLS", {"ask": lambda _: signal.getsignal(signal.SIGCHLD)})
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        ours.send(("ask",))
+        child.main(os.dup(theirs.fileno()))
+        assert ours.recv() == ("answer", signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        ours.close()
+        theirs.close()

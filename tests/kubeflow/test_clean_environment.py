@@ -151,9 +151,10 @@ def test_a_step_runs_in_an_environment_under_any_path(tmp_path: Path, name: str)
 def test_the_environment_is_clean_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inside there is what is allowed; afterwards all is as it was, also what was changed inside."""
     monkeypatch.setenv("NOBODY_THOUGHT_OF_IT", "1")
+    monkeypatch.setenv("TMPDIR", "/theirs")
     before = dict(os.environ)
-    with clean_environment(ADDED="yes"):
+    with clean_environment(ADDED="yes", TMPDIR="/ours"):
         assert "NOBODY_THOUGHT_OF_IT" not in os.environ
-        assert os.environ["ADDED"] == "yes"
+        assert (os.environ["ADDED"], os.environ["TMPDIR"]) == ("yes", "/ours")
         os.environ["INSIDE"] = "1"
     assert dict(os.environ) == before

@@ -123,6 +123,23 @@ def test_another_release_of_kfp_compiles_to_the_same_bytes(tmp_path: Path, monke
     assert "sdkVersion: kfp-2.17.0" in one.read_text().splitlines()
 
 
+def test_a_description_may_name_a_release_of_kfp(tmp_path: Path) -> None:
+    """Only the file's own line says which one compiled it."""
+
+    def noted(name: str) -> None:
+        """sdkVersion: kfp-1.2.3"""  # noqa: D400 - it is like that line
+
+    path = components.compile_to(components.as_component(noted, "an-image", []), tmp_path / "p.yaml")
+    assert "sdkVersion: kfp-1.2.3" in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["pipelineyaml", "p.yaml.txt", "yaml"])
+def test_a_name_that_only_looks_like_yaml_is_refused(tmp_path: Path, name: str) -> None:
+    """Kfp knows a compiled file by its ending."""
+    with pytest.raises(ContractError, match="compiled file: expected a name that ends in .yaml, got "):
+        components.compile_to(components.as_component(components.confusion_matrix, "an-image"), tmp_path / name)
+
+
 def test_a_description_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `Settings` says of a parameter comes before what its own docstring says; a parameter of neither has none."""
 

@@ -439,6 +439,23 @@ def test_what_fails_before_any_process_is_told_in_the_words_of_kfp() -> None:
     assert splitter.failure("\x1b[91mno such file\x1b[0m") == "step : no such file"
 
 
+def test_kfp_runs_others_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its way to start a process is replaced for the time of a run alone."""
+    from kfp.local import subprocess_task_handler as handler
+
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    before = dict(vars(handler))
+    with local._this_python(tmp_path, local._LogSplitter(io.StringIO(), lambda _: None)):
+        replaced = {name for name, one in vars(handler).items() if one is not before[name]}
+    assert replaced == {"replace_python_executable", "run_local_subprocess"}
+    assert vars(handler) == before
+
+
+#: An error that a step has printed and handled, before another one.
+FRAMES = ("Traceback (most recent call last):", '  File "a.py", line 1')
+HANDLED = "\n".join([*FRAMES, "ValueError: bad", "once more", *FRAMES, ""])
+
+
 @pytest.mark.parametrize(
     ("printed", "told"),
     [
@@ -447,8 +464,13 @@ def test_what_fails_before_any_process_is_told_in_the_words_of_kfp() -> None:
             "step tell: ValueError: bad",
         ),
         ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
+        (
+            f"{{\n}}\n{HANDLED}MemoryError\n",
+            "\n  ".join(["step tell: it ended. It last said:", "ValueError: bad", "once more", *FRAMES, "MemoryError"]),
+        ),
+        (f"{HANDLED}KeyError: 'x'\nlast\n", "step tell: KeyError: 'x'\nlast"),
     ],
-    ids=["one error", "JSON of its own"],
+    ids=["one error", "JSON of its own", "memory after another error", "an error after another"],
 )
 def test_the_last_words_of_a_step_are_all_that_it_said(printed: str, told: str) -> None:
     """After what kfp says first, which are the inputs."""

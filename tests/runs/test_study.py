@@ -183,6 +183,11 @@ def test_each_seed_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert testing.contents(folder).keys() == {"log.txt", PLAN, DIGESTS}
 
 
+def test_seeds_that_fail_are_named_in_order(tmp_path: Path) -> None:
+    """Whichever of several failed first."""
+    assert study._message({9: "late", 7: "early"}, tmp_path).splitlines()[1:3] == ["  seed 7: early", "  seed 9: late"]
+
+
 def test_workers_that_die_while_they_start_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If no worker lives long enough to take a seed, the seeds fail like others, and the same command tries again."""
     monkeypatch.setattr(workers, "_start", os.kill)  # with arguments that are none of its own
