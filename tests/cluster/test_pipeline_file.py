@@ -70,6 +70,18 @@ def test_a_step_with_a_name_of_its_file_is_warned_of(tmp_path: Path) -> None:
     ]
 
 
+def test_each_such_step_is_warned_of(tmp_path: Path) -> None:
+    """Here two, each by the name of its task."""
+    warnings: list[str] = []
+    (tmp_path / "helper.py").write_text('NAME = "greetings"\n')
+    call = "    greet(name=name, often=often)\n"
+    (source := tmp_path / "somebody.py").write_text(
+        OTHER.replace("name * often", "helper.NAME").replace(call, 2 * call)
+    )
+    compile_pipeline_file(source, tmp_path / "pipeline.yaml", warnings.append)
+    assert [one.partition(": ")[0] for one in warnings] == ["step greet", "step greet-2"]
+
+
 def test_our_pipeline_compiles_to_the_same_bytes(tmp_path: Path) -> None:
     """From its file, our own pipeline is what `fmnist compile` writes."""
     got = compile_pipeline_file(ROOT / "fmnist" / "pipeline.py", tmp_path / "got.yaml")

@@ -94,6 +94,11 @@ def test_the_longest_argument_can_start(tmp_path: Path) -> None:
         testing.Compiled(compile_talk(tmp_path, "long", "[]", "x" * (room + 1))).check()
 
 
+def test_a_package_of_an_address_can_start(tmp_path: Path) -> None:
+    """One file by its address is one version."""
+    testing.Compiled(compile_talk(tmp_path, "wheel", '["numpy @ https://example.org/numpy.whl"]')).check()
+
+
 def test_a_size_is_one_of_bytes(tmp_path: Path) -> None:
     """As Linux counts them, of which a letter may have several."""
     plain, umlauts = (
