@@ -451,24 +451,23 @@ def test_kfp_runs_others_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert vars(handler) == before
 
 
-#: An error that a step has printed and handled, before another one.
-FRAMES = ("Traceback (most recent call last):", '  File "a.py", line 1')
-HANDLED = "\n".join([*FRAMES, "ValueError: bad", "once more", *FRAMES, ""])
+#: An error that a step has printed and handled, before the one that ends it.
+HANDLED = 'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: bad\nonce more\n'
+FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a.py", line 1\n'
 
 
 @pytest.mark.parametrize(
     ("printed", "told"),
     [
-        (
-            'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a.py", line 1\nValueError: bad\n',
-            "step tell: ValueError: bad",
-        ),
+        (f"{FRAMES}ValueError: bad\n", "step tell: ValueError: bad"),
         ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
         (
-            f"{{\n}}\n{HANDLED}MemoryError\n",
-            "\n  ".join(["step tell: it ended. It last said:", "ValueError: bad", "once more", *FRAMES, "MemoryError"]),
+            f"{{\n}}\n{HANDLED}{FRAMES}MemoryError\n",
+            "step tell: it ended. It last said:\n  once more\n  "
+            + "\n  ".join(FRAMES.splitlines())
+            + "\n  MemoryError",
         ),
-        (f"{HANDLED}KeyError: 'x'\nlast\n", "step tell: KeyError: 'x'\nlast"),
+        (f"{HANDLED}{FRAMES}KeyError: 'x'\nlast\n", "step tell: KeyError: 'x'\nlast"),
     ],
     ids=["one error", "JSON of its own", "memory after another error", "an error after another"],
 )
