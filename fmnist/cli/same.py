@@ -158,8 +158,8 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
 
     On a cluster: creates the pipeline or, if its content is new, a version of it, finds or creates the experiment, and
     starts a run. Checks the parameters against the pipeline's inputs before it sends anything. The run does not need
-    this command, which waits for it only with --wait: it then tells what the steps do, and at last the accuracy, or the
-    error of the step that failed. -o brings the run's files here.
+    this command, which waits for it only with --wait: it then reports what the steps do, and finally the accuracy, or
+    the error of the step that failed. -o brings the run's files here.
 
     Here, with -t local: does what `fmnist run` does, byte for byte, and ignores the options for a cluster. With
     --run-their-code it runs anybody's pipeline. Its steps can do here whatever you can, and must find what they need.
@@ -197,10 +197,10 @@ def run(file: Path, params: tuple[str, ...], target: str, output: Path | None, *
 @console.output("Folder for the run's files, new or empty.")
 @_server
 def wait(run: str, output: Path | None, **options: Any) -> None:
-    """Wait for a run on a cluster that is there, by its id or its name.
+    """Wait for an existing run on a cluster, given by its id or its name.
 
-    Tells what the steps do, and at last the accuracy, or the error of the step that failed, as --wait of `same program
-    run` does. A run that has ended is told of at once.
+    Reports what the steps do, and finally the accuracy, or the error of the step that failed, as --wait of `same
+    program run` does. A run that has ended is reported at once.
 
     \b
     Examples:

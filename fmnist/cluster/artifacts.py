@@ -46,7 +46,7 @@ def metric(found: Found, name: str) -> tuple[float | None, str]:
     if len(values) == 1 and (value := number(values[0])) is not None:
         return value, ""
     several = [f"the run has {len(values)} metrics of the name {name}"] if len(values) > 1 else []
-    return None, "; ".join(several or found.troubles) or f"no step tells a metric of the name {name}"
+    return None, "; ".join(several or found.troubles) or f"no step reports a metric named {name}"
 
 
 def _from_api(client: Client, run_id: str) -> Iterator[tuple[str, Artifact]]:
@@ -82,7 +82,7 @@ def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) ->
         found.troubles.append(
             "no step outside of a loop has ended well, and of those in loops the run has no one result"
             if told
-            else "the server tells no step of the run"
+            else "the server lists no step of the run"
         )
     for step in steps:
         try:
@@ -98,7 +98,7 @@ def _from_logs(client: Client, run: Mapping[str, Any], namespace: str | None) ->
                     f"the start of the log of {step.name} is gone, which would tell what it left; a step that prints "
                     "less keeps it"
                     if log.headless
-                    else f"{step.name} is no Python function, so that its log does not tell what it left"
+                    else f"{step.name} is not a Python function, so its log does not say what it left"
                 )
             found.artifacts += [(step.name, one) for one in log.outputs.values()]
     for step in steps:
@@ -111,7 +111,7 @@ def _add_cached(client: Client, namespace: str | None, step: Step, inputs: list[
     """Add what a step from the cache made in an earlier run, which the inputs of the steps after it name."""
     runs = {match[1] for uri in inputs if (match := re.search(rf"/({_RUN})/{re.escape(step.task)}/", uri))}
     trouble = (
-        f"{step.name} came from the cache, and the server does not tell which run made its results; "
+        f"{step.name} came from the cache, and the server does not say which run made its results; "
         "one with --no-cache has its own"
     )
     for id_ in sorted(runs):

@@ -11,7 +11,7 @@ from fmnist.steps.messages import excerpt
 
 __all__ = ["cause_of"]
 
-#: How many steps that failed are told of, with so many characters in all.
+#: How many failed steps are reported, and with how many characters in all.
 _MOST, _LONGEST = 3, 3_000
 
 #: The exit code of what was killed.
@@ -47,8 +47,8 @@ def _of_step(client: Client, run: Json, step: Step, logs: Logs) -> str:
         head += f", with exit code {code}"
     if code == _KILLED:
         limit = _limit(client, run, step)
-        head += ": killed, most likely for its memory" + (f", of which it may have {limit}" if limit else "")
-    return _told(f"{head}. At last it said:" if log.error else f"{head}.", [*said, *log.error.splitlines()])
+        head += ": killed, most likely for using too much memory" + (f" (limit: {limit})" if limit else "")
+    return _told(f"{head}. Its last output:" if log.error else f"{head}.", [*said, *log.error.splitlines()])
 
 
 def _told(head: str, lines: list[str]) -> str:

@@ -22,7 +22,7 @@ from fmnist.steps.messages import shown
 
 __all__ = ["MissingError", "files_of"]
 
-#: All files of a run together have at most so many bytes, each folder so many files, and one takes so many seconds.
+#: The most bytes of a run's files together, files in a folder, and seconds for one file.
 MOST, MOST_FILES, LONGEST = 2**28, 20_000, 600.0
 
 #: The artifacts of `ARTIFACT_FILES` by their steps in fmnist's pipeline: another pipeline's may have the same names.

@@ -24,7 +24,7 @@ from fmnist.steps.messages import excerpt
 
 __all__ = ["Artifact", "Log", "LogError", "Logs"]
 
-#: A log may be of any length: so many bytes of its start and of its end are kept; nobody waits for more, or for longer.
+#: A log may be of any length: the bytes kept of its start and of its end, the most that are read, and the most seconds.
 KEPT, MOST, LONGEST = 2**19, 2**28, 60.0
 
 #: How many characters of an error are shown.
@@ -102,7 +102,7 @@ class Log:
 
     @property
     def untold(self) -> bool:
-        """Whether the step has left something, and its executor does not tell where: it is no Python function."""
+        """Whether the step has left something, and its executor does not say where: it is not a Python function."""
         return not _INPUT.search(self.text) and bool(_UPLOAD.search(self.text))
 
     @property
@@ -119,7 +119,7 @@ class Log:
 
     @property
     def error(self) -> str:
-        """What the step said at last: its error, word for word, or its last lines."""
+        """The last output of the step: its error, word for word, or its last lines."""
         lines = self.text.splitlines()
         end = next((i for i in reversed(range(len(lines))) if _STATUS.match(lines[i])), len(lines))
         own = [line for line in lines[:end] if line.strip()]

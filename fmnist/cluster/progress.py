@@ -8,7 +8,7 @@ from fmnist.cluster.steps import Step
 
 __all__ = ["StepProgress", "duration"]
 
-#: Seconds after which a step that waits is told, and told again when it has waited twice as long.
+#: Seconds after which a waiting step is reported, and again each time that its wait has doubled.
 PATIENCE = 300.0
 
 _ENDS = {

@@ -50,7 +50,7 @@ class Run:
             try:
                 answer = self._look(max(1.0, deadline - monotonic()))
             except TransientError as error:
-                trouble, pause = f", and at last {error.got}", error.pause or backoff
+                trouble, pause = f"; the last attempt got {error.got}", error.pause or backoff
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             else:
                 trouble, pause, backoff = "", POLL, BACKOFF

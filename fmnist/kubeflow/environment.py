@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 __all__ = ["NO_DOCSTRINGS", "allowed", "clean_environment"]
 
@@ -21,18 +22,21 @@ _ALLOWED = re.compile(
     r"|LANG|LANGUAGE|LC_\w+|TZ"
 )
 
-#: Those of them that name places, which are to be the same ones from another working folder.
-_PLACES = re.compile(r"PYTHONPATH|LD_LIBRARY_PATH|FMNIST_DATA_DIR|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE")
+#: Those of them that name a place, and those that name several.
+_PLACE = {"FMNIST_DATA_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+_PLACES = {"PYTHONPATH", "LD_LIBRARY_PATH", "SSL_CERT_DIR"}
 
 
 def allowed() -> dict[str, str]:
-    """Return what of this process's environment may reach one that computes results."""
-    found = {name: value for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
-    return {name: _absolute(value) if value and _PLACES.fullmatch(name) else value for name, value in found.items()}
+    """Return what of this process's environment may reach one that computes results, from any working folder."""
+    return {name: _absolute(name, value) for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
 
 
-def _absolute(places: str) -> str:
-    return os.pathsep.join(map(os.path.abspath, places.split(os.pathsep)))
+def _absolute(name: str, value: str) -> str:
+    if value and name in _PLACES:
+        return os.pathsep.join(map(os.path.abspath, value.split(os.pathsep)))
+    # What begins with ~ is in a home folder.
+    return str(Path(value).absolute()) if value and name in _PLACE and not value.startswith("~") else value
 
 
 @contextlib.contextmanager

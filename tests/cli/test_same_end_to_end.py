@@ -231,7 +231,7 @@ def test_a_failed_step_is_told_word_for_word(server: kfp_server.Server, invoke: 
     server.store.logs[kfp_logs.executor("train")] = kfp_logs.recorded("train-failed", run_id)
     waited = invoke("program", "wait", run_id, "--host", server.url)
     assert waited.exit_code == 3
-    assert "got FAILED: train failed, with exit code 1. At last it said:\n  DataError: Fashion-MNIST" in waited.stderr
+    assert "got FAILED: train failed, with exit code 1. Its last output:\n  DataError: Fashion-MNIST" in waited.stderr
     assert "Traceback" not in waited.stderr
 
 

@@ -79,7 +79,7 @@ def test_an_accuracy_that_is_no_metric_is_none(server: Server, run: Run) -> None
     """A model with an accuracy in its metadata does not tell the run's."""
     log = printed(run.id, "test", {"model": "Model"}, model={"accuracy": 0.5})
     server.store.logs[kfp_logs.executor("test")] = log
-    assert run.accuracy() == (None, "no step tells a metric of the name accuracy")
+    assert run.accuracy() == (None, "no step reports a metric named accuracy")
 
 
 def test_without_logs_the_accuracy_is_said_to_be_unknown(server: Server, run: Run) -> None:
@@ -106,7 +106,7 @@ def test_a_run_all_from_the_cache_says_so(server: Server, run: Run) -> None:
     server.store.looks = [look("SUCCEEDED", train="CACHED", test="CACHED", confusion_matrix="CACHED")]
     value, why = run.accuracy()
     assert value is None
-    told = "test came from the cache, and the server does not tell which run made its results; one with --no-cache has "
+    told = "test came from the cache, and the server does not say which run made its results; one with --no-cache has "
     assert told in why
 
 
@@ -122,11 +122,11 @@ def test_what_an_api_of_artifacts_answers_is_told_where_logs_say_nothing(server:
     server.fail("GET .*/artifact_tasks", respond(503, b"no healthy upstream"), times=3)
     assert run.accuracy() == (0.8428, "")
     server.store.looks = [look("SUCCEEDED", train="SUCCEEDED")]
-    assert run.accuracy() == (None, "no step tells a metric of the name accuracy")
+    assert run.accuracy() == (None, "no step reports a metric named accuracy")
     server.store.looks = [look("SUCCEEDED")]
     value, why = run.accuracy()
     assert value is None
-    assert why.startswith("the server tells no step of the run; ")
+    assert why.startswith("the server lists no step of the run; ")
     assert "HTTP 503" in why
 
 
@@ -152,7 +152,7 @@ def test_a_run_that_no_longer_has_the_step_tells_nothing(
     server.store.looks = [cached, look("SUCCEEDED", train="SUCCEEDED")]
     value, why = later.accuracy()
     assert value is None
-    told = "test came from the cache, and the server does not tell which run made its results; one with --no-cache has "
+    told = "test came from the cache, and the server does not say which run made its results; one with --no-cache has "
     assert told in why
 
 
@@ -311,10 +311,10 @@ def test_an_earlier_run_may_have_its_steps_in_the_full_view(
     [
         ([0.5], ["no log"], (0.5, "")),
         ([1], [], (1.0, "")),
-        (["high"], [], (None, "no step tells a metric of the name accuracy")),
+        (["high"], [], (None, "no step reports a metric named accuracy")),
         ([float("nan")], ["no log", "none"], (None, "no log; none")),
         ([0.5, "high"], ["no log"], (None, "the run has 2 metrics of the name accuracy")),
-        ([], [], (None, "no step tells a metric of the name accuracy")),
+        ([], [], (None, "no step reports a metric named accuracy")),
     ],
     ids=["one", "whole", "text", "not a number", "two", "none"],
 )

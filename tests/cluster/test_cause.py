@@ -51,7 +51,7 @@ def test_the_error_of_the_step_is_told(server: Server, target: Cluster, compiled
         server, target, compiled, look("FAILED", retry=retry, train="FAILED"), ours("train-failed"), retry=retry
     )
     lines = message.splitlines()
-    assert lines[0] == "train failed, with exit code 1. At last it said:"
+    assert lines[0] == "train failed, with exit code 1. Its last output:"
     assert lines[1].startswith("  DataError: Fashion-MNIST: expected train-images-idx3-ubyte")
     assert lines[2] == "    - /root/.cache/fmnist: there is no such folder"
     assert lines[-2].endswith("or connect to a network and try again.")
@@ -68,7 +68,7 @@ def test_a_step_that_ran_out_of_memory_is_told_with_its_limit(server: Server, ta
     server.store.logs[kfp_logs.executor("train")] = recorded("train-out-of-memory", run.id)
     with pytest.raises(
         ClusterError,
-        match="train failed, with exit code 137: killed, most likely for its memory, of which it may have 2Gi",
+        match=r"train failed, with exit code 137: killed, most likely for using too much memory \(limit: 2Gi\)",
     ):
         run.wait(timeout=60)
 
@@ -77,7 +77,7 @@ def test_the_last_attempt_is_told(server: Server, target: Cluster, compiled: Pat
     """Of a step that was tried twice, the log of the second attempt counts."""
     server.store.logs[kfp_logs.executor("train", 0)] = b"not this"
     message = failure(server, target, compiled, look("FAILED", train=("FAILED", 1)), ours("train-failed"), attempt=1)
-    assert message.startswith("train failed at attempt 2, with exit code 1. At last it said:\n  DataError: ")
+    assert message.startswith("train failed at attempt 2, with exit code 1. Its last output:\n  DataError: ")
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_long_errors_leave_room_for_each_other(server: Server, target: Cluster, 
     message = str(caught.value)
     assert len(message) < 3_500
     assert message.endswith(run.link)
-    assert "train failed. At last it said:" in message
-    assert "test failed. At last it said:" in message
+    assert "train failed. Its last output:" in message
+    assert "test failed. Its last output:" in message
 
 
 def test_what_the_run_itself_says_is_told_too(server: Server, target: Cluster, compiled: Path) -> None:
@@ -148,7 +148,7 @@ def test_what_the_run_itself_says_is_told_too(server: Server, target: Cluster, c
         "error": {"code": 13, "message": "the deadline\nhas passed."},
     }
     lines = failure(server, target, compiled, found, ours("train-failed"), retry=True).splitlines()
-    assert lines[0] == "train failed, with exit code 1. At last it said:"
+    assert lines[0] == "train failed, with exit code 1. Its last output:"
     assert lines[-2] == "the deadline has passed."
 
 
@@ -172,7 +172,7 @@ def test_what_the_api_says_of_a_step_stands_before_its_log(server: Server, targe
         "  pod deleted by the node.",
     ]
     server.store.logs[kfp_logs.executor("train", 1)] = b"I1126 11:35:02.832386      16 main.go:67] Setting\n"
-    assert told(target, run) == [f"{head}. At last it said:", "  pod deleted by the node.", "  Setting"]
+    assert told(target, run) == [f"{head}. Its last output:", "  pod deleted by the node.", "  Setting"]
     server.store.logs[kfp_logs.executor("train", 1)] = b"I1126 11:35:02.832386      16 main.go:67] \n"
     assert told(target, run) == [f"{head}.", "  pod deleted by the node."]
 
@@ -181,7 +181,9 @@ def test_a_step_killed_without_a_limit_is_told_so(server: Server, target: Cluste
     """Where nothing tells the limit, the head says what is known."""
     server.store.logs[kfp_logs.executor("train")] = recorded("train-out-of-memory", "x")
     lines = told(target, look("FAILED", train="FAILED"))
-    assert lines[0] == "train failed, with exit code 137: killed, most likely for its memory. At last it said:"
+    assert (
+        lines[0] == "train failed, with exit code 137: killed, most likely for using too much memory. Its last output:"
+    )
     assert lines[-1] == "  Killed"
 
 

@@ -74,7 +74,7 @@ def test_a_step_that_is_no_function_is_not_left_out_in_silence(
     if whole:
         assert run.files() == {"fit/weights": b"x"}
     else:
-        with pytest.raises(ClusterError, match="sort is no Python function, so that its log does not tell what it le"):
+        with pytest.raises(ClusterError, match="sort is not a Python function, so its log does not say what it left"):
             run.files()
 
 
@@ -377,8 +377,8 @@ def test_the_ui_of_a_whole_kubeflow_gets_login_and_path(compiled: Path, monkeypa
 def test_a_run_without_steps_says_so(server: Server, run: Run, found: dict[str, Any]) -> None:
     """Where the API tells no step, there is neither accuracy nor file, and a reason for it."""
     server.store.looks = [{"state": "SUCCEEDED", "run_details": {"task_details": []}} | found]
-    assert run.accuracy() == (None, "the server tells no step of the run")
-    with pytest.raises(ClusterError, match="the server tells no step of the run"):
+    assert run.accuracy() == (None, "the server lists no step of the run")
+    with pytest.raises(ClusterError, match="the server lists no step of the run"):
         run.files()
 
 

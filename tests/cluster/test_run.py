@@ -84,7 +84,7 @@ def test_a_failed_step_is_told_in_lines(server: Server, target: Cluster, compile
         run.wait(timeout=60)
     first, second, *_, last = str(caught.value).splitlines()
     head = f"run {run.id} at {server.url}: expected SUCCEEDED, got FAILED: train failed, with exit code 1."
-    assert first == f"{head} At last it said:"
+    assert first == f"{head} Its last output:"
     assert second.startswith("  DataError: ")
     assert last == f"Its page has the logs: {run.link}"
     assert {request.query["podnamespace"] for request in server.asked("/k8s/pod/logs")} == {"alice"}
@@ -246,8 +246,8 @@ def test_a_state_that_was_told_is_the_state(
     with pytest.raises(ClusterError) as caught:
         run.wait(timeout=6)
     assert str(caught.value).startswith(
-        f"wait for run {run.id} at {server.url}: expected its end within 6 s, got the state RUNNING, and at last "
-        "HTTP 503 Service Unavailable: away. The run may still be running: see "
+        f"wait for run {run.id} at {server.url}: expected its end within 6 s, got the state RUNNING; the last "
+        "attempt got HTTP 503 Service Unavailable: away. The run may still be running: see "
     )
     assert passed == [5, 1]
 
@@ -354,7 +354,7 @@ def test_a_server_that_stays_away_is_named(
     server.stop()
     with pytest.raises(
         ClusterError,
-        match=r"got the state unknown, and at last no connection: .*refused\. The run may still be running",
+        match=r"got the state unknown; the last attempt got no connection: .*refused\. The run may still be running",
     ):
         run.wait(timeout=100)
     assert passed == [1, 2, 4, 8, 16, 30, 30, 9]

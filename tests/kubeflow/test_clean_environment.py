@@ -96,15 +96,23 @@ def test_only_what_is_allowed_reaches_a_step(tmp_path: Path, monkeypatch: pytest
 
 
 def test_places_are_the_same_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step has a working folder of its own; what is not set stays so."""
+    """A step has a working folder of its own; what is not set, and what is in a home folder, stays so."""
     monkeypatch.chdir(tmp_path)
-    for name, value in {"FMNIST_DATA_DIR": "data", "LD_LIBRARY_PATH": "a:/b", "SSL_CERT_FILE": "", "LANG": "C"}.items():
+    given = {"FMNIST_DATA_DIR": "da:ta", "LD_LIBRARY_PATH": "a:/b", "SSL_CERT_FILE": "", "LANG": "C"}
+    given |= {"CURL_CA_BUNDLE": "~/ca", "SSL_CERT_DIR": "c", "REQUESTS_CA_BUNDLE": "/d/../e"}
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
     found = shown(tmp_path / "work")
-    assert found["FMNIST_DATA_DIR"] == f"{tmp_path}/data"
-    assert found["LD_LIBRARY_PATH"] == f"{tmp_path}/a:/b"
-    assert (found["SSL_CERT_FILE"], found["LANG"]) == ("", "C")
-    assert os.environ["FMNIST_DATA_DIR"] == "data"
+    assert {name: found[name] for name in given} == {
+        "FMNIST_DATA_DIR": f"{tmp_path}/da:ta",
+        "LD_LIBRARY_PATH": f"{tmp_path}/a:/b",
+        "SSL_CERT_FILE": "",
+        "LANG": "C",
+        "CURL_CA_BUNDLE": "~/ca",
+        "SSL_CERT_DIR": f"{tmp_path}/c",
+        "REQUESTS_CA_BUNDLE": "/d/../e",
+    }
+    assert os.environ["FMNIST_DATA_DIR"] == "da:ta"
 
 
 @pytest.mark.parametrize("name", ["python3-course", "a b", "it's; $(touch gone)"])
