@@ -41,9 +41,13 @@ _OTHERS = """
 _TURNING = """
     no not none nothing nobody never neither nor cannot without only alone except all any every each always everybody
     more less fewer most least larger smaller longer shorter higher lower above below before after until first last
-    off may must same equal other another different
+    off may must same equal other another different both either newest oldest newer older earlier later
+    inside outside left right row rows column columns horizontal vertical seeded unseeded
     overrides replaces refuses refused accepts accepted keeps ignores ignored fails passes hits misses
 """
+
+#: A block of code or of output.
+_FENCED = re.compile(r"^```.*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 #: What a page says that is right or wrong: commands, code, where links and pictures lead, what stands in the place of
 #: a picture, numbers, also in words, and words that turn a sentence.
@@ -111,7 +115,7 @@ class Page:
 
     def facts(self) -> dict[str, list[str]]:
         """Return below each heading commands, code, targets and numbers, in order, but for generated tables."""
-        prose = re.sub(r"^```.*?^```", "", _GENERATED.sub("", self.text), flags=re.DOTALL | re.MULTILINE)
+        prose = _FENCED.sub(lambda block: re.sub(r"(?m)^ *(?=\S)", "    ", block[1]), _GENERATED.sub("", self.text))
         _, *parts = re.split(r"^#+ (.+)$", prose, flags=re.MULTILINE)
         found = zip(parts[::2], map(_FACT.findall, parts[1::2]), strict=True)
         return {heading: facts for heading, facts in found if facts}
