@@ -426,7 +426,7 @@ def test_what_reads_as_well_turned_is_as_it_is(page: str, said: str) -> None:
 
 def test_limits_are_those_of_the_code() -> None:
     """The page on scaling knows the defaults of a study on a cluster, and how many shards there may be."""
-    defaults = shards.Study()
+    defaults = shards.Shards()
     numbers = {defaults.seeds, defaults.first_seed, defaults.parallel, shards.SEEDS_OF_A_SHARD, shards.MOST_SHARDS}
     assert {str(number) for number in numbers} <= Page(DOCS / "scaling.md").numbers("How many")
 

@@ -62,7 +62,7 @@ def run(folder: str | Path, **parameters: Any) -> Run:
 def study(
     folder: str | Path,
     *,
-    seeds: int = shards.Study.seeds,
+    seeds: int = shards.Shards.seeds,
     first_seed: int | None = None,
     jobs: int | None = None,
     **parameters: Any,

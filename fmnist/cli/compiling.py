@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import console
-from fmnist.runs.shards import MEMORY, MOST_SHARDS, SEEDS_OF_A_SHARD, Study
+from fmnist.runs.shards import MEMORY, MOST_SHARDS, SEEDS_OF_A_SHARD, Shards
 
 __all__ = ["compile_command", "diff"]
 
@@ -24,10 +24,12 @@ __all__ = ["compile_command", "diff"]
 @click.option("--mirror", metavar="URL", help="Web folder that holds the dataset; the steps then use no public one.")
 @click.option("--study", is_flag=True, help="Write the pipeline of a study over many seeds instead; use --image.")
 @click.option(
-    "--seeds", type=console.Whole(1), help=f"With --study: how many seeds to train.  [default: {Study.seeds}]"
+    "--seeds", type=console.Whole(1), help=f"With --study: how many seeds to train.  [default: {Shards.seeds}]"
 )
 @click.option(
-    "--first-seed", type=console.Whole(0), help=f"With --study: the first of them.  [default: {Study.first_seed}]"
+    "--first-seed",
+    type=console.Whole(0),
+    help=f"With --study: the first of them.  [default: {Shards.first_seed}]",
 )
 @click.option(
     "--shards",
@@ -39,7 +41,7 @@ __all__ = ["compile_command", "diff"]
     "--parallel",
     type=console.Whole(1, MOST_SHARDS),
     help=f"With --study: how many of these pods run at once, each with a core and {MEMORY / 1024:g} GiB.  "
-    f"[default: {Study.parallel}]",
+    f"[default: {Shards.parallel}]",
 )
 @click.option(
     "--component",
@@ -89,7 +91,7 @@ def compile_command(  # noqa: PLR0913 - one for each option
     elif study:
         from fmnist.runs import study_pipeline
 
-        path = study_pipeline.compile_pipeline(output or study_pipeline.FILE_NAME, where, Study(**chosen))
+        path = study_pipeline.compile_pipeline(output or study_pipeline.FILE_NAME, where, Shards(**chosen))
     else:
         path = pipeline.compile_pipeline(output or pipeline.FILE_NAME, where)
     click.echo(path)

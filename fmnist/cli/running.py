@@ -14,7 +14,7 @@ from fmnist.cli import console
 from fmnist.cli.display import Display
 from fmnist.replication.published import matching
 from fmnist.report.page import FILE_NAME
-from fmnist.runs.shards import Study
+from fmnist.runs.shards import Shards
 from fmnist.steps.files import ARTIFACT_FILES
 
 __all__ = ["results_folder", "run", "run_here", "run_theirs", "study", "verify"]
@@ -56,7 +56,9 @@ def run(program: Path | None, params: tuple[str, ...], seed: str | None, output:
 @click.command()
 @_program
 @_params
-@click.option("--seeds", type=console.Whole(1), default=Study.seeds, show_default=True, help="How many seeds to train.")
+@click.option(
+    "--seeds", type=console.Whole(1), default=Shards.seeds, show_default=True, help="How many seeds to train."
+)
 @click.option("--first-seed", type=console.Whole(0), help="The first of them.  [default: the parameter seed]")
 @click.option(
     "--jobs",

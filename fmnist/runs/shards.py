@@ -8,7 +8,7 @@ from fmnist.steps.checks import LARGEST_SEED, check_whole
 from fmnist.steps.errors import SettingsError
 from fmnist.steps.messages import shown
 
-__all__ = ["MEMORY", "MOST_SHARDS", "SEEDS_OF_A_SHARD", "Study", "divide", "name", "seeds_of"]
+__all__ = ["MEMORY", "MOST_SHARDS", "SEEDS_OF_A_SHARD", "Shards", "divide", "name", "seeds_of"]
 
 #: Not every server collects the results of more (https://github.com/kubeflow/kubeflow/issues/7513).
 MOST_SHARDS = 100
@@ -21,7 +21,7 @@ MEMORY = 1536
 
 
 @dataclass(frozen=True)
-class Study:
+class Shards:
     """The seeds of a study, and on a cluster the shards that they are in and how many of these run at once.
 
     Attributes

@@ -17,7 +17,7 @@ from fmnist.runs.checksums import digests_of, sign
 from fmnist.runs.folder import LOG, RECORD, claimed
 from fmnist.runs.provenance import stopwatch
 from fmnist.runs.shard_folder import read_shard
-from fmnist.runs.study_folder import Seeds, opened
+from fmnist.runs.study_folder import StudyFolder, opened
 from fmnist.steps.dataset import Progress
 from fmnist.steps.errors import StepError
 from fmnist.steps.files import canonical_json, sha256, write
@@ -121,7 +121,7 @@ def gather(settings: Settings, seeds: range, shards: Iterable[str | Path], folde
         return _conclude(study, stop() | {"jobs": 1, "trained": 0})
 
 
-def _conclude(study: Seeds, record: Mapping[str, Any]) -> Sample:
+def _conclude(study: StudyFolder, record: Mapping[str, Any]) -> Sample:
     """Write all that follows from the seeds, and sign it."""
     sample = Sample.of_study(study.plan, list(study.results.values()), record)
     study.close()

@@ -20,11 +20,11 @@ from fmnist.steps.errors import ContractError
 from fmnist.steps.files import TEMPORARY, canonical_json, sha256, write
 from fmnist.steps.settings import Settings
 
-__all__ = ["Seeds", "opened"]
+__all__ = ["StudyFolder", "opened"]
 
 
 @dataclass
-class Seeds:
+class StudyFolder:
     """The folder of a study or of a shard, and what is in it.
 
     Attributes
@@ -119,7 +119,7 @@ class Seeds:
                 path.unlink()
 
 
-def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.Progress | None = None) -> Seeds:
+def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.Progress | None = None) -> StudyFolder:
     """Write the plan into a new folder, or make sure that the one there is the same; return what is in the folder.
 
     Raises
@@ -132,7 +132,7 @@ def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.
     planned = plan(settings, seeds)
     files = _begun(folder, planned)
     dataset.fetch(on_progress=on_progress)
-    return Seeds(
+    return StudyFolder(
         folder,
         planned,
         {name: content for name, content in files.items() if not name.startswith(f"{SEEDS}/")},

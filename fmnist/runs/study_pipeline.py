@@ -13,7 +13,7 @@ from fmnist.kubeflow import bundle, components
 from fmnist.kubeflow.code import Code
 from fmnist.kubeflow.installing import not_here
 from fmnist.pipeline import ANYWHERE, Where
-from fmnist.runs.shards import MEMORY, Study
+from fmnist.runs.shards import MEMORY, Shards
 from fmnist.steps.settings import Settings
 
 __all__ = ["FILE_NAME", "compile_pipeline", "fashion_mnist_study", "make_pipeline"]
@@ -120,7 +120,7 @@ def verdict(  # noqa: PLR0913, PLR0917 - the inputs and outputs of the step
         metrics.log_metric(f"p of equivalence, {one.figure.name}", one.verdict.p_equivalence)
 
 
-def make_pipeline(where: Where = ANYWHERE, study: Study = Study()) -> Any:
+def make_pipeline(where: Where = ANYWHERE, study: Shards = Shards()) -> Any:
     """Return the pipeline of a study."""
     code = Code("fmnist", bundle.REPLICATION)
     divided, trained, judged = (
@@ -159,6 +159,6 @@ def make_pipeline(where: Where = ANYWHERE, study: Study = Study()) -> Any:
 fashion_mnist_study = make_pipeline()
 
 
-def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE, study: Study = Study()) -> Path:
+def compile_pipeline(path: str | Path = FILE_NAME, where: Where = ANYWHERE, study: Shards = Shards()) -> Path:
     """Compile the pipeline into `path` and return the path, as `fmnist.pipeline.compile_pipeline` does."""
     return components.compile_to(make_pipeline(where, study), path)

@@ -108,5 +108,5 @@ def test_a_name_that_is_none_is_refused(shard: str) -> None:
 def test_a_study_that_cannot_be_is_refused(numbers: dict[str, Any], said: str) -> None:
     """What, expected, got: here, before anything is compiled."""
     with pytest.raises(SettingsError) as error:
-        shards.Study(**numbers)
+        shards.Shards(**numbers)
     assert str(error.value).startswith(said)

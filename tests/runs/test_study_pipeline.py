@@ -14,7 +14,7 @@ from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
 from fmnist.runs import run, shards, study_pipeline
-from fmnist.runs.shards import Study
+from fmnist.runs.shards import Shards
 from fmnist.steps.errors import SettingsError
 from fmnist.testing import Compiled
 
@@ -120,7 +120,7 @@ def test_a_shard_knows_of_no_other(spec: dict[str, Any]) -> None:
 
 def test_the_study_that_is_asked_for_is_compiled(tmp_path: Path) -> None:
     """Seeds and shards become defaults, and how much runs at once the limit of the loop."""
-    asked = Study(seeds=10_000, first_seed=5_000, shards=100, parallel=50)
+    asked = Shards(seeds=10_000, first_seed=5_000, shards=100, parallel=50)
     compiled = read_spec(study_pipeline.compile_pipeline(tmp_path / "study.yaml", Where("image"), asked))
     inputs = compiled["root"]["inputDefinitions"]["parameters"]
     assert {name: inputs[name]["defaultValue"] for name in ("seeds", "first_seed", "shards")} == {
