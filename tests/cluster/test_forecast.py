@@ -407,6 +407,13 @@ TEXT = "root.inputDefinitions.parameters.text.defaultValue"
 LISTED = r'"[\"a\", \"b\"]"'
 
 
+#: A loop that runs if a task gives an a.
+CONDITION: dict[str, Any] = {
+    f"{TASKS}.named.inputs.parameters.x": OF_MAKE,
+    f"{TASKS}.named.triggerPolicy": {"condition": "inputs.parameter_values['x'] == 'a'"},
+}
+
+
 def beside(given: str) -> dict[str, Any]:
     """Return changes by which a loop takes a parameter of the pipeline that is not its item."""
     return {
@@ -462,6 +469,15 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
             '"system.Model"}}} → {"importer": {"artifactUri": {"constant": "gs://y"}, "typeSchema": {"schemaTitle": '
             '"system.Model"}}}, would run',
             "files/file": again("lone", "one"),
+        },
+    ),
+    "what decides whether a loop runs": (
+        CONDITION,
+        CONDITION | {f"{CONTAINER}.args": ["--other"]},
+        {
+            "make": "command changed: - --flag, + --other, would run",
+            **AFTER,
+            "named/each": "unchanged, may hit: what make gives decides whether it runs",
         },
     ),
     "what a loop takes beside its items": (
