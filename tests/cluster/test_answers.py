@@ -74,3 +74,53 @@ def test_what_people_have_written_is_theirs() -> None:
     assert answers.checked(given) == given
     with pytest.raises(AnswerError, match="^an answer whose parameters is no mapping, but a list$"):
         answers.checked({"runtime_config": {"parameters": []}})
+
+
+@pytest.mark.parametrize(
+    ("names", "other", "said"),
+    [
+        (
+            "create_time created_at display_name end_time experiment_id message name next_page_token parent_task_id "
+            "pipeline_id pipeline_version_id pod_name run_id start_time state status task_id task_name type uri",
+            7,
+            "text, but an int",
+        ),
+        (
+            "error metadata parameters pipeline_spec pipeline_version_reference producer run_details runtime_config "
+            "status_metadata type_attributes",
+            [],
+            "mapping, but a list",
+        ),
+        (
+            "artifact_tasks child_tasks experiments pipeline_versions pipelines pods runs state_history "
+            "task_details tasks",
+            {},
+            "list, but a dict",
+        ),
+    ],
+    ids=["texts", "mappings", "lists"],
+)
+def test_each_field_has_its_type(names: str, other: Any, said: str) -> None:
+    """Whatever is read of an answer was looked at before."""
+    for name in names.split():
+        with pytest.raises(AnswerError) as refused:
+            answers.checked({name: other})
+        assert str(refused.value) == f"an answer whose {name} is no {said}"
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("artifact_tasks", "artifact_id"),
+        ("experiments", "experiment_id"),
+        ("pipeline_versions", "pipeline_version_id"),
+        ("pipelines", "pipeline_id"),
+        ("runs", "run_id"),
+    ],
+)
+def test_what_is_listed_has_its_id(name: str, needed: str) -> None:
+    """Nothing can be done with one that has none, or an empty one."""
+    assert answers.checked({name: [{needed: "one"}]}) == {name: [{needed: "one"}]}
+    for one in ({}, {needed: ""}):
+        with pytest.raises(AnswerError, match=f"^an answer whose {name} has one without {needed}$"):
+            answers.checked({name: [one]})
