@@ -189,6 +189,15 @@ def test_a_busy_server_is_asked_again_if_it_did_nothing(
     assert len(server.runs) == 2
 
 
+def test_a_server_that_stays_busy_is_asked_four_times(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
+    """After the last answer nobody waits for another one."""
+    server.fail(START, respond(429, Retry_After="7"), times=4)
+    assert "got HTTP 429 Too Many Requests" in failure(target, compiled)
+    assert (slept, len(server.asked(START))) == ([7, 7, 7], 4)
+
+
 def test_a_busy_server_that_lists_no_runs_is_not_asked_again(
     server: Server, target: Cluster, compiled: Path, slept: list[float]
 ) -> None:
@@ -306,6 +315,20 @@ def test_a_remedy_that_tries_again_is_left_out(
     error.status, error.got = status, "a time-out"
     message = words(server, target, [], error)
     assert message.startswith("start run at URL: expected success, got a time-out. No run of this name")
+
+
+def test_nobody_waits_long_for_a_list_of_runs(target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look has ten seconds, where other requests have a minute."""
+    patience, once = list[float](), target._client.once
+
+    def watched(action: str, *args: Any, **limits: Any) -> Any:
+        if action == "find run":
+            patience.append(limits["patience"])
+        return once(action, *args, **limits)
+
+    monkeypatch.setattr(target._client, "once", watched)
+    submitted(target, compiled)
+    assert patience == [10]
 
 
 def test_runs_that_are_looked_for_are_few_and_new(
