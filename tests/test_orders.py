@@ -227,6 +227,13 @@ def test_batches_of_any_size_are_read(size: int) -> None:
     assert one == same != other
 
 
+def test_values_that_change_places_within_an_image_are_seen() -> None:
+    """As those of images that are mirrored."""
+    from fmnist import orders
+
+    assert int(orders._digest(IMAGES[:, :, ::-1])) != int(orders._digest(IMAGES))
+
+
 def test_labels_that_change_places_are_seen() -> None:
     """The labels count as the images do."""
     assert recorded(IMAGES, swapped(LABELS, 0, 1)) != recorded()

@@ -72,6 +72,18 @@ def test_tensorflow_tells_of_errors_only(started: dict[str, Any]) -> None:
     assert started["messages"] == "2"
 
 
+def test_whoever_asks_for_the_messages_of_tensorflow_gets_them() -> None:
+    """A level that is set stays as it is."""
+    out = helpers.python(
+        "from fmnist.steps import determinism as d; import os, sys\n"
+        # It is asked for when the environment is ready, before TensorFlow starts.
+        "d.caveat = lambda: sys.exit(print(os.environ['TF_CPP_MIN_LOG_LEVEL']))\n"
+        "d.tensorflow()",
+        TF_CPP_MIN_LOG_LEVEL="0",
+    )
+    assert out == "0\n"
+
+
 def test_keras_configuration_in_the_home_folder_is_not_read(started: dict[str, Any]) -> None:
     """A keras.json with another backend and float type changes nothing."""
     assert started["keras"] == ["tensorflow", "float32"]
@@ -153,10 +165,11 @@ def test_the_cpu_is_described() -> None:
     ("text", "model", "instructions"),
     [
         ("processor\t: 0\nmodel name\t: X: CPU\t2 \nflags\t\t: fpu fma avx2\n\nno tab\n", "X: CPU\t2", {"fma", "avx2"}),
+        ("processor\t: 0\nflags\t\t: fma4 avx2x\n", None, set()),
         ("processor\t: 0\nBogoMIPS\t: 50.00\n", None, set()),
         (None, None, set()),
     ],
-    ids=["x86", "arm64", "no such file"],
+    ids=["x86", "others of like names", "arm64", "no such file"],
 )
 def test_the_kernel_describes_the_cpu(
     text: str | None, model: str | None, instructions: set[str], monkeypatch: pytest.MonkeyPatch
