@@ -2,7 +2,9 @@
 
 import io
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Optional
 
@@ -10,7 +12,7 @@ import pytest
 from kfp import compiler, dsl
 from kfp.dsl import Dataset, Input, Metrics, Output
 
-from fmnist.kubeflow import local
+from fmnist.kubeflow import local, values
 from fmnist.steps.errors import StepError
 
 
@@ -48,7 +50,7 @@ def gather(many: list) -> str:  # type: ignore[type-arg]
 
 def numbers(share: float, many: list = [1, 2.5, -3]) -> None:  # type: ignore[type-arg]  # noqa: B006 - a default of kfp
     """Hand on numbers alone, and in lists and mappings."""
-    show(many=many, named={"c": "5.0", "a": [4, {"b": 1e21}], "b": True}, share=share)
+    show(many=many, named={"c": "5.0", "a": [4, {"b": 1e21}, -1e21], "b": True}, share=share)
     with dsl.ParallelFor([6, 7]) as number:
         each = same(number=number)
     gather(many=dsl.Collected(each.output))
@@ -58,7 +60,7 @@ def numbers(share: float, many: list = [1, 2.5, -3]) -> None:  # type: ignore[ty
 def test_a_step_gets_values_as_a_cluster_writes_them(share: float, shown: str, tmp_path: Path) -> None:
     """Whole ones have no point, and mappings are in order; a parameter that is a float may be given as a whole one."""
     given = run(numbers, tmp_path, share=share)
-    assert given["show"] == f"([1, 2.5, -3], {{'a': [4, {{'b': 1e+21}}], 'b': True, 'c': '5.0'}}, {shown})"
+    assert given["show"] == f"([1, 2.5, -3], {{'a': [4, {{'b': 1e+21}}, -1e+21], 'b': True, 'c': '5.0'}}, {shown})"
     assert given["gather"] == "[6, 7]"
 
 
@@ -201,6 +203,12 @@ def change(table: Input[Dataset], way: str, same: Output[Dataset]) -> None:
     if way == "appended":
         with open(table.path, "a") as file:  # noqa: PTH123 - kfp copies this text
             file.write("more")
+    if way == "changed and failed":
+        os.remove(table.path)  # noqa: PTH107 - kfp copies this text
+        raise ValueError("broken")
+    if way == "written over":
+        with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+            file.write("b")
     if way == "removed":
         os.remove(table.path)  # noqa: PTH107 - kfp copies this text
     same.uri = table.uri
@@ -243,6 +251,7 @@ def changing(way: str) -> None:
     ("way", "step", "name"),
     [
         ("appended", "change", "table"),
+        ("written over", "change", "table"),
         ("removed", "change", "table"),
         ("added", "add", "folder"),
         ("one of several", "count", "tables"),
@@ -256,6 +265,12 @@ def test_an_input_that_is_changed_in_place_is_seen(way: str, step: str, name: st
         f"step {step}: expected its inputs as they were, got {name!r} changed in place. On a cluster each step has a "
         "copy of its own, and no other sees the change. Change a copy, or write to an output."
     )
+
+
+def test_a_step_that_fails_says_why_whatever_it_changed(tmp_path: Path) -> None:
+    """Its own error is what helps."""
+    with pytest.raises(StepError, match="^step change: ValueError: broken$"):
+        run(changing, tmp_path, way="changed and failed")
 
 
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
@@ -301,12 +316,25 @@ def job() -> None:
     )
 
 
+@pytest.fixture
+def abroad() -> Iterator[None]:
+    """A time zone in which it is nine hours later."""
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("abroad")
 def test_a_step_may_ask_for_the_run(tmp_path: Path) -> None:
-    """Its name, and when it was made and planned; of these kfp's runner knows none."""
+    """Its name, and when it was made and planned, in UTC; of these kfp's runner knows none."""
+    before = datetime.now(UTC).replace(microsecond=0)
     name, created, scheduled = run(job, tmp_path)["tell"]
     assert re.match(r"job-\d{4}-\d\d-", name)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created)
     assert scheduled == created
+    assert before <= datetime.fromisoformat(created) <= datetime.now(UTC)
 
 
 @component
@@ -319,6 +347,7 @@ def texts(text: str) -> None:
     """Hand on a text by itself, in another one, and through a step."""
     said = say(text=text)
     say(text=f"<{said.output}>")
+    say(text=f"{said.output}{{{{$.x}}}}{said.output}")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +355,11 @@ def texts(text: str) -> None:
 )
 def test_a_text_is_handed_on_as_it_is(text: str, tmp_path: Path) -> None:
     """By itself kfp writes null in the place of what looks like one of its own placeholders, or ends with an error."""
-    assert run(texts, tmp_path, text=text) == {"say": text, "say-2": f"<{text}>"}
+    assert run(texts, tmp_path, text=text) == {
+        "say": text,
+        "say-2": f"<{text}>",
+        "say-3": f"{text}{{{{$.x}}}}{text}",
+    }
 
 
 @component
@@ -370,3 +403,10 @@ def test_a_value_may_be_as_long_as_linux_takes(tmp_path: Path) -> None:
         r"here and on a cluster, got \d{3},\d{3}\. Hand on a large value as an artifact\.",
         str(caught.value),
     )
+
+
+def test_the_longest_argument_that_linux_takes_is_taken() -> None:
+    """It is counted in bytes, and one byte more is refused."""
+    values.check_lengths(["python", "ü" * 65_535 + "x"])
+    with pytest.raises(StepError, match=r"at most 131,071 bytes each, .* got 131,072\."):
+        values.check_lengths(["python", "ü" * 65_536])
