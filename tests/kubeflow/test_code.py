@@ -307,6 +307,8 @@ REACHED = [
     ("a/x", "a/y/c.py", False),
     ("a/x", "**/x/c.py", True),
     ("a/x", "**/b.py", True),
+    ("a/x", "A/**", False),
+    ("A/x", "a/**", False),
     ("a/x", "a/**", True),
     ("a/b/x", "*/b/x/c.py", True),
     ("a/b/x", "a/**/c.py", True),
