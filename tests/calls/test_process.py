@@ -205,6 +205,12 @@ def test_the_last_words_of_a_process_may_be_few(tmp_path: Path, monkeypatch: pyt
     assert dying(tmp_path, "say(2, b'Bye')", monkeypatch).endswith(" It last said:\nBye")
 
 
+def test_the_last_words_of_a_process_are_told_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the password of a proxy, which a library may print."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret-w0rd@proxy.example")
+    assert dying(tmp_path, "say(2, b'no s3cret-w0rd')", monkeypatch).endswith(" It last said:\nno ***")
+
+
 def test_memory_that_ran_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel counts is read before the process and after it."""
     monkeypatch.setattr(process, "OutOfMemory", helpers.RanOut)
