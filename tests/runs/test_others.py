@@ -31,7 +31,7 @@ from kfp import dsl
 
 @dsl.component(base_image="python:3.11"PACKAGES)
 def say(text: str, said: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]) -> str:
-    print("epoch 1/2: of no training")
+    print("epoch 1/2: of no training ✓")
     if text == "fail":
         raise ValueError("it cannot be said")
     with open(said.path, "w") as file:
@@ -100,7 +100,8 @@ def test_their_pipeline_runs_here(theirs: Path) -> None:
     }
     assert (theirs / "ours.csv").read_text() == "data of the user"
     assert {path.name for path in theirs.iterdir()} == {"ours.csv", "out", "same.yaml", "theirs.py"}
-    assert "say: epoch 1/2: of no training" in result.stderr
+    assert "say: epoch 1/2: of no training ✓" in result.stderr
+    assert "epoch 1/2: of no training ✓\n".encode() in files["log.txt"]
     again = run("--run-their-code", "-o", "out")
     assert again.exit_code == 2
     assert again.stderr == (
