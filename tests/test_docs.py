@@ -400,18 +400,21 @@ def test_facts_change_on_purpose(data_regression: DataRegressionFixture) -> None
 @pytest.mark.parametrize(
     ("page", "said"),
     [
+        ("README.md", "is a shuffle that repeats from run to run, but not from epoch to epoch."),
         ("docs/methods.md", "A figure is *replicated* if both hold."),
         ("docs/methods.md", "Let a shuffle repeat from run to run, but not from epoch to epoch"),
         ("docs/command-line.md", "Messages go to stderr, results to stdout."),
         ("docs/command-line.md", "`RECORD.sha256`, which lists all but the log"),
         ("docs/command-line.md", "`fmnist run` and `fmnist study` read the one in the current folder"),
         ("docs/command-line.md", "`-p` says which those of the runs are, and the others are left out."),
+        ("docs/command-line.md", "| verified | `0` | made again, each file is the same, byte for byte |"),
         ("docs/command-line.md", "A study carries no code; it is verified with the code that is installed."),
         (
             "docs/command-line.md",
             "so that who forges cannot try forgeries out until the sample leaves the forged seeds out",
         ),
         ("docs/cluster.md", "Name the image by its digest."),
+        ("docs/cluster.md", "Everybody can read a compiled pipeline, so an address with a password"),
         (
             "docs/cluster.md",
             "with the true label on the horizontal axis: the numbers are right, the picture is transposed.",
@@ -424,9 +427,13 @@ def test_facts_change_on_purpose(data_regression: DataRegressionFixture) -> None
         ("docs/scaling.md", "Lists of artifacts need Kubeflow Pipelines 2.5 or newer."),
         ("docs/same.md", "Two tasks of one component keep their own files"),
         ("docs/same.md", "`same` reports on stderr what the steps do"),
+        ("docs/same.md", "A condition that cannot be evaluated here ends the run"),
+        ("docs/same.md", "`same` executes that file to compile it"),
         ("docs/same.md", "In quotes they are text."),
         ("docs/same.md", "`--run-only` takes the newest version."),
         ("docs/same.md", "one that users share if the namespace has none of its name"),
+        ("docs/testing-your-pipeline.md", "a step carries modules, so import it from its own"),
+        ("docs/testing-your-pipeline.md", "Your code is carried as it is, fmnist's without comments."),
         ("docs/testing-your-pipeline.md", "hidden ones only by a pattern that begins with a dot"),
         ("docs/testing-your-pipeline.md", "It needs pytest and kfp, and no TensorFlow."),
         ("SECURITY.md", "each file is written beside its place and then renamed"),
@@ -620,6 +627,17 @@ def test_each_promise_names_its_test() -> None:
     ]
     for path, name in named:
         assert not name or f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
+def test_few_bits_are_promised_everywhere() -> None:
+    """The page on promises says so of what no processor computes; all else is the same on machines of a kind."""
+    [table] = re.findall(r"^## Bit for bit\n(.*?)^## ", Page(DOCS / "promises.md").text, re.DOTALL | re.MULTILINE)
+    assert re.findall(r"\| everywhere \| `tests/(.+)` \|$", table, re.MULTILINE) == [
+        "steps/test_training.py::test_no_two_epochs_share_an_order",
+        "steps/test_sources.py",
+        "cli/test_secrets.py",
+        "test_project.py::test_a_tampered_package_fails_the_install",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.name)
