@@ -190,15 +190,20 @@ def test_the_kernel_describes_the_cpu(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "avx2", "promised"),
-    [("x86_64", True, True), ("x86_64", False, False), ("aarch64", False, False)],
-    ids=["AVX2", "no AVX2", "arm64"],
+    ("architecture", "avx2", "fma", "promised"),
+    [
+        ("x86_64", True, True, True),
+        ("x86_64", False, True, False),
+        ("x86_64", True, False, False),
+        ("aarch64", False, False, False),
+    ],
+    ids=["both", "no AVX2", "no FMA", "arm64"],
 )
 def test_what_is_not_promised_on_a_cpu_is_said(
-    monkeypatch: pytest.MonkeyPatch, architecture: str, avx2: bool, promised: bool
+    monkeypatch: pytest.MonkeyPatch, architecture: str, avx2: bool, fma: bool, promised: bool
 ) -> None:
     """Where the bits of other machines are not promised, a sentence names the CPU; elsewhere there is none."""
-    found = {"architecture": architecture, "model": "A CPU", "avx2": avx2, "avx512f": False, "fma": True}
+    found = {"architecture": architecture, "model": "A CPU", "avx2": avx2, "avx512f": False, "fma": fma}
     monkeypatch.setattr(determinism, "cpu", lambda: found)
     caveat = determinism.caveat()
     assert (caveat is None) == promised
