@@ -130,6 +130,14 @@ def test_two_that_set_the_same_work_apart(what: str) -> None:
     assert ways.grouped([one, same, other]) == [(one, other), (same,)]
 
 
+@pytest.mark.parametrize("what", [{"alone": True}, {"python": "def call(work): work()"}], ids=["alone", "calls"])
+def test_one_that_would_hide_others_works_alone(what: dict[str, Any]) -> None:
+    """Whether it comes after them or before."""
+    one, hiding, other = way(), way("hiding", **what), way("other")
+    assert ways.grouped([one, hiding, other]) == [(one, other), (hiding,)]
+    assert ways.grouped([hiding, one, other]) == [(hiding,), (one, other)]
+
+
 @pytest.mark.parametrize(
     ("log", "code", "wrong"),
     [
