@@ -216,7 +216,11 @@ def change(table: Input[Dataset], way: str, same: Output[Dataset]) -> None:
 
 @component
 def add(folder: Input[Dataset], way: str) -> None:
-    """Add a file to a folder, if asked."""
+    """Add a file to a folder, if asked, and one that goes again."""
+    import os
+
+    with open(folder.path + "/lock", "w"):  # noqa: PTH123 - kfp copies this text
+        os.remove(folder.path + "/lock")  # noqa: PTH107 - kfp copies this text
     with open(folder.path + ("/more" if way == "added" else ".more"), "w") as file:  # noqa: PTH123 - kfp copies this text
         file.write("more")
 
@@ -274,7 +278,7 @@ def test_a_step_that_fails_says_why_whatever_it_changed(tmp_path: Path) -> None:
 
 
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
-    """Though they are handed on, or something is written beside them."""
+    """Though they are handed on, or something is written beside them, or within one for a while."""
     assert run(changing, tmp_path, way="none")["count"] == 2
 
 
