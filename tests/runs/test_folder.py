@@ -64,6 +64,19 @@ def test_what_is_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     folder.made(tmp_path / "a" / "b", "run")
 
 
+def test_of_many_other_files_a_few_are_named(tmp_path: Path) -> None:
+    """An error is no list of a whole home folder."""
+    for number in range(100):
+        (tmp_path / f"{number:03}").touch()
+    with pytest.raises(ContractError) as refused:
+        folder.check_free(tmp_path, "run", {"007"})
+    names = ", ".join(f"{number:03}" for number in range(41) if number != 7)
+    assert str(refused.value) == (
+        f"run folder: expected a new or empty folder, got {tmp_path} with {names},  .... Nothing was changed. Choose "
+        "another folder with -o."
+    )
+
+
 def test_a_seed_has_a_file_of_its_own(tmp_path: Path) -> None:
     """It is named after the seed alone."""
     assert folder.seed_path(tmp_path, 5) == tmp_path / "seeds" / "5.json"
