@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disturbances import disturb, ways
+from click.testing import CliRunner
+from disturbances import disturb, few, ways
 from support import helpers
 
 PROGRAM = Path(disturb.__file__)
@@ -204,3 +205,25 @@ def test_who_works_together_works_alone_if_something_is_wrong(monkeypatch: pytes
         ("call: two", runs),
     ]
     assert [str(job) for job, _ in wrong] == [name for name, _ in asked[2:]]
+
+
+def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that works by itself waits for the whole."""
+    (tmp_path / "catalogue.toml").write_text(f'{CATALOGUE}[lone]\ntitle = "a"\non = ["functions"]\n')
+    asked: list[str] = []
+
+    def instead(jobs: list[disturb.Job], _: int) -> list[Any]:
+        asked.extend(map(str, jobs))
+        return []
+
+    monkeypatch.setattr(disturb, "warm_up", lambda: None)
+    monkeypatch.setattr(disturb, "disturb", instead)
+    done = CliRunner().invoke(disturb.main, ["--quick", "--catalogue", str(tmp_path / "catalogue.toml")])
+    assert (done.exit_code, done.output) == (0, "4 of 4 disturbances gave what they must\n")
+    assert asked == ["compile: refused", "compile: nothing, folder, changed"]
+
+
+def test_a_process_that_ends_itself_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever exit code it asks for."""
+    assert few.disturbed("raise SystemExit(0)", tmp_path) == 70
+    assert capsys.readouterr().err.endswith("\nSystemExit: 0\n")
