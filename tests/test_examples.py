@@ -1,6 +1,7 @@
 """Tests of the example: its own tests pass, and it is as small as it says."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,12 @@ def test_it_is_small() -> None:
     files = [path for path in DIGITS.iterdir() if path.is_file()]
     assert len(files) >= 5
     assert sum(len(path.read_text().splitlines()) for path in files) <= 120
+
+
+def test_each_digit_has_its_own_name() -> None:
+    """In the order of the labels, which are the digits."""
+    names = runpy.run_path(str(DIGITS / "digits.py"))["NAMES"]
+    assert " ".join(names) == "zero one two three four five six seven eight nine"
 
 
 def test_its_program_file_names_it(tmp_path: Path) -> None:
