@@ -260,7 +260,15 @@ def test_an_optimizer_is_given_in_any_form() -> None:
     plain = process._plain({"mapping": MappingProxyType(config), "keras": optimizer, "number": np.float64(0.5)})
     assert plain == {"mapping": config, "keras": keras.optimizers.serialize(optimizer), "number": 0.5}
     assert (plain["keras"]["class_name"], plain["keras"]["config"]["learning_rate"]) == ("SGD", 0.5)
-    for wrong in (keras.optimizers.SGD, object()):
+
+    class Settled:
+        """A class that gives a config by itself."""
+
+        @classmethod
+        def get_config(cls) -> dict[str, Any]:
+            return {}
+
+    for wrong in (keras.optimizers.SGD, Settled, object()):
         with pytest.raises(SettingsError, match="expected a number, a text or a config"):
             process._plain({"compile_optimizer": wrong})
 
