@@ -252,6 +252,12 @@ def test_a_dict_of_inputs_is_read() -> None:
     assert recorded({"image": swapped(IMAGES, 0, 1)}) != named[:1]
 
 
+def test_batches_may_lack_weights() -> None:
+    """As those of a generator that gives none in their place."""
+    given = ((IMAGES[places], LABELS[places], None) for places in np.split(np.arange(N), [32, 64]))
+    assert recorded(given, None, steps_per_epoch=3) == recorded()
+
+
 def test_batches_of_zeros_are_read() -> None:
     """Where all values are zero, the fingerprint is still one, and it counts the batches."""
     zeros = np.zeros_like(IMAGES), np.zeros_like(LABELS)
