@@ -86,6 +86,22 @@ def choose(size: Optional[int] = None, name: Optional[str] = None, often: int = 
     return repr((size, name, often))
 
 
+@component
+def lone(name: Optional[str] = None) -> bool:  # noqa: UP045 - as kfp has it
+    """Return whether nothing came in."""
+    return name is None
+
+
+def unnamed() -> None:
+    """Call a step with nothing."""
+    lone()
+
+
+def test_a_step_may_get_nothing(tmp_path: Path) -> None:
+    """Its one parameter then has no value."""
+    assert run(unnamed, tmp_path) == {"lone": True}
+
+
 @dsl.pipeline  # type: ignore[untyped-decorator]
 def part(size: Optional[int] = None, often: int = 4) -> None:  # noqa: UP045 - as kfp has it
     """Hand on what a part of a pipeline gets."""
