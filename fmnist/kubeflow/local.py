@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import re
 import shlex
@@ -187,13 +188,18 @@ def confined(temporary: Path, **variables: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _only_warned() -> Iterator[None]:
-    """Let no warning be an error: kfp warns of what it does not do here, as a limit of memory."""
+    """Let no warning be an error: kfp warns of what it does not do here; nor a line for which the disk has no room."""
+    shown = logging.raiseExceptions
     with warnings.catch_warnings():
         warnings.filters = [
             ("default" if how == "error" else how, text, kind, module, line)
             for how, text, kind, module, line in warnings.filters
         ]
-        yield
+        logging.raiseExceptions = False
+        try:
+            yield
+        finally:
+            logging.raiseExceptions = shown
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """Tests of executing a compiled pipeline here; the pipelines are small ones of the tests' own."""
 
 import contextlib
+import errno
 import io
+import logging
 import os
 import re
 import stat
@@ -449,6 +451,24 @@ def test_kfp_runs_others_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         replaced = {name for name, one in vars(handler).items() if one is not before[name]}
     assert replaced == {"replace_python_executable", "run_local_subprocess"}
     assert vars(handler) == before
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def write(self, _: str) -> int:
+        """Refuse a text."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_finds_no_room_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """A library may log where the disk of the log is full; afterwards its errors are shown as before."""
+    handler, record = logging.StreamHandler(Full()), logging.makeLogRecord({"msg": "no room for fonts"})
+    with local._only_warned():
+        handler.handle(record)
+    assert capsys.readouterr().err == ""
+    handler.handle(record)
+    assert "--- Logging error ---" in capsys.readouterr().err
 
 
 #: An error that a step has printed and handled, before the one that ends it.
