@@ -175,31 +175,29 @@ def run_compiled(
 
 @contextlib.contextmanager
 def confined(temporary: Path, **variables: str) -> Iterator[None]:
-    """Give this process and its steps a clean environment and `variables`, with `temporary` for files and caches."""
+    """Give this process and its steps a clean environment and `variables`, with `temporary` for files and caches.
+
+    What a library logs meanwhile shows no traceback where the disk has no room for it.
+    """
     temporary.mkdir(exist_ok=True)
-    place, folder = str(temporary), tempfile.tempdir
-    tempfile.tempdir = None
+    place, folder, shown = str(temporary), tempfile.tempdir, logging.raiseExceptions
+    tempfile.tempdir, logging.raiseExceptions = None, False
     try:
         with clean_environment(TMPDIR=place, MPLCONFIGDIR=place, PYTHONSAFEPATH="1", PIP_NO_INDEX="1", **variables):
             yield
     finally:
-        tempfile.tempdir = folder
+        tempfile.tempdir, logging.raiseExceptions = folder, shown
 
 
 @contextlib.contextmanager
 def _only_warned() -> Iterator[None]:
-    """Let no warning be an error: kfp warns of what it does not do here; nor a line for which the disk has no room."""
-    shown = logging.raiseExceptions
+    """Let no warning be an error: kfp warns of what it does not do here, as a limit of memory."""
     with warnings.catch_warnings():
         warnings.filters = [
             ("default" if how == "error" else how, text, kind, module, line)
             for how, text, kind, module, line in warnings.filters
         ]
-        logging.raiseExceptions = False
-        try:
-            yield
-        finally:
-            logging.raiseExceptions = shown
+        yield
 
 
 @contextlib.contextmanager

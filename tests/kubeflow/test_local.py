@@ -461,10 +461,10 @@ class Full(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_line_that_finds_no_room_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_that_finds_no_room_shows_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A library may log where the disk of the log is full; afterwards its errors are shown as before."""
     handler, record = logging.StreamHandler(Full()), logging.makeLogRecord({"msg": "no room for fonts"})
-    with local._only_warned():
+    with local.confined(tmp_path):
         handler.handle(record)
     assert capsys.readouterr().err == ""
     handler.handle(record)
