@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,16 @@ def untouched() -> Iterator[None]:
     yield
     changed = process.changed(before)
     assert not changed, f"expected a process as before the test, got another value of {', '.join(changed)}"
+
+
+@pytest.fixture
+def abroad() -> Iterator[None]:
+    """A time zone in which it is nine hours later."""
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture(scope="session")

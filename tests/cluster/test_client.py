@@ -4,7 +4,6 @@ import datetime as dt
 import io
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -293,16 +292,6 @@ def test_a_long_answer_is_cut(server: Server, target: Cluster, length: int, show
     with pytest.raises(ClusterError) as caught:
         target._client.read("some")
     assert caught.value.got == f"HTTP 403 Forbidden: {shown}"
-
-
-@pytest.fixture
-def abroad() -> Iterator[None]:
-    """A time zone in which it is nine hours later."""
-    with pytest.MonkeyPatch.context() as elsewhere:
-        elsewhere.setenv("TZ", "JST-9")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("abroad")

@@ -2,8 +2,7 @@
 
 import io
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Optional
@@ -334,16 +333,6 @@ def job() -> None:
         created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
         scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
     )
-
-
-@pytest.fixture
-def abroad() -> Iterator[None]:
-    """A time zone in which it is nine hours later."""
-    with pytest.MonkeyPatch.context() as elsewhere:
-        elsewhere.setenv("TZ", "JST-9")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("abroad")
