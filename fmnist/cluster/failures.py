@@ -169,9 +169,7 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
         got += f": {said}"
     if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
         target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
-        host, api, _ = target.partition("/apis/v")
-        moved = f"The API has moved: give the host {host}." if api and "://" in host and "@" not in host else ""
-        return ClusterError, f"{got}, to {target}", moved or f"It may be a login page: {_LOGIN} Or {_PATH}"
+        return ClusterError, f"{got}, to {target}", _moved(target)
     if status == HTTPStatus.BAD_REQUEST and said and re.search(_TLS, said):
         return ClusterError, got, "The host speaks https: give its address with https://."
     # The API has these two statuses for it; a page of a proxy may have the words too.
@@ -184,6 +182,14 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
     # The API answers in JSON.
     page = f" If it is the page of a login: {_LOGIN}" if status == HTTPStatus.FORBIDDEN and "<" in body else ""
     return TransientError if transient else ClusterError, got, _REMEDIES.get(status, _SERVER_FAILED) + page
+
+
+def _moved(target: str) -> str:
+    """Return what to do where the server sends somebody to another address."""
+    host, api, _ = target.partition("/apis/v")
+    if api and "://" in host and "@" not in host:
+        return f"The API has moved: give the host {host}."
+    return f"It may be a login page: {_LOGIN} Or {_PATH}"
 
 
 def _said(body: str) -> str:
