@@ -19,7 +19,7 @@ DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 
 def test_its_own_tests_pass() -> None:
     """In its folder, with its settings alone, the pipeline of digits compiles, runs, and keeps its contracts."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull]
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull]
     environment = {**helpers.clean_environment(), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         [*command, "--rootdir", "."], cwd=DIGITS, env=environment, capture_output=True, text=True, check=False

@@ -57,7 +57,7 @@ def credentials(token_file: Path | None) -> Token | None:
 
 
 def checked_host(host: str) -> str:
-    """Return `host` as a URL; the error does not repeat it, as it may hold a password."""
+    """Return `host` as a URL, without the API's own path; the error does not repeat it, as it may hold a password."""
     url = host if "://" in host else f"https://{host}"
     try:
         parts = urlsplit(url)
@@ -73,7 +73,7 @@ def checked_host(host: str) -> str:
             "got another one."
         )
     # Kfp's client takes only a scheme in lower case for one.
-    return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
+    return re.sub(r"/apis(/v\d\w*)?$", "", (parts.scheme + url[len(parts.scheme) :]).rstrip("/"))
 
 
 def proxy_for(host: str, given: str | None) -> tuple[str | None, dict[str, str] | None]:

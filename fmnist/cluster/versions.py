@@ -57,7 +57,7 @@ class Versions:
             lambda: find(self._client, "version", label, pipeline_id),
             lambda: self._upload(compiled, name=label, description=description, pipelineid=pipeline_id),
         )
-        made = self._as_version(found)
+        made = self._as_version(found, pipeline_id)
         self._specs[made.id] = document
         return made
 
@@ -94,7 +94,7 @@ class Versions:
                 f"pipeline {name!r} at {self._client.host}: expected a newest version, got {both}, made in one second, "
                 f"{newest[0].get('created_at')}. Run the file itself, without --run-only, or upload one again."
             )
-        version = self._as_version(newest[0])
+        version = self._as_version(newest[0], pipeline["pipeline_id"])
         if content := newest[0].get("pipeline_spec"):
             self._specs[version.id] = content.get("pipeline_spec", content)
         return version
@@ -118,8 +118,8 @@ class Versions:
         answer = self._client.ask("read version", call, version.pipeline_id, version.id, wanted="pipeline_spec")
         return dict(answer["pipeline_spec"])
 
-    def _as_version(self, item: dict[str, Any]) -> Version:
-        version_id, pipeline_id = item["pipeline_version_id"], item["pipeline_id"]
+    def _as_version(self, item: dict[str, Any], pipeline_id: str) -> Version:
+        version_id = item["pipeline_version_id"]
         link = self._client.link(f"pipelines/details/{pipeline_id}/version/{version_id}")
         return Version(version_id, pipeline_id, item.get("name") or item["display_name"], link)
 

@@ -147,6 +147,7 @@ def imports(source: str | bytes) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.cache
 def compact(source: bytes) -> bytes:
     r"""Return Python code without what only its readers need, each statement on its line, which errors name.
 

@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -78,7 +79,9 @@ def _text(path: Path) -> str:
 def run(
     command: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], object], folder: str = "."
 ) -> tuple[int, resource.struct_rusage]:
-    """Run a command whose processes end, at the latest, when this process ends or an error leaves this function.
+    """Run a command whose processes end with the one that it starts, as in a container.
+
+    They end too when this process ends, or an error leaves this function.
 
     Parameters
     ----------
@@ -110,6 +113,8 @@ def run(
         ) as process,
         guarded(process.pid),
     ):
+        end = threading.Thread(target=_end_all, args=(process.pid,))
+        end.start()
         try:
             process.stdin.write("\n")  # type: ignore[union-attr]  # a pipe
             process.stdin.close()  # type: ignore[union-attr]
@@ -118,9 +123,17 @@ def run(
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+        finally:
+            end.join()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage
+
+
+def _end_all(session: int) -> None:
+    """Wait until the process that leads a session ends, whose exit code is left, and kill what it leaves behind."""
+    os.waitid(os.P_PID, session, os.WEXITED | os.WNOWAIT)
+    os.killpg(session, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files as resources
@@ -17,6 +18,9 @@ __all__ = ["named", "one_version", "packages_of", "pinned", "pins"]
 
 #: The packages whose modules have another name, also where they are not installed.
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+#: The modules that are in no package that a step installs: Python's, and ours.
+_IN_NO_PACKAGE = sys.stdlib_module_names | {"fmnist"}
 
 #: One version, one file by its address, or one commit of a repository.
 _ONE = re.compile(
@@ -39,8 +43,9 @@ def pins(function: Callable[..., Any], others: Iterable[bytes] = ()) -> list[str
     lock, needed, others = _lock(), set(), list(others)
     ours = (content for name, content in bundle.imported_by(function, others).items() if name.endswith(".py"))
     sources = [textwrap.dedent(inspect.getsource(function)).encode(), *ours, *others]
-    modules = {name for source in sources for name in bundle.imports(source)}
-    found = {package for name in modules for package in packages_of(name.partition(".")[0], name)}
+    modules = {name: name.partition(".")[0] for source in sources for name in bundle.imports(source)}
+    outside = {name: top for name, top in modules.items() if top not in _IN_NO_PACKAGE}
+    found = {package for name, top in outside.items() for package in packages_of(top, name)}
     while found:
         needed |= found
         found = {name for name, (_, wanted_by) in lock.items() if wanted_by & found} - needed

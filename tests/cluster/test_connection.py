@@ -203,10 +203,13 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("https://bücher.example.", "https://bücher.example."),
         ("kubeflow.exampleX//", "https://kubeflow.exampleX"),
         ("HTTP://Kubeflow.example:1/Pipeline", "http://Kubeflow.example:1/Pipeline"),
+        ("https://kubeflow.example/pipeline/apis/v2beta1/", "https://kubeflow.example/pipeline"),
+        ("kubeflow.example/apis", "https://kubeflow.example"),
+        ("kubeflow.example/apis/mine", "https://kubeflow.example/apis/mine"),
     ],
 )
 def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: str) -> None:
-    """Without a slash at its end."""
+    """Without a slash at its end, and without the path that is the API's own."""
     assert connection.checked_host(host) == url
 
 

@@ -226,6 +226,15 @@ def test_a_server_that_does_not_list_versions_is_an_error(server: Server, target
         target.versions.latest("fashion")
 
 
+def test_a_version_is_of_the_pipeline_that_was_asked_for(server: Server, target: Cluster, compiled: Path) -> None:
+    """An answer need not repeat which one that was."""
+    version = target.versions.create(compiled, name="fashion")
+    [made] = server.versions
+    answer = {"pipeline_versions": [{key: value for key, value in made.items() if key != "pipeline_id"}]}
+    server.fail("GET .*/versions$", respond(200, json.dumps(answer).encode()))
+    assert target.versions.latest("fashion") == version
+
+
 def test_servers_with_one_name_are_known(server: Server, target: Cluster, compiled: Path) -> None:
     """Servers before 2.5 give pipelines and versions a display name alone."""
     version = target.versions.create(compiled, name="fashion")

@@ -57,7 +57,21 @@ PARTS = (
 
 #: The program that runs tests, and what it finds imported: third parties' modules that take long.
 RUNNER = Path(__file__).with_name("first_failure.py")
-MODULES = (*warm.MODULES, "kfp.local", "pydantic", "hypothesis", "pytest")
+MODULES = (
+    *warm.MODULES,
+    "click",
+    "hypothesis",
+    "jinja2",
+    "kfp.local",
+    "libcst.matchers",
+    "libcst.metadata",
+    "markdown_it",
+    "pebble",
+    "PIL.PngImagePlugin",
+    "playwright.sync_api",
+    "pydantic.type_adapter",
+    "pytest",
+)
 
 #: Seconds after which tests are ended.
 TIMEOUT = 600.0
@@ -168,6 +182,7 @@ async def first_failure(
         "-q",
         "--exitfirst",
         "--color=no",
+        "--tb=native",  # pytest's own, of which nobody reads many, takes longer than the tests
         *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"),
         "--hypothesis-seed=0",
         f"--basetemp={copy.with_name('temporary')}",  # otherwise one pytest clears away what another looks at

@@ -265,10 +265,15 @@ def test_no_process_outlives_the_one_that_waits(way: str) -> None:
         assert waiting.stdout is not None
         numbers = [int(line) for line in itertools.islice((one for one in waiting.stdout if one.strip()), 2)]
         waiting.send_signal(signal.SIGKILL if way == "killed" else signal.SIGINT)
-    late = time.monotonic() + 30
-    while any(map(alive, numbers)) and time.monotonic() < late:
-        time.sleep(0.01)
-    assert not any(map(alive, numbers))
+    assert ended(*numbers)
+
+
+def test_what_a_command_leaves_behind_ends_with_it() -> None:
+    """As in a container: it is not waited for, all that was printed before is read, and the exit code is its own."""
+    lines: list[str] = []
+    code, _ = run(["sh", "-c", "(sleep 3; echo late) & echo $!; seq 9999; exit 3"], os.environ, lines.append)
+    assert (code, lines[1:]) == (3, [f"{i}\n" for i in range(1, 10_000)])
+    assert ended(int(lines[0]))
 
 
 def test_no_command_starts_before_its_guard(tmp_path: Path) -> None:
@@ -286,6 +291,14 @@ def test_no_command_starts_before_its_guard(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert left == []
     assert list(tmp_path.iterdir()) == []
+
+
+def ended(*numbers: int) -> bool:
+    """Return whether processes end soon."""
+    late = time.monotonic() + 10
+    while any(map(alive, numbers)) and time.monotonic() < late:
+        time.sleep(0.01)
+    return not any(map(alive, numbers))
 
 
 def alive(number: int) -> bool:

@@ -43,6 +43,18 @@ def test_a_step_installs_what_it_needs(step: str) -> None:
     assert {pin.partition("==")[0] for pin in pins(function)} == set(names.split())
 
 
+def test_python_and_we_are_in_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No package is looked for to import Python's modules or ours, which takes as long as the rest of a compilation."""
+
+    def look() -> None:
+        raise AssertionError("all packages were looked at")
+
+    requirements._distributions.cache_clear()
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", look)
+    assert pins(nothing, [b"import json, os.path, numpy, fmnist.steps.errors"]) == [pins(nothing, [b"import numpy"])[0]]
+    requirements._distributions.cache_clear()
+
+
 def nothing() -> None:
     """Import nothing."""
 

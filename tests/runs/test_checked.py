@@ -290,6 +290,7 @@ def studied(folder: Path, seeds: range = SEEDS) -> object:
     return study.run_study(SETTINGS, seeds, folder, jobs=1, on_seeds=train)
 
 
+@pytest.mark.usefixtures("made_up")
 @pytest.mark.parametrize(("kind", "forge", "signed", "named"), FORGERIES)
 def test_a_forgery_is_refused_by_name(
     copy: Callable[[str], Path], kind: str, forge: Forge, signed: bool, named: str

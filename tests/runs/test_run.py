@@ -26,6 +26,7 @@ from fmnist.steps.errors import ContractError, DataError, StepError
 from fmnist.steps.settings import Settings
 
 
+@pytest.mark.usefixtures("no_data")
 @pytest.mark.parametrize(
     ("names", "told"),
     [
