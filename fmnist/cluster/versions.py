@@ -84,7 +84,7 @@ class Versions:
             # Those that users share are in no namespace.
             pipeline = find(self._client, "pipeline", name)
         newest = self._newest(pipeline["pipeline_id"]) if pipeline else []
-        if not newest:
+        if not pipeline or not newest:
             raise ContractError(
                 f"pipeline: expected one called {name!r} at {self._client.host}, got none. Create it first."
             )
