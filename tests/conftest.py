@@ -99,6 +99,9 @@ LONG = 60
 LONGEST = (
     "test_run_end_to_end.py",
     "test_study_end_to_end.py",
+    "test_examples.py",
+    "test_writes.py",
+    "test_disturbances.py",
     "test_page_in_a_browser.py",
     "test_page.py",
     "test_study_pipeline.py",
