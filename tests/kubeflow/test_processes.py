@@ -86,11 +86,12 @@ def test_a_cgroup_may_have_any_name(tmp_path: Path) -> None:
     assert OutOfMemory(tmp_path).limit() == ": the limit is 3.00 GiB"
 
 
-def test_a_command_has_its_environment_and_tells_its_lines() -> None:
-    """Bytes that are no text are escapes."""
+def test_a_command_has_its_environment_and_tells_its_lines(tmp_path: Path) -> None:
+    """It works in the folder that it is given; bytes that are no text are escapes."""
     lines: list[str] = []
-    code, _ = run(["sh", "-c", r"printf 'a\n\377b\n'; echo $ONE; exit 3"], {"ONE": "1"}, lines.append)
-    assert (code, lines) == (3, ["a\n", "\\xffb\n", "1\n"])
+    command = ["sh", "-c", r"printf 'a\n\377b\n'; echo $ONE; pwd -P; exit 3"]
+    code, _ = run(command, {"ONE": "1"}, lines.append, str(tmp_path))
+    assert (code, lines) == (3, ["a\n", "\\xffb\n", "1\n", f"{tmp_path.resolve()}\n"])
 
 
 def test_a_command_needs_no_path() -> None:
