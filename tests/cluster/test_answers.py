@@ -57,7 +57,12 @@ def test_a_list_of_another_type_is_one_error(server: Server, target: Cluster, an
 
 
 def test_null_is_nothing(server: Server, target: Cluster, run: Run) -> None:
-    """As the API leaves out what is empty, a server may write it so."""
+    """As the API leaves out what is empty, a server may write it so; what is false or 0 is something."""
+    assert answers.checked({"a": None, "number_value": 0.0, "b": False, "uri": ""}) == {
+        "number_value": 0.0,
+        "b": False,
+        "uri": "",
+    }
     nulls = {"run_id": run.id, "state": None, "run_details": {"task_details": None}, "runtime_config": None}
     server.fail("GET .*/runs/", respond(200, json.dumps(nulls).encode()))
     lines = list[str]()

@@ -10,11 +10,12 @@ from support.kfp_server import Request, Server, hang, respond
 from support.submission import submitted
 
 from fmnist.cluster import client
-from fmnist.cluster.artifacts import Found, artifacts_of, full, metric
+from fmnist.cluster.artifacts import Found, _add_cached, artifacts_of, full, metric
 from fmnist.cluster.client import ClusterError
 from fmnist.cluster.cluster import Cluster
 from fmnist.cluster.logs import Artifact
 from fmnist.cluster.run import Run
+from fmnist.cluster.steps import Step
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -282,6 +283,15 @@ def test_an_earlier_run_that_cannot_be_read_is_told(server: Server, target: Clus
     assert value is None
     head = f"test came from the cache, of run {run.id}: read runs/{run.id} at {server.url}: expected success, got "
     assert why.startswith(f"{head}HTTP 404 Not Found: ")
+
+
+def test_a_step_from_the_cache_is_looked_for_in_its_part(target: Cluster) -> None:
+    """Addresses of the store have its name alone, where the path tells it from another part's."""
+    found, step = Found(), Step("inner/train", "CACHED", path="inner/train")
+    id_ = "10000000-0000-4000-8000-000000000000"
+    _add_cached(target._client, None, step, [artifact(id_, "train", "model")["artifacts"][0]["uri"]], found)
+    head = f"inner/train came from the cache, of run {id_}: read runs/{id_} at "
+    assert [trouble[: len(head)] for trouble in found.troubles] == [head]
 
 
 def test_an_earlier_run_may_have_its_steps_in_the_full_view(

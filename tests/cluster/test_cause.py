@@ -187,6 +187,15 @@ def test_a_step_killed_without_a_limit_is_told_so(server: Server, target: Cluste
     assert lines[-1] == "  Killed"
 
 
+@pytest.mark.parametrize("code", [126, 127, 134, 136, 138, 139, 143])
+def test_another_signal_is_not_told_as_a_lack_of_memory(server: Server, target: Cluster, code: int) -> None:
+    """A crash, or the end of a pod, has its exit code, and nobody looks for memory."""
+    log = recorded("train-out-of-memory", "x").replace(b"exit status 137", f"exit status {code}".encode())
+    server.store.logs[kfp_logs.executor("train")] = log
+    lines = told(target, look("FAILED", train="FAILED"))
+    assert lines[0] == f"train failed, with exit code {code}. Its last output:"
+
+
 def test_the_log_is_of_a_pod_in_the_namespace(server: Server, target: Cluster) -> None:
     """The UI's address wants that, and the day of the run."""
     server.store.ui = True
@@ -221,6 +230,12 @@ def test_long_causes_share_the_room(target: Cluster) -> None:
     assert one == [f"task train: {2_988 * 'x'} ..."]
     two = told(target, {"run_details": {"task_details": tasks}, "error": {"message": 4_000 * "y"}})
     assert two == [f"task train: {1_488 * 'x'} ...", f"{1_500 * 'y'} ..."]
+
+
+def test_no_part_of_a_secret_is_left_where_a_cause_is_cut(target: Cluster) -> None:
+    """What is hidden is hidden before."""
+    text = f"{2_985 * 'x'} https://me:s3cret@host/ {100 * 'y'}"
+    assert told(target, {"error": {"message": text}}) == [f"{2_985 * 'x'} https://***@ho ..."]
 
 
 def test_a_run_that_no_step_explains_is_argos() -> None:

@@ -243,6 +243,11 @@ def test_a_question_is_put_four_times(server: Server, target: Cluster, compiled:
     assert slept == [7] * 6
     assert len(found := server.asked(read)) == 8
     assert found[3].query == {"experiment_id": "e"}
+    # A refusal is none that passes, whatever a gateway says of it.
+    server.fail(read, respond(403, Retry_After="7"))
+    with pytest.raises(ClusterError, match="got HTTP 403 Forbidden"):
+        asked("look", call, run.id)
+    assert len(server.asked(read)) == 9
 
 
 @pytest.mark.parametrize(

@@ -279,9 +279,9 @@ def test_a_proxy_that_is_none_is_told_with_what_one_is(given: str) -> None:
 
 
 def test_a_token_is_told_by_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte order mark is not part of it, and two words are none."""
+    """A byte order mark is not part of it, nor are blanks and Windows' end of a line; and two words are none."""
     file = tmp_path / "token"
-    file.write_text(f"\ufeff{TOKEN}\n", encoding="utf-8")
+    file.write_text(f"\ufeff {TOKEN}\r\n", encoding="utf-8", newline="")
     token = connection.credentials(file)
     assert token is not None
     assert token._token() == TOKEN
@@ -309,8 +309,9 @@ def test_a_token_is_sent(compiled: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token file that is given is what counts."""
+    """A token file that is given is what counts, also before the service account's."""
     monkeypatch.setenv(connection.TOKEN, "another")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "none"))
     (tmp_path / "token").write_text(TOKEN)
     with serving(token=TOKEN) as server:
         connect(server.url, token_file=tmp_path / "token")

@@ -13,7 +13,7 @@ import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, FILES, SUCCEEDED, archive, key, leave, look, nested, printed, uri
 from support.kfp_protocol import Raw
-from support.kfp_server import Request, Server, cut, hang, respond, serving
+from support.kfp_server import Request, Server, cut, hang, heard, respond, serving
 from support.submission import submitted
 
 from fmnist.cluster import download
@@ -296,6 +296,16 @@ def test_a_store_that_is_silent_is_asked_once(
     assert slept == []
 
 
+def test_a_cause_of_many_is_told_once(server: Server, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a store that has fallen silent each file is missing for the same."""
+    monkeypatch.setattr("fmnist.cluster.client.READ_TIMEOUT", 0.1)
+    server.fail("GET /artifacts/get", heard(server))
+    server.fail("GET /artifacts/get", hang(server), times=20)
+    with pytest.raises(MissingError, match="got no train/history, train/loss_plot, ") as caught:
+        run.files()
+    assert str(caught.value).count("no answer in time") == 1
+
+
 def test_of_many_causes_three_are_told(server: Server, run: Run) -> None:
     """And each file that is missing is named."""
     server.fail("GET /artifacts/get", respond(403), times=5)
@@ -445,6 +455,14 @@ def test_numbers_without_a_file_stay_with_their_step(server: Server) -> None:
     """Two steps of another pipeline have two files of them."""
     found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("scores", "Metrics", "", y=2))])
     assert brought(server, found) == {"a/scores": b'{\n  "x": 1.0\n}\n', "b/scores": b'{\n  "y": 2.0\n}\n'}
+
+
+def test_numbers_alone_are_no_files_of_a_run(server: Server) -> None:
+    """They come without a request: where no file can be had, the way to all is told."""
+    found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("gone"))])
+    with pytest.raises(ClusterError, match="port-forward") as caught:
+        brought(server, found)
+    assert not isinstance(caught.value, MissingError)
 
 
 def test_names_of_ours_are_those_of_our_steps() -> None:

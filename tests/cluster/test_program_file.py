@@ -59,7 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder.parent / "project-old" / "pipeline.py").touch()
     (folder / "link.py").symlink_to(folder.parent / "outside.py")
     (folder / "inside.py").symlink_to(folder / "code" / "pipeline.py")
+    (folder / "notes.py").symlink_to(folder / "code" / "notes.txt")
     (folder / "loop.py").symlink_to(folder / "loop.py")
+    folder.with_name("shortcut").symlink_to(folder)
     return folder
 
 
@@ -118,11 +120,17 @@ def test_little_is_needed(folder: Path, rest: str) -> None:
         ("description: What it does", "description:", "pipeline.description", ""),
         ("apiVersion", "\ufeffapiVersion", "metadata.name", "trial"),
         ("epochs: 10", "epochs: &n 10\n    other: *n", "run.parameters", None),
+        (
+            "share: 0.05",
+            "version: 1.10",
+            "run.parameters",
+            {"optimizer": "adam", "epochs": 10, "version": 1.1, "fast": True},
+        ),
     ],
-    ids=["version", "no description", "byte order mark", "alias"],
+    ids=["version", "no description", "byte order mark", "alias", "version for the pipeline"],
 )
 def test_what_people_write_is_taken(folder: Path, old: str, new: str, attribute: str, value: Any) -> None:
-    """A version may look like a number, a description be empty, and a value an alias."""
+    """A version may look like a number, a description be empty, and a value an alias; a parameter is what it is."""
     got: Any = load(folder, edited(old, new))
     for name in attribute.split("."):
         got = getattr(got, name)
@@ -138,9 +146,10 @@ def test_what_people_write_is_taken(folder: Path, old: str, new: str, attribute:
     ],
 )
 def test_a_pipeline_file_inside_is_taken(folder: Path, file: str, real: str) -> None:
-    """A compiled file is taken, and so are a link and a detour that end inside of the folder."""
-    got = load(folder, edited("code/pipeline.py", file))
-    assert got.pipeline.package == (folder / "code" / real).resolve()
+    """A compiled file is taken, and so are a link and a detour that end inside of the folder, itself perhaps a link."""
+    for way in (folder, folder.with_name("shortcut")):
+        got = load(way, edited("code/pipeline.py", file))
+        assert got.pipeline.package == (folder / "code" / real).resolve()
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53)])
@@ -231,6 +240,14 @@ BAD = {
     "numeric name": (edited("name: default", "name: 3"), "line 15: run.name: expected text .*, got 3"),
     "empty name": (edited("name: default", 'name: ""'), "line 15: run.name: expected text that is not empty, got ''"),
     "null name": (edited("name: default", "name:"), "line 15: run.name: expected text .*, got nothing"),
+    "false description": (
+        edited("What it does", "false"),
+        "line 12: pipeline.description: expected text .*, got false",
+    ),
+    "false parameters": (
+        GOOD.partition("    optimizer")[0].replace("parameters:", "parameters: false"),
+        "line 16: run.parameters: expected a mapping, got false",
+    ),
     "list description": (edited("What it does", "[a]"), "line 12: pipeline.description: expected text .*, got a list"),
     "list value": (edited("10", "[1]"), "line 18: run.parameters.epochs: expected a number, boolean or string, got a"),
     "mapping value": (edited("10", "{a: 1}"), "line 18: run.parameters.epochs: expected .* got a mapping"),
@@ -271,6 +288,7 @@ BAD = {
     ),
     "package missing": (edited("code/pipeline.py", "code/x.py"), "line 13: pipeline.package: .*which exists"),
     "package text": (edited("code/pipeline.py", "code/notes.txt"), "line 13: pipeline.package: .*of a .py file"),
+    "package link to text": (edited("code/pipeline.py", "notes.py"), "line 13: pipeline.package: .*of a .py file"),
     "package folder": (edited("code/pipeline.py", "code"), "line 13: pipeline.package: .*of a .py file"),
     "package empty": (edited("code/pipeline.py", '""'), "line 13: pipeline.package: .*of a .py file"),
     "package number": (edited("code/pipeline.py", "3"), "line 13: pipeline.package: .*got 3"),
@@ -330,6 +348,9 @@ def test_the_first_error_is_named(folder: Path) -> None:
     """Of several errors the message names the one that comes first in the file."""
     with pytest.raises(ContractError, match="line 12: pipeline.description"):
         load(folder, GOOD.replace("What it does", "[]").replace("10", "[]").replace("adam", "[]"))
+    head, run, rest = edited("What it does", "[]").replace("10", "[]").partition("run:")
+    with pytest.raises(ContractError, match="line 5: run.parameters.epochs"):
+        load(folder, run + rest + head)
 
 
 def test_a_billion_laughs_are_not_expanded(folder: Path) -> None:

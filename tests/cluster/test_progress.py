@@ -108,6 +108,14 @@ def test_what_has_ended_does_not_begin_again(clock: list[float]) -> None:
     assert told(clock, done, holes, look("RUNNING"), look("RUNNING", train="RUNNING"), done) == ["train: done in 30 s"]
 
 
+def test_an_attempt_is_told_once(clock: list[float]) -> None:
+    """A list that lacks its node for once makes no first attempt of it."""
+    looks = [[Step("s", "RUNNING", attempt=attempt)] for attempt in (1, 2, 1, 2, 3)]
+    assert told(clock, *looks) == [
+        "s: started", "s: attempt 2", "s: started", "s: attempt 3", "s: started",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("state", "line"),
     [("SKIPPED", ["s: skipped"]), ("CANCELED", ["s: canceled"]), ("PAUSED", []), ("ODD", []), ("", [])],
@@ -139,6 +147,7 @@ def test_what_is_seen_first_is_told_as_it_is(clock: list[float], steps: list[Ste
     [
         (0.4, "0 s"),
         (59.4, "59 s"),
+        (59.6, "1 min"),
         (60, "1 min"),
         (3599, "59 min 59 s"),
         (3600, "1 h"),

@@ -64,10 +64,13 @@ def test_https_goes_through_a_tunnel(compiled: Path, tmp_path: Path, monkeypatch
         assert len(server.runs) == 1
 
 
-def test_a_proxy_that_is_given_counts_before_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The option is the nearest."""
+@pytest.mark.parametrize("exception", ["127.0.0.1", "elsewhere"])
+def test_a_proxy_that_is_given_counts_before_the_environment(
+    exception: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The option is the nearest: before another proxy, and before an exception."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", exception)
     with proxying() as proxy:
         connect(server.url, proxy=f"http://{proxy.place}")
         assert len(proxy.requests) == 1
