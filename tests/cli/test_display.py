@@ -47,6 +47,19 @@ def test_each_seed_is_told_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+def test_the_time_left_is_that_of_the_seeds_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many work at once: of four seeds the first two took six seconds, and the others will too."""
+    seconds = iter([100.0, 104.0, 106.0, 112.0, 115.0, 115.0])
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with Display() as display:
+        display.on_seeds([1, 2, 3, 4])
+        for seed in (1, 2, 3, 4):
+            display.on_failure(seed)
+    left = [line.rpartition(", about ")[2] for line in stream.getvalue().splitlines()[1:-1]]
+    assert left == ["0:00:12 left", "0:00:06 left", "0:00:04 left", "0:00:00 left"]
+
+
 def test_a_seed_that_fails_is_told_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A seed that failed has ended too: the display says so at once, and the bar comes to its end."""
     stream = io.StringIO()

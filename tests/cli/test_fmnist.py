@@ -203,11 +203,14 @@ def test_the_seeds_of_a_study_are_chosen(studied: Studied) -> None:
 
 
 def test_a_study_has_the_parameters_of_a_program_file(studied: Studied, here: Path) -> None:
-    """Of the file that is named, as a run has them."""
+    """Of the file that is named, as a run has them; a first seed that is given stands above it, also 0."""
     (here / "other.yaml").write_text("run: {parameters: {epochs: 4, seed: 9}}\n")
     invoke("study", "-f", "other.yaml", "--seeds", "2")
-    settings, seeds, *_ = studied[1][0]
-    assert (settings, seeds) == (Settings(epochs=4, seed=9), range(9, 11))
+    invoke("study", "-f", "other.yaml", "--seeds", "2", "--first-seed", "0")
+    assert [one[:2] for one in studied[1]] == [
+        (Settings(epochs=4, seed=9), range(9, 11)),
+        (Settings(epochs=4, seed=0), range(2)),
+    ]
 
 
 def test_an_interrupted_study_says_how_to_go_on(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,6 +433,7 @@ def test_a_program_reads_the_name_of_the_compiled_file(here: Path) -> None:
         (["--study", "--seeds", "1_000"], "Invalid value for '--seeds': '1_000' is not a valid integer range."),
         (["--study", "--seeds", "many"], "Invalid value for '--seeds': 'many' is not a valid integer range."),
         (["--seeds", "5", "--first-seed", "1"], "expected --study with --seeds, --first-seed, got none."),
+        (["--first-seed", "0"], "expected --study with --first-seed, got none."),
         (["--component", "train", "--parallel", "2"], "expected --study with --parallel, got none."),
     ],
 )

@@ -98,6 +98,17 @@ def other_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return calls
 
 
+def test_an_interrupted_run_of_another_pipeline_is_not_resumed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of it is kept, and nobody is told so."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(others, "run_other", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        running.run_theirs(Path("x.py"), {}, tmp_path / "out", asked=True, as_json=False)
+
+
 def test_where_a_task_logged_its_metrics_is_printed(
     other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -58,6 +58,8 @@ def test_the_inputs_of_a_step_are_told_too() -> None:
     of_driver = kfp_logs.driven({"model": kfp_logs.artifact(RECORDED_RUN, "train", "model")}).decode()
     assert Log(of_driver).inputs["model"].uri == kfp_logs.uri(RECORDED_RUN, "train", "model")
     assert Log(of_driver).outputs == {}
+    # A step can print what a driver does.
+    assert Log(of_driver + recorded("test-succeeded").decode()).inputs["model"].uri == uri
 
 
 def test_the_error_of_a_step_is_shown_word_for_word() -> None:

@@ -177,6 +177,24 @@ def test_a_page_of_a_proxy_in_another_encoding_is_waited_out(server: Server, run
     assert slept == [1]
 
 
+def test_what_was_told_before_a_restart_is_not_told_again(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
+) -> None:
+    """The server was away, and the steps were not."""
+    run, lines = submitted(target, compiled), list[str]()
+    server.states = ["RUNNING", "SUCCEEDED"]
+    server.store.looks = [look("RUNNING", train="RUNNING"), look("SUCCEEDED", train="SUCCEEDED")]
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        server.fail("GET .*/runs/", respond(503)) if line == "train: started" else None
+
+    server.store.looks.insert(1, server.store.looks[0])
+    assert run.wait(timeout=60, on_change=tell) == "SUCCEEDED"
+    assert lines == ["RUNNING", "train: started", "train: done in 30 s", "SUCCEEDED"]
+    assert slept == [5, 1, 5]
+
+
 def test_half_an_answer_is_waited_out(server: Server, run: Run, slept: list[float]) -> None:
     """A proxy that is being restarted may cut one."""
     server.fail("GET .*/runs/", respond(200, b'{"run_id": "'))

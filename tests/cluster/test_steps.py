@@ -247,6 +247,7 @@ def pod(name: str, kind: str = "EXECUTOR") -> dict[str, str]:
                 "pods": [
                     pod("w-system-container-impl-1"),
                     pod("w-3", "DRIVER"),
+                    pod("w-4", "UNSPECIFIED"),
                     pod("w-retry-system-container-impl-2"),
                 ],
                 "error": {"message": "own"},
@@ -487,6 +488,8 @@ OK, BAD, ON, LATER, LEFT = ({"state": name} for name in ("SUCCEEDED", "FAILED", 
         ((ON, {}, {}, LATER), "WAITING"),
         ((ON, ON, ON, OK), "RUNNING"),
         ((ON, ON, OK, OK), "RUNNING"),
+        # It is tried again.
+        ((ON, ON, BAD, OK), ""),
         ((ON, {}, {}, ON), ""),
         (({}, {}, {}, {}), ""),
     ],
