@@ -337,7 +337,7 @@ def test_options_that_commands_share() -> None:
 
 def test_parameters_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     """Spaces around a name and a value count for nothing, and the last of two counts."""
-    given = ["a=1", " b = x = y ", "a=2", "c=3", " c= 3", "empty="]
+    given = ["a=1", " b = x = y ", " a =2", "c=3", " c= 3", "empty="]
     assert console.given(given) == {"a": "2", "b": "x = y", "c": "3", "empty": ""}
     assert capsys.readouterr() == ("", "Warning: -p a=1 has no effect, as it is given again.\n")
     with pytest.raises(click.BadParameter) as refused:

@@ -274,9 +274,9 @@ def test_a_study_without_a_published_figure_says_so(studied: Studied) -> None:
     ids=["equivalent to both", "few seeds", "one seed", "equivalent to one", "nothing published"],
 )
 def test_the_exit_code_says_whether_the_figures_hold(studied: Studied, given: Sample, code: int) -> None:
-    """0 if the mean is equivalent to every published figure, 1 if that is not shown."""
+    """0 if the mean is equivalent to every published figure, 1 if that is not shown; JSON is no other answer."""
     studied[0][0] = given
-    assert invoke("study", "-o", "x").exit_code == code
+    assert [invoke("study", "-o", "x", *options).exit_code for options in ((), ("--json",))] == [code, code]
 
 
 def test_a_program_reads_the_verdicts_as_json(studied: Studied) -> None:

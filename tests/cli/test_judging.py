@@ -64,8 +64,13 @@ def test_a_published_accuracy_is_judged() -> None:
 def test_the_column_that_is_asked_for_is_judged() -> None:
     """It may stand beside one with the usual name."""
     Path("columns.csv").write_text("accuracy,mine\n0.1,0.8\n0.2,0.9\n")
-    shown = [invoke("--published", "0.9", *options, "columns.csv").stdout for options in ([], ["--column", "mine"])]
-    assert [text.splitlines()[1] for text in shown] == ["mean       0.1500", "mean       0.8500"]
+    mine = ["--column", "mine"]
+    shown = [invoke("--published", "0.9", *options, "columns.csv").stdout for options in ([], mine, [*mine, "-o", "x"])]
+    assert [text.splitlines()[1].split() for text in shown] == [
+        ["mean", "0.1500"],
+        ["mean", "0.8500"],
+        ["mean", "0.8500"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,8 @@ def test_the_column_that_is_asked_for_is_judged() -> None:
 def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: int) -> None:
     """It is 0 if enough runs show that their mean is equivalent to each published accuracy, and else 1."""
     Path("accuracies.csv").write_text(text)
-    assert invoke(*options, "accuracies.csv").exit_code == code
+    for more in ((), ("--json",)):
+        assert invoke(*options, *more, "accuracies.csv").exit_code == code
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,7 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-f", OURS, "-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-f", "missing.yaml"], "expected YAML in missing.yaml"),
         (["-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
+        (["--run-only", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
         (["--timeout", "0"], "0 is not in the range 1<=x<=1000000000"),
@@ -398,6 +399,14 @@ def test_waiting_ends_with_the_accuracy(fake: FakeCluster) -> None:
         ["published", "0.8822", "(same-example-10-epochs)"],
     ]
     assert [line.partition(" whether")[0] for line in lines[6:]] == ["One run cannot tell"] * 2
+
+
+def test_an_accuracy_of_0_is_one(fake: FakeCluster) -> None:
+    """It is printed, and compared with the published ones."""
+    fake.outcome = 0.0, ""
+    result = invoke("program", "run", "-f", OURS, "--wait")
+    lines = [line.split()[:2] for line in result.stdout.splitlines()[3:]]
+    assert lines == [["accuracy", "0.0000"], ["published", "0.8693"], ["published", "0.8822"], *[["One", "run"]] * 2]
 
 
 def test_an_accuracy_that_is_missing_is_not_judged(fake: FakeCluster) -> None:
@@ -579,7 +588,7 @@ def test_equal_files_are_told(fake: FakeCluster, finished: Path) -> None:
 
 def test_a_file_that_differs_is_exit_code_1(fake: FakeCluster, finished: Path) -> None:
     """A file with other bytes, and one that only one side has, are named."""
-    fake.content = {"metrics.json": b"{ }\n", "model.keras": b"new"}
+    fake.content = {"model.keras": b"new", "metrics.json": b"{ }\n"}
     result = invoke("program", "wait", "first", "--compare", str(finished))
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-4:] == [

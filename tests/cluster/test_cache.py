@@ -173,7 +173,9 @@ def test_the_items_of_a_loop_are_told(compile_it: Callable[..., Path]) -> None:
 
 def test_json_has_all_of_it(compile_it: Callable[..., Path]) -> None:
     """A program reads tasks, parts and forecast."""
-    found = json.loads(diff(compile_it(), compile_it(helper=True), "--json").stdout)
+    result = diff(before := compile_it(), compile_it(helper=True), "--json")
+    assert (result.exit_code, diff(before, before, "--json").exit_code) == (1, 0)
+    found = json.loads(result.stdout)
     assert {one["task"]: (one["cache"], one["changes"]) for one in found}["make"] == (
         "run",
         [{"part": "code", "what": ["helper.py (new)"]}],

@@ -457,6 +457,14 @@ def test_numbers_without_a_file_stay_with_their_step(server: Server) -> None:
     assert brought(server, found) == {"a/scores": b'{\n  "x": 1.0\n}\n', "b/scores": b'{\n  "y": 2.0\n}\n'}
 
 
+def test_a_file_of_a_step_and_a_folder_of_another_are_not_both_kept(server: Server) -> None:
+    """A part of the pipeline may be called as an artifact of the step around it."""
+    found = Found([("a", made("b")), ("a/b", made("c"))])
+    with pytest.raises(MissingError, match="got no a/b/c: a file and a folder of the name 'a/b'") as caught:
+        brought(server, found, b=b"x", c=b"y")
+    assert caught.value.files == {"a/b": b"x"}
+
+
 def test_numbers_alone_are_no_files_of_a_run(server: Server) -> None:
     """They come without a request: where no file can be had, the way to all is told."""
     found = Found([("a", made("scores", "Metrics", "", x=1)), ("b", made("gone"))])

@@ -350,6 +350,10 @@ def test_steps_are_told_where_the_full_view_has_them(server: Server, target: Clu
     server.tasks = [{"name": "train", "type": "RUNTIME", "state": "CACHED"}]
     assert run.wait(timeout=60, on_change=lines.append) == "SUCCEEDED"
     assert lines == ["RUNNING", "train: from the cache", "SUCCEEDED"]
+    server.states, server.store.looks = ["FAILED"], [{"state": "FAILED"}]
+    server.tasks[0]["state"] = "FAILED"
+    with pytest.raises(ClusterError, match="got FAILED: train failed; the log of train cannot be had: "):
+        run.wait(timeout=60)
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 405, 409, 413, 451])
