@@ -315,7 +315,7 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-f", OURS, "-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-f", "missing.yaml"], "expected YAML in missing.yaml"),
         (["-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
-        (["--run-only", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
+        (["--run-only", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
         (["--timeout", "0"], "0 is not in the range 1<=x<=1000000000"),

@@ -446,7 +446,7 @@ def test_secrets_are_shown_nowhere(
     (tmp_path / "token").write_text(TOKEN)
     shown = []
     with serving(token=TOKEN) as server:
-        target = connect(server.url, token_file=tmp_path / "token", cookies="session=c00kie-value; x=y")
+        target = connect(server.url, token_file=tmp_path / "token", cookies="x=y; session=c00kie-value;z=1")
         for name in (None, "kfp", "kfp_server_api", "urllib3", "kubernetes"):
             caplog.set_level(logging.DEBUG, logger=name)
         echo = f'{{"message": "headers: Bearer {TOKEN}, session=c00kie-value"}}'.encode()

@@ -401,7 +401,7 @@ def test_of_a_huge_log_start_and_end_are_kept(server: Server, target: Cluster, m
 
 
 def test_a_log_without_an_end_is_not_believed(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what is too long to be read to its end, or comes too slowly, nobody could tell which line is the launcher's."""
+    """Of what is too long to be read to its end, or too slow, nobody could tell which line is the launcher's."""
     monkeypatch.setattr(logs, "MOST", 2**20)
     server.store.logs[kfp_logs.executor("test")] = recorded("test-succeeded") + b"noise\n" * 400_000
     with pytest.raises(LogError, match="it is longer than 1 MiB"):
