@@ -57,6 +57,7 @@ def refused() -> urllib3.exceptions.NewConnectionError:
 FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
     "400": (status(400), ClusterError, "HTTP 400 Why", CHECK),
     "401": (status(401, ""), ClusterError, "HTTP 401 Why", LOGIN),
+    "401 of a page": (status(401, "<b>No</b>"), ClusterError, "HTTP 401 Why: No", LOGIN),
     "403": (status(403), ClusterError, "HTTP 403 Why", "Check the namespace, and that your account may do this there."),
     "404": (status(404), ClusterError, "HTTP 404 Why", f"Check the address: {PATH}"),
     "405": (status(405), ClusterError, "HTTP 405 Why", f"Check the address: {PATH}"),
@@ -130,6 +131,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         status(500, "ResourceNotFoundError: no"),
         ClusterError,
         "HTTP 500 Why: ResourceNotFoundError: no",
+        GONE,
+    ),
+    "a version that a run needs": (
+        status(500, "Run x failed: ResourceNotFoundError: PipelineVersion y not found"),
+        ClusterError,
+        "HTTP 500 Why: Run x failed: ResourceNotFoundError: PipelineVersion y not found",
         GONE,
     ),
     "a run that is gone": (

@@ -191,6 +191,10 @@ def test_no_run_is_told_with_the_name(server: Server, target: Cluster, name: str
         lookup.find_run(target._client, name, None)
     assert str(caught.value) == f"run: expected the id or the name of one at {server.url}, got {name!r}."
     assert len(server.asked("/runs/")) == (len(name) == 36)
+    # A server that does not look at the filter may list one without a name.
+    server.fail("GET .*/runs$", respond(200, b'{"runs": [{"run_id": "other"}]}'))
+    with pytest.raises(ContractError, match="expected the id or the name of one"):
+        lookup.find_run(target._client, name, None)
 
 
 def test_what_is_there_is_not_made() -> None:

@@ -33,12 +33,14 @@ def test_a_pipeline_is_created_with_one_version(server: Server, compiled: Path) 
 
 
 def test_the_same_file_is_the_same_version(server: Server, compiled: Path, tmp_path: Path) -> None:
-    """The same content, from another file and another process, is found again."""
+    """The same content, from another file and another process, is found again, and not sent; also under a version."""
     copied = tmp_path / "copied.yaml"
     copied.write_bytes(compiled.read_bytes())
-    version = connect(server.url).versions.create(compiled, name="fashion")
-    assert connect(server.url).versions.create(copied, name="fashion") == version
-    assert (len(server.pipelines), len(server.versions)) == (1, 1)
+    for number, name in enumerate([None, "1.10"], 1):
+        version = connect(server.url).versions.create(compiled, name="fashion", version=name)
+        assert connect(server.url).versions.create(copied, name="fashion", version=name) == version
+        assert (len(server.pipelines), len(server.versions)) == (1, number)
+        assert len(server.asked("POST .*upload_version")) == number
 
 
 def test_what_is_not_described_has_no_description(server: Server, target: Cluster, compiled: Path) -> None:
