@@ -388,7 +388,11 @@ def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each file and each difference, and the outcome."""
-    files = [File("model.keras", "a" * 64, "b" * 64), File("log", "c" * 64, "c" * 64), File("x", None, "d" * 64)]
+    files = [
+        File("model.keras", "a" * 12 + "0" * 52, "b" * 64),
+        File("log", "c" * 64, "c" * 64),
+        File("x", None, "d" * 64),
+    ]
     differs = Difference("versions.numpy", "1.0", "2.0", "other bits")
     console.print_verification(Verification(environment=[differs], files=files))
     assert capsys.readouterr().out.splitlines() == [

@@ -407,6 +407,11 @@ def test_a_run_alone_is_enough_for_a_run_here(folder: Path, run: str, parameters
     """Where the pipeline is known, run.parameters is all that is read, and other keys are nobody's business."""
     (folder / "same.yaml").write_text(f"x: 1\nrun: {run}")
     assert program_file.run_parameters(folder / "same.yaml") == parameters
+    # A whole program file has nothing that is warned of.
+    (folder / "same.yaml").write_text(GOOD)
+    warned = list[str]()
+    assert program_file.run_parameters(folder / "same.yaml", warned.append)["epochs"] == 10
+    assert warned == []
 
 
 @pytest.mark.parametrize(
