@@ -503,9 +503,9 @@ def test_an_interrupted_wait_says_how_to_go_on(fake: FakeCluster, here: Path, tm
     fake.wait_with = Mock(side_effect=KeyboardInterrupt)
     (tmp_path / "token").write_text("t0k3n-of-mine")
     server = ["--host", "https://k/a b", "--namespace", "me", "--token-file", "token", "--ca", "ca.pem"]
-    result = invoke("program", "wait", "first", *server, "--proxy", "p", "--cookies", "a=s3cr3t-b")
+    result = invoke("program", "wait", "first", *server, "--proxy", "p:3128", "--cookies", "a=s3cr3t-b")
     assert result.exit_code == 130
-    again = "same program wait r1 --host 'https://k/a b' --namespace me --token-file token --proxy p --ca ca.pem"
+    again = "same program wait r1 --host 'https://k/a b' --namespace me --token-file token --proxy p:3128 --ca ca.pem"
     assert f"To wait for it again: `{again}`. Look" in result.stderr
     assert "`same program wait r1`" in invoke("program", "wait", "first", "--proxy", "me:pa55word@p").stderr
 
@@ -584,6 +584,18 @@ def test_equal_files_are_told(fake: FakeCluster, finished: Path) -> None:
     result = invoke("program", "wait", "first", "--compare", str(finished))
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == f"2 of 2 files equal those of {finished}, a run of this machine."
+
+
+def test_files_are_kept_and_compared(fake: FakeCluster, finished: Path, tmp_path: Path) -> None:
+    """With -o beside --compare, of which each folder is looked at before anybody waits."""
+    wait = ("program", "wait", "first", "--compare", str(finished), "-o")
+    result = invoke(*wait, str(finished))
+    assert (result.exit_code, fake.calls) == (2, [])
+    result = invoke(*wait, str(folder := tmp_path / "new"))
+    assert result.exit_code == 0
+    assert f"folder     {folder}\n" in result.stdout
+    assert result.stdout.endswith(f"\n2 of 2 files equal those of {finished}, a run of this machine.\n")
+    assert (folder / "metrics.json").read_bytes() == b"{}\n"
 
 
 def test_a_file_that_differs_is_exit_code_1(fake: FakeCluster, finished: Path) -> None:
