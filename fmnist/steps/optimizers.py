@@ -4,7 +4,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -226,9 +226,9 @@ def _created(text: str) -> dict[str, Any]:
     return {**create(text).get_config(), "name": None}
 
 
-def _check_keys(what: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+def _check_keys(what: str, given: Mapping[str, Any], known: Collection[str]) -> None:
     """Refuse a key that has no effect: Keras would ignore some silently."""
-    for key in given.keys() - set(known):
+    for key in (one for one in given if one not in known):
         hint = did_you_mean(str(key), known) or " Keys of the optimizer go into 'config'." * ("config" in known)
         raise SettingsError(f"{what}: expected one of {', '.join(known)}, got {shown(key)}.{hint}")
 

@@ -75,7 +75,7 @@ class Settings:
         if not isinstance(values, Mapping):
             raise SettingsError(f"parameters: expected a mapping of names to values, got {shown(values)}.")
         known = cls.descriptions()
-        for name in values.keys() - known.keys():
+        for name in (one for one in values if one not in known):
             hint = did_you_mean(str(name), known)
             raise SettingsError(f"parameter: expected one of {', '.join(known)}, got {shown(name)}.{hint}")
         return cls(**{name: _number(name, value) for name, value in values.items()})

@@ -21,7 +21,7 @@ def test_the_defaults_are_the_pipelines() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 2.5, "ten", math.nan, math.inf, True, None, "", "1e1"],
+    [0, -1, 2.5, "ten", math.nan, math.inf, True, None, "", "1e1", "\u00a03"],
     ids=lambda value: repr(value) or "empty",
 )
 def test_bad_epochs_are_refused(value: Any) -> None:
@@ -61,11 +61,18 @@ def test_an_unknown_parameter_is_refused_with_the_nearest(name: str, near: str) 
         Settings.parse({name: 1})
 
 
-def test_an_unknown_parameter_near_to_none_lists_all() -> None:
-    """Where no name is near, none is suggested; all are listed in any case."""
+@pytest.mark.parametrize("name", ["zzz", 7, None], ids=repr)
+def test_an_unknown_parameter_near_to_none_lists_all(name: Any) -> None:
+    """Where no name is near, or it is no text, none is suggested; all are listed in any case."""
     listed = "compile_optimizer, epochs, validation_split, seed"
-    with pytest.raises(SettingsError, match=f"^parameter: expected one of {listed}, got 'zzz'[.]$"):
-        Settings.parse({"zzz": 1})
+    with pytest.raises(SettingsError, match=f"^parameter: expected one of {listed}, got {name!r}[.]$"):
+        Settings.parse({name: 1})
+
+
+def test_of_many_unknown_parameters_the_first_is_named() -> None:
+    """Not another one each time."""
+    with pytest.raises(SettingsError, match=r"got 'x0'\."):
+        Settings.parse({f"x{i}": 1 for i in range(30)})
 
 
 def test_the_name_of_an_optimizer_is_not_read_as_a_number() -> None:
