@@ -235,8 +235,9 @@ def test_values_that_change_places_within_an_image_are_seen() -> None:
 
 
 def test_labels_that_change_places_are_seen() -> None:
-    """The labels count as the images do."""
-    assert recorded(IMAGES, swapped(LABELS, 0, 1)) != recorded()
+    """The labels count as the images do, and so do the weights of the images."""
+    each = recorded(), recorded(IMAGES, swapped(LABELS, 0, 1)), recorded(sample_weight=np.arange(N))
+    assert len({fingerprint for (fingerprint,) in each}) == 3
 
 
 @pytest.mark.parametrize("how", [{}, {"steps_per_execution": 2}], ids=["one step", "two steps"])

@@ -259,6 +259,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "line 3: expected as many values as in line 1, which has 2, got 1. Write a decimal point, not a comma.",
     ),
     "open quote": ('accuracy\n"0.9\n', "line 2: expected a CSV, got unexpected end of data."),
+    "after two lines in quotes": (
+        'accuracy,note\n0.9,"two\nlines"\nhigh,\n',
+        "line 4: expected an accuracy from 0 to 1, got 'high'.",
+    ),
     "null": ("accuracy\n0.9\0\n", "line 2: expected an accuracy from 0 to 1, got '0.9\\x00'."),
     "UTF-16": (
         "0.9\n".encode("utf-16"),
@@ -436,11 +440,14 @@ def test_figures_of_other_runs_are_not_compared_with() -> None:
 def test_parameters_may_be_text() -> None:
     """A number is one, and text that JSON reads is what it says; other text, also before it, is itself."""
     figures({"parameters": {"epochs": 3, "optimizer": "adam"}})
-    for epochs in (3, "3"):
+    for epochs in (3, "3", "3.0"):
         found = read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
         assert [one.name for one in found] == ["paper"]
     with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
         read_figures("figures.json", {"optimizer": "adam", "epochs": "[" * 100_000})
+    figures({"parameters": {"momentum": None}})
+    with pytest.raises(ContractError, match="expected a figure for these parameters, got those for -p momentum=null"):
+        read_figures("figures.json", {"epochs": 3})
 
 
 @pytest.mark.parametrize("value", [True, None, "2.0", "true", "my net's", [1, "a b"], {"rate": 0.5}, 1e-05, "é"])
@@ -517,13 +524,13 @@ def test_a_note_is_told_without_a_source() -> None:
 def test_a_folder_of_something_else_is_left_alone() -> None:
     """A study's verdict, say, is not replaced."""
     Path("study").mkdir()
-    for name in ("verdict.json", "study.json", "x" * 200):
+    for name in ("verdict.json", "accuracies.csv", "study.json", "x" * 200):
         Path("study", name).write_text("its own")
     result = invoke("--published", "0.9", "-o", "study", "accuracies.csv")
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: judgement folder: expected a new or empty folder or that of an earlier judgement, got study with "
-        f"study.json, {'x' * 188} .... Nothing was changed. Choose another folder with -o.\n"
+        f"accuracies.csv, study.json, {'x' * 172} .... Nothing was changed. Choose another folder with -o.\n"
     )
     assert {path.read_text() for path in Path("study").iterdir()} == {"its own"}
 

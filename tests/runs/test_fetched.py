@@ -64,7 +64,7 @@ def test_what_is_there_stays(tmp_path: Path, kind: str) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "not writable", "dangling link", "loop"])
+@pytest.mark.parametrize("kind", ["file", "not writable", "relative", "dangling link", "loop"])
 def test_a_place_for_no_folder_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Nobody waits an hour for a run whose files then have no place."""
     above = tmp_path / "above"
@@ -76,12 +76,14 @@ def test_a_place_for_no_folder_is_refused_at_once(tmp_path: Path, monkeypatch: p
         above.symlink_to(above)
     else:
         above.mkdir()
+        monkeypatch.chdir(above)
         monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (above, os.W_OK | os.X_OK))
+    folder = Path("deep", "run") if kind == "relative" else above / "deep" / "run"
     with pytest.raises(ContractError) as refused:
-        fetched.check_new(above / "deep" / "run")
+        fetched.check_new(folder)
     assert str(refused.value) == (
-        f"folder: expected a place where one can be made, got {above / 'deep' / 'run'}, below {above}, where none can. "
-        "Choose another folder with -o."
+        f"folder: expected a place where one can be made, got {folder}, below {above}, where none can. Choose another "
+        "folder with -o."
     )
 
 

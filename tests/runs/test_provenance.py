@@ -15,7 +15,11 @@ from fmnist.steps.settings import Settings
 
 
 def test_what_decides_the_bits_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions, code, data and switches, by name; what is not installed, as this package in a step, has no version."""
+    """Versions, code, data and switches, by name; what is not installed, as this package in a step, has no version.
+
+    The switches are those of the steps, whatever this process has.
+    """
+    monkeypatch.setenv("XLA_FLAGS", "--fast")
     versions = {"fmnist": "0.1", "numpy": "2.4"}
 
     def version(name: str) -> str:
