@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import samples
@@ -68,6 +69,16 @@ def test_a_run_in_a_notebook(here: Path) -> None:
     assert shown.alternatives == ["Loss and accuracy by epoch", "Confusion matrix"]
     assert shown.links == ["a%20%231/report.html"]
     assert "b" not in shown.tags
+    # From a notebook no link leads to the root of the disk.
+    assert Shown(Run(here.parent / "b", RECORD)._repr_html_()).links == ["../b/report.html"]
+
+
+def test_what_a_run_gives_can_be_changed() -> None:
+    """Whoever keeps it, and adds to it, changes nothing in the record."""
+    run = Run(Path("run"), RECORD)
+    metrics: Any = run.metrics
+    metrics.clear()
+    assert (run.accuracy, run.loss) == (0.88125, 0.3456)
 
 
 def test_a_study_in_a_notebook(here: Path) -> None:

@@ -16,16 +16,21 @@ from fmnist.steps.files import Content
 from fmnist.steps.labels import Labels
 
 
-def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("within", [False, True], ids=["itself", "from within"])
+def test_a_path_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool) -> None:
     """Such a path, which kfp could not pass on, is named in letters that every terminal shows; nothing is made."""
     path = tmp_path / os.fsdecode(b"\xff")
+    if within:
+        path.mkdir()
+        monkeypatch.chdir(path)
+        path = Path()
     with pytest.raises(ContractError) as refused, claimed(path, "run"):
         pass
     assert str(refused.value) == (
         f"run folder: expected a path in UTF-8, got '{tmp_path}/\\udcff'. Choose another with -o, or set LC_ALL to "
         "C.UTF-8."
     )
-    assert list(tmp_path.iterdir()) == []
+    assert list(path.iterdir() if within else tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_claimed_once(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def test_what_decides_the_bits_is_recorded(monkeypatch: pytest.MonkeyPatch) -> N
         ("train-labels-idx1-ubyte", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
     ]
     assert found["switches"] == determinism.SWITCHES
+    assert found["switches"] is not determinism.SWITCHES
     assert list(found) == ["versions", "code", "data", "switches"]
     steps, judging = bundle.digest(bundle.STEPS), bundle.digest(bundle.REPLICATION)
     assert found["code"] == {"sha256": steps}
@@ -85,12 +86,14 @@ def test_start_seconds_and_machine_are_recorded(monkeypatch: pytest.MonkeyPatch)
 
 def test_differences_are_named_by_their_path() -> None:
     """What is there on one side only differs too; what is equal does not."""
-    before = {"XX": 1, "b": {"c": 1, "d": {"e": 2}}, "a": None, "same": [1], "x.": 0}
-    now = {"XX": 2, "b": {"c": 1, "d": {"e": 3}}, "f": 0, "same": [1], "x.": 0}
+    before = {"XX": 1, "b": {"c": 1, "d": {"e": 2}}, "a": None, "g": {}, "n": 1, "same": [1], "x.": 0}
+    now = {"XX": 2, "b": {"c": 1, "d": {"e": 3}}, "f": 0, "g": {"h": 0}, "n": "1", "same": [1], "x.": 0}
     assert list(provenance.differences(before, now).items()) == [
         ("XX", (1, 2)),
         ("a", (None, "not there")),
         ("b.d.e", (2, 3)),
         ("f", ("not there", 0)),
+        ("g.h", ("not there", 0)),
+        ("n", (1, "1")),
     ]
     assert provenance.differences(now, now) == {}

@@ -234,6 +234,7 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
         ({"4": {"seed": 4}}, "'seeds/4.json': expected seeds of the plan, 5 to 7, got another"),
         ({"8": {"seed": 8}}, "'seeds/8.json': expected seeds of the plan, 5 to 7, got another"),
         ({"05": {}, "5": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
+        ({"05": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
         ({"5": {}, "6": {"seed": 6}}, "'seeds/6.json': expected a model of its own, got that of 'seeds/5.json'"),
         ({"6": {}}, "'seeds/6.json': expected the seed 6, got 5"),
         ({"5": {"accuracy": 1.5}}, "seeds/5.json: 'accuracy': Input should be less than or equal to 1"),
@@ -253,7 +254,7 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
             "'seeds/5.json': expected the labels [9, 2, 1, 1, 6, 1, 4 ..., got [9, 9, 9, 9, 9, 9, 9 ...",
         ),
     ],
-    ids=["before", "after", "spelling", "model", "seed", "range", "epochs", "labels", "many labels"],
+    ids=["before", "after", "spelling", "spelling alone", "model", "seed", "range", "epochs", "labels", "many labels"],
 )
 def test_other_seeds_are_refused(seeds: Mapping[str, Mapping[str, Any]], said: str, tmp_path: Path) -> None:
     """A seed must be of the plan, in its own file, with a model of its own, and of the images that the dataset has."""

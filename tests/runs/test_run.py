@@ -33,10 +33,12 @@ from fmnist.steps.settings import Settings
         (["thesis.txt", ".unfinished/x"], "thesis.txt"),
         ([".notes.template", ".unfinished/x"], ".notes.template"),
         ([".notes.0123abcd.tmp", ".unfinished/x"], ".notes.0123abcd.tmp"),
+        ([".run.json.0123abc.tmp", ".unfinished/x"], ".run.json.0123abc.tmp"),
+        ([".run.json.0123ABCD.tmp", ".unfinished/x"], ".run.json.0123ABCD.tmp"),
         (["labels/true.txt", "log.txt"], "labels, log.txt"),
         (["SHA256SUMS", "model.keras"], "SHA256SUMS, model.keras"),
     ],
-    ids=["strange file", "hidden file", "temporary file", "same names", "finished run"],
+    ids=["strange file", "hidden file", "temporary file", "few digits", "capitals", "same names", "finished run"],
 )
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[str], told: str) -> None:
     """A folder that may hold anything but an unfinished run is refused; what is not a run's is named, and stays."""

@@ -181,6 +181,26 @@ def test_no_further(file: str, place: str, value: object, said: str) -> None:
     assert where.startswith(".".join(key if key.isdigit() else f"'{key}'" for key in place.split(".")))
 
 
+OF_EACH = "'history': Value error, expected one value an epoch of each metric"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("history.accuracy", [0.5], OF_EACH),
+        ("history.val_loss", [0.5], OF_EACH),
+        ("history.val_accuracy", [0.5, 0.5, 0.5], OF_EACH),
+        ("accuracy", 0.99990001, "Value error, accuracy: expected 0.9999, as the counts say, got 0.99990001"),
+    ],
+)
+def test_the_parts_of_a_result_agree(place: str, value: object, said: str) -> None:
+    """Each metric has one value an epoch, and the accuracy is that of the counts to its last digit."""
+    model, content = changed("seed", place, value)
+    with pytest.raises(ContractError) as caught:
+        parse(model, "a.json", content)
+    assert str(caught.value) == f"a.json: {said}"
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_number_is_finite(number: str) -> None:
     """Whatever Python's own JSON takes for a number."""

@@ -101,13 +101,16 @@ def test_a_shard_whose_seeds_all_fail_is_brief(made_up: folders.MadeUp, tmp_path
     assert len(str(error.value).splitlines()) == 13
 
 
-def test_failures_are_told_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("count", "more"), [(10, []), (11, ["  and 1 more"]), (12, ["  and 2 more"])])
+def test_failures_are_told_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, more: list[str]
+) -> None:
     """Whichever failed first: of many the same few are told each time."""
-    monkeypatch.setattr(workers, "train", lambda *_: dict.fromkeys(reversed(range(12)), "no luck"))
+    monkeypatch.setattr(workers, "train", lambda *_: dict.fromkeys(reversed(range(count)), "no luck"))
     with pytest.raises(StepError) as error:
-        shard_folder.train_shard(SETTINGS, range(12), tmp_path)
+        shard_folder.train_shard(SETTINGS, range(count), tmp_path)
     told = [f"  seed {seed}: no luck" for seed in range(10)]
-    assert str(error.value).splitlines()[1:-1] == [*told, "  and 2 more"]
+    assert str(error.value).splitlines()[1:-1] == [*told, *more]
 
 
 def test_a_shard_trains_in_a_clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

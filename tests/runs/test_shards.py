@@ -85,6 +85,11 @@ def test_the_last_seed_of_all_can_be_taken() -> None:
     assert shards.seeds_of("0-2147483647") == range(LAST + 1)
 
 
+def test_more_shards_may_run_at_once_than_there_are() -> None:
+    """Whoever asks for few shards need not say how many of them run at once."""
+    assert vars(shards.Shards(shards=5)) == {"seeds": 60, "first_seed": 1000, "shards": 5, "parallel": 20}
+
+
 @pytest.mark.parametrize("shard", ["", "1000", "1000-", "1019-1000", "-5-3", "0-2147483648", "1-2-3", "１-２", "1-2\n"])
 def test_a_name_that_is_none_is_refused(shard: str) -> None:
     """Whoever runs the component alone is told what a shard is called."""

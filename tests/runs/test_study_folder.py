@@ -15,7 +15,7 @@ import pytest
 from support import folders
 
 from fmnist import testing
-from fmnist.runs import shard_folder, study, study_folder, workers
+from fmnist.runs import checked, findings, shard_folder, study, study_folder, workers
 from fmnist.runs.checksums import DIGESTS
 from fmnist.runs.folder import PLAN
 from fmnist.steps import dataset
@@ -76,6 +76,24 @@ def test_findings_of_other_seeds_are_refused(made_up: folders.MadeUp, tmp_path: 
     with pytest.raises(ContractError, match=f"^folder: .* {re.escape(str(tmp_path))},(?s:.*)verdict.json"):
         study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
     assert testing.contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("made_up")
+def test_findings_that_change_while_others_are_made_are_not_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures take seconds, in which somebody may put another verdict into the folder: it is refused from then on."""
+
+    def meanwhile(sample: Any, folder: Path) -> list[str]:
+        for name, content in findings.texts(sample).items():
+            write(folder / name, content)
+        (folder / "verdict.json").write_text("[{}]\n")
+        return ["accuracies.csv", "verdict.json"]
+
+    monkeypatch.setattr(findings, "write_findings", meanwhile)
+    study.run_study(SETTINGS, range(7, 8), tmp_path)
+    with pytest.raises(ContractError, match=r"got:\n  'verdict\.json': expected SHA-256 "):
+        checked.read_sample(tmp_path)
 
 
 def test_a_folder_of_something_else_is_refused(made_up: folders.MadeUp, tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def test_the_users_settings_have_no_effect_and_the_style_has() -> None:
     plain = render(draw)
     with mpl.rc_context({"lines.linewidth": 20, "savefig.facecolor": "red"}):
         assert render(draw) == plain
+    before = dict(mpl.rcParams)
     assert render(draw, style={"lines.linewidth": 20}) != plain
+    assert dict(mpl.rcParams) == before
 
 
 def test_a_list_of_the_users_settings_has_no_effect() -> None:

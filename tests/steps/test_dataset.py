@@ -191,9 +191,10 @@ def test_split_of_another_form_is_refused(images: Any, labels: Any, message: str
 
 
 @pytest.mark.parametrize("images", [np.zeros((3, 5), np.float32), np.zeros((3, 8, 8, 1), np.uint8), IMAGES])
-def test_classes_of_ones_own_have_images_of_any_shape(images: Any) -> None:
-    """And of either type."""
-    assert len(dataset.Split(images, LABELS, ("cat", "dog", "emu"))) == 3
+@pytest.mark.parametrize("names", [("cat", "dog", "emu"), tuple("0123456789")], ids=["three", "ten"])
+def test_classes_of_ones_own_have_images_of_any_shape(images: Any, names: tuple[str, ...]) -> None:
+    """And of either type, however many classes there are."""
+    assert len(dataset.Split(images, LABELS, names)) == 3
 
 
 @pytest.mark.parametrize(

@@ -167,18 +167,20 @@ def test_the_cpu_is_described() -> None:
         ("processor\t: 0\nmodel name\t: X: CPU\t2 \nflags\t\t: fpu fma avx2\n\nno tab\n", "X: CPU\t2", {"fma", "avx2"}),
         ("processor\t: 0\nflags\t\t: fma4 avx2x\n", None, set()),
         ("processor\t: 0\nBogoMIPS\t: 50.00\n", None, set()),
-        (None, None, set()),
+        (FileNotFoundError, None, set()),
+        (PermissionError, None, set()),
     ],
-    ids=["x86", "others of like names", "arm64", "no such file"],
+    ids=["x86", "others of like names", "arm64", "no such file", "not readable"],
 )
 def test_the_kernel_describes_the_cpu(
-    text: str | None, model: str | None, instructions: set[str], monkeypatch: pytest.MonkeyPatch
+    text: str | type[OSError], model: str | None, instructions: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In lines of name and value; where it says nothing, there is no model, and no instruction is relied on."""
 
     def read(path: str, **_: str) -> io.StringIO:
-        if text is None or path != "/proc/cpuinfo":
-            raise FileNotFoundError(path)
+        assert path == "/proc/cpuinfo"
+        if not isinstance(text, str):
+            raise text(path)
         return io.StringIO(text)
 
     monkeypatch.setattr(determinism, "open", read, raising=False)

@@ -167,6 +167,15 @@ def test_any_results_are_read_back_unchanged(rows: list[tuple[int, int, float]])
     assert read == rows
 
 
+def test_no_name_is_a_formula_in_the_results() -> None:
+    """A spreadsheet that opens the table computes nothing, and no name steers a terminal."""
+    labels = Labels(np.array([0, 1, 2]), np.array([1, 0, 2]), ("=1+1", "@a", "\x1b[2J"))
+    result = evaluation.Evaluation(labels, np.array([0.5, 0.25, 1.0], np.float32), 0.5)
+    assert result.artifacts()["results"] == (
+        b"image,prediction,confidence,actual\n0,'@a,0.5,'=1+1\n1,'=1+1,0.25,'@a\n2,\\x1b[2J,1.0,\\x1b[2J\n"
+    )
+
+
 def test_a_reloaded_model_gives_the_same_bytes(
     tested: evaluation.Evaluation, trained: training.Training, test_set: Split, tmp_path: Path
 ) -> None:

@@ -113,6 +113,20 @@ def test_a_failed_write_keeps_the_old_file(
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 
+def test_an_interrupt_after_a_write_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary file has its name then, and is not looked for."""
+    replace = Path.replace
+
+    def interrupted(path: Path, target: Path) -> Path:
+        replace(path, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(tmp_path / "a", b"new")
+    assert testing.contents(tmp_path) == {"a": b"new"}
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
 def test_written_files_have_the_mode_that_the_umask_asks_for(tmp_path: Path, umask: int) -> None:
     """A written file is as readable as one that `open` makes, and a group may change it where it may change others."""
@@ -294,8 +308,11 @@ def test_a_temporary_file_that_was_swept_too_soon_is_made_again(
         flock(handle, mode)
 
     monkeypatch.setattr(fcntl, "flock", late)
+    handles = Path("/proc/self/fd")
+    before = len(list(handles.iterdir()))
     files.write(tmp_path / "a", b"content")
     assert testing.contents(tmp_path) == {"a": b"content"}
+    assert len(list(handles.iterdir())) == before
 
 
 def test_a_sweep_that_looks_at_a_new_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +344,7 @@ def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None
     left = tmp_path / f".{name}.0123abcd.tmp"
     others = [
         ".ab.json.0123abcd.tmp",
+        f".my-{name}.0123abcd.tmp",
         ".gitignore",
         f".{name}.0123abc.tmp",
         f".{name}.original.tmp",

@@ -59,6 +59,7 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("true.txt", b"", r"expected whole lines in .*true\.txt"),
         ("true.txt", b"0\n1", r"expected whole lines in .*is it truncated\?"),
         ("true.txt", b"0\n1\n", "expected as many true as predicted, got 2 and 3"),
+        ("true.txt", b"0\n0\n1\n\n", r"expected a class number in line 4 of .*true\.txt, got ''"),
         ("true.txt", b"0\nnan\n1\n", r"expected a class number in line 2 of .*true\.txt, got 'nan'"),
         ("true.txt", b"0\n-1\n1\n", "expected a class number in line 2 of .* got '-1'"),
         ("true.txt", b"0\n1.0\n1\n", "expected a class number in line 2 of .* got '1.0'"),
@@ -164,6 +165,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     "names",
     [
         ("é", "e\u0301"),
+        ("é", "e\u200b\u0301"),
         ("cat", "cat "),
         ("cat", "\u3000cat\t"),
         ("a cat", "a\u00a0cat"),
