@@ -104,6 +104,16 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert testing.contents(tmp_path) == before
 
 
+@pytest.mark.usefixtures("no_data")
+def test_a_plan_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    """As where the disk with a study is not mounted: the link is not replaced by another plan."""
+    (tmp_path / PLAN).symlink_to(tmp_path / "away")
+    with pytest.raises(ContractError, match=r"^folder: (?s:.*)Nothing was changed"):
+        study.run_study(Settings(), range(2), tmp_path, jobs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
+    assert (tmp_path / PLAN).is_symlink()
+
+
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     """A folder of anything else is refused, with its content named, and stays as it is."""
     (tmp_path / "thesis.txt").write_text("years of work")

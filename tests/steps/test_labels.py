@@ -173,7 +173,8 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
         ("cat", "c\u200bat"),
         ("cat", "\ufeffcat"),
         ("cat", "\u202ecat"),
-        *(("cat", f"c{character}at") for character in "\u00ad\u061c\u200f\u2060\u2069\ufe00\ufe0f"),
+        *(("cat", f"c{character}at") for character in "\u00ad\u061c\u200c\u200d\u200e\u200f\u2060\u2063\u2066\u2069"),
+        *(("cat", f"c{character}at") for character in "\u202a\u202b\u202c\u202d\ufe00\ufe01\ufe0e\ufe0f"),
     ],
     ids=ascii,
 )
