@@ -190,6 +190,7 @@ OF_EACH = "'history': Value error, expected one value an epoch of each metric"
         ("history.accuracy", [0.5], OF_EACH),
         ("history.val_loss", [0.5], OF_EACH),
         ("history.val_accuracy", [0.5, 0.5, 0.5], OF_EACH),
+        ("history", {name: values[name.startswith("val") :] for name, values in SEED["history"].items()}, OF_EACH),
         ("accuracy", 0.99990001, "Value error, accuracy: expected 0.9999, as the counts say, got 0.99990001"),
     ],
 )
