@@ -142,7 +142,7 @@ def test_a_font_of_pictures_is_none(install: Install, monkeypatch: pytest.Monkey
 
 def test_the_caveat_says_what_to_install() -> None:
     """Each character is named once, in order, with what can be done."""
-    assert fonts.caveat({"靴", "包"}) == (
+    assert fonts.caveat(["靴", "包"]) == (
         "Glyph 包 靴 missing from fonts of this machine: class names are drawn with escapes instead. Install a font "
         "for that script, as Debian's fonts-noto-cjk or fonts-noto-core, here or in the image."
     )

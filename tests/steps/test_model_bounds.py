@@ -100,6 +100,11 @@ def units(number: Any) -> Callable[[bytes], bytes]:
     return change
 
 
+def frozen(config: bytes) -> bytes:
+    """Return a config of many hidden units that are not trained."""
+    return units(10**7)(config).replace(b'"trainable": true', b'"trainable": false')
+
+
 def weights(write: Callable[[Any], object]) -> Callable[[bytes], bytes]:
     """Return a change of a file of weights, done by h5py."""
 
@@ -125,6 +130,7 @@ def _virtual(file: Any) -> None:
 #: A member of the tutorial's file, a change of it, and the refusal.
 HOSTILE: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "10**7 units": ("config.json", units(10**7), "network: expected at most 67108864 bytes, got 31800000040"),
+    "10**7 frozen units": ("config.json", frozen, "network: expected at most 67108864 bytes, got 31800000040"),
     "10**15 units": ("config.json", units(10**15), "network: expected at most 67108864 bytes, got 3180000000000000040"),
     "text for units": ("config.json", units("9"), "that Keras loads safely, got TypeError"),
     "negative units": ("config.json", units(-1), "that Keras loads safely, got TypeError"),

@@ -240,6 +240,10 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         ({"class_name": "sgd", "config": {f"x{i}": 1 for i in range(30)}}, "got 'x0'"),
         ({"class_name": "sgd", "config": [0.1]}, r"config of sgd: expected a mapping, got \[0.1\]"),
         ('{"class_name": "sgd", "class_name": "adam"}', "expected each key once, got 'class_name' again"),
+        (
+            '{"class_name": "sgd", "config": {"momentum": 0.1, "momentum": 0.9}}',
+            "expected each key once, got 'momentum' again",
+        ),
         ({"class_name": "Adam", "config": {"lr": 1}}, "got 'lr'"),
         ({"class_name": "Adam", "config": {"learning_rate": "fast"}}, "expected a config that Keras takes"),
         ({"class_name": "Nothing", "config": {}}, "got 'Nothing'"),
@@ -253,6 +257,7 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         (config(beta_1=None), "beta_1: expected a finite number, got None"),
         (config(clipnorm="1"), "clipnorm: expected a finite number, got '1'"),
         (config(amsgrad="no"), "amsgrad: expected true or false, got 'no'"),
+        (config(amsgrad=()), r"amsgrad: expected true or false, got \(\)"),
         (config(amsgrad=1), "amsgrad: expected true or false, got 1"),
         (config(clipnorm=-1), "clipnorm -1.0 has no effect unless it is greater than 0"),
         (config(ema_momentum=0.5), "ema_momentum 0.5 has no effect without use_ema. Change it, or leave it out"),

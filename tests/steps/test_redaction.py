@@ -22,6 +22,7 @@ ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
         ("https://[::1]/a@b", "https://[::1]/a@b"),
         ("at https://h/x?abc#def", "at https://h/x?***#***"),
         ("at https://h/x#access=abc", "at https://h/x#access=***"),
+        ("at https://h#a@b", "at https://h#***"),
         ("at HTTPS://me:pw@h/x", "at HTTPS://***@h/x"),
         ("for url: /x?token=abc (Caused by", "for url: /x?token=*** (Caused by"),
         ("see https://h/pipeline/#/runs/details/r1.", "see https://h/pipeline/#/runs/details/r1."),
@@ -93,8 +94,9 @@ def test_what_the_environment_hides_is_hidden(
         ("soft\u00adw0rd", "('soft\\xadw0rd')", "('***')"),
         ('quote"w0rd', '("quote\\"w0rd")', '("***")'),
         ("back\\w0rd", "('back\\\\w0rd')", "('***')"),
+        ("~~~???", "(fn5+Pz8/)", "(***)"),
     ],
-    ids=["six", "five", "Python's", "JSON's", "both"],
+    ids=["six", "five", "Python's", "JSON's", "both", "in base64"],
 )
 def test_a_secret_is_hidden_as_programs_write_it(
     secret: str, writing: str, shown: str, monkeypatch: pytest.MonkeyPatch
@@ -103,7 +105,7 @@ def test_a_secret_is_hidden_as_programs_write_it(
     monkeypatch.setenv("FMNIST_KFP_TOKEN", secret)
     assert safe(writing) == shown
     monkeypatch.delenv("FMNIST_KFP_TOKEN")
-    assert safe(writing, [secret]) == shown
+    assert safe(writing * 3, [secret]) == shown * 3
     assert safe(writing) == writing
 
 
