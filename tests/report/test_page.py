@@ -30,7 +30,7 @@ from fmnist.replication import published
 from fmnist.replication.sample import Judged, Mistake, Sample
 from fmnist.replication.verdict import prediction_interval
 from fmnist.report import pictures
-from fmnist.report.page import _matrix, _p, prepare, write_report
+from fmnist.report.page import _matrix, _mistakes, _p, prepare, write_report
 from fmnist.runs.checksums import CHECKSUMS
 from fmnist.steps import dataset
 from fmnist.steps.dataset import CLASS_NAMES, Split
@@ -348,6 +348,18 @@ def test_a_study_of_one_seed_speaks_of_one(tmp_path: Path) -> None:
     ]
     assert "Record of the study" in page.words
     assert page.tables[4][1:] == [["1000", "0.8800", "0.2500", "0" * 12]]
+    assert "fmnist study -p compile_optimizer=adam" in page.words
+    assert "--first-seed 1000 --seeds 1 -o again" in page.words
+
+
+def test_a_resumed_study_tells_workers_from_seeds(tmp_path: Path) -> None:
+    """Two processes may have trained one seed, and one process two."""
+    for jobs, trained, said in (
+        (2, 1, "2 worker processes for 1 of 2 seeds"),
+        (1, 2, "1 worker process for 2 of 2 see"),
+    ):
+        page = page_of(study_sample(sample([0.88, 0.87]), jobs=jobs, trained=trained), tmp_path)
+        assert f"took 12.3 s with {said}" in page.words
 
 
 def test_the_mean_loss_is_that_of_all_seeds(tmp_path: Path) -> None:
@@ -409,6 +421,9 @@ def test_nobody_knows_when_a_margin_of_accuracies_alone_was_chosen(tmp_path: Pat
     page = page_of(Judged(spread(n), published.matching(PARAMETERS), 0.015), tmp_path)
     assert "The margin is only good if it was not chosen in the light of the results." in page.words
     assert "part of the code" not in page.words
+    assert page.alts[0].startswith(
+        "The accuracy of this run" if n == 1 else "Column chart of the accuracies of 1,001 seeds"
+    )
 
 
 def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
@@ -479,6 +494,8 @@ def test_fields_of_the_matrix_are_shaded_by_what_they_are(run_page: Page) -> Non
     assert fields[:10] == [*first, ("wrong", "--shade: 4%")]
     assert _matrix(STUDY)[0]["fields"][0] == [880, pytest.approx(44)]
     assert fields[11:13] == [("right", "--shade: 44%"), ("wrong", "--shade: 24%")]
+    halves = [result(seed, counts=[[3, 1], [0, 4 + seed]], class_names=("cat", "dog")) for seed in (0, 1)]
+    assert _matrix(study_sample(halves))[1]["fields"][1] == [4.5, pytest.approx(50)]
 
 
 def test_without_a_published_figure_no_verdict_is_invented(odd_run_page: Page, odd_study_page: Page) -> None:
@@ -528,6 +545,7 @@ def test_a_class_may_be_furthest_below(tmp_path: Path) -> None:
     """The greatest distance counts, in either direction."""
     counts = COUNTS.copy()
     counts[1, [1, 2]] = 300, 700
+    counts[6, [6, 7]] = 200, 800  # further in proportion
     page = page_of(study_sample([replace(one, counts=counts.tolist()) for one in sample(spread(3))]), tmp_path)
     assert "They are furthest apart for Trouser: published 0.974, here 0.300." in page.alts[2]
 
@@ -594,6 +612,15 @@ def test_mistakes_that_most_seeds_make_come_first(odd_study_page: Page, test_set
     assert "Trouser , taken for Dress by 2 of 2 seeds, mean confidence 0.875 image 13" in page.words
     assert "by 1 of 2 seeds, mean confidence 0.990 image 11" in page.words
     assert base64.b64decode(page.references[-3].split(",")[1]) == pictures.thumbnail(test_set.images[13])
+
+
+def test_equal_mistakes_come_by_image() -> None:
+    """The mean confidence decides before, not the median, whichever seed made the mistake first."""
+    first, then, last = ([Mistake(6, 0, 6, 0.375), Mistake(5, 0, 6, one)] for one in (0.25, 0.25, 1.0))
+    made = [[*first, Mistake(9, 0, 6, 0.5)], [*then, Mistake(8, 0, 6, 0.5)], last]
+    study = study_sample([result(seed, mistakes=one) for seed, one in enumerate(made)])
+    found = [(one["image"], one["seeds"], one["confidence"]) for one in _mistakes(study)]
+    assert found == [(5, 3, 0.5), (6, 3, 0.375), (8, 1, 0.5), (9, 1, 0.5)]
 
 
 def test_twelve_mistakes_are_shown(odd_run_page: Page, few_page: Page) -> None:
@@ -776,3 +803,17 @@ def test_other_classes_have_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "<b>dog</b> 0 4.0 2.0 0.667 émeu 0 0 0 none" in page.words
     assert "<i>cat</i> , taken for <b>dog</b> by 2 of 2 seeds" in page.words
     assert not {"b", "i"} & set(page.tags)
+
+
+def test_ten_other_classes_are_not_fashion_mnists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many classes of other data have none of its words and images; their own images are counted, as means too."""
+    monkeypatch.delattr(dataset, "load")
+    digits = page_of(run_sample(result(7, 0.75, class_names=tuple("0123456789"))), tmp_path)
+    assert digits.words.startswith("10 classes, seed 7: accuracy 0.7500 10 classes · one run No accuracy was published")
+    assert "Check it yourself" not in digits.words
+    even = [[4, 4, 4], [4, 4, 4], [4, 4, 4]]
+    others: dict[str, Any] = {"counts": even, "mistakes": [], "class_names": ("cat", "dog", "emu")}
+    results = [result(seed, 0.5, **others) for seed in range(3)]
+    results[0] = replace(results[0], counts=[*even[:2], [4, 5, 3]])
+    # The mean counts add up to a little less than 36.
+    assert "counted on 36 images has a standard error of 0.0833." in page_of(study_sample(results), tmp_path).words
