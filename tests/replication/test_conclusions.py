@@ -37,6 +37,7 @@ def test_each_published_figure_has_a_conclusion() -> None:
 def test_where_nothing_was_published_nothing_is_concluded() -> None:
     """Other parameters have no figure to be judged by."""
     assert conclusions.conclude({**PARAMETERS, "epochs": 11}, SPREAD) == ()
+    assert conclusions.conclude({"epochs": 10, "validation_split": 0.05}, SPREAD) == ()
 
 
 def test_each_class_is_compared_where_a_matrix_was_published() -> None:

@@ -49,6 +49,9 @@ def test_a_run_of_just_a_figures_parameters_is_compared_with_it() -> None:
     """A run need not have more parameters than the figure."""
     for figure in published.figures():
         assert figure in published.matching(figure.parameters)
+    assert published.matching({"compile_optimizer": "adam", "epochs": "10", "validation_split": "0.05"}) == ()
+    entry = {"name": "theirs", "by": "", "accuracy": 0.87, "parameters": {"epochs": 10, "layers": 2}, "source": ""}
+    assert published.figure(entry | {"compared_with": {"epochs": 10}}).parameters == {"epochs": 10}
 
 
 def test_the_parameters_of_each_figure_are_valid() -> None:

@@ -107,7 +107,7 @@ def test_mistakes_take_little_memory() -> None:
     assert (packed == found, packed == Mistakes(found), packed == Mistakes(found[:1])) == (True, True, False)
     assert (packed[1], len(packed), hash(packed)) == (found[1], 2, hash(Mistakes(found)))
     assert hash(packed) != hash(Mistakes(found[:1]))
-    assert (packed[-2:], packed[:1], list(Mistakes([]))) == (found, found[:1], [])
+    assert (packed[-2:], packed[::-1], list(Mistakes([]))) == (found, found[::-1], [])
     assert (packed == 2, packed == "no", packed != found[::-1]) == (False, False, True)
     assert (repr(packed), repr(Mistakes(found * 600))) == ("<2 mistakes>", "<1,200 mistakes>")
     assert len(pickle.dumps(Mistakes(found * 1_000))) < 25_000
@@ -119,6 +119,7 @@ def test_a_test_set_may_have_any_size(image: int) -> None:
     found = [Mistake(image, 9, 0, 0.1), Mistake(0, 0, 255, 1 / 3)]
     packed = pickle.loads(pickle.dumps(Mistakes(found)))  # noqa: S301 - our own
     assert list(packed) == found
+    assert list(Mistakes(found[::-1])) == found[::-1]
     assert (len(packed), len(Mistakes(found * 6)), packed == Mistakes(found)) == (2, 12, True)
 
 
@@ -130,8 +131,9 @@ def test_a_test_set_may_have_any_size(image: int) -> None:
         ([3, 5], "2, and not 4"),
         ([4], "1, and not 3"),
         ([3, 4, 5], "3"),
+        ([3, 4, 4], "3"),
     ],
-    ids=["missing", "twice", "another", "first missing", "more"],
+    ids=["missing", "twice", "another", "first missing", "more", "all and one twice"],
 )
 def test_a_study_without_just_its_seeds_is_refused(seeds: list[int], got: str) -> None:
     """A seed that is missing, or counted twice, would give another verdict than the one that was planned."""
@@ -172,6 +174,8 @@ def test_accuracies_alone_are_judged() -> None:
     assert judged.mean == pytest.approx(0.89)
     assert judged.deviation == pytest.approx(0.0264575)
     assert not judged.results
+    near = Judged([0.8701, 0.8699] * 10, figures[:1], 0.0004).conclusions[0]
+    assert near.sentence.endswith("the mean of 20 seeds, 0.8700, is within 0.0004 of it.")
     assert math.isnan(Judged([0.87], figures, 0.03).deviation)
 
 
@@ -210,7 +214,7 @@ def test_class_names_travel_with_a_result() -> None:
     """A result of other classes has their names, in its file too; one of Fashion-MNIST's file is as it always was."""
     names = ("cat", "dog", "emu")
     labels = Labels(np.array([0, 1, 2]), np.array([0, 1, 1]), names)
-    tested = evaluation.Evaluation(labels, np.array([0.9, 0.8, 0.1], np.float32), 0.25)
+    tested = evaluation.Evaluation(labels, np.array([0.9, 0.8, 0.012345679], np.float32), 0.25)
     history = {"loss": [0.5]}
     found = Result.of_files(7, b"a network", history, tested)
     assert found == Result(
@@ -220,12 +224,14 @@ def test_class_names_travel_with_a_result() -> None:
         loss=0.25,
         history=history,
         counts=[[1, 0, 0], [0, 1, 0], [0, 1, 0]],
-        mistakes=[Mistake(2, 2, 1, 0.1)],
+        mistakes=[Mistake(2, 2, 1, 0.012345679)],
         class_names=names,
     )
     again = Result.from_json(found.to_json())
     assert again == found
     assert Sample({}, [again], {}, is_study=False).class_names == names
+    digits = samples.result(7, class_names=tuple("0123456789"))
+    assert Result.from_json(digits.to_json()).class_names == digits.class_names
     ours = samples.result(7)
     assert ours.class_names[0] == "T-shirt/top"
     assert b"class_names" not in ours.to_json()

@@ -27,6 +27,7 @@ def test_equal_accuracies_are_equivalent_or_not() -> None:
     assert verdict.equivalence(0.88, [0.87] * 3, 0.015) == 0
     assert verdict.equivalence(0.75, [0.5] * 3, 0.25) == 1
     assert verdict.equivalence(0.90, [0.87] * 3, 0.015) == 1
+    assert [verdict.judge(one, [0.875] * 3).plausible for one in (0.875, 0.876)] == [True, False]
 
 
 def test_one_accuracy_is_never_equivalent() -> None:

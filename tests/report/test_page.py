@@ -201,7 +201,9 @@ def test_few_seeds_are_judged_by_the_interval(few_page: Page) -> None:
 def test_the_figures_sources_are_given(study_page: Page, tmp_path: Path) -> None:
     """A reader can look each published figure up, however many there are."""
     theirs = [published.Figure(f"name {n}", "", 0.87, {}, f"source {n}") for n in range(10)]
-    page = page_of(Judged([0.87, 0.88], theirs, 0.02), tmp_path)
+    noted = published.Figure("noted", "", 0.87, {}, "", note="It is a note.")
+    page = page_of(Judged([0.87, 0.88], [*theirs, noted], 0.02), tmp_path)
+    assert "noted: It is a note." in page.words
     for shown, figures in ((study_page, published.matching(PARAMETERS)), (page, theirs)):
         for figure in figures:
             assert f"{figure.name}: {figure.source}." in shown.words
@@ -350,6 +352,7 @@ def test_a_study_of_one_seed_speaks_of_one(tmp_path: Path) -> None:
     assert page.tables[4][1:] == [["1000", "0.8800", "0.2500", "0" * 12]]
     assert "fmnist study -p compile_optimizer=adam" in page.words
     assert "--first-seed 1000 --seeds 1 -o again" in page.words
+    assert "(this page, record.json and log.txt are not in the list)" in page.words
 
 
 def test_a_resumed_study_tells_workers_from_seeds(tmp_path: Path) -> None:
@@ -592,6 +595,7 @@ def test_the_matrix_has_counts_and_recalls(study_page: Page, run_page: Page) -> 
 def test_mean_counts_are_rounded(odd_study_page: Page) -> None:
     """A mean of ten or more has no digit after the point."""
     assert "T-shirt/top 878 100 0 0 0 0 0 0 0 22 0.877" in odd_study_page.words
+    assert next(one["style"] for _, one in odd_study_page.elements if one.get("class") == "right") == "--shade: 44%"
 
 
 def test_each_class_is_compared_with_the_published_one(study_page: Page) -> None:
