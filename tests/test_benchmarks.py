@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,9 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = """
 import pytest
 
-def test_good(measured):
-    measured["ratio"] = 7
+@pytest.mark.parametrize("ratio", [7])
+def test_good(ratio, measured):
+    measured["ratio"] = ratio
 
 def test_bad(measured):
     measured["ratio"] = 2
@@ -92,7 +94,7 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
     path = tmp_path / "benchmarks" / "results" / "epochs-10.json"
     result = json.loads(path.read_text())
     assert result["benchmarks"] == {
-        "test_good": {"outcome": "passed", "ratio": 7},
+        "test_good[7]": {"outcome": "passed", "ratio": 7},
         "test_bad": {"outcome": "failed", "ratio": 2},
         "test_broken": {"outcome": "error"},
         "test_parameters": {
@@ -103,15 +105,16 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
         },
     }
     # In the order of the files, whatever their names.
-    assert list(result["benchmarks"]) == ["test_parameters", "test_good", "test_bad", "test_broken"]
+    assert list(result["benchmarks"]) == ["test_parameters", "test_good[7]", "test_bad", "test_broken"]
     assert result["commit"] == commit
     assert (result["epochs"], result["seeds"], result["jobs"]) == (10, 20, 1)
     assert set(result["versions"]) == {"fmnist", "keras", "kfp", "tensorflow"}
+    assert result["machine"]["system"] == platform.platform()
     assert result["machine"]["cpu"] == json.loads(json.dumps(determinism.cpu()))
     assert 0 < result["seconds"] < 60
     below = done.stdout.partition(" measured ")[2].splitlines()[1:]
     *table, written, counts = (" ".join(line.split()) for line in below)
-    assert {"passed test_good ratio 7", "failed test_bad ratio 2", "error test_broken"} < set(table)
+    assert {"passed test_good[7] ratio 7", "failed test_bad ratio 2", "error test_broken"} < set(table)
     assert written == f"written to {path}"
     assert "1 failed, 2 passed" in counts
 

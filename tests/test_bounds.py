@@ -109,9 +109,17 @@ def test_the_bound_of_cached_data(times: list[float], expected: bool, monkeypatc
 @pytest.mark.parametrize(("run", "expected"), [(100, True), (110, False)])
 def test_the_bound_of_preloading(run: float, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it saves, here 5 s, is at least 5 % of a run."""
-    monkeypatch.setattr(process, "seconds", answer(1, 6))
+    asked, took = list[str](), answer(1, 6)
+
+    def timed(*command: str, folder: Path) -> float:
+        asked.append(command[2])
+        assert folder == tmp_path
+        return float(took())
+
+    monkeypatch.setattr(process, "seconds", timed)
     benchmark = test_speed.test_preloading_the_report_earns_its_lines
     assert holds(lambda measured: benchmark(PACE._replace(run=run), measured, tmp_path)) == expected
+    assert asked == ["import fmnist.runs.run", "import fmnist.runs.run; fmnist.runs.run.page.prepare()"]
 
 
 def test_the_tutorial_and_ours_are_measured_at_their_quickest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,9 +230,12 @@ def test_the_bounds_of_growth(usages: list[tuple[float, float]], expected: bool)
 )
 def test_another_accuracy_or_model_is_seen(change: dict[str, Any], expected: bool) -> None:
     """The first seeds of two studies must have the same accuracy and the same model."""
-    few, many = samples.sample([0.88, 0.87]), samples.sample([0.88, 0.87, 0.86])
+    few, some, many = (samples.sample([0.88, 0.87, 0.86][:n]) for n in (2, 3, 3))
     many[1] = replace(many[1], **({"accuracy": 0.87} | change))
-    grown = {n: process.Study(samples.study_sample(one), process.Usage(1, 1, 1)) for n, one in ((2, few), (3, many))}
+    grown = {
+        n: process.Study(samples.study_sample(one), process.Usage(1, 1, 1))
+        for n, one in ((2, few), (3, some), (4, many))
+    }
     assert holds(test_study_speed.test_the_accuracies_are_the_same_each_time, grown) == expected
 
 

@@ -114,15 +114,19 @@ def test_what_is_measured_is_the_golden_one(data_regression: DataRegressionFixtu
     data_regression.check({"programs": digests, "cases": marks, "sizes": sizes}, "measured")
 
 
-def test_the_reference_has_no_switch_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tutorial runs as people run it: with all cores, and with what else their environment has."""
+def test_the_reference_has_no_switch_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The tutorial runs as people run it: with all cores, and with what else they have; errors are shown."""
     for name in (*SWITCHES, "KERAS_HOME", "THEIRS"):
         monkeypatch.setenv(name, "1")
     assert {"THEIRS", *SWITCHES, "KERAS_HOME"} & process.environment().keys() == {"THEIRS"}
     code = "import json, os; print('noise'); print(json.dumps(dict(os.environ)))"
     assert {"THEIRS", "KERAS_HOME"} & process.python("-c", code).keys() == {"THEIRS"}
+    process.seconds(sys.executable, "-c", "import os; assert 'KERAS_HOME' not in os.environ", folder=tmp_path)
     with pytest.raises(subprocess.CalledProcessError):
-        process.python("-c", "raise SystemExit(1)")
+        process.python("-c", "raise SystemExit('the reason')")
+    assert "the reason" in capfd.readouterr().err
 
 
 def test_a_program_that_fails_takes_no_seconds(tmp_path: Path) -> None:
@@ -189,6 +193,10 @@ def test_each_training_of_the_trap_gets_the_same_parameters(variant: str, monkey
         )
     else:
         assert command == [sys.executable, str(BENCHMARKS / "seeding_trap.py"), variant, "5", "3", "0.1"]
+    failed = SimpleNamespace(returncode=3, stdout='{"accuracy": 0.88}\n', stderr="the reason")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(AssertionError, match=f"^{variant} 5: expected exit code 0, got 3\n *the reason"):
+        test_seeding_trap.start(variant, SETTINGS)
 
 
 def test_a_kept_run_is_that_of_its_parameters_and_its_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -497,8 +497,8 @@ def test_fields_of_the_matrix_are_shaded_by_what_they_are(run_page: Page) -> Non
     assert fields[:10] == [*first, ("wrong", "--shade: 4%")]
     assert _matrix(STUDY)[0]["fields"][0] == [880, pytest.approx(44)]
     assert fields[11:13] == [("right", "--shade: 44%"), ("wrong", "--shade: 24%")]
-    halves = [result(seed, counts=[[3, 1], [0, 4 + seed]], class_names=("cat", "dog")) for seed in (0, 1)]
-    assert _matrix(study_sample(halves))[1]["fields"][1] == [4.5, pytest.approx(50)]
+    halves = [result(seed, counts=[[3, 1], [1, 4 + seed]], class_names=("cat", "dog")) for seed in (0, 1)]
+    assert _matrix(study_sample(halves))[1]["fields"][1] == [4.5, pytest.approx(100 * 4.5 / 11)]
 
 
 def test_without_a_published_figure_no_verdict_is_invented(odd_run_page: Page, odd_study_page: Page) -> None:
