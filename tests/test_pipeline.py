@@ -196,6 +196,7 @@ def test_code_can_be_carried_into_an_image(tmp_path: Path, compiled: Compiled) -
     )
     assert {name: task.code for name, task in carrying.items()} == {n: task.code for n, task in compiled.tasks.items()}
     assert not any(task.code for task in using.values())
+    assert not any(task.installation for task in (*carrying.values(), *using.values()))
 
 
 def test_a_file_that_kfp_could_not_load_is_not_written(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: 
     """Without `__init__`, each folder of that name is part of it, and the first one wins, as for an import."""
     other = tmp_path_factory.mktemp("other")
     lay(place, {"company/first.py": b"1\n", "company/both.py": b"1\n", "company/team/__init__.py": b""})
-    lay(other, {"company/second.py": b"2\n", "company/both.py": b"2\n"})
+    lay(other, {"company/second.py": b"2\n", "company/both.py": b"2\n", "company/team/__init__.py": b"2\n"})
     sys.path.append(str(other))
     try:
         assert Code("company").files() == {
@@ -171,6 +171,12 @@ def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: 
             "company/team/__init__.py": b"",
         }
         assert list(Code("company.team").files()) == ["company/team/__init__.py"]
+        # What another portion has is missed too.
+        lay(place, {"company/team/__init__.py": b"from company import both, second, third\n"})
+        lay(other, {"company/third.py": b""})
+        code = [Code("company.team"), Code("company.both"), Code("company.second")]
+        with pytest.raises(ContractError, match="what company/team/__init__.py imports, got no company.third,"):
+            carried_by(figures, [FMNIST, *code])
     finally:
         sys.path.remove(str(other))
 
@@ -256,6 +262,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
         lambda place: os.truncate(place / "mine" / "data" / "table.csv", 17_000_000),
         Code("mine", "data/*"),
         "expected at most 16,777,216 bytes of code and small data, got 17,000,000 in 2 files.",
+    ),
+    "huge together": (
+        lambda place: [os.truncate(place / "mine" / name, 8_400_000) for name in ("model.py", "data/table.csv")],
+        Code("mine", ("model.py", "data/*")),
+        "expected at most 16,777,216 bytes of code and small data, got 16,800,000 in 3 files.",
     ),
     "a long name": (
         lambda place: lay(place, {f"mine/{'x' * 200}.py": b""}),
@@ -389,6 +400,12 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
         [Code("mine", ("sub/*.py", "data/*"))],
         "which none of the patterns 'sub/*.py', 'data/*' of 'mine' matches.",
     ),
+    "a module that no pattern of two codes matches": (
+        {},
+        step,
+        [Code("mine", "sub/*.py"), Code("mine", "data/*")],
+        "which none of the patterns 'sub/*.py', 'data/*' of 'mine' matches.",
+    ),
     "a relative import": ({}, step, [Code("mine", "model.py")], "expected what mine/model.py imports, got no mine.sub"),
     "a relative module": (
         {"mine/model.py": b"from .sub.deep import x\n"},
@@ -418,10 +435,10 @@ MISSING: dict[str, tuple[dict[str, bytes], Callable[[], None], list[Code], str]]
         "got no package that has pytest. Name one in packages, as in 'pytest==1.0', or carry it, with Code('pytest').",
     ),
     "a package of another name": (
-        {"mine/model.py": b"def f():\n    import yaml\n"},
+        {"mine/model.py": b"def f():\n    import yaml.nodes\n"},
         step,
         [Code("mine")],
-        "got no package that has yaml. Name one in packages, as in 'pyyaml==1.0'",
+        "got no package that has yaml. Name one in packages, as in 'pyyaml==1.0', or carry it, with Code('yaml').",
     ),
     "a package of a namespace": (
         {"mine/model.py": b"from google import protobuf, auth\n"},
@@ -587,8 +604,10 @@ def test_a_step_installs_modules_of_another_name() -> None:
 def test_a_source_in_another_encoding_is_carried_as_it_is(place: Path) -> None:
     """What Python reads, a step reads too: a file with a mark at its start, or that names its encoding."""
     files = {"mine/sub/marked.py": codecs.BOM_UTF8 + b"x = 1\n", "mine/model.py": b"# coding: latin-1\ny = '\xe4'\n"}
+    # Its end decides whether it is Python's code, and not how that begins.
+    files |= {"mine/sub/library.pyd": b"\r\n", "mine/sub/table.py.csv": b"\r\n"}
     lay(place, files)
-    assert carried_by(step, [Code("mine")]).items() >= files.items()
+    assert carried_by(step, [Code("mine", "**")]).items() >= files.items()
 
 
 def test_a_step_installs_what_its_code_names(place: Path) -> None:

@@ -61,6 +61,7 @@ def test_a_task_of_a_function_is_taken_apart() -> None:
 PLAIN: dict[str, tuple[compiled.Task, list[str]]] = {
     "importer": (compiled.Task("a", {}, {}, {"importer": {}}), []),
     "image": (task(), []),
+    "no container": (compiled.Task("a", {}, {}, {"container": None}), []),
     "arguments": (task(args=["x"]), ["x"]),
     "numbers": (task(["sleep", 1]), ["sleep", "1"]),
     "nothing after": (task(["sh", "-c", INSTALL]), ["sh", "-c", INSTALL]),
@@ -76,6 +77,12 @@ def test_what_is_no_function_has_a_command_alone(plain: compiled.Task, command: 
     """Nothing is taken for a program or an installation that is none."""
     assert (plain.command, plain.program, plain.code) == (command, "", {})
     assert (plain.installation, plain.requirements) == ([], [])
+
+
+def test_a_document_without_content_does_not_count() -> None:
+    """Such is one between two lines of hyphens; an empty mapping, which is no pipeline, has to be told."""
+    assert compiled.documents(b"---\n---\na: 1\n---\n{}\n---\n") == [{"a": 1}, {}]
+    assert compiled.documents(b"# nothing\n") == []
 
 
 def test_the_shortest_step_that_installs_is_seen() -> None:

@@ -79,10 +79,10 @@ def test_a_kill_without_a_limit_is_told_too(limit: str, tmp_path: Path) -> None:
 
 
 def test_a_cgroup_may_have_any_name(tmp_path: Path) -> None:
-    """With colons too; what is above all cgroups is none."""
+    """With colons too; what is above all cgroups is none, and of those that are the smallest limit counts."""
     place = "sys/fs/cgroup/X:a:b"
-    write(tmp_path, {"proc/self/cgroup": "0::/X:a:b\n", f"{place}/memory.max": f"{3 * GIB}\n"})
-    write(tmp_path, {"sys/fs/memory.max": f"{GIB}\n"})
+    write(tmp_path, {"proc/self/cgroup": "0::/X:a:b/in\n", f"{place}/memory.max": f"{3 * GIB}\n"})
+    write(tmp_path, {"sys/fs/memory.max": f"{GIB}\n", f"{place}/in/memory.max": f"{4 * GIB}\n"})
     assert OutOfMemory(tmp_path).limit() == ": the limit is 3.00 GiB"
 
 
@@ -90,8 +90,8 @@ def test_a_command_has_its_environment_and_tells_its_lines(tmp_path: Path) -> No
     """It works in the folder that it is given; bytes that are no text are escapes."""
     lines: list[str] = []
     command = ["sh", "-c", r"printf 'a\n\377b\n'; echo $ONE; pwd -P; exit 3"]
-    code, _ = run(command, {"ONE": "1"}, lines.append, str(tmp_path))
-    assert (code, lines) == (3, ["a\n", "\\xffb\n", "1\n", f"{tmp_path.resolve()}\n"])
+    code, _ = run(command, {"ONE": "é"}, lines.append, str(tmp_path))
+    assert (code, lines) == (3, ["a\n", "\\xffb\n", "é\n", f"{tmp_path.resolve()}\n"])
 
 
 def test_a_command_needs_no_path() -> None:

@@ -149,7 +149,13 @@ def test_a_namespace_is_of_many_packages(
 
 @pytest.mark.parametrize(
     "requirement",
-    ["Scikit_Learn", "scikit.learn[all]>=1", "scikit-learn @ https://a", " scikit--learn ; python_version<'4'"],
+    [
+        "Scikit_Learn",
+        "scikit.learn[all]>=1",
+        "scikit-learn @ https://a",
+        "scikit-learn@https://a",
+        " scikit--learn ; python_version<'4'",
+    ],
 )
 def test_a_package_has_one_name(requirement: str) -> None:
     """However a requirement writes it, and whatever it asks for beside it."""
