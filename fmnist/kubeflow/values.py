@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ NOT_FINITE = (
 
 #: An input or an output, in a text that kfp compiled.
 _PASSED = re.compile(r"\{\{\$\.(?:in|out)puts\.(?:parameters|artifacts)\[.*?\}\}")
+
+#: What a server escapes in JSON that is a text.
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
 
 #: From this number on a server writes an exponent.
 _EXPONENT = 1e21
@@ -85,8 +89,16 @@ def _as_sent(executor_input: Any, component_spec: Any) -> dict[str, Any]:
     given = found.get("inputs", {}).get("parameterValues", {})
     for name, one in component_spec.input_definitions.parameters.items():
         if one.parameter_type == ParameterType.STRING and not isinstance(given.get(name), str | None):
-            given[name] = json.dumps(given[name], separators=(",", ":"))
+            given[name] = _text(given[name])
     return found
+
+
+def _text(value: Any) -> str:
+    """Return a value as the text that a server makes of it: a number without exponent, or JSON as Go escapes it."""
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _written(value: Any) -> Any:

@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
         "expected at most 16,777,216 bytes of code and small data, got 17,000,000 in 2 files.",
     ),
     "huge together": (
-        lambda place: [os.truncate(place / "mine" / name, 8_400_000) for name in ("model.py", "data/table.csv")],
+        lambda place: lay(place, dict.fromkeys(("mine/model.py", "mine/data/table.csv"), bytes(8_400_000))),
         Code("mine", ("model.py", "data/*")),
         "expected at most 16,777,216 bytes of code and small data, got 16,800,000 in 3 files.",
     ),
@@ -649,6 +649,18 @@ def test_a_name_that_only_the_whole_of_fmnist_has_is_refused(place: Path) -> Non
     components.as_component(step, "image", code=[FMNIST, Code("mine")])
 
 
+def beside() -> None:
+    """Import a module whose name begins as ours."""
+    import fmnist_more  # type: ignore[import-not-found]  # noqa: F401
+
+
+def test_a_module_is_not_ours_by_the_beginning_of_its_name(place: Path) -> None:
+    """What it takes from the whole of fmnist is refused as of any other."""
+    lay(place, {"fmnist_more.py": b"from fmnist import train\n"})
+    with pytest.raises(ContractError, match="in fmnist_more.py, got fmnist.train, which a step does not carry"):
+        components.as_component(beside, code=[FMNIST, Code("fmnist_more")])
+
+
 def asks_the_whole_of_fmnist() -> None:
     """Train by the name that fmnist itself has."""
     from fmnist import train  # noqa: F401 - it need not be called
@@ -664,6 +676,8 @@ def test_a_step_itself_takes_no_name_of_the_whole_of_fmnist() -> None:
         "train'."
     )
     components.as_component(asks_the_whole_of_fmnist, "image")
+    with pytest.raises(ContractError, match="got fmnist.train, which a step does not carry"):
+        components.as_component(asks_the_whole_of_fmnist, "image", carried=True)
 
 
 @pytest.mark.parametrize(

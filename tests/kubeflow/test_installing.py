@@ -85,6 +85,7 @@ def test_a_part_of_another_pipeline_is_as_ever(tmp_path: Path, runner: Callable[
     """Whatever runner there is, pipelines are made of these parts and compiled."""
     runner(use_venv=False)
     matrix = components.as_component(components.confusion_matrix)
+    assert type(matrix).__name__ == "PythonComponent"
 
     @dsl.pipeline(name="outer")  # type: ignore[untyped-decorator]
     def outer(labels: dsl.Input[dsl.Dataset]) -> None:

@@ -441,6 +441,24 @@ def test_what_fails_before_any_process_is_told_in_the_words_of_kfp() -> None:
     assert splitter.failure("\x1b[91mno such file\x1b[0m") == "step : no such file"
 
 
+#: What Python prints of an error that ends a program.
+ENDED = """    Traceback (most recent call last):
+      File "<frozen runpy>", line 198, in _run_module_as_main
+      File "program.py", line 1, in <module>
+    ValueError: {}
+"""
+
+
+def test_of_several_programs_of_a_step_the_last_one_is_told() -> None:
+    """Each may have ended with an error; what a step before has said is not of this one."""
+    splitter = local._LogSplitter(io.StringIO(), lambda _: None)
+    splitter.write(f"11:22:33.1 - INFO - Executing task 'a'\n    {{\n    }}\n    of a\n{ENDED.format(1)}")
+    splitter.write(f"      and then\n{ENDED.format(2)}")
+    assert splitter.failure("") == "step a: ValueError: 2"
+    splitter.write("11:22:33.2 - INFO - Executing task 'b'\n    {\n    }\n    of b\n")
+    assert splitter.failure("it ended") == "step b: it ended It last said:\n  of b"
+
+
 def test_kfp_runs_others_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its way to start a process is replaced for the time of a run alone."""
     from kfp.local import subprocess_task_handler as handler

@@ -114,6 +114,7 @@ PROGRAMS = {
     "a star of another module": ("from math import *\ndef step():\n    return sin(1)", []),
     "another language": ("def step(:", []),
     "a null byte": ("def step():\n    '\0'", []),
+    "half a character": ("def step():\n    '\ud800'", []),
 }
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Optional
 
 import pytest
@@ -292,6 +293,27 @@ def test_a_step_that_fails_says_why_whatever_it_changed(tmp_path: Path) -> None:
         run(changing, tmp_path, way="changed and failed")
 
 
+def test_the_first_input_that_changed_is_named(tmp_path: Path) -> None:
+    """Also for a file deep in its folder; others may have changed too."""
+    folders = {name: SimpleNamespace(path=str(tmp_path / name)) for name in ("same", "first", "second")}
+    for name in folders:
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "file").write_text("x")
+    before = values.state(folders)
+    values.check_unchanged(before, values.state(folders))
+    for name in ("second", "first"):
+        (tmp_path / name / "deep" / "file").write_text("more")
+    with pytest.raises(StepError, match="got 'first' changed in place"):
+        values.check_unchanged(before, values.state(folders))
+
+
+def test_only_a_whole_number_becomes_a_float() -> None:
+    """A truth or a text in its place is for kfp to refuse."""
+    spec = {"root": {"inputDefinitions": {"parameters": {"share": {"parameterType": "NUMBER_DOUBLE"}}}}}
+    given = [values.arguments(spec, {"share": one})["share"] for one in (1, True, "1")]
+    assert [(type(one), one) for one in given] == [(float, 1.0), (bool, True), (str, "1")]
+
+
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
     """Though they are handed on, or something is written beside them, or within one for a while."""
     assert run(changing, tmp_path, way="none")["count"] == 2
@@ -375,7 +397,7 @@ def test_a_text_is_handed_on_as_it_is(text: str, tmp_path: Path) -> None:
 @component
 def mixed() -> list:  # type: ignore[type-arg]
     """Return values of many kinds."""
-    return [1, 2.5, True, "x", [1, "a"], {"b": None}]
+    return [1, 2.5e-7, True, "x<ü", [1, "ä<&>"], {"b": None}]
 
 
 def items() -> None:
@@ -388,7 +410,8 @@ def test_where_a_text_is_asked_for_all_is_text(tmp_path: Path) -> None:
     """So that the step gets of each item what a cluster gives; kfp's own runner hands on a number."""
     given = run(items, tmp_path)
     said = [given[f"for-loop-1-iteration-{turn}/say"] for turn in range(6)]
-    assert said == ["1", "2.5", "true", "x", '[1,"a"]', '{"b":null}']
+    assert said == ["1", "0.00000025", "true", "x<ü", '[1,"ä\\u003c\\u0026\\u003e"]', '{"b":null}']
+    assert values._text(1.5e21) == "1500000000000000000000"
 
 
 @component

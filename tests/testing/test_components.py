@@ -31,6 +31,7 @@ def test_a_component_runs_with_typed_artifacts(run_component: Callable[..., test
     """It gets what it declares, and all that it wrote, logged and returned is there."""
     ran = run_component(good, often=2, table="ab", more=[b"c", "d"])
     assert (ran.returned, ran.files) == ((6,), {"out": b"ababcd"})
+    assert "ababcd" not in repr(ran)
     assert ran["metrics"].metadata == {"length": 6}
     assert Path(ran["out"].path).read_text() == "ababcd"
     testing.assert_contract(
@@ -62,6 +63,10 @@ def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], 
     assert ran.files == {"out": b"yyx"}
     again = run_component(copy, folder=testing.artifact(Dataset, tmp_path / "f", {"a.txt": b"z"}), file=b"x")
     assert again.files == {"out": b"zx"}
+    given = testing.artifact(Dataset, tmp_path / "table.csv", "z", rows=1)
+    assert (given.name, given.uri, given.metadata) == ("table.csv", str(tmp_path / "table.csv"), {"rows": 1})
+    (tmp_path / "f" / "link.csv").symlink_to(tmp_path / "table.csv")
+    assert testing.contents(tmp_path / "f") == {"a.txt": b"z", "link.csv": b"z"}
 
 
 def test_a_component_that_needs_its_file_is_seen(run_component: Callable[..., testing.Ran]) -> None:
