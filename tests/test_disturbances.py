@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from disturbances import disturb, few, ways
 from support import helpers
+
+import fmnist
 
 PROGRAM = Path(disturb.__file__)
 WAYS = ways.read(ways.CATALOGUE)
@@ -103,6 +106,7 @@ def test_all_files_but_those_with_their_time_are_compared(tmp_path: Path) -> Non
     out = tmp_path / "here" / "a b" / "out"
     (out / "labels").mkdir(parents=True)
     results = {"history.json", "labels/true.txt", "loss_plot.html", "metrics.json", "model.keras", "SHA256SUMS"}
+    results |= {"loss_plot.png", "results.csv", "labels/class_names.txt"}
     for name in (*results, "log.txt", "report.html", "run.json", "RECORD.sha256"):
         (out / name).write_text(name)
     assert disturb.results(tmp_path) == {name: name.encode() for name in results}
@@ -128,7 +132,7 @@ def test_two_that_set_the_same_work_apart(what: str) -> None:
     """Otherwise only the last of them would be tried."""
     given: list[dict[str, Any]] = [{what: {name: value}} for name, value in (("a", "1"), ("a", "2"), ("b", "1"))]
     one, same, other = (way(**each) for each in given)
-    assert ways.grouped([one, same, other]) == [(one, other), (same,)]
+    assert ways.grouped([one, same, other]) == ways.grouped([one, other, same]) == [(one, other), (same,)]
 
 
 @pytest.mark.parametrize("what", [{"alone": True}, {"python": "def call(work): work()"}], ids=["alone", "calls"])
@@ -171,19 +175,23 @@ def test_a_file_that_is_missing_or_new_is_other_bytes(tmp_path: Path, there: str
 
 def test_a_disturbed_process_has_its_own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a disturbance lie there, and its variables may begin with it; it works in a folder that may be odd."""
-    code = "import os; print(os.environ['HOME'], os.environ['AT'], os.environ['OTHER'], os.getcwd(), os.listdir())"
+    code = (
+        "import os, sys; print(os.environ['HOME'], os.environ['AT'], os.environ['OTHER'], os.getcwd(), "
+        "sys.flags.no_site, os.listdir())"
+    )
     monkeypatch.setitem(disturb.COMMANDS, "run", ("-c", code))
     one = way(home={"deep/a": "1"}, files={"b": "2"}, environment={"AT": "~/deep", "OTHER": "a~"}, folder="a b")
-    _, status = os.waitpid(disturb.Job("run", (one,)).start(tmp_path), 0)
+    _, status = os.waitpid(disturb.Job("run", (one, way("two", switches=("-S",)))).start(tmp_path), 0)
     assert (status, (tmp_path / "home" / "deep" / "a").read_text()) == (0, "1")
     home, here = tmp_path / "home", tmp_path / "here" / "a b"
     said, _, listed = (tmp_path / "log").read_text().strip().partition(" [")
-    assert said == f"{home} {home}/deep a~ {here}"
+    assert said == f"{home} {home}/deep a~ {here} 1"
     assert set(ast.literal_eval(f"[{listed}")) == {"b", "out"}
 
 
-def test_who_works_together_works_alone_if_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_works_together_works_alone_if_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of two, compared with the bytes of what computes the same: a call with a run, a process with functions."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     asked: list[tuple[str, Any]] = []
 
     def run(jobs: Any, expected: Any, *_: Any) -> list[tuple[disturb.Job, str, Path]]:
@@ -205,25 +213,70 @@ def test_who_works_together_works_alone_if_something_is_wrong(monkeypatch: pytes
         ("call: two", runs),
     ]
     assert [str(job) for job, _ in wrong] == [name for name, _ in asked[2:]]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that works by itself waits for the whole."""
     (tmp_path / "catalogue.toml").write_text(f'{CATALOGUE}[lone]\ntitle = "a"\non = ["functions"]\n')
     asked: list[str] = []
+    wrong: list[int] = []
 
     def instead(jobs: list[disturb.Job], _: int) -> list[Any]:
         asked.extend(map(str, jobs))
-        return []
+        return [(jobs[at], "other bytes") for at in wrong]
 
     monkeypatch.setattr(disturb, "warm_up", lambda: None)
     monkeypatch.setattr(disturb, "disturb", instead)
     done = CliRunner().invoke(disturb.main, ["--quick", "--catalogue", str(tmp_path / "catalogue.toml")])
     assert (done.exit_code, done.output) == (0, "4 of 4 disturbances gave what they must\n")
     assert asked == ["compile: refused", "compile: nothing, folder, changed"]
+    # Several together, of which each is right by itself, have no culprit.
+    wrong.append(1)
+    done = CliRunner().invoke(disturb.main, ["--quick", "--catalogue", str(tmp_path / "catalogue.toml")])
+    assert done.exit_code == 1
+    assert done.output.startswith("compile: nothing, folder, changed: other bytes\n4 of 4 disturb")
 
 
 def test_a_process_that_ends_itself_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever exit code it asks for."""
     assert few.disturbed("raise SystemExit(0)", tmp_path) == 70
     assert capsys.readouterr().err.endswith("\nSystemExit: 0\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "said"),
+    [
+        ("raise OSError(28, 'No space left on device')", 3, "OSError: [Errno 28] No space left on device\n"),
+        ("from fmnist.steps.errors import *; raise StepError('no luck')", 3, "StepError: no luck\n"),
+        ("raise ValueError('no luck')", 70, "Traceback (most recent call last):\n"),
+    ],
+)
+def test_a_refusal_is_told_from_a_crash(
+    code: str, ended: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors of fmnist and of the disk are its words, and others are none."""
+    assert few.disturbed(code, tmp_path) == ended
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_all_that_the_functions_give_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What trains, what tests and what counts all save what they gave."""
+    saved: list[Any] = []
+    tested = SimpleNamespace(labels="labels")
+    monkeypatch.setattr(few, "data", lambda: ("images", "others"))
+    for name, made in {
+        "train": lambda settings, images: SimpleNamespace(model=(settings.epochs, images)),
+        "test": lambda model, others: saved.append((model, others)) or tested,
+        "confusion_matrix": lambda labels: f"counts of {labels}",
+        "save": lambda *given: saved.extend(given),
+    }.items():
+        monkeypatch.setitem(vars(fmnist), name, made)
+    few.save(tmp_path)
+    assert saved == [
+        ((1, "images"), "others"),
+        tmp_path,
+        SimpleNamespace(model=(1, "images")),
+        tested,
+        "counts of labels",
+    ]

@@ -32,7 +32,7 @@ def test_a_program_gets_what_it_was_started_with(python: str, tmp_path: Path, ca
     done = subprocess.run(
         [python, *called, str(code), "a b"],
         cwd=tmp_path,
-        env={"GIVEN": "given"},
+        env={"GIVEN": "given", "ADDED": "another value"},
         input="input",
         capture_output=True,
         text=True,
