@@ -226,10 +226,11 @@ def test_the_tests_of_a_copy_do_not_know_where_they_run(tmp_path: Path, monkeypa
     [
         ("Second.call", "axis=0", "axis=1", "f(1,axis=1)"),
         ("Second.call", 'return {"a": value, "b": value}', "return {}", "return{}"),
+        ("Second.call", 'return {"a": value, "b": value,}', "return {}", "return{}"),
         ("Second", "value = f(1, axis=0)", "value = 0\nvalue = 1", "value=0value=1"),
         ("", '"left", "right"', '"right", "left"', "WORDS=('right','left')"),
     ],
-    ids=["an argument", "a statement", "two lines in a class", "outside of functions"],
+    ids=["an argument", "a statement", "a last comma", "two lines in a class", "outside of functions"],
 )
 def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, planted: str) -> None:
     """An edit applies in its function alone, however the code is laid out and wherever it stands."""
@@ -276,6 +277,7 @@ def test_an_edit_that_does_not_apply_is_an_error(project: Path, changes: dict[st
     result = invoke(*arguments(project, **changes))
     assert result.exit_code == 1
     assert f"ERROR: the edit does not apply: {message}" in " ".join(result.stdout.split())
+    assert result.stdout.splitlines()[-2:] == ["0 of 1 faults caught", "not caught: tripled"]
 
 
 @pytest.mark.parametrize(
@@ -422,6 +424,24 @@ def test_only_what_a_change_concerns_is_planted(committed: Path, changes: dict[s
     found = edits.concerned(committed, Path("tests/faults/catalogue.toml"), entries, "HEAD")
     assert found is not None
     assert [fault.id for fault in found] == ["tripled"] * planted + [fault.id for fault in entries[1:]]
+
+
+def test_what_tests_of_a_folder_share_concerns_them(committed: Path) -> None:
+    """And no others; a file that is moved has changed where it was."""
+    catalogue, git = Path("tests/faults/catalogue.toml"), ["git", "-c", "user.name=a", "-c", "user.email=a@a"]
+    with (committed / catalogue).open("a") as file:
+        file.write("\n[b]\ntitle='b'\nfile='x.py'\nold='a'\nnew='b'\ntests=['tests/part/test_b.py']\n")
+    (committed / "tests" / "part").mkdir()
+    (committed / "tests" / "part" / "conftest.py").write_text("import os\n")
+    subprocess.run([*git, "add", "."], cwd=committed, check=True)
+    subprocess.run([*git, "commit", "-qm", "second"], cwd=committed, check=True)
+    entries = edits.read(committed / catalogue)
+    (committed / "tests" / "part" / "conftest.py").write_text("import sys\n")
+    found = edits.concerned(committed, catalogue, entries, "HEAD")
+    assert [fault.id for fault in found or ()] == ["b"]
+    subprocess.run([*git, "mv", "fmnist/__init__.py", "fmnist/other.py"], cwd=committed, check=True)
+    found = edits.concerned(committed, catalogue, entries, "HEAD")
+    assert [fault.id for fault in found or ()] == ["tripled", "b"]
 
 
 def test_ci_plants_what_the_last_commit_concerns(committed: Path) -> None:

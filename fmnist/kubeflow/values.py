@@ -30,9 +30,6 @@ NOT_FINITE = (
 #: An input or an output, in a text that kfp compiled.
 _PASSED = re.compile(r"\{\{\$\.(?:in|out)puts\.(?:parameters|artifacts)\[.*?\}\}")
 
-#: What a server escapes in JSON that is a text.
-_ESCAPED = re.compile("[<>&\u2028\u2029]")
-
 #: From this number on a server writes an exponent.
 _EXPONENT = 1e21
 
@@ -98,7 +95,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{Decimal(repr(value)):f}"
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _written(value: Any) -> Any:

@@ -123,6 +123,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a name that leads elsewhere": (top("../a", "p", p={}), "task '../a', which .* got 'p' as task 1."),
     "a name with an end": (top("a/", "p", p={}), "task 'a/', which .* got 'p' as task 1."),
+    "a name like an option": (top("-a", "p", p={}), "task '-a', which .* got 'p' as task 1."),
     "a long name": (top("x" * 200 + "/", "p", p={}), f"task '{'x' * 100} ...', which .* got 'p' as task 1."),
     "too many": (
         top("a", "p", p={"dag": {"tasks": {f"b{i}": ref("q") for i in range(10_000)}}}, q={"executorLabel": "exec"}),

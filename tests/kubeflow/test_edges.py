@@ -111,3 +111,18 @@ def test_what_goes_into_a_part_and_comes_out_is_followed(
     compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
     [spec] = documents((tmp_path / "pipeline.yaml").read_bytes())
     assert set(edges(spec)) == expected
+
+
+def test_a_condition_asks_for_what_it_names_whole() -> None:
+    """An input whose name another one begins with is not asked for."""
+    inputs = {
+        name: {"taskOutputParameter": {"producerTask": name, "outputParameterKey": "Output"}} for name in ("a", "a-2")
+    }
+    asks = {"condition": "inputs.parameter_values['a-2'] == 'x'"}
+    leaf = {"componentRef": {"name": "leaf"}}
+    branch = {"componentRef": {"name": "part"}, "triggerPolicy": asks, "inputs": {"parameters": inputs}}
+    spec = {
+        "root": {"dag": {"tasks": {"a": leaf, "a-2": leaf, "if": branch}}},
+        "components": {"leaf": {}, "part": {"dag": {"tasks": {"b": leaf}}}},
+    }
+    assert list(edges(spec)) == [("a-2", "Output", "if")]

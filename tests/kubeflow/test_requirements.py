@@ -113,7 +113,9 @@ NAMESPACE = {
     "alone.gone": ["alone-gone"],
     "unlisted.Name": ["third"],
     "gone_x.y": ["gone-x"],
+    "both.deep": ["second"],
     "PIL.Image": ["pillow"],
+    "sklearn.metrics": ["scikit-learn"],
     "Numpy.x": ["numpy"],
     "numpy": ["numpy"],
 }
@@ -130,6 +132,7 @@ def test_a_namespace_is_of_many_packages(
             "space/two.py",
             "space/shared/own/__init__.py",
             "both/__init__.py",
+            "both/deep.py",
             "single.py",
             "alone/part.py",
             "numpy.py",

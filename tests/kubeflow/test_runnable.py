@@ -212,10 +212,10 @@ def test_what_carried_code_imports_is_asked_for() -> None:
         "data.pyx": b"import gone_c",
     }
     archive = base64.b64encode(bundle.archive(files)).decode()
-    program = f"import mine, beside, broken, gone_0\n__KFP_EMBEDDED_ARCHIVE_B64 = '{archive}'\n"
+    program = f"import mine, beside, broken, gone_2, gone_0, gone_3, gone_1\n__KFP_EMBEDDED_ARCHIVE_B64 = '{archive}'\n"
     assert runnable.missing(installing("absent==1", program=program)) == [
         "absent==1 (for a)",
-        "the module gone_0 (for a)",
+        *(f"the module gone_{number} (for a)" for number in range(4)),
         "the module gone_a (for a)",
         "the module gone_b (for a)",
     ]
@@ -292,6 +292,7 @@ def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> Non
         "run/loop-1-iteration-0/loop-1/a/written": "6",
         "run/loop-1-iteration-0/loop-1/a/executor_output.json": "{}",
         "run/loop-1-iteration-0/loop-1/b/x": "7",
+        "run/loop-10-iteration-0/loop-1/a/written": "not the task",
         "run/an-iteration-2-iteration-0/an-iteration-2/a/told": "8",
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,10 @@ def wraps_plain() -> int:
     return 2
 
 
+named = lambda: 1  # noqa: E731 - what is tested
+named.__name__ = "named"
+
+
 class Called:
     """What can be called."""
 
@@ -117,6 +121,7 @@ CALLED = {
     ),
     "component of an image": (image, "component: expected a function, got a ContainerComponent. Define one with 'def'"),
     "lambda": (lambda: 1, "component: expected a function, got a lambda. Define one with 'def'"),
+    "lambda with a name": (named, "component: expected a function, got a lambda. Define one with 'def'"),
     "partial": (
         functools.partial(plain),
         "component: expected a function, got a partial. Define one with 'def' at the",
