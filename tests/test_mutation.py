@@ -226,10 +226,12 @@ def test_without_a_commit_to_compare_with_a_sample_decides(copied: Path, tested:
     path = copied / "tests" / "test_part.py"
     path.write_text(path.read_text().replace("range(2, 13)", f"range(2, {tested})"))
     (copied / "tests" / "faults" / "survivors.toml").write_text("")
+    (copied / mutation.RESULT).unlink()  # a sample is no result for the pages
     ended, said = mutate(copied, "--since", "nothing")
     assert ended == code, said
     assert "NOT WHAT HAS CHANGED: there is no commit nothing here; a tenth of all mutants instead" in said
     assert f"fmnist.part                              12       {row}" in said
+    assert not (copied / mutation.RESULT).exists()
 
 
 def test_a_case_has_the_same_name_when_it_is_collected_again() -> None:

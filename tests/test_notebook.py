@@ -174,6 +174,7 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
     path = there("import os\nos.listdir()", "print('one', flush=True)\nprint('two')")
     assert notebook.main() == 0
     kept = path.read_bytes()
+    assert notebook.read().metadata == small().metadata
     assert [cell.outputs[0].get("text") or cell.outputs[0].data["text/plain"] for cell in notebook.read().cells] == [
         "[]",
         "one\ntwo\n",
