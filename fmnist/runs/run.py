@@ -142,4 +142,4 @@ def _prepare(folder: Path) -> None:
         if path.name not in {UNFINISHED, CHECKPOINT}
     ]
     for path in left:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -65,15 +65,16 @@ def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_data")
 def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
-    """The next run first removes what an unfinished run left, results among it, but for the checkpoint."""
+    """The next run first removes what an unfinished run left, but for the checkpoint; of links it removes the links."""
     left = ("log.txt", "pipeline.yaml", "model.keras", "labels/true.txt", ".run.json.0123abcd.tmp")
     inside = (".unfinished/tmp/half", ".unfinished/.checkpoint.0123abcd.tmp", ".unfinished/checkpoint")
-    for name in (*left, *inside):
+    for name in (*(f"run/{name}" for name in (*left, *inside)), "mine/thesis.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
+    (tmp_path / "run" / ".unfinished" / "link").symlink_to(tmp_path / "mine")
     with pytest.raises(DataError, match="nowhere"):
-        run.run_pipeline(Settings(), tmp_path)
-    assert testing.contents(tmp_path) == {".unfinished/checkpoint": b"old"}
+        run.run_pipeline(Settings(), tmp_path / "run")
+    assert testing.contents(tmp_path) == {"run/.unfinished/checkpoint": b"old", "mine/thesis.txt": b"old"}
 
 
 @pytest.mark.usefixtures("no_data")
