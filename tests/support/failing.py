@@ -199,6 +199,7 @@ def prepare(root: Path) -> None:
     dataset.FILES = tuple(DataFile(name, len(content), sha256(content)) for name, content in contents.items())
     sources.DEBIAN_FOLDER = root / "debian"
     sources.DEBIAN_FOLDER.mkdir()
+    os.environ["FMNIST_DATA_DIR"] = str(root / "data")  # what is made up belongs nowhere else
     for name, content in contents.items():
         (sources.DEBIAN_FOLDER / f"{name}.gz").write_bytes(gzip.compress(content))
 
