@@ -325,6 +325,23 @@ def test_what_changes_while_the_run_goes_on_is_not_signed(
     assert testing.contents(folder).keys() >= SAME
 
 
+def test_a_run_that_cannot_be_signed_is_made_again(
+    steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unfinished up to its last file, whatever ends it: a folder without that mark would be somebody else's."""
+
+    def sign(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "sign", sign)
+        with pytest.raises(OSError, match="No space left"):
+            run.run_pipeline(folders.SETTINGS, "here")
+    assert (tmp_path / "here" / ".unfinished").is_dir()
+    run.run_pipeline(folders.SETTINGS, "here")
+    assert testing.contents(tmp_path / "here").keys() >= SAME
+
+
 def test_a_step_that_fails_leaves_the_log(steps: Steps, tmp_path: Path) -> None:
     """The folder is that of an unfinished run, which has no record."""
     steps.error = StepError("step train: no")

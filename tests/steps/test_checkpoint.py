@@ -246,6 +246,21 @@ def test_variables_of_any_size_are_kept(tmp_path: Path) -> None:
     assert [variable.numpy().tobytes() for variable in found] == [variable.numpy().tobytes() for variable in kept]
 
 
+def test_what_is_refused_has_changed_no_variable(tmp_path: Path) -> None:
+    """A history of whole numbers, of truths or of another metric, and bytes that follow the last variable."""
+    checkpoint, found = Checkpoint(tmp_path / "c", {"epochs": 1}), [tf.Variable(np.zeros(2, np.float32))]
+    for size, history, got in (
+        (2, {"loss": [1]}, "another"),
+        (2, {"loss": [True]}, "another"),
+        (2, {"accuracy": [0.5]}, "another"),
+        (3, {"loss": [0.5]}, "12"),
+    ):
+        checkpoint.save(variables(size), history)  # type: ignore[arg-type]  # that is what is refused
+        with pytest.raises(ContractError, match=f", got {got}[.] It was not used[.] "):
+            checkpoint.restore(found, ["loss"])
+    assert found[0].numpy().tolist() == [0, 0]
+
+
 def test_a_history_of_any_length_is_kept(tmp_path: Path) -> None:
     """Each epoch adds to the size that a checkpoint may have, as much as its numbers need."""
     checkpoint = Checkpoint(tmp_path / "c", {"epochs": 2_000})

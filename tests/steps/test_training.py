@@ -283,11 +283,12 @@ def test_each_epoch_is_reported(shorter: tuple[training.Training, str]) -> None:
     assert all("val_accuracy 0." in line for line in lines)
 
 
-def test_a_diverging_training_is_an_error(few: Split) -> None:
-    """A loss that is not finite ends the training with the epoch and a remedy."""
+def test_a_diverging_training_is_an_error(few: Split, tmp_path: Path) -> None:
+    """A loss that is not finite ends the training with the epoch and a remedy, and no checkpoint has it."""
     wild = '{"class_name": "SGD", "config": {"learning_rate": 1e30}}'
     with pytest.raises(TrainingError, match=r"epoch 1: expected a finite loss, .* Choose a lower learning rate"):
-        training.train(Settings(compile_optimizer=wild, epochs=2), few)
+        training.train(Settings(compile_optimizer=wild, epochs=2), few, checkpoint=tmp_path / "checkpoint")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_too_small_to_split_is_refused(few: Split) -> None:
