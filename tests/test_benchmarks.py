@@ -189,7 +189,7 @@ def start(variant, settings):
         before, kept = time.monotonic(), RESULTS / "seeding_trap.jsonl"
         # What is done is kept before all is done: the measurement may be broken off.
         while len(list(whole(kept))) < 8:
-            assert time.monotonic() < before + 20, "8 runs are done, and not kept"
+            assert time.monotonic() < before + 10, "8 runs are done, and not kept"
             time.sleep(0.01)
     accuracy = {"seeded": 0.85, "unseeded": 0.88, "engine": 0.8801}[variant] + settings.seed / 10_000
     return {"accuracy": accuracy, "orders": 1 if variant == "seeded" else settings.epochs}

@@ -115,7 +115,7 @@ def test_all_files_but_those_with_their_time_are_compared(tmp_path: Path) -> Non
 def test_a_process_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By an alarm, which tells that it took too long."""
     monkeypatch.setattr(disturb, "TIMEOUT", 1)
-    monkeypatch.setattr(disturb.Job, "_work", lambda *_: time.sleep(10))
+    monkeypatch.setattr(disturb.Job, "_work", lambda *_: time.sleep(4))
     job = disturb.Job("process", ())
     _, status = os.waitpid(job.start(tmp_path), 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM

@@ -213,7 +213,7 @@ def test_an_error_ends_it(there: Callable[..., Path]) -> None:
 
 def test_a_cell_that_does_not_end_is_ended(there: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """After some time, which is an error."""
-    there("import time; time.sleep(20)")
+    there("import time; time.sleep(6)")
     monkeypatch.setattr(notebook, "PATIENCE", 1)
     with pytest.raises(CellTimeoutError):
         notebook.main()

@@ -95,7 +95,7 @@ def test_a_program_ends_with_all_that_it_started(python: str, tmp_path: Path) ->
     ):
         assert held_open.read(100) == b"started\n"
         process.kill()
-        ended, _, _ = select.select([held_open], [], [], 10)
+        ended, _, _ = select.select([held_open], [], [], 5)
     assert ended
 
 
