@@ -30,8 +30,11 @@ NOT_FINITE = (
 #: An input or an output, in a text that kfp compiled.
 _PASSED = re.compile(r"\{\{\$\.(?:in|out)puts\.(?:parameters|artifacts)\[.*?\}\}")
 
-#: From this number on a server writes an exponent.
-_EXPONENT = 1e21
+#: From this number on a server writes an exponent, and within JSON below the other.
+_EXPONENT, _MILLIONTH = 1e21, Decimal("1e-6")
+
+#: A small number in JSON, as Python writes it, or a text, in which there is none.
+_SMALL = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<number>-?[\d.]+e-\d+)')
 
 
 def mends() -> list[tuple[Any, str, Any]]:
@@ -94,8 +97,15 @@ def _text(value: Any) -> str:
     """Return a value as the text that a server makes of it: a number without exponent, or JSON as Go escapes it."""
     if isinstance(value, float):
         return f"{Decimal(repr(value)):f}"
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    text = _SMALL.sub(_number, json.dumps(value, separators=(",", ":"), ensure_ascii=False))
     return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _number(found: re.Match[str]) -> str:
+    """Return a number as JSON of Go has it: with an exponent only below a millionth, and no zero at its begin."""
+    if (number := found["number"]) and abs(Decimal(number)) >= _MILLIONTH:
+        return f"{Decimal(number):f}"
+    return number.replace("e-0", "e-") if number else found[0]
 
 
 def _written(value: Any) -> Any:

@@ -31,7 +31,7 @@ _HEADER = re.compile(
 )
 _BEARER = re.compile(r"(\b[Bb]earer )[\w.~+/=-]{8,}|()(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*")
 #: The query of an address whose host is named elsewhere.
-_QUERY = re.compile(r"""(?<=\?)[^\s"'<>=?&#;]+=[^\s"'<>)?#]*[^\s"'<>)?#.,:]""")
+_QUERY = re.compile(r"""(?<=\?)[^\s"'<>=?]+=[^\s"'<>)]*[^\s"'<>).,:]""")
 
 
 def safe(text: str, secrets: Iterable[str] = ()) -> str:

@@ -412,6 +412,8 @@ def test_where_a_text_is_asked_for_all_is_text(tmp_path: Path) -> None:
     said = [given[f"for-loop-1-iteration-{turn}/say"] for turn in range(6)]
     assert said == ["1", "0.00000025", "true", "x<ü", '[1,"ä\\u003c\\u0026\\u003e"]', '{"b":null}']
     assert values._text(1.5e21) == "1500000000000000000000"
+    numbers = {"a": [0.1, 2.5e-5, -1e-06, 9.5e-7, 1e-10, 1e21], "2e-5": '"1e-05'}
+    assert values._text(numbers) == r'{"a":[0.1,0.000025,-0.000001,9.5e-7,1e-10,1e+21],"2e-5":"\"1e-05"}'
     assert values._text(["\u2028\u2029"]) == r'["\u2028\u2029"]'
 
 

@@ -27,6 +27,8 @@ ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
         ("for url: /x?token=abc (Caused by", "for url: /x?token=*** (Caused by"),
         ("see https://h/pipeline/#/runs/details/r1.", "see https://h/pipeline/#/runs/details/r1."),
         ("for url: /x?a=b&token=c;d=e: timed out", "for url: /x?a=***&token=***;d=***: timed out"),
+        ("for url: /x?page#access_token=abc (Caused by", "for url: /x?***#access_token=*** (Caused by"),
+        ("for url: /x?a=b#access_token=c?d=e.", "for url: /x?a=***#access_token=***?d=***."),
         ("runs/lr=1;epochs=3&seed=1#a=b/report.html", "runs/lr=1;epochs=3&seed=1#a=b/report.html"),
         ("see https://h/#/runs?token=abc", "see https://h/#/runs?token=***"),
         ("{'Authorization': 'Basic bWU6cHc='}", "{'Authorization': '***'}"),
