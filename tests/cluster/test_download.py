@@ -314,6 +314,7 @@ def test_of_many_causes_three_are_told(server: Server, run: Run) -> None:
     assert str(caught.value).count("HTTP 403") == 3
     missing = "train/model, train/history, train/loss_plot, train/loss_page, test/results"
     assert f"got no {missing}: read the artifact model at " in str(caught.value)
+    assert [one[:20] for one in str(caught.value).split("; ")[1:]] == ["read the artifact hi", "read the artifact lo"]
 
 
 def test_what_cannot_be_had_is_told_in_whole(server: Server, run: Run) -> None:
@@ -359,11 +360,12 @@ def test_a_name_from_a_log_leads_nowhere_else(server: Server, run: Run, name: st
         run.files()
 
 
-def test_the_store_is_asked_in_the_users_namespace(server: Server, run: Run) -> None:
-    """With several users the UI looks into the namespace of the user."""
+def test_the_store_is_asked_in_the_users_namespace(server: Server, run: Run, slept: list[float]) -> None:
+    """With several users the UI looks into the namespace of the user, also when it is asked for the last time."""
     other = Run(run.id, run.link, run._client, "alice")
-    assert other.files() == FILES
-    assert {request.query["namespace"] for request in server.asked("/artifacts/get")} == {"alice"}
+    server.fail("GET /artifacts/get", respond(503), times=3)
+    assert (other.files(), slept) == (FILES, [1, 2, 4])
+    assert {request.query["namespace"] for request in server.asked("/artifacts/get")[3:]} == {"alice"}
 
 
 def test_the_ui_of_a_whole_kubeflow_gets_login_and_path(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +429,14 @@ def test_a_file_is_called_by_its_step_and_its_artifact(
     [asked] = server.asked("GET /artifacts/get")
     where = {"source": "minio", "namespace": "kubeflow", "bucket": "mlpipeline", "key": artifact.name}
     assert asked.query == where
+
+
+def test_what_is_missing_of_no_step_is_named_alone(server: Server) -> None:
+    """As the API of artifacts may know none."""
+    server.fail("GET /artifacts/get", respond(404))
+    with pytest.raises(MissingError, match="got no one: ") as caught:
+        brought(server, Found([("", made("one")), ("", made("two"))]), one=b"1", two=b"2")
+    assert caught.value.files == {"two": b"2"}
 
 
 def test_names_of_ours_in_another_pipeline_are_its_own(server: Server) -> None:

@@ -218,6 +218,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "HTTP 301 Why, to https://k.example:8443/pipeline/apis/v2beta1/runs",
         "The API has moved: give the host https://k.example:8443/pipeline.",
     ),
+    "moved twice": (
+        status(301, Location="https://k.example/apis/v2beta1/apis/v2beta1/runs"),
+        ClusterError,
+        "HTTP 301 Why, to https://k.example/apis/v2beta1/apis/v2beta1/runs",
+        "The API has moved: give the host https://k.example.",
+    ),
     "moved with a password": (
         status(301, Location="https://me:s3cret@k.example/apis/v2beta1/runs"),
         ClusterError,
