@@ -7,6 +7,7 @@ too. An artifact has another number each time that a task makes it, whatever its
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -146,9 +147,11 @@ def _words(part: str, old: Any, new: Any) -> Iterator[str]:
                 secret = part == "environment"
                 yield name if secret else f"{name} ({_said(old.get(name))} → {_said(new.get(name))})"
     elif isinstance(new, list):
-        yield from (f"- {one}" for one in old if one not in new)
-        yield from (f"+ {one}" for one in new if one not in old)
-        if sorted(old) == sorted(new) and old != new:
+        # What is there twice may be there once then.
+        gone, more = Counter(old) - Counter(new), Counter(new) - Counter(old)
+        yield from (f"- {one}" for one in gone.elements())
+        yield from (f"+ {one}" for one in more.elements())
+        if not gone and not more and old != new:
             yield "their order"
     elif old != new:
         yield f"{_said(old)} → {_said(new)}"
@@ -210,7 +213,7 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
         "volumes": _volumes(task, platforms),
         "condition": [text for text, _ in _conditions(task, spec)],
         "asked": [source for _, asked in _conditions(task, spec) for source in asked],
-        "environment": {one["name"]: one.get("value") for one in task.container.get("env", ())},
+        "environment": {one["name"]: one.get("value", "") for one in task.container.get("env", ())},
     }
 
 

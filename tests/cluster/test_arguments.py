@@ -88,6 +88,7 @@ def test_an_input_without_a_type_takes_nothing(definition: dict[str, Any]) -> No
         ("NUMBER_DOUBLE", False, "expected a finite number, got False"),
         ("BOOLEAN", 1, "expected true or false, got 1"),
         ("BOOLEAN", "yes", "expected true or false, got 'yes'"),
+        ("BOOLEAN", " True", "expected true or false, got ' True'"),
         ("LIST", "{}", f"expected a list as JSON, {KEPT}, got '{{}}'"),
         ("LIST", "[" * 100_000, f"expected a list as JSON, {KEPT}, got"),
         ("STRUCT", "[]", f"expected a mapping as JSON, {KEPT}, got"),
@@ -133,6 +134,10 @@ def test_what_has_no_default_must_be_given() -> None:
     with pytest.raises(ContractError) as caught:
         parse_arguments(takes, {})
     assert str(caught.value) == "parameter a: expected a value, as the pipeline has no default, got none."
+    with pytest.raises(ContractError, match="^parameter b: expected a value, as"):  # the first in its own order
+        parse_arguments(spec(b=needed, a=needed), {})
+    with pytest.raises(ContractError, match=r"^parameter a: expected text, got None\.$"):
+        parse_arguments(takes, {"a": None})
 
 
 @pytest.mark.parametrize("whole", [2**53, -(2**53), str(2**53)])

@@ -129,6 +129,8 @@ def test_what_an_api_of_artifacts_answers_is_told_where_logs_say_nothing(server:
     assert value is None
     assert why.startswith("the server lists no step of the run; ")
     assert "HTTP 503" in why
+    server.fail("GET .*/artifact_tasks", respond(403))
+    assert "HTTP 403 Forbidden" in run.accuracy()[1]
 
 
 def test_only_the_step_that_made_a_result_is_asked_for_it(
@@ -324,9 +326,10 @@ def test_an_earlier_run_may_have_its_steps_in_the_full_view(
         (["high"], [], (None, "no step reports a metric named accuracy")),
         ([float("nan")], ["no log", "none"], (None, "no log; none")),
         ([0.5, "high"], ["no log"], (None, "the run has 2 metrics of the name accuracy")),
+        ([0.5, 0.5], [], (None, "the run has 2 metrics of the name accuracy")),
         ([], [], (None, "no step reports a metric named accuracy")),
     ],
-    ids=["one", "whole", "text", "not a number", "two", "none"],
+    ids=["one", "whole", "text", "not a number", "two", "two that are equal", "none"],
 )
 def test_a_metric_is_one_finite_number(
     values: list[Any], troubles: list[str], expected: tuple[float | None, str]

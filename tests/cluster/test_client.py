@@ -124,6 +124,10 @@ def test_an_error_in_another_encoding_is_an_error(server: Server, target: Cluste
     """An error page in Latin-1, on which kfp's client fails, gives one error, with its status."""
     server.fail(STEPS["start run"], respond(500, "schön".encode("latin-1")))
     assert "got HTTP 500 Internal Server Error: sch\ufffdn." in failure(target, compiled)
+    server.fail("GET .*/some", respond(409, "schön".encode("latin-1")))
+    with pytest.raises(ClusterError) as caught:
+        target._client.read("some")
+    assert caught.value.status == 409
 
 
 @pytest.mark.parametrize(
@@ -214,8 +218,9 @@ def test_a_busy_server_is_asked_again_when_it_says(
     """Retry-After is honoured, up to a minute each time."""
     server.fail(STEPS["upload version"], respond(429, Retry_After="7"))
     server.fail(STEPS["upload version"], respond(503, Retry_After="86400"))
+    server.fail(STEPS["upload version"], respond(503, Retry_After="0"))
     submitted(target, compiled)
-    assert slept == [7, 60]
+    assert slept == [7, 60, 0]
     assert len(server.versions) == 1
 
 
@@ -317,6 +322,9 @@ def test_the_servers_time_is_that_of_its_last_answer(server: Server, target: Clu
     proxied = urllib3.HTTPResponse(io.BytesIO(b"{}"), date, preload_content=False)
     target._client.once("ask", lambda **_: proxied)
     assert target._client.now == "2026-10-21T07:28:00Z"
+    dateless = urllib3.HTTPResponse(io.BytesIO(b"{}"), {}, preload_content=False)
+    target._client.once("ask", lambda **_: dateless)
+    assert not target._client.now
 
 
 @pytest.mark.parametrize(

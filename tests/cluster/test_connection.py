@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -246,6 +247,7 @@ def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
     [
         ("proxy.example:1", "http://proxy.example:1", None),
         ("https://proxy.example", "https://proxy.example", None),
+        ("http://me@proxy.example", "http://proxy.example", "Basic bWU="),
         ("http://me:p%40ss@proxy.example:3128/x", "http://proxy.example:3128", "Basic bWU6cEBzcw=="),
     ],
 )
@@ -286,6 +288,8 @@ def test_a_token_is_told_by_where_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     assert token is not None
     assert token._token() == TOKEN
     file.write_text("two words")
+    token.refresh_api_key_hook(config := SimpleNamespace(api_key={}))
+    assert config.api_key == {"authorization": TOKEN}
     with pytest.raises(ContractError) as caught:
         connection.credentials(file)
     assert str(caught.value) == f"token: expected one word in {file}, got 2."

@@ -274,6 +274,16 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {f"{CONTAINER}.command.4": "-c", f"{CONTAINER}.args": ["--flag", "--more"]},
         "command changed: - -ec, + -c, + --more",
     ),
+    "a word less, of two": (
+        {f"{CONTAINER}.args": ["--in", "x", "--out", "x"]},
+        {f"{CONTAINER}.args": ["--in", "x", "--out"]},
+        "command changed: - x",
+    ),
+    "a package that is twice there": (
+        NOTHING,
+        {PACKAGES: INSTALL.replace("'numpy==2'", "'numpy==2' 'numpy==2'")},
+        "packages changed: + numpy==2",
+    ),
     "a part that counts and one that may": (
         NOTHING,
         {f"{CONTAINER}.env": None, f"{CONTAINER}.image": "x"},
@@ -338,6 +348,11 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"root.inputDefinitions.parameters.free.defaultValue": "b"},
         "parameters changed: free (the pipeline's free → the pipeline's free, \"b\" by default)",
     ),
+    "a default of the pipeline that is empty": (
+        NOTHING,
+        {"root.inputDefinitions.parameters.free.defaultValue": ""},
+        "parameters changed: free (the pipeline's free → the pipeline's free, \"\" by default)",
+    ),
     "a part of a parameter": (
         NOTHING,
         {f"{PARAMETERS}.text": {"componentInputParameter": "text", "parameterExpressionSelector": "x"}},
@@ -401,6 +416,14 @@ def test_the_environment_may_count(tmp_path: Path, env: Any, what: str) -> None:
     assert told(tmp_path, {f"{CONTAINER}.env": env}) == expected
 
 
+def test_a_variable_that_is_empty_is_one(tmp_path: Path) -> None:
+    """A program can tell it from none; kfp writes it without a value, others may write the empty one."""
+    none, empty = {f"{CONTAINER}.env": None}, {f"{CONTAINER}.env": [{"name": "MODE"}]}
+    expected = {"make": f"environment changed: MODE, {ENVIRONMENT}", **PERHAPS}
+    assert told(tmp_path, empty, none) == told(tmp_path, none, empty) == expected
+    assert told(tmp_path, {f"{CONTAINER}.env": [{"name": "MODE", "value": ""}]}, empty) == {}
+
+
 def test_a_condition_may_count_more_than_the_environment(tmp_path: Path) -> None:
     """On some servers the environment counts, on each a task that has not run."""
     changes = {f"{CONTAINER}.env": None, f"{MAKE}.triggerPolicy": {"condition": "1 < 2"}}
@@ -416,6 +439,7 @@ def test_a_key_of_ones_own_hits_whatever_changed(tmp_path: Path) -> None:
 
 
 TEXT = "root.inputDefinitions.parameters.text.defaultValue"
+DEEP = "components.comp-part.dag.tasks.deep.inputs.parameters"
 LISTED = r'"[\"a\", \"b\"]"'
 
 
@@ -508,6 +532,19 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
             "last": again("part/deep"),
         },
     ),
+    "another field of what a part takes": (
+        {f"{DEEP}.what": {"componentInputParameter": "what", "parameterExpressionSelector": "a"}},
+        {f"{DEEP}.what": {"componentInputParameter": "what", "parameterExpressionSelector": "b"}},
+        dict.fromkeys(
+            ("part/deep", "outer/inner/deep"),
+            f"parameters changed: what ({PIPELINES}, of which a → {PIPELINES}, of which b), would run",
+        )
+        | {
+            "part/deeper": again("part/deep"),
+            "last": again("part/deep"),
+            "outer/inner/deeper": again("outer/inner/deep"),
+        },
+    ),
     "what a part takes no more": (
         NOTHING,
         {f"{TASKS}.part.inputs.parameters.what": None},
@@ -568,6 +605,8 @@ def test_a_task_that_comes_or_goes_has_no_changes(tmp_path: Path) -> None:
     less, all_ = written(tmp_path / "less.yaml", {f"{TASKS}.make": None}), written(tmp_path / "all.yaml", {})
     assert Forecast("make", [], "new") in forecast(less, all_)
     assert forecast(all_, less)[-1] == Forecast("make", [], "removed")
+    fewer = written(tmp_path / "fewer.yaml", {f"{TASKS}.make": None, f"{TASKS}.count": None})
+    assert [one.task for one in forecast(all_, fewer) if one.cache == "removed"] == ["make", "count"]
 
 
 def test_a_forecast_is_data() -> None:

@@ -143,6 +143,7 @@ def ended(code: int) -> str:
         ("Traceback (most recent call last):\n  File", ""),
         ("Traceback (most recent call last):\n  x\nTraceback (most recent call last):\n  y\na.b.Odd: two", "Odd: two"),
         ("Traceback (most recent call last):\n  x\nKeyboardInterrupt", "KeyboardInterrupt"),
+        ("Traceback (most recent call last):\n  x\nconcurrent.futures.CancelledError", "CancelledError"),
         ("Traceback (most recent call last):\nOdd: at once", "Odd: at once"),
         ("Traceback (most recent call last):\n  x\nE is odd", "E is odd"),
         (f"Traceback (most recent call last):\n  x\nOdd: 128\n{ended(128)}", "Odd: 128"),
@@ -295,14 +296,18 @@ def test_a_step_in_a_loop_has_its_log(server: Server, target: Cluster) -> None:
 def test_who_may_not_read_a_log_asks_once(
     server: Server, target: Cluster, fault: object, said: str, times: int
 ) -> None:
-    """Each other answer may be one about this node alone."""
+    """Each other answer may be one about this node alone; the next step is asked about, as a token may be renewed."""
     server.fail("GET .*/log", fault, times=9)  # type: ignore[arg-type]
+    logs = reader(target, RECORDED_RUN)
     with pytest.raises(LogError) as caught:
-        reader(target, RECORDED_RUN).of(TEST)
+        logs.of(TEST)
     message = str(caught.value)
     assert message.startswith(f"the log of test cannot be had: {said.replace('URL', server.url)}")
     assert not message.endswith(".")
     assert len(server.asked("/log")) == times
+    with pytest.raises(LogError):
+        logs.of(TEST)
+    assert len(server.asked("/log")) == 2 * times
 
 
 class Chunks:

@@ -277,6 +277,10 @@ BAD = {
         "line 13: pipeline.package: .*relative to it, got '/etc",
     ),
     "package outside": (edited("code/pipeline.py", "../outside.py"), "line 13: pipeline.package: .*not outside of it"),
+    "package outside, not there": (
+        edited("code/pipeline.py", "../none.py"),
+        "line 13: pipeline.package: .*not outside of it",
+    ),
     "package beside": (
         edited("code/pipeline.py", "../project-old/pipeline.py"),
         "line 13: pipeline.package: .*not outside of it",
@@ -382,8 +386,9 @@ def test_what_holds_itself_is_refused(folder: Path, text: str) -> None:
         ),
         (GOOD + "k" * 200 + ": 1\n", r"line 21: k{100} \.\.\. has no effect"),
         (GOOD + '"a\\nb": 1\n', r"line 21: 'a\\nb' has no effect"),
+        (GOOD + "odd:\n  -\n    1\n", "line 21: odd has no effect"),
     ],
-    ids=["top", "metadata", "run", "workflow", "long", "unprintable"],
+    ids=["top", "metadata", "run", "workflow", "long", "unprintable", "lines"],
 )
 def test_a_key_without_effect_is_warned_of(folder: Path, text: str, message: str) -> None:
     """A key that has no effect is named with its line and the nearest one that has, and the rest is read."""

@@ -57,6 +57,23 @@ def test_a_start_that_is_interrupted_may_have_started(
     assert len(server.runs) == 1
 
 
+def test_who_interrupts_the_look_before_a_start_has_started_nothing(
+    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was asked for that may have worked."""
+    once = target._client.once
+
+    def interrupted(action: str, *args: Any, **kwargs: Any) -> Any:
+        if action == "find run":
+            raise KeyboardInterrupt
+        return once(action, *args, **kwargs)
+
+    monkeypatch.setattr(target._client, "once", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        submitted(target, compiled)
+    assert (str(caught.value), server.runs) == ("", [])
+
+
 def test_a_run_that_appears_late_is_found(
     server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,16 +96,16 @@ def test_only_what_is_allowed_reaches_a_step(tmp_path: Path, monkeypatch: pytest
 
 
 def test_places_are_the_same_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step has a working folder of its own; what is not set, and what is in a home folder, stays so."""
+    """A step has a working folder of its own; what is unset, or in a home folder, stays so, and no name means here."""
     monkeypatch.chdir(tmp_path)
-    given = {"FMNIST_DATA_DIR": "da:ta", "LD_LIBRARY_PATH": "a:/b", "SSL_CERT_FILE": "", "LANG": "C"}
+    given = {"FMNIST_DATA_DIR": "da:ta", "LD_LIBRARY_PATH": "a::/b", "SSL_CERT_FILE": "", "LANG": "C"}
     given |= {"PYTHONPATH": "", "CURL_CA_BUNDLE": "~/ca", "SSL_CERT_DIR": "c", "REQUESTS_CA_BUNDLE": "/d/../e"}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     found = shown(tmp_path / "work")
     assert {name: found[name] for name in given} == {
         "FMNIST_DATA_DIR": f"{tmp_path}/da:ta",
-        "LD_LIBRARY_PATH": f"{tmp_path}/a:/b",
+        "LD_LIBRARY_PATH": f"{tmp_path}/a:{tmp_path}:/b",
         "SSL_CERT_FILE": "",
         "LANG": "C",
         "PYTHONPATH": "",

@@ -57,7 +57,11 @@ def test_train_gives_what_the_function_gives(run_component: Run, few_data: dict[
 
 @pytest.mark.usefixtures("old_cpu")
 def test_test_gives_what_the_function_gives(
-    run_component: Run, few_data: dict[str, Split], trained: training.Training, tmp_path: Path
+    run_component: Run,
+    few_data: dict[str, Split],
+    trained: training.Training,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The component writes results, labels and metrics, and logs accuracy and loss."""
     expected = evaluation.test(trained.model, few_data["test"])
@@ -73,8 +77,10 @@ def test_test_gives_what_the_function_gives(
     without_file = dsl.Metrics(name="metrics", uri="")
     given = testing.artifact(dsl.Model, tmp_path / "model", model)
     written = {name: testing.artifact(dsl.Dataset, tmp_path / name) for name in ("results", "labels")}
+    monkeypatch.setattr(determinism, "caveat", lambda: None)
     components.test(model=given, **written, metrics=without_file)
     assert without_file.metadata == metrics
+    assert written["results"].metadata == {"cpu": "An old CPU", "caveat": "none"}
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")

@@ -29,6 +29,12 @@ def join(all_made: Input[list[Artifact]], texts: list[str]) -> int:
 
 
 @dsl.component(base_image="python")  # type: ignore[untyped-decorator]
+def count(texts: list[str]) -> int:
+    """Take a list."""
+    return len(texts)
+
+
+@dsl.component(base_image="python")  # type: ignore[untyped-decorator]
 def tell(text: str, one: Input[Artifact]) -> None:
     """Take one of each."""
 
@@ -45,6 +51,7 @@ def everything(number: int = 1) -> None:
     names, inner = name(number=number), part(number=number)
     with dsl.ParallelFor(names.outputs["Output"]) as text:
         made = make(text=text, near=inner.output)
+        count(texts=names.outputs["Output"])
     joined = join(all_made=dsl.Collected(made.outputs["made"]), texts=dsl.Collected(made.outputs["Output"]))
     with dsl.If(joined.output > 1):
         first = make(text="a", near=names.outputs["made"])
@@ -81,6 +88,7 @@ FIRST, SECOND = (f"condition-branches-2/condition-{number}/make-{number - 1}" fo
             everything,
             {
                 ("name", "Output", "for-loop-1/make"),
+                ("name", "Output", "for-loop-1/count"),
                 ("part/name", "made", "for-loop-1/make"),
                 ("for-loop-1/make", "made", "join"),
                 ("for-loop-1/make", "Output", "join"),
