@@ -15,7 +15,7 @@ import pytest
 from fmnist.cli import console, running
 from fmnist.runs import others, run
 from fmnist.steps import determinism
-from fmnist.steps.errors import ContractError
+from fmnist.steps.errors import ContractError, SettingsError
 from fmnist.steps.settings import Settings
 
 
@@ -182,6 +182,9 @@ def test_a_run_here_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         "picture    out/loss_plot.png",
         "picture    out/confusion_matrix.png",
     ]
+    with pytest.raises(SettingsError):
+        running.run_here({"epochs": "0"}, Path("out"), as_json=False)
+    assert capsys.readouterr().err == ""
     monkeypatch.setattr(determinism, "caveat", lambda: None)
     running.run_here({"epochs": "4"}, None, as_json=True)
     shown = capsys.readouterr()

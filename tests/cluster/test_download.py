@@ -518,6 +518,13 @@ def test_what_is_no_file_of_a_run_is_left_out(server: Server, skipped: Artifact)
     assert brought(server, Found([("a", skipped), ("a", made("b"))]), b=b"x", roc=b"y") == {"a/b": b"x"}
 
 
+def test_what_is_only_called_like_kubeflows_log_is_brought(server: Server) -> None:
+    """A step may have logs of its own."""
+    assert brought(server, Found([("a", made("executor-logs-read"))]), **{"executor-logs-read": b"x"}) == {
+        "a/executor-logs-read": b"x"
+    }
+
+
 def test_a_page_of_html_is_no_login(server: Server) -> None:
     """Google's store gives a page that a step has made with the type of one."""
     page = b"<!doctype html><title>Loss</title>"
@@ -691,6 +698,11 @@ def test_a_body_must_come_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_lies_below_its_folder(name: str, below: str) -> None:
     """As the server may name it."""
     assert download._below(member(name), "some/key/folder") == below
+
+
+def test_a_folder_may_have_the_name_of_one_around_it() -> None:
+    """The longest path that fits is the one that was asked for."""
+    assert download._below(member("folder/key/folder/a.txt"), "folder/key/folder") == "a.txt"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a", "a\0b"])

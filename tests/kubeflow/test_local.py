@@ -498,6 +498,7 @@ FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a
     ("printed", "told"),
     [
         (f"{FRAMES}ValueError: bad\n", "step tell: ValueError: bad"),
+        (f"{FRAMES}ValueError: a MemoryError\n", "step tell: ValueError: a MemoryError"),
         ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
         (
             f"{{\n}}\n{HANDLED}{FRAMES}MemoryError\n",
@@ -507,14 +508,19 @@ FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a
         ),
         (f"{HANDLED}{FRAMES}KeyError: 'x'\nlast\n", "step tell: KeyError: 'x'\nlast"),
     ],
-    ids=["one error", "JSON of its own", "memory after another error", "an error after another"],
+    ids=[
+        "one error",
+        "an error about memory",
+        "JSON of its own",
+        "memory after another error",
+        "an error after another",
+    ],
 )
 def test_the_last_words_of_a_step_are_all_that_it_said(printed: str, told: str) -> None:
     """After what kfp says first, which are the inputs."""
     splitter = local._LogSplitter(io.StringIO(), lambda _: None)
-    splitter.write(
-        "12:00:00.000 - INFO - Executing task 'tell'\n" + "".join(f"    {line}\n" for line in printed.splitlines())
-    )
+    text = "12:00:00.000 - INFO - Executing task 'tell'\n" + "".join(f"    {line}\n" for line in printed.splitlines())
+    assert splitter.write(text) == len(text)
     splitter.ending = "it ended."
     assert splitter.failure("") == told
 
