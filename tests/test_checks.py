@@ -205,6 +205,14 @@ def run(command: str, project: Path) -> tuple[int, str]:
 
 #: At the second time the module is imported already.
 ONCE = "seen = []\n\ndef test_once():\n    seen.append(1)\n    assert len(seen) < 2\n"
+ORDERED = """
+import pathlib, pytest
+
+@pytest.mark.parametrize("n", range(20))
+def test_green(n):
+    with pathlib.Path(__file__).with_suffix(".order").open("a") as file:
+        file.write(f"{n}\\n")
+"""
 KILLED = "import os\n\ndef test_killed():\n    os.kill(os.getpid(), 9)\n"
 
 
@@ -214,7 +222,10 @@ KILLED = "import os\n\ndef test_killed():\n    os.kill(os.getpid(), 9)\n"
     ids=["first", "second", "third", "first killed", "second killed", "third killed", "none"],
 )
 def test_each_part_of_the_isolation_counts(part: int, body: str, code: int, tmp_path: Path) -> None:
-    """The tests that run twice fail if one fails in any process, or the second time alone, or one is killed."""
+    """The tests that run twice fail if one fails in any process, or the second time alone, or one is killed.
+
+    The second time they run in another order.
+    """
     twice = runpy.run_path(str(ROOT / "tests" / "support" / "twice.py"))
     names = [[name for name in one if name.startswith("tests/")] for one in twice["PARTS"]]
     moved, waiting = "tests/steps/test_own_network.py", "tests/steps/test_sources.py"
@@ -229,10 +240,13 @@ def test_each_part_of_the_isolation_counts(part: int, body: str, code: int, tmp_
         for name in paths:
             path = tmp_path / name / ("" if name.endswith(".py") else "test_all.py")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(body if number == part else "def test_green():\n    pass\n")
+            path.write_text(body if number == part else ORDERED)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["-p", "no:cacheprovider"]\n')
     program = str(ROOT / "tests" / "support" / "twice.py")
     assert subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, check=False).returncode == code
+    found = [path.read_text().split() for path in tmp_path.rglob("*.order")] if code == 0 else []
+    assert all(sorted(one[:20]) == sorted(one[20:]) and one[:20] != one[20:] for one in found)
+    assert len(found) == (5 if code == 0 else 0)
 
 
 def test_each_test_is_watched(request: pytest.FixtureRequest) -> None:

@@ -249,6 +249,7 @@ def test_a_process_that_ends_itself_has_failed(tmp_path: Path, capsys: pytest.Ca
     [
         ("raise OSError(28, 'No space left on device')", 3, "OSError: [Errno 28] No space left on device\n"),
         ("from fmnist.steps.errors import *; raise StepError('no luck')", 3, "StepError: no luck\n"),
+        ("def call(work): raise OSError('not called')", 3, "OSError: not called\n"),
         ("raise ValueError('no luck')", 70, "Traceback (most recent call last):\n"),
     ],
 )

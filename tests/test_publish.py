@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from support.helpers import TESTS, missing
 
 from docs import publish
@@ -140,6 +141,20 @@ def test_a_model_is_drawn_unit_by_unit() -> None:
         22: ["white"] * 4,
         23: ["white"] * 4,
     }
+
+
+def test_each_result_is_told_under_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First what it was taken for, then what it is; on the pages both are the same."""
+    figure = Figure()
+    monkeypatch.setattr(publish.style, "render", lambda *given: given[-1](figure) or b"")
+    images = np.zeros((9, 28, 28), np.uint8)
+    images[7] = 1
+    lines = ["image,prediction,confidence,actual", "7,Bag,0.1234,Coat", "2,Dress,1.0,Shirt"]
+    publish.draw_results(lines, images)
+    assert [(axes.get_title(), axes.get_xlabel(), axes.images[0].get_array().max()) for axes in figure.axes] == [
+        ("image 7", "Bag, 12.3%\nactual: Coat", 1),
+        ("image 2", "Dress, 100.0%\nactual: Shirt", 0),
+    ]
 
 
 def test_all_that_is_named_is_published(copy: Callable[[str], Path], tmp_path: Path) -> None:

@@ -643,6 +643,9 @@ def test_files_that_cannot_be_had_leave_the_result(
     assert "accuracy   0.8765" in result.stdout
     assert result.stderr.endswith("Error: files of run r1: expected them\n")
     assert list(tmp_path.iterdir()) == []
+    told = invoke("program", "wait", "first", "-o", str(tmp_path / "new"), "--json")
+    assert (told.exit_code, json.loads(told.stdout)["accuracy"]) == (3, 0.8765)
+    assert told.stderr.endswith("Error: files of run r1: expected them\n")
 
 
 def test_the_files_that_can_be_had_come_here(
