@@ -198,6 +198,7 @@ BAD = {
     "unknown alias": (edited("epochs: 10", "epochs: *n"), "line 18: expected YAML, got an error found undefined alias"),
     "binary": (b"\x00\x01\x02", "line 1: expected YAML, got the character"),
     "null character": (GOOD.encode() + b"a: \x00\n", "line 21: expected YAML, got the character"),
+    "null character after others": ("# äöüß\n" * 3 + "a: \0\n", "line 4: expected YAML, got the character"),
     "latin-1": (
         edited("What it does", "\xe9t\xe9").encode("latin-1"),
         "line 12: expected text in UTF-8, got the byte 0xe9",

@@ -492,6 +492,13 @@ def test_a_text_is_shortened_by_its_own_look() -> None:
     assert style.shortened("iW", 9, style.text_width("i…", 9)) == "i…"
 
 
+def test_a_name_has_the_room_of_what_is_drawn_for_it() -> None:
+    """What cannot be shown is an escape, which is longer."""
+    names, families, longest = style.drawable_names(["a\x07\x07", "abc"])
+    assert names == [r"a\x07\x07", "abc"]
+    assert longest == style.text_width(r"a\x07\x07", family=families) * 96 / 72
+
+
 def test_names_of_classes_are_shortened_in_the_fonts_they_are_drawn_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that have all their characters, whose letters may be wider."""
     families, asked = ["DejaVu Sans", "DejaVu Serif"], list[Any]()
