@@ -270,6 +270,30 @@ def test_benchmarks_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "a CPU" in said
     assert "2.21.0" in said
     assert rows[2:] == ["| it is fast | seconds 1.5, ratio 7 | passed |"]
+    more = result | {"benchmarks": {"test_more": {"outcome": "failed", "GiB": 2}}}
+    (tmp_path / "benchmarks" / "epochs-100.json").write_text(json.dumps(more))
+    assert tables.benchmarks().splitlines()[4:] == [*rows[2:], "| more | GiB 2 | failed |"]
+
+
+def test_a_module_that_is_not_mutated_yet_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It defines functions, and the score has none of it."""
+    score = {"fmnist.b": {"mutants": 3, "killed": 2}, "fmnist.a": {"mutants": 1, "killed": 1}}
+    (tmp_path / "mutants.json").write_text(json.dumps(score))
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    monkeypatch.setattr(tables, "_with_functions", lambda: iter(["fmnist.d", "fmnist.b", "fmnist.c"]))
+    assert tables.mutants().splitlines()[2:] == [
+        "| `fmnist.a` | 1 | 100.0% |",
+        "| `fmnist.b` | 3 | 66.7% |",
+        "| `fmnist` | 4 | 75.0% |",
+        "",
+        "",
+        "Not mutated yet: `fmnist.c`, `fmnist.d`.",
+    ]
+
+
+def test_a_cell_is_no_more_than_one() -> None:
+    """A bar in it would begin another one, and a new line another row."""
+    assert tables.table("a|b", [("x|y", "1\n2")]) == "| a | b |\n| --- | --- |\n| x\\|y | 1 2 |\n"
 
 
 def measured() -> dict[tuple[str, str], set[str]]:
