@@ -273,6 +273,8 @@ def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
         {"task_id": "4", "name": "in", "type": "DAG", "parent_task_id": "3"},
         {"task_id": "5", "name": "train", "state": "SUCCEEDED", "parent_task_id": "2"},
         {"task_id": "6", "name": "train", "state": "FAILED", "parent_task_id": "4"},
+        {"task_id": "10", "name": "next", "parent_task_id": "2"},
+        {"task_id": "11", "name": "next", "state": "FAILED", "parent_task_id": "4"},
         {"task_id": "7", "name": "test", "state": "RUNNING", "parent_task_id": "1"},
         {"task_id": "8", "name": "alone", "state": "CACHED", "parent_task_id": "2"},
         {"task_id": "9", "name": "lost", "state": "CACHED", "parent_task_id": "0"},
@@ -281,6 +283,8 @@ def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
     assert [(step.name, step.path, step.state) for step in found] == [
         ("one/train", "one/train", "SUCCEEDED"),
         ("two/in/train", "two/in/train", "FAILED"),
+        ("one/next", "one/next", ""),
+        ("two/in/next", "two/in/next", "FAILED"),
         ("test", "test", "WAITING"),
         ("alone", "one/alone", "CACHED"),
         ("lost", "lost", "CACHED"),
