@@ -557,14 +557,15 @@ def test_a_page_that_a_step_has_made_is_brought(server: Server) -> None:
         ("a", made("é"), "an artifact of the name 'é' in 'a'"),
         ("a", made("-c"), "an artifact of the name '-c' in 'a'"),
         ("a", made("twice"), "two artifacts of the name twice"),
+        ("", made("labels"), "two artifacts of the name labels"),
     ],
     ids=lambda value: value.name if isinstance(value, Artifact) else "",
 )
 def test_an_odd_artifact_is_refused(server: Server, step: str, artifact: Artifact, got: str) -> None:
     """The error says which one it was."""
-    content = {"twice": b"x"}
+    content: dict[str, Any] = {"twice": b"x", "labels": {"true.txt": b"1"}}
     with pytest.raises(ClusterError) as caught:
-        brought(server, Found([("a", made("twice")), (step, artifact)]), **content)
+        brought(server, Found([("a", made("twice")), ("", made("labels")), (step, artifact)]), **content)
     assert str(caught.value) == (
         f"files of run one: expected them through {server.url}, got: {got}. In the store they begin with "
         "minio://mlpipeline. Through the address of Kubeflow's UI they can be had: `kubectl -n kubeflow port-forward "
