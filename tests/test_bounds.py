@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 from statsmodels.stats import weightstats
@@ -103,11 +104,11 @@ def test_the_bounds_of_commands(
 @pytest.mark.parametrize(("times", "expected"), [([0, 1, 6], True), ([0, 1, 6.1], False)])
 def test_the_bound_of_cached_data(times: list[float], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data load in at most five times of what their SHA-256 takes."""
-    loaded, load = list[str](), dataset.load
-    monkeypatch.setattr(dataset, "load", lambda part: loaded.append(part) or load(part))
+    load = Mock(wraps=dataset.load)
+    monkeypatch.setattr(dataset, "load", load)
     monkeypatch.setattr(test_speed, "time", SimpleNamespace(perf_counter=answer(*times)))
     assert holds(test_speed.test_cached_data_loads_quickly) == expected
-    assert loaded == ["train", "train"]
+    assert load.mock_calls == [call("train"), call("train")]
 
 
 @pytest.mark.parametrize(("run", "expected"), [(100, True), (110, False)])

@@ -145,8 +145,8 @@ def test_a_model_is_drawn_unit_by_unit() -> None:
 
 def test_each_result_is_told_under_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """First what it was taken for, then what it is; on the pages both are the same."""
-    figure = Figure()
-    monkeypatch.setattr(publish.style, "render", lambda *given: given[-1](figure) or b"")
+    figure: Any = Figure()
+    monkeypatch.setattr("docs.publish.style.render", lambda *given: given[-1](figure) or b"")
     images = np.zeros((9, 28, 28), np.uint8)
     images[7] = 1
     lines = ["image,prediction,confidence,actual", "7,Bag,0.1234,Coat", "2,Dress,1.0,Shirt"]

@@ -500,6 +500,7 @@ FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a
         (f"{FRAMES}ValueError: bad\n", "step tell: ValueError: bad"),
         (f"{FRAMES}ValueError: a MemoryError\n", "step tell: ValueError: a MemoryError"),
         ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
+        ("{\n}\nepoch 1/3: loss 0.5\nsaid\n", "step tell: it ended. It last said:\n  said"),
         (
             f"{{\n}}\n{HANDLED}{FRAMES}MemoryError\n",
             "step tell: it ended. It last said:\n  once more\n  "
@@ -512,6 +513,7 @@ FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a
         "one error",
         "an error about memory",
         "JSON of its own",
+        "an epoch",
         "memory after another error",
         "an error after another",
     ],
