@@ -213,7 +213,7 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
         "volumes": _volumes(task, platforms),
         "condition": [text for text, _ in _conditions(task, spec)],
         "asked": [source for _, asked in _conditions(task, spec) for source in asked],
-        "environment": {one["name"]: one.get("value", "") for one in task.container.get("env", ())},
+        "environment": {one["name"]: one.get("value") or "" for one in task.container.get("env", ())},
     }
 
 

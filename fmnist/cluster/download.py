@@ -122,7 +122,7 @@ def _files(client: Client, found: Found, namespace: str | None) -> tuple[dict[st
     metrics: dict[str, dict[str, Any]] = {}
     missing: dict[str, ClusterError] = {}
     whole = [(step, one) for step, one in found.artifacts if (step or _STUDY[0], one.name) == _STUDY]
-    asked: list[str] = []
+    asked, names = 0, set[str]()
     for step, artifact in whole or found.artifacts:
         if artifact.name == _LOG or _NO_FILE.fullmatch(artifact.kind):
             continue
@@ -134,16 +134,17 @@ def _files(client: Client, found: Found, namespace: str | None) -> tuple[dict[st
             files[name] = canonical_json(numbers)
         elif not artifact.absent:
             # Of a folder only what is in it is a file.
-            if name in files or name in asked:
+            if name in files or name in names:
                 _refuse(f"two artifacts of the name {artifact.name}")
-            asked.append(name)
+            asked += 1
+            names.add(name)
             room, folder = MOST - sum(map(len, files.values())), artifact.folder or bool(whole) or name in _FOLDERS
             try:
                 made = _had(client, artifact, namespace, room, [*missing.values()], folder=folder)
                 files |= _apart(files, {"/".join(filter(None, [name, path])): made[path] for path in made})
             except ClusterError as error:
                 missing[f"{step}/{artifact.name}".lstrip("/")] = error
-    if asked and len(missing) == len(asked):
+    if asked and len(missing) == asked:
         raise next(iter(missing.values()))
     return files, missing
 
