@@ -129,11 +129,22 @@ def test_the_bound_of_preloading(run: float, expected: bool, tmp_path: Path, mon
 
 def test_the_tutorial_and_ours_are_measured_at_their_quickest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three rounds the best seconds of each count, and the largest memory; no folder is used twice."""
-    tutorials = answer({"fit": 20, "until_fit": 25}, {"fit": 21, "until_fit": 24}, {"fit": 22, "until_fit": 26})
-    monkeypatch.setattr(process, "tutorial", tutorials)
-    monkeypatch.setattr(process, "time", SimpleNamespace(perf_counter=answer(100, 130, 200, 228, 300, 340)))
-    trainings = answer({"train": 4, "step": 6}, {"train": 3.5, "step": 7}, {"train": 3, "step": 8})
-    monkeypatch.setattr(process, "python", trainings)
+    now, lasts = [100], answer(30, 28, 40)
+
+    def lasting(seconds: Callable[[], int], *answers: Any) -> Callable[..., Any]:
+        given = answer(*answers)
+
+        def called(*_: Any) -> Any:
+            now.append(now[-1] + seconds())
+            return given()
+
+        return called
+
+    tutorials = [{"fit": 20, "until_fit": 25}, {"fit": 21, "until_fit": 24}, {"fit": 22, "until_fit": 26}]
+    monkeypatch.setattr(process, "tutorial", lasting(lasts, *tutorials))
+    monkeypatch.setattr(process, "time", SimpleNamespace(perf_counter=lambda: now[-1]))
+    trainings = [{"train": 4, "step": 6}, {"train": 3.5, "step": 7}, {"train": 3, "step": 8}]
+    monkeypatch.setattr(process, "python", lasting(lambda: 1000, *trainings))
     runs, folders = (15, 16, 17), list[Path]()
 
     def run(_: Settings, folder: Path) -> process.Usage:

@@ -544,6 +544,14 @@ def test_one_epoch_is_spoken_of_as_one(tmp_path: Path) -> None:
     assert "After 1 epoch the training loss is 0.5000, the validation loss 0.6000" in curves
 
 
+def test_curves_are_described_by_their_end(tmp_path: Path) -> None:
+    """The last epoch need not be the best one."""
+    worse = {name: values[::-1] for name, values in HISTORY.items()}
+    curves = page_of(run_sample(result(7, history=worse)), tmp_path).alts[1]
+    assert "After 3 epochs the training loss is 0.5000, the validation loss 0.6000, the training accuracy 0.7" in curves
+    assert "the validation accuracy 0.6500." in curves
+
+
 def test_a_class_may_be_furthest_below(tmp_path: Path) -> None:
     """The greatest distance counts, in either direction."""
     counts = COUNTS.copy()
