@@ -179,8 +179,9 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
         "[]",
         "one\ntwo\n",
     ]
-    path.write_bytes(kept.replace(b"two\\n", b"too\\n", 1).replace(b"print('too", b"print('two"))
+    path.write_bytes(changed := kept.replace(b"two\\n", b"too\\n", 1).replace(b"print('too", b"print('two"))
     assert notebook.main("--check") == 1
+    assert path.read_bytes() == changed
     said = capsys.readouterr().err
     assert "cell cell-1: expected the outputs that are kept, got others:\n--- kept\n+++ now\n" in said
     assert "\n-too\n+two\n" in said
@@ -188,6 +189,14 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
     path.write_bytes(kept)
     assert notebook.main("--check") == 0
     assert path.read_bytes() == kept
+
+
+def test_a_cell_that_was_executed_in_another_place_differs() -> None:
+    """Its number is seen, though its outputs are the same."""
+    kept, fresh = small("1"), small("1")
+    assert not list(notebook.differences(kept, fresh))
+    fresh.cells[0].execution_count = 2
+    assert len(list(notebook.differences(kept, fresh))) == 1
 
 
 def test_of_progress_only_the_result_stays(there: Callable[..., Path]) -> None:
