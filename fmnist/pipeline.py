@@ -72,12 +72,8 @@ class Where:
     carried: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("image", "mirror"):
-            check_kind(name, getattr(self, name) or "", str, "a text")
-        if self.image is not None and not re.fullmatch(r"\S+", self.image):
-            raise ContractError(
-                f"image: expected a name as in registry.example/fmnist:1, got {self.image!r}. Is a variable empty?"
-            )
+        components.check_image(self.image)
+        check_kind("mirror", self.mirror or "", str, "a text")
         if self.mirror is not None and (re.search("[@?#]", self.mirror) or without_secrets(self.mirror) != self.mirror):
             raise ContractError(
                 "mirror: expected a URL without user, password, ? and #, as everybody can read a compiled pipeline, "

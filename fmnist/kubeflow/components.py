@@ -30,6 +30,7 @@ from fmnist.steps.settings import Settings
 __all__ = [
     "BASE_IMAGE",
     "as_component",
+    "check_image",
     "compile_to",
     "confusion_matrix",
     "test",
@@ -182,10 +183,11 @@ def as_component(
     Raises
     ------
     ContractError
-        If `function` is no function that kfp runs, `code` is of another kind, a step on a cluster would miss a module,
-        a package or a name that its file has, or its program is too long.
+        If `function` is no function that kfp runs, `image` or `code` cannot be one, a step on a cluster would miss a
+        module, a package or a name that its file has, or its program is too long.
     """
     check_function(function)
+    check_image(image)
     expected = "a list of Code, as in [FMNIST, Code('mine')]"
     check_kind("code", code, Sequence, expected)
     for one in code:
@@ -212,6 +214,21 @@ def as_component(
         for one in reversed(code):
             container.command[-1] = _refer(container.command[-1], one)
     return not_here(component)
+
+
+def check_image(image: str | None) -> None:
+    """Make sure that an image has a name, where one is given.
+
+    Raises
+    ------
+    ContractError
+        If it has none.
+    """
+    check_kind("image", image or "", str, "a text")
+    if image is not None and not re.fullmatch(r"\S+", image):
+        raise ContractError(
+            f"image: expected a name as in registry.example/fmnist:1, got {image!r}. Is a variable empty?"
+        )
 
 
 def _check_names(function: Callable[..., Any], files: Mapping[str, bytes]) -> None:

@@ -118,6 +118,21 @@ def test_a_link_is_replaced_not_written_through(tmp_path: Path) -> None:
     assert "an-image" in (tmp_path / "p.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("image", "got"),
+    [
+        ("", "a name as in registry.example/fmnist:1, got ''. Is a variable empty?"),
+        ("an image", "a name as in registry.example/fmnist:1, got 'an image'. Is a variable empty?"),
+        (7, "a text, got an int."),
+    ],
+)
+def test_an_image_without_a_name_is_refused(image: Any, got: str) -> None:
+    """As by the pipeline: in the plain image, which kfp would take, the code would be missing."""
+    with pytest.raises(ContractError) as caught:
+        components.as_component(components.confusion_matrix, image)
+    assert str(caught.value) == f"image: expected {got}"
+
+
 def test_another_release_of_kfp_compiles_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled file of a run does not follow the release of kfp that is installed."""
     component = components.as_component(components.confusion_matrix, "an-image")
