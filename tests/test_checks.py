@@ -191,6 +191,21 @@ def test_a_red_test_makes_its_tier_red(section: str, command: str, project: Path
     assert re.search("^1 failed|^FAILED", said, re.MULTILINE), said
 
 
+def test_a_test_without_end_is_red(project: Path) -> None:
+    """After a quarter of an hour it is named, with the lines where it is; here after two seconds."""
+    (command,) = commands("testenv")
+    assert "-o faulthandler_timeout=900 " in command
+    path = project / "tests" / "steps" / "test_endless.py"
+    path.write_text("import time\n\ndef test_endless():\n    time.sleep(1000)\n")
+    try:
+        code, said = run(command.replace("_timeout=900", "_timeout=2"), project)
+    finally:
+        path.unlink()
+    assert code == 1, said
+    assert re.search(r"^FAILED tests/steps/test_endless.py::test_endless - worker '\w+' crashed", said, re.MULTILINE), said
+    assert re.search(r"Timeout.*test_endless\.py\", line 4 in test_endless", said, re.DOTALL), said
+
+
 def run(command: str, project: Path) -> tuple[int, str]:
     """Run a command of tox there, and return its exit code and what it printed."""
     program, *arguments = shlex.split(command)
