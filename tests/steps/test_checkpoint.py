@@ -130,6 +130,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
     "a bit of the weights": (lambda content: _flipped(content, len(content) - 1), *SUM),
     "a bit of the history": (lambda content: _flipped(content, content.index(b'"loss": [') + 12), *SUM),
     "a bit of the digest": (lambda content: _flipped(content, 0), *SUM),
+    "the last bit of the digest": (lambda content: _flipped(content, 63), *SUM),
     "no text": (lambda _: b"\xff\xfe" * 100, *SUM),
     "no header": (
         lambda _: f"{sha256(b'[')}\n[".encode(),
@@ -281,13 +282,13 @@ def test_equal_checkpoints_are_equal_bytes(tmp_path: Path) -> None:
 def test_a_checkpoint_is_of_the_code_of_the_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reverse: bool
 ) -> None:
-    """Of each module in the folder, by name, in whatever order they are found there, and of nothing else."""
+    """Of each module in the folder, by name, in whatever order they are found, and of all data, however many."""
     for name, content in {"b.py": b"B", "a.py": b"A", "a.pyc": b"C"}.items():
         (tmp_path / name).write_bytes(content)
     monkeypatch.setattr("fmnist.steps.checkpoint.__file__", str(tmp_path / "b.py"))
     glob = Path.glob
     monkeypatch.setattr(Path, "glob", lambda *given: iter(sorted(glob(*given), reverse=reverse)))
-    network, images = model.create(0), data()
+    network, images = model.create(0), Split(np.ones((2_000, 28, 28), np.uint8), np.ones(2_000, np.uint8))
     assert Checkpoint.of(tmp_path / "c", Settings("sgd", 7, 0.1, 5), images, network) == Checkpoint(
         tmp_path / "c",
         {

@@ -222,6 +222,13 @@ def test_images_of_ones_own_must_be_numbers(images: Any, message: str) -> None:
     assert str(caught.value) == message
 
 
+def test_labels_of_ones_own_are_of_its_classes() -> None:
+    """A number that Fashion-MNIST has is none where there are fewer classes."""
+    with pytest.raises(ContractError) as caught:
+        dataset.Split(IMAGES, LABELS, ("cat", "dog"))
+    assert str(caught.value) == "labels: expected 0 to 1, got 2. Give the number of a class."
+
+
 def test_images_of_ones_own_may_be_the_greatest_numbers() -> None:
     """Each is finite, though a float32 could not hold their sum."""
     images = np.full((3, 3), np.finfo(np.float32).max)

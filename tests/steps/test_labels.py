@@ -59,6 +59,7 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("true.txt", b"", r"expected whole lines in .*true\.txt"),
         ("true.txt", b"0\n1", r"expected whole lines in .*is it truncated\?"),
         ("true.txt", b"0\n1\n", "expected as many true as predicted, got 2 and 3"),
+        ("predicted.txt", b"0\n1\n", "expected as many true as predicted, got 3 and 2"),
         ("true.txt", b"0\n0\n1\n\n", r"expected a class number in line 4 of .*true\.txt, got ''"),
         ("true.txt", b"0\nnan\n1\n", r"expected a class number in line 2 of .*true\.txt, got 'nan'"),
         ("true.txt", b"0\n-1\n1\n", "expected a class number in line 2 of .* got '-1'"),

@@ -117,6 +117,7 @@ def test_a_secret_is_hidden_as_programs_write_it(
         ("FMNIST_KFP_TOKEN", " token;word== ", "token;word=="),
         ("FMNIST_KFP_COOKIES", "a=token=word==; b=1", "token=word=="),
         ("FMNIST_KFP_COOKIES", "no-name-at-all ;b=1", "no-name-at-all"),
+        ("FMNIST_KFP_COOKIES", "a=1; b=second-one; c=3", "second-one"),
         ("HTTPS_PROXY", "http://me:pass:word@h", "pass:word"),
         ("FMNIST_MIRROR", "https://h/x?sig=abcdef%3A//ghij", "abcdef://ghij"),
         ("FMNIST_MIRROR", "https://h/x?sig=abcdef://ghij", "abcdef%3A%2F%2Fghij"),

@@ -151,12 +151,17 @@ def test_what_a_killed_process_left_beside_a_whole_file_is_swept(cache: Path) ->
     assert contents(cache) == CONTENT
 
 
-def test_debian_package_is_used_and_kept(cache: Path, debian: Path, serve: Serve) -> None:
-    """The files of Debian's installed package are unpacked into the cache, and nobody is asked."""
+def test_debian_package_is_used_and_kept(
+    cache: Path, debian: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of Debian's installed package are unpacked into the cache, and nobody is asked, not even one's own."""
     log = serve(good)
     fill(debian, ZIPPED, ".gz")
     assert sources.find(FILES, cache, offline=True) == CONTENT
     assert contents(cache) == CONTENT
+    assert sources.find(FILES, cache.with_name("online")) == CONTENT
+    monkeypatch.setenv("FMNIST_MIRROR", *sources.MIRRORS)
+    assert sources.find(FILES, cache.with_name("own")) == CONTENT
     assert log == []
 
 

@@ -291,6 +291,15 @@ def test_a_diverging_training_is_an_error(few: Split, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", training.METRICS)
+def test_whichever_metric_diverges_ends_the_training(name: str) -> None:
+    """Also one of the validation alone, whose loss may overflow where that of the training does not."""
+    metrics = dict.fromkeys(training.METRICS, 0.5)
+    training._check_finite(metrics, 2)
+    with pytest.raises(TrainingError, match=f"^epoch 2: expected a finite loss, got .*'{name}': inf"):
+        training._check_finite({**metrics, name: math.inf}, 2)
+
+
 def test_a_set_too_small_to_split_is_refused(few: Split) -> None:
     """With so few images that a part would be empty, nothing is trained."""
     with pytest.raises(SettingsError, match="leaves at least one of 5 images"):
@@ -325,6 +334,14 @@ def test_a_training_from_another_process_has_the_same_files(trained: training.Tr
     received.model.layers[1].kernel.assign(received.model.layers[1].kernel * 0)
     assert received.artifacts()["model"] != trained.artifacts()["model"]
     assert received.artifacts()["history"] == trained.artifacts()["history"]
+
+
+def test_a_network_that_was_changed_is_saved_as_it_is() -> None:
+    """Also where its file was made before."""
+    made = training.Training(model.create(0), {})
+    assert made.__getstate__()["file"] == model.to_bytes(model.create(0))
+    made.model.set_weights(model.create(1).get_weights())
+    assert made.__getstate__()["file"] == model.to_bytes(made.model) != model.to_bytes(model.create(0))
 
 
 def test_nobody_needs_to_read_the_reports(few: Split, trained: training.Training) -> None:
