@@ -221,14 +221,18 @@ def test_the_working_folder_can_be_it(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_each_side_may_lack_a_file(tmp_path: Path) -> None:
-    """Every file of either side is compared; those of the run here that no cluster has are not."""
+    """Every file of either side is compared, byte for byte; one that only runs here have is not."""
     fetched.keep({**FILES, "history.json": b"{}", "pipeline.yaml": b"p"}, tmp_path / "run")
-    files = {**FILES, "results.csv": b"r", "model.keras": b"other"}
+    files = {**FILES, "results.csv": b"", "model.keras": b"other"}
     assert fetched.differing(files, tmp_path / "run") == (
         ["history.json", "labels/true.txt", "model.keras", "results.csv"],
         ["history.json", "model.keras", "results.csv"],
     )
-    assert fetched.differing({**FILES, "history.json": b"{}"}, tmp_path / "run")[1] == []
+    same = {**FILES, "history.json": b"{}"}
+    assert fetched.differing(same, tmp_path / "run")[1] == []
+    assert fetched.differing({**same, "pipeline.yaml": b"P"}, tmp_path / "run")[1] == ["pipeline.yaml"]
+    write(tmp_path / "run" / "labels" / "true.txt", b"2\n")  # as long as what the list has
+    assert fetched.differing(same, tmp_path / "run")[1] == ["labels/true.txt"]
 
 
 def test_a_folder_without_a_run_cannot_be_compared_with(tmp_path: Path) -> None:
