@@ -70,6 +70,8 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
     assert recorded.read_files(folder, without=("study.json",), unfinished=True) == {
         name: content for name, content in expected.items() if name not in {"study.json", "seeds/5.json"}
     }
+    (folder / "seeds" / "7.json").touch()
+    assert refused(folder, without=("study.json",), unfinished=True) == "'seeds/7.json': it was not recorded"
 
 
 @pytest.mark.parametrize(
@@ -263,6 +265,16 @@ def test_other_seeds_are_refused(seeds: Mapping[str, Mapping[str, Any]], said: s
     assert str(caught.value) == BEFORE.format(tmp_path) + said + AFTER
 
 
+def test_the_label_of_each_mistake_is_compared() -> None:
+    """Also that of the last of a thousand."""
+    mistakes = [[image, 9, 5, 0.75] for image in range(1_000)]
+    counts = [*SEED["counts"][:9], [0, 0, 0, 0, 0, 1_000, 0, 0, 0, 0]]
+    content = canonical_json({**SEED, "accuracy": 0.9, "counts": counts, "mistakes": mistakes})
+    assert recorded.seed_result("5.json", content, 5, 2, [9] * 1_000).accuracy == 0.9
+    with pytest.raises(ContractError, match="^'5.json': expected the labels "):
+        recorded.seed_result("5.json", content, 5, 2, [9] * 999 + [2])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -270,7 +282,15 @@ def test_other_seeds_are_refused(seeds: Mapping[str, Mapping[str, Any]], said: s
         ({"x\x1b" * 60: 1}, "'" + "x\\x1b" * 19 + "x\\x1 ...: Extra inputs are not permitted"),
         ({"accuracy": 0.5}, "Value error, accuracy: expected 0.9999, as the counts say, got 0.5"),
         ({"counts": [[1000] + [0] * 9] * 9 + [[999] + [0] * 9]}, "Value error, counts: expected rows that sum to 1000"),
+        (
+            {"counts": [[1000, 1] + [0] * 8, [0, 999] + [0] * 8, *SEED["counts"][2:]]},
+            "Value error, counts: expected rows that sum to 1000",
+        ),
         ({"mistakes": []}, "Value error, mistakes: expected as many of each kind as the counts say"),
+        (
+            {"mistakes": [[0, 9, 5, 0.75], [1, 9, 5, 0.75]]},
+            "Value error, mistakes: expected as many of each kind as the counts say",
+        ),
         ({"mistakes": [[0, 9, 5, 0.75]] * 2}, "Value error, mistakes: expected each image once, by number"),
         ({"mistakes": [[0, 9, 5, 0]]}, "'mistakes'.0.3: Input should be greater than 0"),
         (
@@ -278,7 +298,7 @@ def test_other_seeds_are_refused(seeds: Mapping[str, Mapping[str, Any]], said: s
             "'history': Value error, expected one value an epoch of each",
         ),
     ],
-    ids=["range", "long key", "accuracy", "sums", "fewer", "twice", "confidence", "uneven"],
+    ids=["range", "long key", "accuracy", "sums", "total", "fewer", "more", "twice", "confidence", "uneven"],
 )
 def test_a_result_must_agree_with_itself(change: Mapping[str, Any], said: str) -> None:
     """The file, the place in it, and what is wrong."""
@@ -293,6 +313,9 @@ def test_a_file_is_spelt_as_fmnist_writes_it() -> None:
     with pytest.raises(ContractError) as caught:
         parse(StudyPlan, "study.json", json.dumps(PLAN).encode())
     assert str(caught.value) == "study.json: expected it as fmnist writes it, each key once, got another text"
+    for other in (canonical_json(PLAN) + b"\n", canonical_json(PLAN)[:-1], b" " + canonical_json(PLAN)):
+        with pytest.raises(ContractError, match="expected it as fmnist writes it, each key once, got another text$"):
+            parse(StudyPlan, "study.json", other)
     with pytest.raises(ContractError) as caught:
         parse(StudyPlan, "study.json", canonical_json({**PLAN, "versions": {"python": "\x1b[2J"}}))
     assert str(caught.value) == "study.json: 'versions'.'python': Value error, expected text that can be printed"

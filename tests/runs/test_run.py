@@ -294,21 +294,24 @@ def test_a_run_fills_its_folder(steps: Steps, tmp_path: Path) -> None:
     ("where", "change", "name"),
     [
         ("run_compiled", lambda path: files.write(path, b"another"), "pipeline.yaml"),
+        ("read_result", lambda path: files.write(path, b"another"), "loss_plot.png"),
         ("write_report", lambda path: files.write(path, b"another"), "results.csv"),
         ("write_report", lambda path: files.write(path, b""), "labels/more.txt"),
         ("write_report", lambda path: path.unlink(), "model.keras"),
     ],
-    ids=["pipeline", "results", "more labels", "no model"],
+    ids=["pipeline", "picture", "results", "more labels", "no model"],
 )
 def test_what_changes_while_the_run_goes_on_is_not_signed(
     steps: Steps, monkeypatch: pytest.MonkeyPatch, where: str, change: Callable[[Path], object], name: str
 ) -> None:
     """A training takes hours: the file is named, and the same command makes it again."""
-    folder, owner = Path("here"), local if where == "run_compiled" else page
+    owners = {"run_compiled": local, "read_result": run, "write_report": page}
+    folder, owner = Path("here"), owners[where]
+    undisturbed = getattr(owner, where)
     with monkeypatch.context() as patch:
 
         def changed(*arguments: Any, **variables: Any) -> object:
-            made = getattr(steps, where)(*arguments, **variables)
+            made = undisturbed(*arguments, **variables)
             change(folder / name)
             return made
 
@@ -330,7 +333,8 @@ def test_a_run_that_cannot_be_signed_is_made_again(
 ) -> None:
     """It is unfinished up to its last file, whatever ends it: a folder without that mark would be somebody else's."""
 
-    def sign(*_: object) -> None:
+    def sign(folder: Path, _: object) -> None:
+        (folder / "SHA256SUMS").touch()  # the first of two
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

@@ -192,6 +192,11 @@ OF_EACH = "'history': Value error, expected one value an epoch of each metric"
         ("history.val_accuracy", [0.5, 0.5, 0.5], OF_EACH),
         ("history", {name: values[name.startswith("val") :] for name, values in SEED["history"].items()}, OF_EACH),
         ("accuracy", 0.99990001, "Value error, accuracy: expected 0.9999, as the counts say, got 0.99990001"),
+        (
+            "accuracy",
+            0.9999000000000001,
+            "Value error, accuracy: expected 0.9999, as the counts say, got 0.9999000000000001",
+        ),
     ],
 )
 def test_the_parts_of_a_result_agree(place: str, value: object, said: str) -> None:

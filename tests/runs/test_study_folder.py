@@ -174,12 +174,19 @@ def test_files_of_the_user_stay(made_up: folders.MadeUp, tmp_path: Path, place: 
     assert made_up.tried == [7, 8, 9]
 
 
-def test_a_resumed_study_records_how_many_it_trained(made_up: folders.MadeUp, tmp_path: Path) -> None:
-    """The record is of the last attempt: of three seeds one was missing."""
+def test_a_resumed_study_records_how_many_it_trained(
+    made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is of the last attempt: of three seeds one was missing, also where somebody removed it afterwards."""
     made_up.failing[8] = 1
     with pytest.raises(StepError, match="1 of its seeds failed"):
         study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2)
     assert study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=2).record["trained"] == 1
+    (tmp_path / "seeds" / "9.json").unlink()
+    (tmp_path / "seeds" / "7.json").unlink()
+    monkeypatch.setattr(study, "_conclude", lambda _, record: record)  # the pictures were made above
+    record: Any = study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=1)
+    assert (record["trained"], record["jobs"]) == (2, 1)
 
 
 def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
