@@ -427,10 +427,13 @@ def test_figures_of_other_runs_are_not_compared_with() -> None:
     assert invoke("--published", figures({}, {}), "accuracies.csv").stderr == (
         "Error: figures.json: expected each figure's name once, got 'paper' again.\n"
     )
-    two = {"optimizer": "adam", "epochs": 3}
+    two, third = {"optimizer": "adam", "epochs": 3}, {"name": "third", "parameters": {"epochs": 4}}
     assert invoke("--published", figures({"parameters": two}, {"name": "b"}), "accuracies.csv").stderr.endswith(
         "are, as -p optimizer=adam -p epochs=3.\n"
     )
+    name = figures({}, {"name": "b"}, third)
+    assert invoke("--published", name, "accuracies.csv").stderr.endswith("are, as -p epochs=3.\n")
+    assert [one.name for one in read_figures(name, {"epochs": 3})] == ["paper", "b"]
     assert invoke("--published", figures({"parameters": {}}, {"name": "b"}), "accuracies.csv").stderr.endswith(
         "are, as no parameters.\n"
     )
@@ -447,8 +450,9 @@ def test_parameters_may_be_text() -> None:
     for epochs in (3, "3", "3.0"):
         found = read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
         assert [one.name for one in found] == ["paper"]
-    with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
-        read_figures("figures.json", {"optimizer": "adam", "epochs": "[" * 100_000})
+    for given in ({"optimizer": "adam", "epochs": "[" * 100_000}, {}):
+        with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
+            read_figures("figures.json", given)
     figures({"parameters": {"momentum": None}})
     with pytest.raises(ContractError, match="expected a figure for these parameters, got those for -p momentum=null"):
         read_figures("figures.json", {"epochs": 3})
@@ -576,6 +580,10 @@ def test_from_python_values_are_checked() -> None:
     margin: Any = np.float32(0.5)
     [found] = judging.judge(few_bits, published, margin).conclusions
     assert (found.as_json()["published"], found.as_json()["margin"]) == (0.875, 0.5)
+    # Whatever their digits are, none is rounded, in what is judged or in the verdict.
+    [exact] = judging.judge([2 / 3, 0.1234567890123456], 1 / 3, 1 / 7).conclusions
+    assert exact.verdict.mean == (2 / 3 + 0.1234567890123456) / 2
+    assert (exact.verdict.published, exact.verdict.margin) == (1 / 3, 1 / 7)
     with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got nan\.$"):
         judging.judge([0.9, float("nan")], 0.9)
     with pytest.raises(ContractError, match=r"^accuracies: expected 1 to 100,000, got 0\.$"):

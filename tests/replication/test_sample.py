@@ -109,6 +109,8 @@ def test_mistakes_take_little_memory() -> None:
     assert hash(packed) != hash(Mistakes(found[:1]))
     assert (packed[-2:], packed[::-1], list(Mistakes([]))) == (found, found[::-1], [])
     assert (packed == 2, packed == "no", packed != found[::-1]) == (False, False, True)
+    for place, value in enumerate((1, 1, 1, 0.5)):
+        assert packed != Mistakes([found[0], (*found[1][:place], value, *found[1][place + 1 :])])
     assert (repr(packed), repr(Mistakes(found * 600))) == ("<2 mistakes>", "<1,200 mistakes>")
     assert len(pickle.dumps(Mistakes(found * 1_000))) < 25_000
 
