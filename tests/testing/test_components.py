@@ -218,6 +218,11 @@ def logs_what_is_no_json(kind: str, told: Output[Metrics]) -> None:
     told.metadata["loss"] = kinds[kind]
 
 
+def logs_no_json_at_last(told: Output[Metrics], more: Output[Metrics]) -> None:
+    """Log what can be written down, and then what cannot."""
+    told.metadata["loss"], more.metadata["loss"] = 0.5, {1}
+
+
 def returns_no_number() -> NamedTuple("Measured", [("loss", float), ("all", list)]):  # type: ignore[valid-type]
     """Return a number that is none."""
     return 0.5, [float("nan")]
@@ -234,6 +239,7 @@ BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
         "got {.told.: .Object of type float32 is",
     ),
     "a set": (logs_what_is_no_json, {"kind": "set"}, r"metadata as JSON, .*, got {'told': 'Object of type set is not"),
+    "a set beside a metric": (logs_no_json_at_last, {}, r"got {'more': 'Object of type set is not"),
     "a metric that is no number": (logs_what_is_no_json, {"kind": "no number"}, r"got {'told': 'Out of range float"),
     "a metric without end": (logs_what_is_no_json, {"kind": "endless"}, r"got {'told': 'Out of range float values"),
     "no number": (returns_no_number, {}, r"returns_no_number: expected finite numbers returned, got \(0.5, \[nan\]\)"),
@@ -291,6 +297,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "output": ({"outputs": {"out": Artifact, "metrics": Metrics}}, "outputs: expected .*Artifact.*, got .*Dataset"),
     "nothing": ({"outputs": None}, "outputs: expected {}, got "),
     "invariant": ({"invariants": [never]}, "expected that The output is empty."),
+    "the first invariant": ({"invariants": [never, lambda _: True]}, "expected that The output is empty."),
     "invariant of numpy": ({"invariants": [lambda ran: np.float64(len(ran.files)) == 2]}, "expected that <lambda>"),
     "invariant that counts": ({"invariants": [lambda ran: len(ran.files) - 1]}, "expected that <lambda>"),
     "partial invariant": ({"invariants": [partial(operator.contains, ())]}, r"expected that functools.partial\("),
@@ -341,6 +348,8 @@ def draws(what: str, out: Output[Dataset], told: Output[Metrics]) -> Any:
     Path(out.path).mkdir()
     (Path(out.path) / f"a{value * (what == 'name')}").write_text(str(value * (what == "file")))
     told.log_metric("value", value * (what == "metadata"))
+    for name in "ba" if value and what == "order" else "ab":
+        told.log_metric(name, 1)
     return value if what == "returned" else None
 
 
@@ -351,6 +360,7 @@ def draws(what: str, out: Output[Dataset], told: Output[Metrics]) -> Any:
         ("file", "file out/a0"),
         ("name", "file out/a0, another file out/a1"),
         ("metadata", "metadata of told"),
+        ("order", "metadata of told"),
         ("returned", "value returned"),
     ],
 )
