@@ -211,11 +211,12 @@ def test_a_worker_prints_into_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("restored")
-def test_without_a_log_a_worker_prints_as_its_parent(capfd: pytest.CaptureFixture[str]) -> None:
-    """As a pod on a cluster, whose log is what it prints."""
+def test_without_a_log_a_worker_prints_as_its_parent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As a pod on a cluster, whose log is what it prints; it ends with its parent as well."""
     workers._start(None)
     os.write(1, b"a line\n")
     assert capfd.readouterr().out == "a line\n"
+    assert stand_in.result(tmp_path, 7).signal == 9
 
 
 def test_a_seed_is_trained_and_tested(monkeypatch: pytest.MonkeyPatch) -> None:
