@@ -80,6 +80,7 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         (lambda f: (f / "RECORD.sha256").unlink(), "RECORD.sha256: expected this list of checksums, got none"),
         (lambda f: (f / "study.json").unlink(), "'study.json': it is missing"),
         (lambda f: (f / "seeds" / "7.json").touch(), "'seeds/7.json': it was not recorded"),
+        (lambda f: [(f / "labels").mkdir(), (f / "labels" / "x").touch()], "'labels/x': it was not recorded"),
         (
             lambda f: (f / "accuracies.csv").write_bytes(b"other"),
             f"'accuracies.csv': expected SHA-256 {TABLE}, got {OTHER}",
@@ -102,6 +103,7 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         "no list",
         "missing",
         "more",
+        "more labels",
         "another",
         "two",
         "folder",
