@@ -202,9 +202,7 @@ def test_a_test_without_end_is_red(project: Path) -> None:
     finally:
         path.unlink()
     assert code == 1, said
-    assert re.search(r"^FAILED tests/steps/test_endless.py::test_endless - worker '\w+' crashed", said, re.MULTILINE), (
-        said
-    )
+    assert re.search(r"^FAILED tests/steps/test_endless.py::test_endless - worker .* crashed", said, re.MULTILINE), said
     assert re.search(r"Timeout.*test_endless\.py\", line 4 in test_endless", said, re.DOTALL), said
 
 

@@ -18,7 +18,6 @@ from fmnist.runs.schemas import SeedResult, StudyPlan, parse
 from fmnist.steps import dataset
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import ARTIFACT_FILES, TEMPORARY, sha256
-from fmnist.steps.messages import excerpt
 
 __all__ = [
     "check_files",
@@ -184,11 +183,9 @@ def seed_result(name: str, content: bytes, seed: int, epochs: int, true: Sequenc
     result = Result.from_json(content)
     for what, expected, got in (
         ("seed", seed, result.seed),
-        ("epochs", epochs, len(result.history["loss"])),
-        ("labels", [true[mistake.image] for mistake in result.mistakes], [mistake.true for mistake in result.mistakes]),
+        ("number of epochs", epochs, len(result.history["loss"])),
+        *((f"label of image {one.image}", true[one.image], one.true) for one in result.mistakes),
     ):
         if got != expected:
-            raise ContractError(
-                f"{name!r}: expected the {what} {excerpt(str(expected), 20)}, got {excerpt(str(got), 20)}"
-            )
+            raise ContractError(f"{name!r}: expected {expected} as the {what}, got {got}")
     return result

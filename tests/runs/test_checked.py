@@ -550,7 +550,10 @@ AGREE = "results: expected {} that agree with each row of results, got others"
         (lambda f: changed(f, "run.json", "metrics", to={}), "run.json: 'metrics'.'accuracy': Field required"),
         (lambda f: {**f, "metrics.json": b"{}"}, "metrics.json: 'accuracy': Field required"),
         (lambda f: {**f, "history.json": b"{}"}, "history.json: 'loss': Field required"),
-        (lambda f: changed(f, "run.json", "parameters", "epochs", to=3), "'results.csv': expected the epochs 3, got 2"),
+        (
+            lambda f: changed(f, "run.json", "parameters", "epochs", to=3),
+            "'results.csv': expected 3 as the number of epochs, got 2",
+        ),
         (lambda f: {**f, "labels/more.txt": b""}, AGREE.format("labels")),
         (lambda f: {name: text for name, text in f.items() if name != "labels/true.txt"}, AGREE.format("labels")),
         (
@@ -632,7 +635,7 @@ def test_a_study_lacks_no_file(studies: dict[str, bytes], name: str) -> None:
     [
         (lambda f: {**f, "record.json": b"{}"}, "record.json: 'machine': Field required"),
         (lambda f: {**f, "study.json": b"{}"}, "study.json: 'versions': Field required"),
-        (lambda f: changed(f, "seeds/5.json", "seed", to=6), "'seeds/5.json': expected the seed 5, got 6"),
+        (lambda f: changed(f, "seeds/5.json", "seed", to=6), "'seeds/5.json': expected 5 as the seed, got 6"),
         (
             lambda f: {name: text for name, text in f.items() if name != "seeds/6.json"},
             "study: expected 3 seeds from 5 on, each once, got 2, and not 6.",

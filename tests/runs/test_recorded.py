@@ -240,13 +240,13 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
         ({"05": {}, "5": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
         ({"05": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
         ({"5": {}, "6": {"seed": 6}}, "'seeds/6.json': expected a model of its own, got that of 'seeds/5.json'"),
-        ({"6": {}}, "'seeds/6.json': expected the seed 6, got 5"),
+        ({"6": {}}, "'seeds/6.json': expected 6 as the seed, got 5"),
         ({"5": {"accuracy": 1.5}}, "seeds/5.json: 'accuracy': Input should be less than or equal to 1"),
         (
             {"5": {"history": {name: [0.5] for name in SEED["history"]}}},
-            "'seeds/5.json': expected the epochs 2, got 1",
+            "'seeds/5.json': expected 2 as the number of epochs, got 1",
         ),
-        ({"5": {"mistakes": [[1, 9, 5, 0.75]]}}, "'seeds/5.json': expected the labels [2], got [9]"),
+        ({"5": {"mistakes": [[1, 9, 5, 0.75]]}}, "'seeds/5.json': expected 2 as the label of image 1, got 9"),
         (
             {
                 "5": {
@@ -255,7 +255,7 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
                     "mistakes": [[image, 9, 5, 0.75] for image in range(7)],
                 }
             },
-            "'seeds/5.json': expected the labels [9, 2, 1, 1, 6, 1, 4 ..., got [9, 9, 9, 9, 9, 9, 9 ...",
+            "'seeds/5.json': expected 2 as the label of image 1, got 9",
         ),
     ],
     ids=["before", "after", "spelling", "spelling alone", "model", "seed", "range", "epochs", "labels", "many labels"],
@@ -273,7 +273,7 @@ def test_the_label_of_each_mistake_is_compared() -> None:
     counts = [*SEED["counts"][:9], [0, 0, 0, 0, 0, 1_000, 0, 0, 0, 0]]
     content = canonical_json({**SEED, "accuracy": 0.9, "counts": counts, "mistakes": mistakes})
     assert recorded.seed_result("5.json", content, 5, 2, [9] * 1_000).accuracy == 0.9
-    with pytest.raises(ContractError, match="^'5.json': expected the labels "):
+    with pytest.raises(ContractError, match="^'5.json': expected 2 as the label of image 999, got 9$"):
         recorded.seed_result("5.json", content, 5, 2, [9] * 999 + [2])
 
 
