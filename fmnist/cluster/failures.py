@@ -138,15 +138,15 @@ def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
         return (ClusterError, "an answer that is not https", _PLAIN) if plain else (ClusterError, got, remedy)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         return TransientError, f"no way through the proxy: {reason.original_error}", _PROXY
-    if type(reason.args[-1]) is http.client.BadStatusLine:
-        return TransientError, f"an answer that is not HTTP: {reason.args[-1]}", _PORT
+    if type(_last(reason)) is http.client.BadStatusLine:
+        return TransientError, f"an answer that is not HTTP: {_last(reason)}", _PORT
     return TransientError, _cut(reason), _TRY_AGAIN
 
 
 def _reason(error: Exception) -> Any:
     """Return what happened, which urllib3 wraps, once or twice."""
     reason: Any = getattr(error, "reason", None) or error
-    inner = getattr(reason, "original_error", None) or reason.args[0] if reason.args else None
+    inner = getattr(reason, "original_error", None) or next(iter(reason.args), None)
     # It takes a proxy that cuts a connection for one that was never reached, and an end within TLS for no trust.
     proxy = isinstance(reason, urllib3.exceptions.ProxyError) and isinstance(inner, ConnectionError)
     tls = isinstance(reason, urllib3.exceptions.SSLError) and isinstance(inner, ssl.SSLEOFError)
@@ -159,7 +159,12 @@ def _cut(reason: Any) -> str:
         return f"no connection: {reason.__cause__ or reason}"
     if isinstance(reason, urllib3.exceptions.TimeoutError):
         return TIMED_OUT
-    return f"a connection that was cut: {reason.args[-1]}"
+    return f"a connection that was cut: {_last(reason)}"
+
+
+def _last(reason: Any) -> Any:
+    """Return the last thing that an error says, or what it is called."""
+    return [type(reason).__name__, *reason.args][-1]
 
 
 def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:

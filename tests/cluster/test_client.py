@@ -295,6 +295,13 @@ def test_an_error_knows_what_came(server: Server, target: Cluster) -> None:
     assert known[2][2:] == (True, None)
 
 
+def test_an_answer_is_waited_for_as_long_as_is_said(server: Server, target: Cluster) -> None:
+    """Also where it is read by a path."""
+    server.fail("GET .*/some", hang(server))
+    with pytest.raises(ClusterError, match="got no answer in time"):
+        target._client.read("some", patience=0.1)
+
+
 @pytest.mark.parametrize(("length", "shown"), [(380, 380 * "x"), (381, 380 * "x" + " ...")])
 def test_a_long_answer_is_cut(server: Server, target: Cluster, length: int, shown: str) -> None:
     """Its first 400 characters, with the status, are enough to know it."""

@@ -200,6 +200,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "a connection that was cut: closed",
         NETWORK,
     ),
+    "an end without a word": (
+        urllib3.exceptions.MaxRetryError(POOL, "/", ConnectionAbortedError()),
+        TransientError,
+        "a connection that was cut: ConnectionAbortedError",
+        NETWORK,
+    ),
     "https": (
         status(400, "<h1>400</h1>The plain HTTP request was sent to HTTPS port"),
         ClusterError,

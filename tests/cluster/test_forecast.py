@@ -431,6 +431,13 @@ def test_a_condition_may_count_more_than_the_environment(tmp_path: Path) -> None
     assert told(tmp_path, changes)["make"] == what
 
 
+def test_a_condition_may_ask_for_a_parameter_of_the_pipeline(tmp_path: Path) -> None:
+    """It is the same as long as the parameter is."""
+    given = {"componentInputParameter": "text"}
+    condition = {f"{TASKS}.named.inputs.parameters.x": given, f"{TASKS}.named.triggerPolicy": WHERE_A}
+    assert told(tmp_path, condition, condition) == {}
+
+
 def test_a_key_of_ones_own_hits_whatever_changed(tmp_path: Path) -> None:
     """Neither what changed of the task nor what runs before it counts."""
     key = {f"{OPTIONS}.cacheKey": "k"}
@@ -443,10 +450,11 @@ DEEP = "components.comp-part.dag.tasks.deep.inputs.parameters"
 LISTED = r'"[\"a\", \"b\"]"'
 
 
-#: A loop that runs if a task gives an a.
+#: What lets a task run if it gets an a, and a loop if a task gives one.
+WHERE_A = {"condition": "inputs.parameter_values['x'] == 'a'"}
 CONDITION: dict[str, Any] = {
     f"{TASKS}.named.inputs.parameters.x": OF_MAKE,
-    f"{TASKS}.named.triggerPolicy": {"condition": "inputs.parameter_values['x'] == 'a'"},
+    f"{TASKS}.named.triggerPolicy": WHERE_A,
 }
 
 
