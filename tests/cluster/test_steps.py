@@ -473,6 +473,52 @@ def test_a_node_is_nearest_to_what_began_before_it(start: str, around: str | Non
     assert steps._distance({"start_time": start}, {"start_time": around}) == seconds
 
 
+@pytest.mark.parametrize(
+    ("around", "tasks", "found"),
+    [
+        ({"a": 4, "b": 24}, [5, 25], {"a": 5, "b": 25}),
+        ({"a": 4, "b": 24}, [25], {"b": 25}),
+        ({"c": 1, "a": 4}, [5], {"a": 5}),
+        # Of several of one second the first.
+        ({"c": 1, "b": 4, "a": 4}, [5, 5], {"a": 5, "b": 5}),
+        ({"c": 1, "b": 5, "a": 5}, [5], {"a": 5}),
+        # What began before all around it.
+        ({"a": 10, "b": 10}, [5], {"a": 5}),
+        ({"a": 20, "b": 10}, [5], {"b": 5}),
+        # Of one part it is not known when it began.
+        ({"a": None, "b": 24}, [20, 30], {"b": 20, "a": 30}),
+        # More tasks than nodes.
+        ({"a": 4}, [5, 6], {"a": 5}),
+    ],
+)
+def test_tasks_of_one_name_are_where_they_began_last(
+    around: dict[str, int | None], tasks: list[int], found: dict[str, int]
+) -> None:
+    """Each in the part of the pipeline that began last before it."""
+
+    def at(second: int) -> dict[str, Any]:
+        return {"start_time": f"2026-11-26T10:00:{second:02}Z"}
+
+    bound: dict[str, Any] = {f"w.root.{name}": at(second) for name, second in around.items() if second is not None}
+    there = set(bound)
+    steps._bind(map(at, tasks), [f"w.root.{name}.x" for name in around], bound)
+    assert {name: bound[name] for name in bound.keys() - there} == {f"w.root.{n}.x": at(t) for n, t in found.items()}
+
+
+def test_what_is_around_a_node_is_found_before_it() -> None:
+    """Though its name comes later, and though the parts around it have one name too."""
+    run = kfp_logs._task("", "RUNNING", 0, [], "w")
+    seconds = {"p": 10, "p.z": 11, "p.z.a": 12, "q": 0, "q.z": 1, "q.z.a": 2}
+    tasks = [
+        kfp_logs._task(f".root.{name}", "RUNNING", 0, [], "w") | {"start_time": f"2026-11-26T10:00:{second:02}Z"}
+        for name, second in seconds.items()
+    ]
+    nodes = steps._Nodes([run, *tasks])
+    nodes._known = {f"w.root.{name}" for name in seconds}
+    bound = nodes._bound(tasks)
+    assert {name.removeprefix("w.root."): int(task["start_time"][-3:-1]) for name, task in bound.items()} == seconds
+
+
 OK, BAD, ON, LATER, LEFT = ({"state": name} for name in ("SUCCEEDED", "FAILED", "RUNNING", "PENDING", "SKIPPED"))
 
 
