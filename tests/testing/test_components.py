@@ -343,9 +343,11 @@ DRAWN: list[Any] = []
 
 
 def draws(what: str, out: Output[Dataset], told: Output[Metrics]) -> Any:
-    """Give one thing that is another each time."""
+    """Give one thing that is another each time; each output is written and logged."""
     value = DRAWN.pop(0)
     Path(out.path).mkdir()
+    Path(told.path).write_text(str(value * (what == "its file")))
+    out.metadata["rows"] = 1 + value * (what == "logged")
     (Path(out.path) / f"a{value * (what == 'name')}").write_text(str(value * (what == "file")))
     told.log_metric("value", value * (what == "metadata"))
     for name in "ba" if value and what == "order" else "ab":
@@ -359,6 +361,8 @@ def draws(what: str, out: Output[Dataset], told: Output[Metrics]) -> Any:
     [
         ("file", "file out/a0"),
         ("name", "file out/a0, another file out/a1"),
+        ("its file", "file told"),
+        ("logged", "metadata of out"),
         ("metadata", "metadata of told"),
         ("order", "metadata of told"),
         ("returned", "value returned"),
@@ -443,15 +447,16 @@ def test_the_first_is_read_before_the_second_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_folder_of_a_pipeline_is_compared(tmp_path: Path) -> None:
-    """Each file in it counts."""
-    values = iter("12")
+@pytest.mark.parametrize(("values", "logged", "said"), [("12", "11", "content"), ("11", "12", "metadata")])
+def test_a_folder_of_a_pipeline_is_compared(tmp_path: Path, values: str, logged: str, said: str) -> None:
+    """Each file in it counts, and what was logged of it."""
+    each = zip("ab", values, logged, strict=True)
 
     def run() -> dict[str, dict[str, Any]]:
-        value = next(values)
-        return {"step": {"out": testing.artifact(Dataset, tmp_path / value, {"a": value})}}
+        place, value, rows = next(each)
+        return {"step": {"out": testing.artifact(Dataset, tmp_path / place, {"a": value}, rows=rows)}}
 
-    with failing(r"got another content of out of step\n"):
+    with failing(rf"got another {said} of out of step\n"):
         testing.assert_reproducible(run)
 
 
