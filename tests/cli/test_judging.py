@@ -258,6 +258,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         + " .... Choose one with --column.",
     ),
     "column twice": ("accuracy,accuracy\n1,0.9\n", "line 1: expected each column once, got 'accuracy' again."),
+    "other columns twice": ("accuracy,b,a,a,b\n1,2,3,4,5\n", "line 1: expected each column once, got 'b' again."),
     "short row": (
         "seed,accuracy\n1,0.9\n2\n",
         "line 3: expected as many values as in line 1, which has 2, got 1. Write a decimal point, not a comma.",

@@ -97,8 +97,8 @@ class Plain(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-#: All modules of the package.
-SOURCES = bundle.source_files(("**/*.py",))
+#: All modules of the package, and a line in which a character is several bytes.
+SOURCES = bundle.source_files(("**/*.py",)) | {"wide": "NAMES = ('靴', 'ドレス')  # two\n".encode()}
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -135,6 +135,7 @@ def test_types_of_functions_are_not_carried(source: str, expected: str) -> None:
 def test_the_bundle_does_not_depend_on_folder_time_or_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the code elsewhere, made later, with other modes, ends of lines and compiled files, is the same."""
     expected, digest = bundle.archive(bundle.source_files()), bundle.digest()
+    carried = bundle.imported_by(train_another)
     copy = tmp_path / "else where" / "fmnist"
     shutil.copytree(bundle.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "steps" / "__pycache__").mkdir()
@@ -146,6 +147,7 @@ def test_the_bundle_does_not_depend_on_folder_time_or_mode(tmp_path: Path, monke
     monkeypatch.setattr(bundle, "PACKAGE", copy)
     assert bundle.archive(bundle.source_files()) == expected
     assert bundle.digest() == digest
+    assert bundle.imported_by(train_another) == carried
 
 
 def test_a_changed_line_changes_bundle_and_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,9 +174,10 @@ def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: 
         # What another portion has is missed too.
         lay(place, {"company/team/__init__.py": b"from company import both, second, third\n"})
         lay(other, {"company/third.py": b""})
-        code = [Code("company.team"), Code("company.both"), Code("company.second")]
-        with pytest.raises(ContractError, match="what company/team/__init__.py imports, got no company.third,"):
-            carried_by(figures, [FMNIST, *code])
+        each = [Code("company.team"), Code("company.both"), Code("company.second")]
+        for code in (each, [Code("company", ("team/*.py", "both.py", "second.py"))]):
+            with pytest.raises(ContractError, match="what company/team/__init__.py imports, got no company.third,"):
+                carried_by(figures, [FMNIST, *code])
     finally:
         sys.path.remove(str(other))
 

@@ -99,7 +99,11 @@ def test_the_callers_own_runner_stays(tmp_path: Path) -> None:
     kfp_local.init(kfp_local.SubprocessRunner(use_venv=True), pipeline_root=str(tmp_path / "mine"))
     before = LocalExecutionConfig.instance
     try:
-        local.run_compiled(compiled(train, tmp_path), {"message": "hello"}, tmp_path / "work", io.StringIO())
+        small = compiled(train, tmp_path)
+        local.run_compiled(small, {"message": "hello"}, tmp_path / "work", io.StringIO())
+        assert LocalExecutionConfig.instance is before
+        with pytest.raises(TypeError, match="more"):
+            local.run_compiled(small, {"message": "hello", "more": 1}, tmp_path, io.StringIO())
         assert LocalExecutionConfig.instance is before
     finally:
         LocalExecutionConfig.instance = None
@@ -203,11 +207,13 @@ def test_all_files_stay_in_the_folder(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_this_process_keeps_its_temporary_files_there_too(tmp_path: Path) -> None:
-    """Those of kfp; the place may be there already, as that of an interrupted run is."""
+    """Those of kfp; the place may be there already, as that of an interrupted run is. The caller's stay as they were."""
+    before = tempfile.tempdir, logging.raiseExceptions
     for _ in range(2):
         with local.confined(tmp_path / "place", OF_THE_RUN="given"):
             assert tempfile.gettempdir() == str(tmp_path / "place")
             assert os.environ["OF_THE_RUN"] == "given"
+        assert (tempfile.tempdir, logging.raiseExceptions) == before
 
 
 def where(message: str, history: dsl.Output[dsl.Artifact]) -> None:

@@ -443,13 +443,15 @@ def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
 
 
 def test_a_hostile_figure_does_no_harm(tmp_path: Path) -> None:
-    """What somebody gives as published is text, wherever it is shown."""
+    """What somebody gives as published is text, wherever it is shown, and also as the third of several."""
     name, by, source, note = (f'<b title="{what}">' for what in ("name", "by", "source", "note"))
-    page = page_of(Judged([0.87, 0.88], [published.Figure(name, by, 0.87, {}, source, note=note)], 0.02), tmp_path)
+    figures = [published.Figure(one, one, 0.87, {}, "") for one in ("theirs", "ours")]
+    figures.append(published.Figure(name, by, 0.87, {}, source, note=note))
+    page = page_of(Judged([0.87, 0.88], figures, 0.02), tmp_path)
     assert "b" not in page.tags
     assert f"{name}: {source}. {note}" in page.words
     assert f"{by}'s published accuracy of 0.8700" in page.words
-    assert f"0.8700 {name} " in page.tables[0][1][0] + " "
+    assert f"0.8700 {name} " in page.tables[0][3][0] + " "
     assert f"The published 0.8700 ({name}) is marked" in page.alts[0]
 
 
@@ -627,12 +629,12 @@ def test_mistakes_that_most_seeds_make_come_first(odd_study_page: Page, test_set
 
 
 def test_equal_mistakes_come_by_image() -> None:
-    """The mean confidence decides before, not the median, whichever seed made the mistake first."""
+    """The mean confidence decides before, whichever seed made it first; one for another class is another mistake."""
     first, then, last = ([Mistake(6, 0, 6, 0.375), Mistake(5, 0, 6, one)] for one in (0.25, 0.25, 1.0))
-    made = [[*first, Mistake(9, 0, 6, 0.5)], [*then, Mistake(8, 0, 6, 0.5)], last]
+    made = [[*first, Mistake(9, 0, 6, 0.5)], [*then, Mistake(8, 0, 6, 0.5), Mistake(9, 0, 4, 0.5)], last]
     study = study_sample([result(seed, mistakes=one) for seed, one in enumerate(made)])
     found = [(one["image"], one["seeds"], one["confidence"]) for one in _mistakes(study)]
-    assert found == [(5, 3, 0.5), (6, 3, 0.375), (8, 1, 0.5), (9, 1, 0.5)]
+    assert found == [(5, 3, 0.5), (6, 3, 0.375), (8, 1, 0.5), (9, 1, 0.5), (9, 1, 0.5)]
 
 
 def test_twelve_mistakes_are_shown(odd_run_page: Page, few_page: Page) -> None:

@@ -106,7 +106,7 @@ def test_a_name_that_is_none_is_refused(shard: str) -> None:
         ({"seeds": 2, "first_seed": 2_147_483_647}, "seeds: expected a last seed of at most 2147483647, got "),
         ({"shards": 101}, "shards: expected a whole number from 0 to 100, got 101."),
         ({"parallel": 0}, "parallel: expected a whole number from 1 to 100, got 0."),
-        ({"parallel": 101}, "parallel: expected a whole number from 1 to 100, got 101."),
+        ({"seeds": 200, "parallel": 101}, "parallel: expected a whole number from 1 to 100, got 101."),
         ({"parallel": "20"}, "parallel: expected a whole number from 1 to 100, got '20'."),
     ],
 )

@@ -241,6 +241,7 @@ def test_an_honest_study_is_verified(honest: Path, again: list[Any]) -> None:
     assert set(rows) == expected
     last = f"12 files are the same, byte for byte. Trained again: seeds {seeds[0]}, {seeds[1]}."
     assert result.stdout.endswith(f"Verified: made again, {last}\n")
+    assert [f"/2, seed {seed}: accuracy " in result.stderr for seed in seeds] == [True, True]
 
 
 @pytest.mark.parametrize("sample", [0, -1, True, 2.0, "2"])
@@ -281,10 +282,11 @@ def test_a_verdict_of_other_code_is_told_apart(copy: Copy) -> None:
     folder = copy("study")
     (folder / "verdict.json").write_text("[1]\n")
     edit(folder / "study.json", lambda plan: plan["code"].update(sha256="0" * 64))
+    edit(folder / "record.json", lambda record: record["machine"].update(system="Plan 9"))
     report_again(folder)
     found = json.loads(verify(folder, "--json").stdout)
     assert found["outcome"] == "environment differs"
-    assert [one["name"] for one in found["environment"]] == ["code.sha256"]
+    assert [one["name"] for one in found["environment"]] == ["code.sha256", "machine.system"]
     assert [file["name"] for file in found["files"] if file["now"] != file["recorded"]] == ["verdict.json"]
 
 
