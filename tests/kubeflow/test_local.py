@@ -207,7 +207,7 @@ def test_all_files_stay_in_the_folder(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_this_process_keeps_its_temporary_files_there_too(tmp_path: Path) -> None:
-    """Those of kfp; the place may be there already, as that of an interrupted run is. The caller's stay as they were."""
+    """Those of kfp; the place may be there already, as after an interruption. The caller's stay as they were."""
     before = tempfile.tempdir, logging.raiseExceptions
     for _ in range(2):
         with local.confined(tmp_path / "place", OF_THE_RUN="given"):

@@ -61,6 +61,20 @@ def test_a_seed_that_changes_while_others_train_is_refused(made_up: folders.Made
         shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path, change)
 
 
+@pytest.mark.usefixtures("made_up")
+def test_a_shard_at_work_keeps_others_out(tmp_path: Path) -> None:
+    """Two in one folder would train each seed twice."""
+    told: list[int] = []
+
+    def look(result: Result) -> None:
+        told.append(result.seed)
+        with pytest.raises(ContractError, match="^shard of seeds 7-8: shard folder: expected one in which no other"):
+            shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path)
+
+    shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path, look)
+    assert told == [7, 8]
+
+
 def test_a_shard_is_resumed_by_seed(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """In the folder of a shard that was broken off only the missing seeds are trained."""
     shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)

@@ -80,13 +80,15 @@ def test_a_saved_model_has_the_same_bytes_each_time(
 
 
 def test_settings_of_the_process_do_not_show_in_the_file(trained: training.Training) -> None:
-    """Neither the order that h5py keeps nor warnings that are errors."""
+    """Neither the order that h5py keeps nor warnings that are errors; and they stay as they were."""
     once, config = model.to_bytes(trained.model), h5py.get_config()
     config.track_order = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            filters = [*warnings.filters]
             assert model.to_bytes(trained.model) == once
+            assert warnings.filters == filters
         assert config.track_order
     finally:
         config.track_order = False

@@ -135,6 +135,7 @@ DECAY: dict[str, Any] = {
         ({"learning_rate": 1e-3}, None),
         ({"learning_rate": np.float32(0.1)}, '{"learning_rate":0.1}'),
         ({"clipnorm": 2}, '{"clipnorm":2.0}'),
+        ({"amsgrad": np.True_}, '{"amsgrad":true}'),
         ({"clipnorm": None, "weight_decay": None}, None),
         ({"gradient_accumulation_steps": 2.0}, '{"gradient_accumulation_steps":2}'),
         ({"use_ema": True, "ema_overwrite_frequency": 5.0}, '{"ema_overwrite_frequency":5,"use_ema":true}'),
@@ -401,7 +402,7 @@ def test_what_keras_says_is_told_in_short() -> None:
             optimizers.canonical(config("sgd", learning_rate=DECAY)),
         ),
         (
-            config("sgd", learning_rate=decay(initial_learning_rate=np.float32(1))),
+            config("sgd", learning_rate=decay(initial_learning_rate=np.float32(1), decay_steps=np.int64(100))),
             optimizers.canonical(config("sgd", learning_rate=DECAY)),
         ),
     ],

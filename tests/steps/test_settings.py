@@ -79,6 +79,8 @@ def test_the_name_of_an_optimizer_is_not_read_as_a_number() -> None:
     """An optimizer is text, also where the text could be JSON."""
     with pytest.raises(SettingsError, match="got '7'"):
         Settings.parse({"compile_optimizer": "7"})
+    with pytest.raises(SettingsError, match="each key once"):
+        Settings.parse({"compile_optimizer": '{"class_name": "sgd", "class_name": "adam"}'})
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
