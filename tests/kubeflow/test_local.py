@@ -206,14 +206,14 @@ def test_all_files_stay_in_the_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     assert tempfile.tempdir == str(tmp_path)
 
 
-def test_this_process_keeps_its_temporary_files_there_too(tmp_path: Path) -> None:
+def test_this_process_keeps_its_temporary_files_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of kfp; the place may be there already, as after an interruption. The caller's stay as they were."""
-    before = tempfile.tempdir, logging.raiseExceptions
+    monkeypatch.setattr(tempfile, "tempdir", None)
     for _ in range(2):
         with local.confined(tmp_path / "place", OF_THE_RUN="given"):
             assert tempfile.gettempdir() == str(tmp_path / "place")
             assert os.environ["OF_THE_RUN"] == "given"
-        assert (tempfile.tempdir, logging.raiseExceptions) == before
+        assert (tempfile.tempdir, logging.raiseExceptions) == (None, True)
 
 
 def where(message: str, history: dsl.Output[dsl.Artifact]) -> None:

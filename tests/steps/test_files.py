@@ -174,6 +174,7 @@ def test_a_setting_of_a_library_is_as_it_was_afterwards() -> None:
     def fail() -> None:
         with files.default(Library, "size", 3):
             seen.append(Library.size)
+            Library.size = 5
             raise OSError("full")
 
     with pytest.raises(OSError, match="full"):

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from fmnist.steps import errors
 from fmnist.steps.checks import LARGEST_SEED, check_kind, check_whole
 from fmnist.steps.errors import ContractError, SettingsError
 from fmnist.steps.messages import did_you_mean, excerpt, say, shown
@@ -139,3 +140,16 @@ def test_a_line_that_nobody_reads_is_no_error(error: Exception, monkeypatch: pyt
     monkeypatch.setattr(sys, "stdout", Mock(write=write))
     say("a line")
     assert write.called
+
+
+def test_each_error_is_one_of_pythons_too() -> None:
+    """Who catches Python's own errors catches these."""
+    kinds = [getattr(errors, name) for name in errors.__all__ if name != "FmnistError"]
+    assert {kind.__name__: kind.__bases__ for kind in kinds} == {
+        "ContractError": (errors.FmnistError, ValueError),
+        "DataError": (errors.FmnistError, RuntimeError),
+        "DeterminismError": (errors.FmnistError, RuntimeError),
+        "SettingsError": (errors.FmnistError, ValueError),
+        "StepError": (errors.FmnistError, RuntimeError),
+        "TrainingError": (errors.FmnistError, ArithmeticError),
+    }

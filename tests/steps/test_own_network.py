@@ -201,7 +201,8 @@ def test_a_network_of_ones_own_is_tested_and_read(data: Split, trained: training
 
 def test_the_names_that_somebody_gave_stay() -> None:
     """Only the names that Keras counts are counted anew, and only in the file."""
-    own = sequential(layers.Conv2D(2, 3, name="first"), layers.Conv2D(2, 3), layers.Dense(2, name="dense_b"))
+    convolutions = (layers.Conv2D(2, 3, name=name) for name in ("first", "conv2d_07"))
+    own = sequential(*convolutions, layers.Dense(2, name="dense_b"))
     before = [layer.name for layer in own.layers]
     again = model.from_bytes(model.to_bytes(own), (8, 8, 1), 3)
     assert [layer.name for layer in again.layers] == ["first", "conv2d", "dense_b", "flatten", "dense"]
