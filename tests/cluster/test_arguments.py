@@ -34,6 +34,7 @@ KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT
         ("BOOLEAN", True, True),
         ("BOOLEAN", "True", True),
         ("BOOLEAN", "FALSE", False),
+        ("BOOLEAN", "tRUE", True),
         ("LIST", '[1, "A"]', [1, "A"]),
         ("LIST", "[9007199254740992, -9007199254740992, 1e300, true]", [2**53, -(2**53), 1e300, True]),
         ("STRUCT", '{"a": null}', {"a": None}),

@@ -270,6 +270,13 @@ def test_the_host_is_taken_for_the_uis_once_it_is(server: Server, target: Cluste
         read.of(TEST)
 
 
+def test_a_log_that_begins_with_a_tag_is_no_page(server: Server, target: Cluster) -> None:
+    """What a step printed may be anything, and a long log has lost its start."""
+    server.store.logs[kfp_logs.executor("test")] = b"<p>a step prints</p>\n" + recorded("test-succeeded")
+    log = reader(target, RECORDED_RUN).of(TEST)
+    assert (log.text[:20], log.headless, "results" in log.outputs) == ("<p>a step prints</p>", True, True)
+
+
 def test_the_api_is_asked_for_what_is_there_now(server: Server, target: Cluster) -> None:
     """It must not wait for more; names are parts of the address whatever they hold."""
     with pytest.raises(LogError):

@@ -60,6 +60,7 @@ def test_a_name_is_looked_for_on_each_page(server: Server, target: Cluster) -> N
     server.page_limit = 1
     for id_, name in enumerate(("X", "X", "x", "X")):
         server.pipelines.append({"pipeline_id": f"{id_}", "display_name": name, "name": name, "created_at": "2000"})
+    server.pipelines[0]["display_name"] = "x"  # as the UI shows another one
     one = lookup.find(target._client, "pipeline", "x")
     assert one == server.pipelines[2]
 
@@ -115,10 +116,14 @@ def test_a_name_is_looked_for_in_its_namespace() -> None:
     """Where a cluster has several users, each has names of their own."""
     with serving(multi_user=True) as server:
         client = connect(server.url, namespace="alice")._client
+        server.page_limit = 1
+        for id_ in ("1", "2"):
+            server.experiments.append({"experiment_id": id_, "display_name": "X", "namespace": "alice"})
         assert lookup.find(client, "experiment", "x", namespace="alice") is None
         with pytest.raises(ContractError):
             lookup.find_run(client, "x", "alice")
-        assert {one.query["namespace"] for one in server.asked("(experiments|runs)$")} == {"alice"}
+        asked = [(one.query["namespace"], one.query["filter"]) for one in server.asked("(experiments|runs)$")]
+        assert asked == 3 * [("alice", asked[0][1])]
 
 
 def test_a_run_is_found_by_its_id_or_its_name(server: Server, target: Cluster, compiled: Path) -> None:

@@ -216,6 +216,7 @@ BAD = {
     "half a character": (edited("adam", '"\\ud800"'), "line 17: expected a value that YAML can read as str"),
     "code": (edited("adam", "!!python/object/apply:os.system ['exit 1']"), "line 17: expected YAML.*no plain data"),
     "code elsewhere": (GOOD + "x: !!python/name:os.system\n", "line 21: expected YAML.*no plain data"),
+    "own tag of the whole": ("!mine\n" + GOOD, "line 1: expected YAML.*no plain data, but '!mine'"),
     "own tag": (edited("adam", "!mine adam"), "line 17: expected YAML.*no plain data, but '!mine'"),
     "wrong tag": (edited("10", "!!int ten"), "line 18: expected a value that YAML can read as int, got 'ten'"),
     "no base64": (edited("adam", "!!binary a"), "line 17: expected a value that YAML can read as binary, got 'a'"),
@@ -412,12 +413,15 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_run_alone_is_enough_for_a_run_here(folder: Path, run: str, parameters: dict[str, Any]) -> None:
     """Where the pipeline is known, run.parameters is all that is read, and other keys are nobody's business."""
     (folder / "same.yaml").write_text(f"x: 1\nrun: {run}")
-    assert program_file.run_parameters(folder / "same.yaml") == parameters
+    warned = list[str]()
+    assert program_file.run_parameters(folder / "same.yaml", warned.append) == parameters
+    known = "run, apiVersion, metadata, workflow, pipeline"
+    told = [f"program file {folder / 'same.yaml'}, line 1: x has no effect: expected one of {known}."]
+    assert warned == told
     # A whole program file has nothing that is warned of.
     (folder / "same.yaml").write_text(GOOD)
-    warned = list[str]()
     assert program_file.run_parameters(folder / "same.yaml", warned.append)["epochs"] == 10
-    assert warned == []
+    assert warned == told
 
 
 @pytest.mark.parametrize(

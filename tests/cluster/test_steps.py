@@ -270,9 +270,9 @@ def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
         {"task_id": "1", "name": "root", "type": "ROOT"},
         {"task_id": "2", "name": "one", "type": "DAG", "parent_task_id": "1"},
         {"task_id": "3", "display_name": "two", "type": "DAG", "parent_task_id": "1"},
-        {"task_id": "4", "name": "in", "type": "DAG", "parent_task_id": "3"},
+        {"task_id": "4", "name": "in", "type": "DAG", "parent_task_id": "3", "error": {"message": "the part's"}},
         {"task_id": "5", "name": "train", "state": "SUCCEEDED", "parent_task_id": "2"},
-        {"task_id": "6", "name": "train", "state": "FAILED", "parent_task_id": "4"},
+        {"task_id": "6", "name": "train", "state": "FAILED", "parent_task_id": "4", "error": {"message": "own"}},
         {"task_id": "10", "name": "next", "parent_task_id": "2"},
         {"task_id": "11", "name": "next", "state": "FAILED", "parent_task_id": "4"},
         {"task_id": "7", "name": "test", "state": "RUNNING", "parent_task_id": "1"},
@@ -289,6 +289,7 @@ def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
         ("alone", "one/alone", "CACHED"),
         ("lost", "lost", "CACHED"),
     ]
+    assert [step.message for step in found] == ["", "own", "", "", "", "", ""]
 
 
 def test_tasks_in_a_loop_have_the_numbers_of_the_parts_around_them() -> None:
@@ -324,6 +325,8 @@ def test_a_pod_without_a_name_is_one_without_a_log() -> None:
     pods = [{"uid": "u", "type": "EXECUTOR"}, pod("w-system-container-impl-2"), {"uid": "v", "type": "EXECUTOR"}]
     run = {"tasks": [{"name": "a", "state": "RUNNING", "pods": pods}]}
     assert steps_of(run) == [Step("a", "RUNNING", nodes=("w-2",), attempt=3)]
+    run = {"tasks": [{"name": "a", "state": "RUNNING", "pods": pods[:1]}]}
+    assert steps_of(run) == [Step("a", "RUNNING")]
 
 
 def test_tasks_come_in_the_order_of_their_starts() -> None:
@@ -331,7 +334,7 @@ def test_tasks_come_in_the_order_of_their_starts() -> None:
     tasks = [
         {"name": "c", "start_time": "2026-11-26T11:00:02Z", "create_time": "2026-11-26T11:00:00Z"},
         {"name": "b", "create_time": "2026-11-26T11:00:01Z"},
-        {"name": "other", "type": "LOOP"},
+        *({"name": "other", "type": kind} for kind in ("ROOT", "DAG", "LOOP", "CONDITION", "CONDITION_BRANCH")),
         {"name": "a"},
     ]
     assert [step.name for step in steps_of({"tasks": tasks})] == ["a", "b", "c"]
@@ -435,6 +438,25 @@ def test_of_nodes_of_one_second_each_has_its_own() -> None:
     assert states(run) == {f"shard {number}": "RUNNING" for number in range(3)}
 
 
+def test_nodes_are_told_by_their_starts_and_not_by_their_places() -> None:
+    """The server lists them in any order."""
+    run = kfp_logs.loop("RUNNING", "SUCCEEDED", "RUNNING", "PENDING")
+    expected = {"shard 0": "SUCCEEDED", "shard 1": "RUNNING", "shard 2": "WAITING"}
+    assert states(run) == expected
+    run["run_details"]["task_details"].reverse()
+    assert states(run) == expected
+
+
+def test_of_the_attempts_of_a_step_whose_own_node_is_missing_the_last_one_counts() -> None:
+    """Argo may retry what is around the executor too."""
+    train = ".root.train"
+    below = {"": [".root"], ".root": [train], f"{train}(0)": [f"{train}(0).executor"], f"{train}(1)": []}
+    states_of = {f"{train}(0)": "FAILED", f"{train}(1)": "SUCCEEDED"}
+    tasks = [kfp_logs._task(name, states_of.get(name, "RUNNING"), 0, ends, "w") for name, ends in below.items()]
+    tasks[1]["child_tasks"] += [{"pod_name": argo.node_id("w", f"w{name}")} for name in states_of]
+    assert states({"run_details": {"task_details": tasks}}) == {"train": "SUCCEEDED"}
+
+
 def test_steps_of_one_name_in_several_parts_have_their_paths() -> None:
     """A pipeline that is used twice has its steps twice; a step alone keeps its name."""
     assert states(nested("RUNNING", one="SUCCEEDED", two="RUNNING")) == {
@@ -533,9 +555,12 @@ OK, BAD, ON, LATER, LEFT = ({"state": name} for name in ("SUCCEEDED", "FAILED", 
         (({"state": "CANCELED"}, ON, ON, OK), "CANCELED"),
         ((ON, BAD, BAD, OK), "FAILED"),
         ((ON, {}, {}, BAD), "FAILED"),
+        ((ON, BAD, LATER, OK), "FAILED"),
+        ((ON, {}, LATER, BAD), "FAILED"),
         (({}, {}, {}, BAD), "FAILED"),
         ((ON, ON, LATER, OK), "WAITING"),
         ((ON, {}, {}, LATER), "WAITING"),
+        ((ON, ON, ON, LATER), "WAITING"),
         ((ON, ON, ON, OK), "RUNNING"),
         ((ON, ON, OK, OK), "RUNNING"),
         # It is tried again.
