@@ -246,7 +246,9 @@ def test_what_surrounds_a_command_is_put_right(monkeypatch: pytest.MonkeyPatch) 
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("error")
+            filters = warnings.filters[:]
             result = called(body)
+            assert warnings.filters == filters
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert (result.exit_code, seen) == (0, [set(), signal.SIG_DFL]), result.stderr
@@ -296,6 +298,7 @@ def test_texts_are_needed(optimize: int, refused: bool, monkeypatch: pytest.Monk
     [
         (console.Text(), "", "expected a text, got an empty one. Is a variable empty?"),
         (console.Number(), "1_0", "'1_0' is not a valid number."),
+        (console.Number(), "0.5\n", r"'0.5\n' is not a valid number."),
         (console.Number(), "z" * 200, "'" + "z" * 99 + " ... is not a valid number."),
         (console.Whole(0), "010", "'010' is not a valid integer range."),
         (console.Whole(0), "z" * 200, "'" + "z" * 99 + " ... is not a valid integer range."),
@@ -337,9 +340,11 @@ def test_options_that_commands_share() -> None:
 
 def test_parameters_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     """Spaces around a name and a value count for nothing, and the last of two counts."""
-    given = ["a=1", " b = x = y ", " a =2", "c=3", " c= 3", "empty="]
-    assert console.given(given) == {"a": "2", "b": "x = y", "c": "3", "empty": ""}
-    assert capsys.readouterr() == ("", "Warning: -p a=1 has no effect, as it is given again.\n")
+    given = ["a=1", " b = x = y ", " a =2", "c=3", " c= 3", "empty=", "d=", "d=4"]
+    assert console.given(given) == {"a": "2", "b": "x = y", "c": "3", "empty": "", "d": "4"}
+    assert capsys.readouterr().err == "".join(
+        f"Warning: -p {one} has no effect, as it is given again.\n" for one in ("a=1", "d=")
+    )
     with pytest.raises(click.BadParameter) as refused:
         console.given(["a=1", "epochs"])
     assert refused.value.format_message() == "Invalid value for -p: expected NAME=VALUE, got 'epochs'."
@@ -356,6 +361,9 @@ def test_options_without_effect_are_told() -> None:
         "Warning: --one has no effect beside --three.\n"
     )
     assert called(body, "--two", "1", options=options).stderr == "Warning: --two has no effect beside --three.\n"
+    assert called(body, "--two", "1", "-n", "1", options=options).stderr.splitlines() == [
+        f"Warning: --{one} has no effect beside --three." for one in ("one", "two")
+    ]
 
 
 def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

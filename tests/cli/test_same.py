@@ -62,6 +62,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.compiled: list[bytes] = []
+        self.inputs: dict[str, Any] = {"name": {"parameterType": "STRING"}}
         self.outcome: tuple[float | None, str] = (0.8765, "")
         self.content: dict[str, bytes] = {"metrics.json": b"{}\n", "labels/true.txt": b"1\n"}
         self.wait_with: Callable[[], str] = lambda: "SUCCEEDED"
@@ -85,7 +86,7 @@ class FakeCluster:
 
     def spec(self, version: Version) -> dict[str, Any]:
         assert version.id == "v0"
-        return {"root": {"inputDefinitions": {"parameters": {"name": {"parameterType": "STRING"}}}}}
+        return {"root": {"inputDefinitions": {"parameters": self.inputs}}}
 
     def run(self, version: Version, **given: Any) -> "FakeCluster":
         self.calls.append(("run", {"version": version.id, **given}))
@@ -291,7 +292,10 @@ def test_the_options_of_a_run_are_taken_over(fake: FakeCluster, here: Path) -> N
 def test_a_run_only_creates_nothing(fake: FakeCluster, here: Path) -> None:
     """With --run-only the newest version is run; the pipeline file is neither executed nor sent."""
     (here / "somebody.py").write_text("raise SystemExit")
-    assert invoke("program", "run", "--run-only", "-n", "other").exit_code == 0
+    fake.inputs["often"] = {"parameterType": "NUMBER_INTEGER"}
+    result = invoke("program", "run", "--run-only", "-n", "other", "-p", "often=3", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["parameters"]) == (0, {"name": "you", "often": 3})
+    assert result.stderr == "run r1: https://kubeflow.example/#/runs/details/r1\n"
     assert fake.names == ["connect", "latest", "run"]
     assert (fake.asked("latest"), fake.asked("run")["version"]) == ("other", "v0")
 
@@ -311,6 +315,8 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-p", "often=many"], "parameter often: expected a whole number, at most 2**53 from zero, got 'many'"),
         (["-p", "often"], "expected NAME=VALUE, got 'often'"),
         (["-f", OURS, "-p", "epochs=0"], "epochs: expected a whole number of at least 1, got 0"),
+        (["-f", OURS, "-p", "epochs=0", "--run-only"], "epochs: expected a whole number of at least 1, got 0"),
+        (["-n", "x" * 129], "pipeline name: expected at most 128 bytes, got 129"),
         (["-f", OURS, "-p", "compile_optimizer=adm"], "Did you mean 'adam'?"),
         (["-f", OURS, "-p", "epoch=3"], "Did you mean 'epochs'?"),
         (["-f", "missing.yaml"], "expected YAML in missing.yaml"),
@@ -595,6 +601,10 @@ def test_files_are_kept_and_compared(fake: FakeCluster, finished: Path, tmp_path
     assert result.exit_code == 0
     assert f"folder     {folder}\n" in result.stdout
     assert result.stdout.endswith(f"\n2 of 2 files equal those of {finished}, a run of this machine.\n")
+    assert (folder / "metrics.json").read_bytes() == b"{}\n"
+    shutil.rmtree(folder)
+    fake.wait_with = lambda: (finished / "SHA256SUMS").unlink() or "SUCCEEDED"
+    assert invoke(*wait, str(folder)).exit_code == 3
     assert (folder / "metrics.json").read_bytes() == b"{}\n"
 
 

@@ -78,8 +78,10 @@ class Broken(io.StringIO):
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
+        self.tried = list[str]()
 
     def write(self, text: str) -> int:
+        self.tried.append(text)
         raise self.error
 
 
@@ -90,10 +92,10 @@ class Broken(io.StringIO):
 )
 def test_a_stream_never_fails(error: Exception, lost: bool) -> None:
     """What cannot be written is dropped, and a full disk is remembered."""
-    stream = Stream(Broken(error))
-    assert stream.write("one") == 3
+    stream = Stream(broken := Broken(error))
+    assert (stream.write("one"), stream.write("two")) == (3, 3)
     stream.flush()
-    assert (stream.lost is not None) is lost
+    assert (stream.lost is not None, broken.tried) == (lost, ["one"])
 
 
 def test_a_pipe_without_a_reader_is_left_alone() -> None:

@@ -57,6 +57,18 @@ def test_a_kill_for_memory_is_told_with_its_limit(machine: Path) -> None:
     assert "Memory" not in explained(-15, out_of_memory)
 
 
+def test_a_line_that_cannot_be_told_ends_the_process(tmp_path: Path) -> None:
+    """Nobody waits for a step whose output has no place."""
+
+    def told(_: str) -> None:
+        raise OSError("a full disk")
+
+    end = tmp_path / "end"
+    with pytest.raises(OSError, match="^a full disk$"):
+        run(["sh", "-c", f"echo one; sleep 5; touch {end}"], os.environ, told)
+    assert not end.exists()
+
+
 def write(root: Path, files: Mapping[str, str]) -> None:
     """Write files below the root of a machine's file system."""
     for name, text in files.items():

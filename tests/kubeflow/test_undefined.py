@@ -124,6 +124,13 @@ def test_names_that_nothing_defines_are_found(source: str, names: list[str]) -> 
     assert undefined(HEADER + source) == names
 
 
+def test_what_a_program_does_not_import_is_missing() -> None:
+    """What kfp imports for each function is there only where it does."""
+    program = "def step():\n    return Dict, Model"
+    assert undefined(program) == ["Dict", "Model"]
+    assert undefined(f"from typing import *\n{program}") == ["Model"]
+
+
 def test_annotations_that_the_program_does_not_evaluate_are_no_names() -> None:
     """The program's first line says so for all of them."""
     program = "def step():\n    class Row:\n        x: np.ndarray\n    return Row\ny: pd.Series = 1"
