@@ -266,11 +266,19 @@ class Full(io.StringIO):
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_a_lost_result_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asked for a result that could not be written is told so."""
-    monkeypatch.setattr(sys, "stdout", Full())
+class Late(io.StringIO):
+    """A stream with a buffer, on a full disk."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+
+@pytest.mark.parametrize("full", [Full, Late])
+def test_a_lost_result_is_a_failure(full: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked for a result that could not be written is told so, also where only the end tells."""
+    monkeypatch.setattr(sys, "stdout", full())
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
-    group = console.Group("program", commands=[click.Command("go", callback=lambda: click.echo("result"))])
+    group = console.Group("program", commands=[click.Command("go", callback=lambda: print("result"))])  # noqa: T201
     with pytest.raises(SystemExit) as ended:
         group.main(["go"])
     assert ended.value.code == 3

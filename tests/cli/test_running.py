@@ -83,6 +83,8 @@ def test_a_folder_that_nothing_came_into_goes(
     with pytest.raises(ContractError, match="^no$"):
         refused()
     assert {path.as_posix() for path in Path().rglob("*")} - {"runs"} == left
+    with running.results_folder(Path("not/yet"), "runs") as folder:
+        assert not folder.parent.exists()
 
 
 @pytest.fixture

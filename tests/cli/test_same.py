@@ -603,7 +603,12 @@ def test_files_are_kept_and_compared(fake: FakeCluster, finished: Path, tmp_path
     assert result.stdout.endswith(f"\n2 of 2 files equal those of {finished}, a run of this machine.\n")
     assert (folder / "metrics.json").read_bytes() == b"{}\n"
     shutil.rmtree(folder)
-    fake.wait_with = lambda: (finished / "SHA256SUMS").unlink() or "SUCCEEDED"
+
+    def lose() -> str:
+        (finished / "SHA256SUMS").unlink()
+        return "SUCCEEDED"
+
+    fake.wait_with = lose
     assert invoke(*wait, str(folder)).exit_code == 3
     assert (folder / "metrics.json").read_bytes() == b"{}\n"
 

@@ -92,15 +92,15 @@ def test_a_run_that_appears_late_is_found(
     assert slept == [1, 2, 4]
 
 
-def test_a_run_that_appears_while_a_busy_server_is_waited_for_is_found(
-    server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_look_that_fails_takes_nothing_back(
+    server: Server, target: Cluster, compiled: Path, slept: list[float]
 ) -> None:
-    """The server is looked at after the pause, as it may still be at it before."""
-    submitted(target, compiled, run_name="late")
-    monkeypatch.setattr("fmnist.cluster.start.sleep", lambda _: server.runs[0].update(display_name="try"))
-    server.fail(START, respond(429, Retry_After="7"))
-    assert f"has appeared since: {server.runs[0]['run_id']}," in failure(target, compiled)
-    assert len(server.runs) == 1
+    """That no run was there after the start is known, whatever the next look gets."""
+    server.fail(START, cut())
+    server.fail("GET .*/runs$", heard(server), times=2)
+    server.fail("GET .*/runs$", respond(503), times=3)
+    assert "No run of this name has appeared so far, but it may have started even so" in failure(target, compiled)
+    assert slept == [1, 2, 4]
 
 
 def test_runs_from_before_are_not_taken_for_it(server: Server, target: Cluster, compiled: Path) -> None:
