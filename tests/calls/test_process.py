@@ -200,6 +200,18 @@ def test_a_process_may_die_when_it_knows_what_to_do(tmp_path: Path, monkeypatch:
     assert said.startswith("process: expected an answer, but its process ended with exit code -9 (SIGKILL). Some")
 
 
+def test_a_process_whose_progress_cannot_be_shown_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it."""
+    end = tmp_path / "end"
+    does = f"pipe.send(('on_nothing',)), time.sleep(5), open({str(end)!r}, 'w')"
+    code = f"import multiprocessing.connection as c, time; c.Connection.recv = lambda pipe: ({does})"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(AttributeError, match="on_nothing"):
+        fmnist.run(tmp_path / "run", epochs=1)
+    assert not end.exists()
+
+
 def test_the_last_words_of_a_process_may_be_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are all there."""
     assert dying(tmp_path, "say(2, b'Bye')", monkeypatch).endswith(" It last said:\nBye")

@@ -92,7 +92,10 @@ def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float
 
 def test_a_step_that_waits_again_is_told_as_soon(clock: list[float]) -> None:
     """Of another attempt, the patience is that of the first."""
-    waits, runs, again = (Step("s", "WAITING"), Step("s", "RUNNING"), Step("s", "WAITING", attempt=2))
+    waits, runs, again = (
+        Step("s", state, attempt=attempt, path="in/s")
+        for state, attempt in (("WAITING", 1), ("RUNNING", 1), ("WAITING", 2))
+    )
     lines = told(clock, *[[waits]] * 4, [runs], *[[again]] * 4, seconds=100)
     assert [line.partition(" for its pod")[0] for line in lines] == [
         "s: waits", "s has waited 5 min", "s: started, after 6 min 40 s",

@@ -94,6 +94,7 @@ def test_a_canceled_run_is_an_error(server: Server, target: Cluster, compiled: P
     """A run that someone cancels is waited for no longer."""
     server.states = ["RUNNING", "CANCELING", "CANCELED"]
     run = submitted(target, compiled)
+    server.runs[0]["error"] = {"message": "somebody ended it"}
     with pytest.raises(ClusterError) as caught:
         run.wait(timeout=2)
     assert str(caught.value) == (

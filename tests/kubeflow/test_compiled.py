@@ -65,6 +65,7 @@ PLAIN: dict[str, tuple[compiled.Task, list[str]]] = {
     "arguments": (task(args=["x"]), ["x"]),
     "numbers": (task(["sleep", 1]), ["sleep", "1"]),
     "nothing after": (task(["sh", "-c", INSTALL]), ["sh", "-c", INSTALL]),
+    "nothing but arguments after": (task(["sh", "-c", INSTALL], args=["x"]), ["sh", "-c", INSTALL, "x"]),
     "another shell": (task(["bash", "-c", INSTALL, "x"]), ["bash", "-c", INSTALL, "x"]),
     "another option": (task(["sh", "-ec", INSTALL, "x"]), ["sh", "-ec", INSTALL, "x"]),
     "another script": (task(["sh", "-c", "pip 'install'", "x"]), ["sh", "-c", "pip 'install'", "x"]),

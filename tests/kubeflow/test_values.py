@@ -9,8 +9,10 @@ from types import SimpleNamespace
 from typing import Any, Optional
 
 import pytest
+from google.protobuf import json_format
 from kfp import compiler, dsl
 from kfp.dsl import Dataset, Input, Metrics, Output
+from kfp.pipeline_spec import pipeline_spec_pb2
 
 from fmnist.kubeflow import local, values
 from fmnist.steps.errors import StepError
@@ -404,6 +406,16 @@ def items() -> None:
     """Hand on each as a text."""
     with dsl.ParallelFor(mixed().output) as item:
         say(text=item)
+
+
+def test_where_a_text_is_asked_for_nothing_is_a_text_too() -> None:
+    """A zero, a truth and what is empty are values as others."""
+    given = {"a": 0, "b": False, "c": [], "d": {}, "e": ""}
+    inputs = {"parameters": {name: {"parameterType": "STRING"} for name in given}}
+    sent = json_format.ParseDict({"inputs": {"parameterValues": given}}, pipeline_spec_pb2.ExecutorInput())
+    spec = json_format.ParseDict({"inputDefinitions": inputs}, pipeline_spec_pb2.ComponentSpec())
+    found = values._as_sent(sent, spec)["inputs"]["parameterValues"]
+    assert found == {"a": "0", "b": "false", "c": "[]", "d": "{}", "e": ""}
 
 
 def test_where_a_text_is_asked_for_all_is_text(tmp_path: Path) -> None:
