@@ -102,7 +102,7 @@ def _text(value: Any) -> str:
 
 
 def _number(found: re.Match[str]) -> str:
-    """Return a number as JSON of Go has it: with an exponent only below a millionth, and no zero at its begin."""
+    """Return a number as Go writes it into JSON: its exponent has no leading zero, and a millionth or more has none."""
     if (number := found["number"]) and abs(Decimal(number)) >= _MILLIONTH:
         return f"{Decimal(number):f}"
     return number.replace("e-0", "e-") if number else found[0]
