@@ -359,7 +359,8 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     assert loaded.name == name
     [task] = Compiled(path).tasks.values()
     assert task.code == helpers.compact(bundle.imported_by(pipeline.COMPONENTS[name]))
-    [task] = Compiled(pipeline.compile_component(name, path, Where("an-image"))).tasks.values()
+    # Of where it is to run only the image counts.
+    [task] = Compiled(pipeline.compile_component(name, path, Where("an-image", carried=True))).tasks.values()
     assert (task.container["image"], task.code) == ("an-image", {})
 
 

@@ -572,7 +572,8 @@ def test_what_a_killed_judgement_left_is_removed() -> None:
 
 def test_from_python_values_are_checked() -> None:
     """A list of accuracies and a number are enough; others are refused by their place."""
-    assert judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict.outcome == "replicated"
+    verdict = judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict
+    assert (verdict.outcome, verdict.margin) == ("replicated", 0.015)
     assert single(0.955) == Figure("published", "", 0.955, {}, "", "", None)
     # Those of a network have 32 bits, and are not added up in as few.
     few_bits: Any = np.array([0.9, 0.8], np.float32)

@@ -29,6 +29,7 @@ KINDS = ["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT
         ("NUMBER_INTEGER", "-3", -3),
         ("NUMBER_DOUBLE", 0.5, 0.5),
         ("NUMBER_DOUBLE", "1e-3", 0.001),
+        ("NUMBER_DOUBLE", "0.30000000000000004", 0.30000000000000004),
         ("NUMBER_DOUBLE", 3, 3.0),
         ("NUMBER_DOUBLE", "3", 3.0),
         ("BOOLEAN", True, True),

@@ -215,7 +215,7 @@ def test_what_is_there_is_not_made() -> None:
     assert lookup.found_or_made(lambda: next(finds), conflicts) == there
 
 
-@pytest.mark.parametrize(("status", "times"), [(409, 2), (500, 1), (None, 1)])
+@pytest.mark.parametrize(("status", "times"), [(409, 2), (403, 1), (500, 1), (None, 1)])
 def test_only_a_conflict_is_looked_after_again(status: int | None, times: int) -> None:
     """Any other error says nothing of what is there."""
     looks: list[None] = []

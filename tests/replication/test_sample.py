@@ -95,6 +95,8 @@ def test_a_sample_knows_its_statistics() -> None:
     assert sample.deviation == pytest.approx(0.03 / math.sqrt(2))
     assert sample.counts[0].tolist() == [870, 100, 0, 0, 0, 0, 0, 0, 0, 30]
     assert sample.recalls[:, 0].tolist() == [0.88, 0.86]
+    thirds = Sample({}, [samples.result(i, counts=(COUNTS + (i == 1)).tolist()) for i in range(3)], {}, is_study=True)
+    assert thirds.counts[0, 1] == COUNTS[0, 1] + 1 / 3
     assert sample.conclusions == conclude(PARAMETERS, [0.87, 0.90], sample.recalls)
     assert math.isnan(samples.run_sample(samples.result(3)).deviation)
 
@@ -174,6 +176,9 @@ def test_accuracies_alone_are_judged() -> None:
     ]
     assert [one.classes for one in judged.conclusions] == [(), ()]
     assert judged.mean == pytest.approx(0.89)
+    # To the last digit that of the verdict: added up one by one they would give 0.09999999999999999.
+    tenths = Judged([0.1] * 10, figures, 0.03)
+    assert tenths.mean == tenths.conclusions[0].verdict.mean == 0.1
     assert judged.deviation == pytest.approx(0.0264575)
     assert not judged.results
     near = Judged([0.8701, 0.8699] * 10, figures[:1], 0.0004).conclusions[0]

@@ -1106,6 +1106,13 @@ def test_defaults_are_shown_as_they_were_given(tmp_path: Path) -> None:
     )
 
 
+def test_artifacts_of_a_step_stand_above_its_values() -> None:
+    """Whatever their names are."""
+    both = "{artifacts: {z: {artifactType: {schemaTitle: system.HTML}}}, parameters: {a: {parameterType: LIST}}}"
+    *_, end = _cards(yaml.safe_load(DIAMOND.replace("comp-end: {}", f"comp-end: {{outputDefinitions: {both}}}")))
+    assert (end.title, end.rows) == ("end", (("z", "HTML"), ("a", "LIST")))
+
+
 @pytest.mark.parametrize(
     "content",
     [

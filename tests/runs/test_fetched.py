@@ -1,5 +1,6 @@
 """The files of a run on a cluster in a folder here."""
 
+import errno
 import os
 import re
 import shutil
@@ -157,6 +158,21 @@ def test_a_folder_that_cannot_take_its_place_is_filled(tmp_path: Path, bound: Pa
     names = ["SHA256SUMS", "labels/true.txt", "model.keras"]
     assert sorted(testing.contents(tmp_path / "volume")) == names
     assert [path.name for path in bound.parent.iterdir()] == ["run"]
+
+
+def test_a_folder_of_an_image_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container one that the image has cannot be replaced: its file system calls that another disk."""
+    (folder := tmp_path / "run").mkdir()
+
+    def refused(path: Path, target: Path) -> Path:
+        if target == folder:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+        return path.rename(target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    fetched.keep(FILES, folder)
+    assert sorted(testing.contents(folder)) == ["SHA256SUMS", "labels/true.txt", "model.keras"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_folder_that_is_half_filled_is_emptied(bound: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def test_what_decides_the_bits_is_recorded(monkeypatch: pytest.MonkeyPatch) -> N
         return versions.get(name, "1.0")
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(platform, "python_version", lambda: "3.11")
+    monkeypatch.setattr(platform, "python_version", lambda: "3.11.99")
     found = provenance.provenance()
     assert list(found["versions"].items()) == [
         ("h5py", "1.0"),
@@ -37,7 +37,7 @@ def test_what_decides_the_bits_is_recorded(monkeypatch: pytest.MonkeyPatch) -> N
         ("matplotlib", "1.0"),
         ("numpy", "2.4"),
         ("pillow", "1.0"),
-        ("python", "3.11"),
+        ("python", "3.11.99"),
         ("scikit-learn", "1.0"),
         ("scipy", "1.0"),
         ("tensorflow", "1.0"),
