@@ -309,6 +309,7 @@ def test_texts_are_needed(optimize: int, refused: bool, monkeypatch: pytest.Monk
         (console.Number(), "0.5\n", r"'0.5\n' is not a valid number."),
         (console.Number(), "z" * 200, "'" + "z" * 99 + " ... is not a valid number."),
         (console.Whole(0), "010", "'010' is not a valid integer range."),
+        (console.Whole(0), " 5", "' 5' is not a valid integer range."),
         (console.Whole(0), "z" * 200, "'" + "z" * 99 + " ... is not a valid integer range."),
         (console.Whole(1, 3), "4", "4 is not in the range 1<=x<=3."),
     ],
@@ -347,11 +348,11 @@ def test_options_that_commands_share() -> None:
 
 
 def test_parameters_are_read(capsys: pytest.CaptureFixture[str]) -> None:
-    """Spaces around a name and a value count for nothing, and the last of two counts."""
-    given = ["a=1", " b = x = y ", " a =2", "c=3", " c= 3", "empty=", "d=", "d=4"]
-    assert console.given(given) == {"a": "2", "b": "x = y", "c": "3", "empty": "", "d": "4"}
+    """Spaces around a name and a value count for nothing, the last of several counts, and names have their letters."""
+    given = ["a=1", " b = x = y ", " a =2", "c=3", " c= 3", "empty=", "d=", "d=4", "a=5", "A=X"]
+    assert console.given(given) == {"a": "5", "b": "x = y", "c": "3", "empty": "", "d": "4", "A": "X"}
     assert capsys.readouterr().err == "".join(
-        f"Warning: -p {one} has no effect, as it is given again.\n" for one in ("a=1", "d=")
+        f"Warning: -p {one} has no effect, as it is given again.\n" for one in ("a=1", "d=", "a=2")
     )
     with pytest.raises(click.BadParameter) as refused:
         console.given(["a=1", "epochs"])

@@ -375,9 +375,10 @@ def test_a_mirror_with_a_password_is_not_compiled_in(here: Path, mirror: str) ->
     assert list(here.iterdir()) == []
 
 
-def test_a_mirror_is_compiled_in(here: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--study", "--image", "an-image"]], ids=["pipeline", "study"])
+def test_a_mirror_is_compiled_in(here: Path, options: list[str]) -> None:
     """With --mirror the steps ask no public web folder for the dataset."""
-    assert invoke("compile", "--mirror", "https://mirror.example/x", "-o", "x.yaml").exit_code == 0
+    assert invoke("compile", "--mirror", "https://mirror.example/x", "-o", "x.yaml", *options).exit_code == 0
     assert (here / "x.yaml").read_text().count("https://mirror.example/x") == 3
 
 
@@ -472,7 +473,7 @@ def test_what_is_verified_is_chosen(theirs: bool, monkeypatch: pytest.MonkeyPatc
     """The folder, how many seeds, and whether somebody else's code may run are taken over."""
     work = Mock(side_effect=StepError("enough"))
     monkeypatch.setattr(verify, "verify", work)
-    invoke("verify", ".", "--sample", "7", *["--run-their-code"] * theirs)
+    invoke("verify", ".", "--json", "--sample", "7", *["--run-their-code"] * theirs)
     assert work.call_args.args == (Path(), 7)
     assert work.call_args.kwargs["run_their_code"] == theirs
 

@@ -231,6 +231,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "huge": ("1e999\n", "line 1: expected an accuracy from 0 to 1, got inf."),
     "other digits": ("0.9\n٠.٩\n", "line 2: expected an accuracy from 0 to 1, got '٠.٩'."),
     "underscore": ("0.9\n0.9_5\n", "line 2: expected an accuracy from 0 to 1, got '0.9_5'."),
+    "sign": ("0.9\n+0.8\n", "line 2: expected an accuracy from 0 to 1, got '+0.8'."),
     "word": ("0.9\nfailed\n", "line 2: expected an accuracy from 0 to 1, got 'failed'."),
     "a note first": ("0.9 # seed 1\n0.8\n", "line 1: expected an accuracy from 0 to 1, got '0.9 # seed 1'."),
     "a slip first": (".9.1\n0.8\n", "line 1: expected an accuracy from 0 to 1, got '.9.1'."),

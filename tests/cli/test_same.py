@@ -484,9 +484,9 @@ def finished(tmp_path: Path) -> Path:
 
 def test_a_run_is_picked_up_again(fake: FakeCluster) -> None:
     """A run that is there is waited for by its id or name, and its result is that of --wait."""
-    result = invoke("program", "wait", "first", "--timeout", "7", "--host", "https://k")
+    result = invoke("program", "wait", "first", "--timeout", "1000000000", "--host", "https://k")
     assert (result.exit_code, result.stderr) == (0, "RUNNING\ntrain: started\n")
-    assert (fake.asked("find_run"), fake.asked("wait")) == ("first", 7)
+    assert (fake.asked("find_run"), fake.asked("wait")) == ("first", 1_000_000_000)
     assert [line.split()[0] for line in result.stdout.splitlines()[:6]] == [
         *("run", "link", "state", "accuracy", "published", "published"),
     ]  # fmt: skip
@@ -602,6 +602,8 @@ def test_files_are_kept_and_compared(fake: FakeCluster, finished: Path, tmp_path
     assert f"folder     {folder}\n" in result.stdout
     assert result.stdout.endswith(f"\n2 of 2 files equal those of {finished}, a run of this machine.\n")
     assert (folder / "metrics.json").read_bytes() == b"{}\n"
+    record = json.loads(invoke(*wait, str(other := tmp_path / "other"), "--json").stdout)
+    assert (record["folder"], record["compared"], record["different"]) == (str(other), 2, [])
     shutil.rmtree(folder)
 
     def lose() -> str:

@@ -38,7 +38,7 @@ def test_case_does_not_count(name: str, upper: list[bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("adm", "adam"), ("rms_prop", "rmsprop"), ("SDG", "sgd"), ("nadan", "nadam")]
+    ("name", "near"), [("adm", "adam"), ("rms_prop", "rmsprop"), ("SDG", "sgd"), ("nadan", "nadam"), (" adam", "adam")]
 )
 def test_an_unknown_name_is_refused_with_the_nearest(name: str, near: str) -> None:
     """A misspelt optimizer is refused, and the nearest is suggested."""
