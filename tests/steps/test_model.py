@@ -142,13 +142,15 @@ def test_nothing_is_left_in_the_working_folder(tmp_path: Path, monkeypatch: pyte
 
 
 def test_names_are_counted_from_the_first() -> None:
-    """Keras numbers layers through a process; in the file the first of a kind has no number, and the next has 1."""
-    first = sequential(
-        keras.layers.Flatten(), keras.layers.Dense(9, name="dense"), keras.layers.Dense(10, name="dense_1")
-    )
+    """Keras numbers layers through a process; in the file the first of a kind has no number, and the next has 1.
+
+    Between two of them another network may have been made.
+    """
+    names = ("dense", "dense_3", "dense_7")
+    first = sequential(keras.layers.Flatten(), *(keras.layers.Dense(10, name=name) for name in names))
     with zipfile.ZipFile(io.BytesIO(model.to_bytes(first))) as archive:
         layers = json.loads(archive.read("config.json"))["config"]["layers"]
-    assert [layer["config"]["name"] for layer in layers[1:]] == ["flatten", "dense", "dense_1"]
+    assert [layer["config"]["name"] for layer in layers[1:]] == ["flatten", "dense", "dense_1", "dense_2"]
 
 
 def test_a_network_of_other_classes_is_read(tmp_path: Path) -> None:
