@@ -218,7 +218,8 @@ def test_the_bound_of_a_seed(seconds: float, expected: bool, monkeypatch: pytest
     assert told["seconds a seed"] == round(seconds / 60, 2)
     monkeypatch.setattr(config, "getoption", {"seeds": 59}.get)
     with pytest.raises(pytest.skip.Exception, match="NOT CHECKED"):
-        benchmark(*arguments, {}, config)
+        benchmark(*arguments, measured := {}, config)
+    assert measured == {}
 
 
 @pytest.mark.parametrize(
@@ -289,32 +290,46 @@ def test_the_bounds_of_a_large_study(
     """A page of 2 MB, 2 GiB and five minutes are allowed, for ten thousand seeds."""
     assert test_large_study.SEEDS == 10_000
     assert "spread(10000)" in test_large_study.FINDINGS
-    (tmp_path / "report.html").write_bytes(b"x" * page)
-    monkeypatch.setattr(process, "python", lambda *_: took)
+
+    def python(*arguments: str) -> dict[str, float]:
+        Path(arguments[-1], "report.html").write_bytes(b"x" * page)
+        return took
+
+    monkeypatch.setattr(process, "python", python)
     benchmark = test_large_study.test_ten_thousand_seeds_make_a_small_page
     assert holds(lambda measured: benchmark(measured, tmp_path)) == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "content", "expected"), [(115, "same", True), (115.2, "same", False), (100, "other", False)]
+    ("seconds", "given", "expected"),
+    [
+        (115, ["same", "same"], True),
+        (115.2, ["same", "same"], False),
+        (100, ["other", "same"], False),
+        (100, ["same", "other"], False),
+        (100, ["same"], False),
+    ],
+    ids=["as long as it may", "longer", "first", "second", "one is missing"],
 )
 def test_the_bound_of_a_shard(
-    seconds: float, content: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seconds: float, given: list[str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shard takes at most 1.15 of a study of two epochs on one core, here 100 s, and gives the same bytes."""
+    """A shard takes at most 1.15 of a study of two epochs on one core, here 100 s, and gives the bytes of each seed."""
     asked: list[Any] = []
 
     def studied(settings: Settings, seeds: int, jobs: int, folder: Path) -> process.Study:
         asked.append((settings.epochs, seeds, jobs))
         (folder / "seeds").mkdir(parents=True)
-        (folder / "seeds" / "0.json").write_text("same")
+        for seed in range(2):
+            (folder / "seeds" / f"{seed}.json").write_text("same")
         return study(1, seconds=100)
 
     def used(_: str, __: str, arguments: str, folder: str) -> process.Usage:
         told = json.loads(arguments)
         asked.append((told["epochs"], told["shard"]))
         Path(folder, "seeds").mkdir(parents=True)
-        Path(folder, "seeds", "0.json").write_text(content)
+        for seed, content in enumerate(given):
+            Path(folder, "seeds", f"{seed}.json").write_text(content)
         return process.Usage(seconds, 1, 1)
 
     monkeypatch.setattr(process, "study", studied)
