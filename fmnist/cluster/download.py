@@ -162,7 +162,7 @@ def _had(  # noqa: PLR0913 - as `_content`
     client: Client, artifact: Artifact, namespace: str | None, room: int, failed: list[ClusterError], *, folder: bool
 ) -> dict[str, bytes]:
     """Return the content of an artifact; a failure that may pass is waited for, but after the first that stayed."""
-    away = [one for one in failed if isinstance(one, TransientError)]
+    away = sorted((one for one in failed if isinstance(one, TransientError)), key=lambda one: one.got != TIMED_OUT)
     if away and away[0].got == TIMED_OUT:
         # Who waits for one in vain waits in vain for each.
         raise away[0]

@@ -296,6 +296,19 @@ def test_a_store_that_is_silent_is_asked_once(
     assert slept == []
 
 
+def test_a_store_that_falls_silent_after_it_was_away_is_asked_no_more(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch, slept: list[float]
+) -> None:
+    """The first file fails as often as it is tried, the second one is waited for, and no other."""
+    monkeypatch.setattr("fmnist.cluster.client.READ_TIMEOUT", 0.1)
+    server.fail("GET /artifacts/get", respond(503), times=4)
+    server.fail("GET /artifacts/get", hang(server), times=20)
+    with pytest.raises(ClusterError, match="got: read the artifact model .* HTTP 503"):
+        run.files()
+    assert len(server.asked("/artifacts/get")) == 5
+    assert slept == [1, 2, 4]
+
+
 def test_a_cause_of_many_is_told_once(server: Server, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a store that has fallen silent each file is missing for the same."""
     monkeypatch.setattr("fmnist.cluster.client.READ_TIMEOUT", 0.1)
