@@ -236,8 +236,13 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     assert len(asked.read_text().splitlines()) == 1
     assert json.loads((results / "seeding_trap.json").read_text())["variants"] == table["variants"]
     # Of the runs of a variant one other number of orders is enough to be told.
-    kept.write_text(kept.read_text().replace('"orders": 1}', '"orders": 0}', 1))
-    assert benchmarks(*arguments, cwd=tmp_path).returncode == pytest.ExitCode.TESTS_FAILED
+    lines = list(map(json.loads, kept.read_text().splitlines()))
+    [first] = [line for line in lines if (line["key"]["variant"], line["key"]["seed"]) == ("seeded", 0)]
+    first["run"]["orders"] = 0
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert benchmarks(*arguments[:-1], "2", cwd=tmp_path).returncode == pytest.ExitCode.TESTS_FAILED
+    # Runs of more seeds stay, for who asks for them again.
+    assert len(kept.read_text().splitlines()) == len(wanted)
     assert json.loads((results / "seeding_trap.json").read_text())["variants"]["seeded"]["orders"] == [0, 1]
 
 

@@ -264,9 +264,15 @@ def test_each_part_of_the_isolation_counts(part: int, body: str, code: int, tmp_
     assert len(found) == (5 if code == 0 else 0)
 
 
-def test_each_test_is_watched(request: pytest.FixtureRequest) -> None:
+def test_each_test_is_watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that leaves the process otherwise than it was fails, without asking for that."""
     assert "untouched" in request.fixturenames
+    *_, watch = request._fixturemanager.getfixturedefs("untouched", request.node) or ()
+    test = watch.func()
+    next(test)
+    monkeypatch.setenv("LEFT_BEHIND", "1")
+    with pytest.raises(AssertionError, match="^expected a process as before the test, got .* LEFT_BEHIND"):
+        next(test)
 
 
 def test_no_command_may_fail() -> None:

@@ -75,6 +75,14 @@ def test_nothing_that_should_matter_does() -> None:
     assert int(tried) == int(of) >= 60
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("target", disturb.TARGETS)
+def test_each_disturbance_is_tried_on_what_it_reaches(target: str, together: bool) -> None:
+    """Whether it is refused or not, and works with others or alone."""
+    tried = [way.id for job in disturb.jobs_for(target, WAYS, together=together) for way in job.ways]
+    assert sorted(tried) == sorted(way.id for way in WAYS if target in way.on)
+
+
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A small catalogue."""
