@@ -217,8 +217,9 @@ def test_the_bound_of_a_seed(seconds: float, expected: bool, monkeypatch: pytest
     told = test_study_speed.costs(60, arguments[1])
     assert told["seconds a seed"] == round(seconds / 60, 2)
     monkeypatch.setattr(config, "getoption", {"seeds": 59}.get)
+    measured: dict[str, Any] = {}
     with pytest.raises(pytest.skip.Exception, match="NOT CHECKED"):
-        benchmark(*arguments, measured := {}, config)
+        benchmark(*arguments, measured, config)
     assert measured == {}
 
 
