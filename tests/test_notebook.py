@@ -192,11 +192,13 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
 
 
 def test_a_cell_that_was_executed_in_another_place_differs() -> None:
-    """Its number is seen, though its outputs are the same."""
-    kept, fresh = small("1"), small("1")
+    """Its number is seen, though its outputs are the same; each such cell is told."""
+    kept, fresh = small("1", "2", "3"), small("1", "2", "3")
     assert not list(notebook.differences(kept, fresh))
-    fresh.cells[0].execution_count = 2
-    assert len(list(notebook.differences(kept, fresh))) == 1
+    for number in (0, 2):
+        fresh.cells[number].execution_count = 7
+    told = [one.partition(":")[0] for one in notebook.differences(kept, fresh)]
+    assert told == ["cell cell-0", "cell cell-2"]
 
 
 def test_of_progress_only_the_result_stays(there: Callable[..., Path]) -> None:
