@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,13 +59,16 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_are_disturbances_enough() -> None:
-    """The catalogue has at least 60, no two are the same, and each says what it reaches."""
+    """The catalogue has at least 60, no two are the same, and each says what it reaches; a refusal names its cause."""
     assert len(WAYS) >= 60
     mechanisms = {
         repr((way.python, way.environment, way.files, way.home, way.folder, way.prefix, way.switches)) for way in WAYS
     }
     assert len(mechanisms) == len(WAYS)
     assert all(way.on and set(way.on) <= set(disturb.TARGETS) for way in WAYS)
+    # By its other words any refusal would do.
+    vague = [way.id for way in WAYS if way.message and not re.match(r"(?!expected [A-Z])\S+ \S+ \S+", way.message)]
+    assert vague == []
 
 
 def test_nothing_that_should_matter_does() -> None:
