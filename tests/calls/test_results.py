@@ -69,6 +69,9 @@ def test_a_run_in_a_notebook(here: Path) -> None:
     assert shown.alternatives == ["Loss and accuracy by epoch", "Confusion matrix"]
     assert shown.links == ["a%20%231/report.html"]
     assert "b" not in shown.tags
+    # A picture that somebody removed is left out.
+    (here / "a #1" / "loss_plot.png").unlink()
+    assert Shown(Run(here / "a #1", RECORD)._repr_html_()).alternatives == ["Confusion matrix"]
     # From a notebook no link leads to the root of the disk.
     assert Shown(Run(here.parent / "b", RECORD)._repr_html_()).links == ["../b/report.html"]
 
