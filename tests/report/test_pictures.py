@@ -246,6 +246,10 @@ def test_the_distribution_of_many_seeds_has_a_column_for_each_accuracy() -> None
     said_of_it = "each column is one accuracy of 1,050 seeds; the highest has 600"
     assert figure.axes[0].get_xlabel().endswith(said_of_it)
     assert_apart(figure=figure)
+    narrow = drawn(lambda **look: pictures.distribution(accuracies, BOTH, narrow=True, **look))
+    said_of_it = "each column is one accuracy of 1,050 seeds\nthe highest has 600"
+    assert narrow.axes[0].get_xlabel() == f"accuracy on the test images\n{said_of_it}"
+    assert_apart(figure=narrow)
 
 
 def test_one_run_is_one_dot_without_a_spread() -> None:
@@ -261,6 +265,13 @@ def test_one_run_is_one_dot_without_a_spread() -> None:
     ]
     titles = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
     assert titles["this run 0.8765"] == pictures.DARK.ink
+
+
+def test_two_runs_of_one_accuracy_are_two() -> None:
+    """They have a mean and a spread, which is nothing."""
+    figure = drawn(lambda **look: pictures.distribution([0.8765] * 2, (), **look))
+    assert {"mean 0.8765", "s.d. 0.0000"} <= set(said(figure))
+    assert figure.axes[0].get_xlabel() == "accuracy on the test images: each dot is one of 2 seeds"
 
 
 @pytest.mark.parametrize(
@@ -1092,6 +1103,7 @@ DEFAULTS = """
       struct: {defaultValue: {}, parameterType: STRUCT}
       none: {parameterType: STRING}
       no_number: {parameterType: NUMBER_INTEGER}
+      no_list: {parameterType: LIST}
 """
 
 
@@ -1102,7 +1114,7 @@ def test_defaults_are_shown_as_they_were_given(tmp_path: Path) -> None:
     cards = list(_cards(yaml.safe_load(path.read_text())))
     assert cards[0].rows == (
         *(("whole", "3"), ("fraction", "3.0"), ("flag", "False"), ("list", "LIST"), ("struct", "STRUCT")),
-        *(("none", ""), ("no_number", "")),
+        *(("none", ""), ("no_number", ""), ("no_list", "")),
     )
 
 

@@ -80,6 +80,9 @@ def _mark_of_mean(accuracies: Sequence[float], theme: Theme) -> _Mark:
 def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], marks: Sequence[_Mark]) -> None:
     width, height = figure.get_size_inches() * 72
     edge, foot = 2.0, 48.0 if width < _WIDE else 36.0
+    # What is said of many seeds is too long for two lines of a telephone.
+    three_lines = width < _WIDE and len(accuracies) > MANY_SEEDS
+    foot += 12.0 * three_lines
     axes = figure.add_axes((edge / width, foot / height, 1 - 2 * edge / width, 1 - foot / height))
     width, height = width - 2 * edge, height - foot
     marks = [mark._replace(note=shortened(mark.note, _NOTE, width / 2 - 1.5 * _GAP)) for mark in marks]
@@ -96,6 +99,7 @@ def _draw_distribution(figure: Any, theme: Theme, accuracies: Sequence[float], m
         tops = np.multiply.outer(counts * room / counts.max(), [0, 1, 1, 0])
         axes.fill_between(sides.ravel(), 4, 4 + tops.ravel(), color=theme.blue, linewidth=0)
         what = f"each column is one accuracy of {len(accuracies):,} seeds; the highest has {counts.max():,}"
+        what = what.replace("; ", "\n") if three_lines else what
     else:
         x, y, size = stacked(accuracies, width / (high - low), room)
         axes.plot(x, y + 4, "o", color=theme.blue, markersize=size * 0.92, markeredgewidth=0, clip_on=False)
