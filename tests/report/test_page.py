@@ -104,7 +104,12 @@ STUDY = study_sample(sample(spread(60)))
 
 #: Of parameters for which nothing was published, with markup and quotes in them.
 HOSTILE = "<script>alert(1)</script>\"'>"
-ODD = {**PARAMETERS, "epochs": 11, "compile_optimizer": f'{{"class_name": "{HOSTILE}"}}'}
+ODD = {
+    **PARAMETERS,
+    "epochs": 11,
+    "validation_split": 0.123456789,
+    "compile_optimizer": f'{{"class_name": "{HOSTILE}"}}',
+}
 
 
 @pytest.fixture
@@ -202,8 +207,9 @@ def test_the_figures_sources_are_given(study_page: Page, tmp_path: Path) -> None
     """A reader can look each published figure up, however many there are."""
     theirs = [published.Figure(f"name {n}", "", 0.87, {}, f"source {n}") for n in range(10)]
     noted = published.Figure("noted", "", 0.87, {}, "", note="It is a note.")
-    page = page_of(Judged([0.87, 0.88], [*theirs, noted], 0.02), tmp_path)
+    page = page_of(Judged([0.87, 0.88], [*theirs, noted], 0.0125), tmp_path)
     assert "noted: It is a note." in page.words
+    assert "two one-sided t-tests, margin ±0.0125, p = " in page.tables[0][11][3]
     for shown, figures in ((study_page, published.matching(PARAMETERS)), (page, theirs)):
         for figure in figures:
             assert f"{figure.name}: {figure.source}." in shown.words
@@ -339,7 +345,10 @@ def test_the_tables_of_a_study(study_page: Page) -> None:
 
 
 def test_a_study_of_one_seed_speaks_of_one(tmp_path: Path) -> None:
-    """Words are singular, a loss is no mean, an unknown CPU is said to be, and no caveat leaves no full stop."""
+    """Words are singular, a loss is no mean, an unknown CPU is said to be, and no caveat leaves no full stop.
+
+    All that comes before its record, with a count below ten, is what the page of a run of that seed has.
+    """
     machine = {"system": "Linux", "cpu": {"architecture": "sparc", "model": None}, "caveat": None}
     page = page_of(study_sample([result(1000, loss=0.25)], jobs=1, trained=1, machine=machine), tmp_path)
     assert page.tables[3][3:7] == [
@@ -353,6 +362,12 @@ def test_a_study_of_one_seed_speaks_of_one(tmp_path: Path) -> None:
     assert "fmnist study -p compile_optimizer=adam" in page.words
     assert "--first-seed 1000 --seeds 1 -o again" in page.words
     assert "(this page, record.json and log.txt are not in the list)" in page.words
+    counts = [[877, 120, 3, *[0] * 7], *COUNTS[1:].tolist()]
+    one = result(1000, counts=counts)
+    run, study = (page_of(made, tmp_path) for made in (run_sample(one), study_sample([one])))
+    assert "T-shirt/top 877 120 3 0" in run.words
+    assert study.words.split("Record of the")[0] == run.words.split("Record of the")[0]
+    assert study.alts == run.alts
 
 
 def test_a_resumed_study_tells_workers_from_seeds(tmp_path: Path) -> None:
@@ -740,12 +755,13 @@ def test_a_record_with_a_part_missing_is_refused(tmp_path: Path, name: str) -> N
     """A record that does not say all is bad input, not a crash, and not a page with a hole."""
     whole = run_sample(result(0), ODD)
     record = {key: value for key, value in whole.record.items() if key != name}
+    (tmp_path / "report.html").write_text("the one before")
     with pytest.raises(
         ContractError,
         match=f"^folder: expected a whole record and results in .*, got (KeyError|UndefinedError): .*{name}",
     ):
         page_of(replace(whole, record=record), tmp_path)
-    assert not any(tmp_path.iterdir())
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the one before"]
 
 
 @pytest.mark.parametrize(
@@ -824,11 +840,16 @@ def test_other_classes_have_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_ten_other_classes_are_not_fashion_mnists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many classes of other data have none of its words and images; their own images are counted, as means too."""
+    """As many classes of other data, or of another order, have none of its words and images.
+
+    Their own images are counted, as means too.
+    """
     monkeypatch.delattr(dataset, "load")
-    digits = page_of(run_sample(result(7, 0.75, class_names=tuple("0123456789"))), tmp_path)
-    assert digits.words.startswith("10 classes, seed 7: accuracy 0.7500 10 classes · one run No accuracy was published")
-    assert "Check it yourself" not in digits.words
+    for names in (tuple("0123456789"), CLASS_NAMES[::-1]):
+        page = page_of(run_sample(result(7, 0.75, class_names=names)), tmp_path)
+        said = "10 classes, seed 7: accuracy 0.7500 10 classes · one run No accuracy was published"
+        assert page.words.startswith(said)
+        assert "Check it yourself" not in page.words
     even = [[4, 4, 4], [4, 4, 4], [4, 4, 4]]
     others: dict[str, Any] = {"counts": even, "mistakes": [], "class_names": ("cat", "dog", "emu")}
     results = [result(seed, 0.5, **others) for seed in range(3)]
