@@ -110,6 +110,7 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
         b"\xef\xbb\xbfaccuracy,run\r\n0.9,=1\r\n0.25,\r\n",
         b"accuracy\r0.9\r0.25\r",
         "accuracy,note\n0.9,a\x0bb\u2028c\x85d\n0.25,\x1c\x0ce\n".encode(),
+        b"Accuracy,accuracy,2\n0.1,0.9,a\n0.2,0.25,b\n",
     ],
     ids=[
         "lines",
@@ -124,6 +125,7 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
         "of a spreadsheet",
         "CR",
         "other separators",
+        "capitals, and a number as a name",
     ],
 )
 def test_accuracies_are_read(content: bytes, tmp_path: Path) -> None:
@@ -262,6 +264,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "other columns twice": ("accuracy,b,a,a,b\n1,2,3,4,5\n", "line 1: expected each column once, got 'b' again."),
     "short row": (
         "seed,accuracy\n1,0.9\n2\n",
+        "line 3: expected as many values as in line 1, which has 2, got 1. Write a decimal point, not a comma.",
+    ),
+    "gap in columns": (
+        "accuracy,seed\n0.9,1\n\n0.8,2\n",
         "line 3: expected as many values as in line 1, which has 2, got 1. Write a decimal point, not a comma.",
     ),
     "open quote": ('accuracy\n"0.9\n', "line 2: expected a CSV, got unexpected end of data."),
@@ -436,6 +442,7 @@ def test_figures_of_other_runs_are_not_compared_with() -> None:
     name = figures({}, {"name": "b"}, third)
     assert invoke("--published", name, "accuracies.csv").stderr.endswith("are, as -p epochs=3.\n")
     assert [one.name for one in read_figures(name, {"epochs": 3})] == ["paper", "b"]
+    assert [one.name for one in read_figures(figures({}, {"name": "Paper"}))] == ["paper", "Paper"]
     assert invoke("--published", figures({"parameters": {}}, {"name": "b"}), "accuracies.csv").stderr.endswith(
         "are, as no parameters.\n"
     )
@@ -452,7 +459,7 @@ def test_parameters_may_be_text() -> None:
     for epochs in (3, "3", "3.0"):
         found = read_figures("figures.json", {"optimizer": "adam", "epochs": epochs})
         assert [one.name for one in found] == ["paper"]
-    for given in ({"optimizer": "adam", "epochs": "[" * 100_000}, {}):
+    for given in ({"optimizer": "adam", "epochs": "[" * 100_000}, {"optimizer": "Adam", "epochs": 3}, {}):
         with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
             read_figures("figures.json", given)
     figures({"parameters": {"momentum": None}})
@@ -473,6 +480,7 @@ def test_the_options_that_a_message_names_choose_the_figure(value: Any) -> None:
 @pytest.mark.usefixtures("here")
 def test_parameters_without_a_file_have_no_effect() -> None:
     """A published accuracy is judged whatever the parameters, and somebody may think that they choose it."""
+    Path("0.955").touch()  # what can be a number is one, also where a file has its name
     result = invoke("--published", "0.955", "-p", "epochs=10", "accuracies.csv")
     assert (result.exit_code, result.stderr) == (
         0,

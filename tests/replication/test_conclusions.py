@@ -117,6 +117,11 @@ def test_the_recalls_are_shares_of_rows() -> None:
             "the mean of 2 seeds, 0.8690, is a hint, and a verdict takes at least 20.",
         ),
         (
+            [0.80, 0.96],
+            "2 seeds cannot tell whether the tutorial's published accuracy of 0.8693 replicates: "
+            "the mean of 2 seeds, 0.8800, is a hint, and a verdict takes at least 20.",
+        ),
+        (
             [0.5] * 1_000,
             "The tutorial's published accuracy of 0.8693 does not replicate: no run is expected there, and "
             "the mean of 1,000 seeds, 0.5000, is not shown to be within 0.015 of it.",
@@ -127,7 +132,7 @@ def test_the_recalls_are_shares_of_rows() -> None:
             "a spread takes more than one.",
         ),
     ],
-    ids=["unusual", "replicated", "inconclusive", "a thousand", "few", "not replicated", "one run"],
+    ids=["unusual", "replicated", "inconclusive", "a thousand", "few", "few and far", "not replicated", "one run"],
 )
 def test_a_sentence_says_it_all(accuracies: list[float], sentence: str) -> None:
     """The verdict in one sentence, to the last word, with the mean where there is one."""

@@ -51,7 +51,8 @@ def test_a_run_of_just_a_figures_parameters_is_compared_with_it() -> None:
         assert figure in published.matching(figure.parameters)
     assert published.matching({"compile_optimizer": "adam", "epochs": "10", "validation_split": "0.05"}) == ()
     entry = {"name": "theirs", "by": "", "accuracy": 0.87, "parameters": {"epochs": 10, "layers": 2}, "source": ""}
-    assert published.figure(entry | {"compared_with": {"epochs": 10}}).parameters == {"epochs": 10}
+    for compared in ({"epochs": 10}, {}):
+        assert published.figure(entry | {"compared_with": compared}).parameters == compared
 
 
 def test_the_parameters_of_each_figure_are_valid() -> None:

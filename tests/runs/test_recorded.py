@@ -80,14 +80,15 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         (lambda f: (f / "RECORD.sha256").unlink(), "RECORD.sha256: expected this list of checksums, got none"),
         (lambda f: (f / "study.json").unlink(), "'study.json': it is missing"),
         (lambda f: (f / "seeds" / "7.json").touch(), "'seeds/7.json': it was not recorded"),
+        (lambda f: (f / "seeds" / ".7.json").touch(), "'seeds/.7.json': it was not recorded"),
         (lambda f: [(f / "labels").mkdir(), (f / "labels" / "x").touch()], "'labels/x': it was not recorded"),
         (
             lambda f: (f / "accuracies.csv").write_bytes(b"other"),
             f"'accuracies.csv': expected SHA-256 {TABLE}, got {OTHER}",
         ),
         (
-            lambda f: [(f / "study.json").unlink(), (f / "seeds" / "7.json").touch()],
-            "'seeds/7.json': it was not recorded\n  'study.json': it is missing",
+            lambda f: [(f / "accuracies.csv").unlink(), (f / "seeds" / "7.json").touch()],
+            "'seeds/7.json': it was not recorded\n  'accuracies.csv': it is missing",
         ),
         (lambda f: (f / "seeds" / "x").mkdir(), "'seeds/x': expected a file, got a folder"),
         (lambda f: (f / "labels").touch(), "'labels': expected a folder, got none"),
@@ -103,6 +104,7 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         "no list",
         "missing",
         "more",
+        "hidden",
         "more labels",
         "another",
         "two",
@@ -148,7 +150,18 @@ def test_both_lists_must_agree(tmp_path: Path) -> None:
     wrong = {**whole, "SHA256SUMS": listing({**same, "run.json": b"ran"})}
     (tmp_path / "SHA256SUMS").write_bytes(wrong["SHA256SUMS"])
     (tmp_path / "RECORD.sha256").write_bytes(listing(wrong))
-    assert refused(tmp_path) == "'SHA256SUMS': expected the checksums that RECORD.sha256 has, got others"
+    for unfinished in (False, True):
+        told = refused(tmp_path, unfinished=unfinished)
+        assert told == "'SHA256SUMS': expected the checksums that RECORD.sha256 has, got others"
+
+
+@pytest.mark.parametrize("name", ["record.json", "report.html", "run.json", "SHA256SUMS"])
+def test_what_may_be_another_each_time_may_not_be_missing(tmp_path: Path, name: str) -> None:
+    """A finished folder has all that was recorded of it, also what no other run must have."""
+    recorded_folder(tmp_path, {"study.json": b"plan", name: listing({"study.json": b"plan"})})
+    (tmp_path / name).unlink()
+    assert refused(tmp_path) == f"'{name}': it is missing"
+    assert recorded.read_files(tmp_path, unfinished=True).keys() == {"study.json", "RECORD.sha256"}
 
 
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,11 +172,14 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(recorded, "LARGEST_FOLDER", 728)
     assert sum(map(len, recorded.read_files(folder).values())) == 728
     monkeypatch.setattr(recorded, "LARGEST_FOLDER", 727)
-    assert refused(folder) == "'study.json': expected at most 727 bytes in all, got more"
+    for unfinished in (False, True):
+        assert refused(folder, unfinished=unfinished) == "'study.json': expected at most 727 bytes in all, got more"
     os.truncate(folder / "study.json", 2**40)
     assert refused(folder) == "'study.json': expected at most 400 bytes, got more"
     monkeypatch.setattr(recorded, "LARGEST", 315)
     assert refused(folder) == "'RECORD.sha256': expected at most 315 bytes, got more"
+    with pytest.raises(ContractError, match=r"^'record.json': expected at most 315 bytes, got more$"):
+        recorded._read(folder / "RECORD.sha256", "record.json")
 
 
 def test_a_file_that_changes_its_kind_meanwhile_is_not_read(tmp_path: Path) -> None:
@@ -226,6 +242,9 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
     assert recorded.plan_in(tmp_path, there) == PLAN
     assert [(one.seed, one.model) for one in recorded.read_seeds(tmp_path, there)] == [(5, "a" * 64), (6, "d" * 64)]
     assert [one.seed for one in recorded.read_seeds(tmp_path, files({"6": {"seed": 6}}))] == [6]
+    ninth = {"study.json": canonical_json({**PLAN, "seeds": {"first": 9, "count": 2}})}
+    there = files({"10": {"seed": 10}, "9": {"seed": 9, "model": "d" * 64}}) | ninth
+    assert [one.seed for one in recorded.read_seeds(tmp_path, there)] == [9, 10]
     for read in (recorded.plan_in, recorded.read_seeds):
         with pytest.raises(ContractError) as caught:
             read(tmp_path, {"study.json": b"{}"})

@@ -151,6 +151,15 @@ def test_a_study_is_resumed_whichever_write_of_a_seed_failed(
     assert made_up.tried == [7, 8, 8, 8]
 
 
+def test_no_result_takes_the_place_of_another(tmp_path: Path) -> None:
+    """Of several that come, whichever is there already is refused, and none is kept."""
+    there = folders.result(8)
+    begun = study_folder.StudyFolder(tmp_path, {}, {}, {}, {8: there})
+    with pytest.raises(ContractError, match=r"^seed 8: expected one result, got another\.$"):
+        begun.keep([(one, one.to_json()) for one in (replace(there, seed=7), there)])
+    assert (begun.results, begun.digests, list(tmp_path.iterdir())) == ({8: there}, {}, [])
+
+
 def test_seeds_are_trained_in_their_order(made_up: folders.MadeUp, tmp_path: Path) -> None:
     """Smaller ones come first, also where they have fewer digits."""
     shard_folder.train_shard(SETTINGS, range(8, 12), tmp_path)

@@ -120,6 +120,10 @@ def network() -> Any:
             lambda: evaluation(LABELS, np.array([0.5, 1], np.float32), 1.0),
             "confidence: expected one for each label, of (3,), got (2,).",
         ),
+        (
+            lambda: evaluation(LABELS, np.full((3, 1), 0.5, np.float32), 1.0),
+            "confidence: expected one for each label, of (3,), got (3, 1).",
+        ),
         (lambda: where(image=3), "image: expected a text, got an int."),
         (lambda: where(mirror=b"https://m.example"), "mirror: expected a text, got a bytes."),
     ],
