@@ -650,10 +650,14 @@ def test_mistakes_that_most_seeds_make_come_first(odd_study_page: Page, test_set
 def test_equal_mistakes_come_by_image() -> None:
     """The mean confidence decides before, whichever seed made it first; one for another class is another mistake."""
     first, then, last = ([Mistake(6, 0, 6, 0.375), Mistake(5, 0, 6, one)] for one in (0.25, 0.25, 1.0))
-    made = [[*first, Mistake(9, 0, 6, 0.5)], [*then, Mistake(8, 0, 6, 0.5), Mistake(9, 0, 4, 0.5)], last]
+    made = [
+        [*first, Mistake(9, 0, 6, 0.5)],
+        [*then, Mistake(8, 0, 6, 0.5), Mistake(9, 0, 4, 0.5), Mistake(10, 0, 6, 0.50001)],
+        last,
+    ]
     study = study_sample([result(seed, mistakes=one) for seed, one in enumerate(made)])
     found = [(one["image"], one["seeds"], one["confidence"]) for one in _mistakes(study)]
-    assert found == [(5, 3, 0.5), (6, 3, 0.375), (8, 1, 0.5), (9, 1, 0.5), (9, 1, 0.5)]
+    assert found == [(5, 3, 0.5), (6, 3, 0.375), (10, 1, 0.50001), (8, 1, 0.5), (9, 1, 0.5), (9, 1, 0.5)]
 
 
 def test_twelve_mistakes_are_shown(odd_run_page: Page, few_page: Page) -> None:

@@ -503,11 +503,14 @@ def test_a_text_is_shortened_by_its_own_look() -> None:
     assert style.shortened("iW", 9, style.text_width("i…", 9)) == "i…"
 
 
-def test_a_name_has_the_room_of_what_is_drawn_for_it() -> None:
-    """What cannot be shown is an escape, which is longer."""
+def test_a_name_has_the_room_of_what_is_drawn_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be shown is an escape, which is longer, and so is what no font has."""
     names, families, longest = style.drawable_names(["a\x07\x07", "abc"])
     assert names == [r"a\x07\x07", "abc"]
     assert longest == style.text_width(r"a\x07\x07", family=families) * 96 / 72
+    monkeypatch.setattr(fonts, "families", lambda _: (["DejaVu Sans"], {"靴"}))
+    names, families, longest = style.drawable_names(["靴靴", "abcdef"])
+    assert (names, longest) == ([r"\u9774\u9774", "abcdef"], style.text_width(names[0], family=families) * 96 / 72)
 
 
 def test_names_of_classes_are_shortened_in_the_fonts_they_are_drawn_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -990,9 +993,12 @@ def test_a_graph_can_be_of_any_pipeline(tmp_path: Path) -> None:
 
 
 def test_a_graph_is_of_what_counts_as_a_compiled_pipeline(tmp_path: Path) -> None:
-    """As elsewhere, an empty document before it does not matter, and it may be as large as a server takes."""
+    """As elsewhere, neither an empty document before it matters, nor that of a platform after it.
+
+    It may be as large as a server takes.
+    """
     compiled = tmp_path / "diamond.yaml"
-    compiled.write_text(f"---\n---\n{DIAMOND}")
+    compiled.write_text(f"---\n---\n{DIAMOND}---\nplatforms: {{}}\n")
     assert len(arrows(drawn(lambda **look: pictures.graph(compiled, **look)))) == 3
     assert LARGEST == pipeline_file.LARGEST
 

@@ -1,5 +1,6 @@
 """Tests of the folder of a run or a study: the claim on it, its checksums, and a result that is read from files."""
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,17 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f"run folder: expected a folder, got a file: {tmp_path / 'file'}. Choose another with -o."
     )
+
+
+def test_a_disk_without_locks_is_not_one_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system says of it is told, and not that another process works there."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OSError, match=r"^\[Errno 37\] No locks available$"), claimed(tmp_path, "run"):
+        pass
 
 
 def test_what_is_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
