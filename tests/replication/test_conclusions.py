@@ -102,6 +102,11 @@ def test_the_recalls_are_shares_of_rows() -> None:
             "the mean of 21 seeds, 0.8697, is within 0.015 of it.",
         ),
         (
+            [0.874, 0.876] * 10,
+            "The tutorial's published accuracy of 0.8693 is near the average, but would be an unusual single run: "
+            "the mean of 20 seeds, 0.8750, is within 0.015 of it.",
+        ),
+        (
             [0.80, 0.96] * 10,
             "20 seeds cannot tell whether the tutorial's published accuracy of 0.8693 replicates: "
             "the mean of 20 seeds, 0.8800, is not shown to be within 0.015 of it.",
@@ -132,7 +137,17 @@ def test_the_recalls_are_shares_of_rows() -> None:
             "a spread takes more than one.",
         ),
     ],
-    ids=["unusual", "replicated", "inconclusive", "a thousand", "few", "few and far", "not replicated", "one run"],
+    ids=[
+        "unusual",
+        "replicated",
+        "unusual by the interval",
+        "inconclusive",
+        "a thousand",
+        "few",
+        "few and far",
+        "not replicated",
+        "one run",
+    ],
 )
 def test_a_sentence_says_it_all(accuracies: list[float], sentence: str) -> None:
     """The verdict in one sentence, to the last word, with the mean where there is one."""

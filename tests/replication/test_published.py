@@ -46,11 +46,13 @@ def test_each_figure_says_where_it_was_published() -> None:
 
 
 def test_a_run_of_just_a_figures_parameters_is_compared_with_it() -> None:
-    """A run need not have more parameters than the figure."""
+    """A run need not have more parameters than the figure, and may have."""
     for figure in published.figures():
         assert figure in published.matching(figure.parameters)
+        assert figure in published.matching({**figure.parameters, "another": 1})
     assert published.matching({"compile_optimizer": "adam", "epochs": "10", "validation_split": "0.05"}) == ()
-    entry = {"name": "theirs", "by": "", "accuracy": 0.87, "parameters": {"epochs": 10, "layers": 2}, "source": ""}
+    entry = {"name": "theirs", "by": "", "accuracy": 0.87, "parameters": {"epochs": 10, "layers": 2}, "source": "it"}
+    assert published.figure(entry) == published.Figure("theirs", "", 0.87, {"epochs": 10, "layers": 2}, "it")
     for compared in ({"epochs": 10}, {}):
         assert published.figure(entry | {"compared_with": compared}).parameters == compared
 

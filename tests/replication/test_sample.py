@@ -110,6 +110,8 @@ def test_mistakes_take_little_memory() -> None:
     assert (packed[1], len(packed), hash(packed)) == (found[1], 2, hash(Mistakes(found)))
     assert hash(packed) != hash(Mistakes(found[:1]))
     assert (packed[-2:], packed[::-1], list(Mistakes([]))) == (found, found[::-1], [])
+    with pytest.raises(IndexError):
+        packed[2]
     assert (packed == 2, packed == "no", packed != found[::-1]) == (False, False, True)
     for place, value in enumerate((1, 1, 1, 0.5)):
         assert packed != Mistakes([found[0], (*found[1][:place], value, *found[1][place + 1 :])])

@@ -21,12 +21,13 @@ from support.folders import RESULTS, SEEDS, SETTINGS, edit, sign_again
 
 from fmnist import testing
 from fmnist.cli import fmnist as cli
-from fmnist.kubeflow import local
+from fmnist.kubeflow import bundle, local
 from fmnist.replication.sample import Sample
 from fmnist.report import page
 from fmnist.runs import checked, checksums, findings, workers
 from fmnist.runs.folder import claimed
-from fmnist.runs.verify import drawn
+from fmnist.runs.provenance import provenance, stopwatch
+from fmnist.runs.verify import _environment, _kept, drawn
 from fmnist.runs.verify import verify as verify_folder
 from fmnist.steps import dataset, files
 from fmnist.steps.confusion import confusion_matrix
@@ -242,6 +243,14 @@ def test_an_honest_study_is_verified(honest: Path, again: list[Any]) -> None:
     last = f"12 files are the same, byte for byte. Trained again: seeds {seeds[0]}, {seeds[1]}."
     assert result.stdout.endswith(f"Verified: made again, {last}\n")
     assert [f"/2, seed {seed}: accuracy " in result.stderr for seed in seeds] == [True, True]
+
+
+def test_a_study_of_one_seed_is_one() -> None:
+    """It has the files of a study, and what decides its verdict is compared too."""
+    record = provenance(bundle.REPLICATION) | stopwatch()()
+    found = Sample.of_study({"parameters": {}, "seeds": {"first": 5, "count": 1}}, [folders.result(5)], record)
+    assert _kept(found, ["seeds/5.json", "verdict.json"]) == {"study.json", "record.json", "SHA256SUMS", "seeds/5.json"}
+    assert _environment(found) == []
 
 
 @pytest.mark.parametrize("sample", [0, -1, True, 2.0, "2"])
