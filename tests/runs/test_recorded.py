@@ -313,13 +313,21 @@ def test_the_label_of_each_mistake_is_compared() -> None:
             "Value error, mistakes: expected as many of each kind as the counts say",
         ),
         ({"mistakes": [[0, 9, 5, 0.75]] * 2}, "Value error, mistakes: expected each image once, by number"),
+        (
+            {
+                "accuracy": 0.9998,
+                "counts": [*SEED["counts"][:9], [0, 0, 0, 0, 0, 2, 0, 0, 0, 998]],
+                "mistakes": [[1, 9, 5, 0.75], [0, 9, 5, 0.75]],
+            },
+            "Value error, mistakes: expected each image once, by number",
+        ),
         ({"mistakes": [[0, 9, 5, 0]]}, "'mistakes'.0.3: Input should be greater than 0"),
         (
             {"history": {**SEED["history"], "loss": [0.5]}},
             "'history': Value error, expected one value an epoch of each",
         ),
     ],
-    ids=["range", "long key", "accuracy", "sums", "total", "fewer", "more", "twice", "confidence", "uneven"],
+    ids=["range", "long key", "accuracy", "sums", "total", "fewer", "more", "twice", "order", "confidence", "uneven"],
 )
 def test_a_result_must_agree_with_itself(change: Mapping[str, Any], said: str) -> None:
     """The file, the place in it, and what is wrong."""

@@ -130,6 +130,7 @@ SEED_LESS, SEED_MORE = (
         ("run", "machine.caveat", "\x1b[2J", TEXT),
         ("run", "machine.cpu.model", "\x1b[2J", TEXT),
         ("run", "machine.cpu", {"\u202e": None}, TEXT),
+        ("run", "machine.cpu.avx2", 1, "Input should be a valid "),
         ("run", "machine.more", 1, "Extra inputs are not permitted"),
         ("run", "versions.numpy", "\x9b", TEXT),
         ("run", "versions", {"\n": "1"}, TEXT),
