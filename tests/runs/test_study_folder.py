@@ -207,9 +207,12 @@ def test_a_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert fetch.call_args.kwargs == {"on_progress": print}
 
 
-def test_a_folder_is_not_one_of_two_studies(made_up: folders.MadeUp, tmp_path: Path) -> None:
-    """Each difference is told in a line of its own, with what to do."""
+def test_a_folder_is_not_one_of_two_studies(
+    made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each difference is told in a line of its own, with what to do; nobody waits for the dataset before."""
     shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+    monkeypatch.delattr(dataset, "fetch")
     other = replace(SETTINGS, epochs=SETTINGS.epochs + 1, validation_split=0.25)
     with pytest.raises(ContractError) as caught:
         shard_folder.train_shard(other, range(7, 10), tmp_path)
