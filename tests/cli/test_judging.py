@@ -13,7 +13,7 @@ from support import helpers
 
 from fmnist.cli import fmnist as cli
 from fmnist.replication.published import Figure
-from fmnist.runs import judging
+from fmnist.runs import accuracies, judging
 from fmnist.runs.accuracies import read_accuracies
 from fmnist.runs.figures import read_figures, single
 from fmnist.steps.errors import ContractError
@@ -183,12 +183,24 @@ def test_a_column_may_have_any_name(tmp_path: Path) -> None:
         assert read_accuracies(tmp_path / "file", column) == [0.9, 0.8]
 
 
-def test_the_largest_that_is_taken(tmp_path: Path) -> None:
-    """All bounds are within: 0 and 1, a hundred thousand accuracies, three figures."""
+def test_the_largest_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All bounds are within: 0 and 1, a hundred thousand accuracies, in a table of several columns too, three figures."""
     (tmp_path / "file").write_text("0\n1\n" * 50_000)
     read = read_accuracies(tmp_path / "file")
     assert read == [0, 1] * 50_000
     assert len(judging.judge(read, [single(0), single(1), single(0.5)]).accuracies) == 100_000
+    monkeypatch.setattr(accuracies, "MOST", 2)
+    (tmp_path / "file").write_text("seed,accuracy\n" + "1,1\n" * 3)
+    with pytest.raises(ContractError, match="expected 1 to 2 accuracies, got 3"):
+        read_accuracies(tmp_path / "file")
+
+
+def test_whole_numbers_and_small_margins_are_taken() -> None:
+    """As they are, by whoever calls it from Python; a number below 0 is no per cent."""
+    judged = judging.judge([1, 0], 1, 1e-9)
+    assert (judged.accuracies, judged.figures[0].accuracy, judged.margin) == ([1.0, 0.0], 1, 1e-9)
+    with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got -5\.0\.$"):
+        judging.judge([1, -5], 1)
 
 
 def test_nothing_published_is_refused() -> None:

@@ -176,19 +176,20 @@ def test_a_folder_of_an_image_is_filled(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_folder_that_is_half_filled_is_emptied(bound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where its disk is full, or after Ctrl-C: the same command can be run again."""
+    """As where its disk is full, or after Ctrl-C; what somebody else has put there meanwhile stays."""
     move = shutil.move
 
     def interrupted(path: Path, place: Path) -> None:
         if place.name == "SHA256SUMS":
             assert sorted(path.name for path in bound.iterdir()) == ["labels", "model.keras"]
+            (bound / "mine").touch()
             raise KeyboardInterrupt
         move(path, place)
 
     monkeypatch.setattr(shutil, "move", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetched.keep(FILES, bound)
-    assert [path.name for path in (*bound.iterdir(), *bound.parent.iterdir())] == ["run"]
+    assert [path.name for path in (*bound.iterdir(), *bound.parent.iterdir())] == ["mine", "run"]
 
 
 def test_a_mount_that_fills_meanwhile_stays(bound: Path, monkeypatch: pytest.MonkeyPatch) -> None:

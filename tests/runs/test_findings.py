@@ -15,18 +15,19 @@ from fmnist.steps.files import write
 TABLE = (
     b"seed,accuracy,loss,model\n"
     b"1000,0.875,0.3456,00000000000000000000000000000000000000000000000000000000000003e8\n"
-    b"1001,0.9,0.3456,00000000000000000000000000000000000000000000000000000000000003e9\n"
+    b"1001,0.9,0.3456789012345679,00000000000000000000000000000000000000000000000000000000000003e9\n"
 )
+
+RESULTS = [samples.result(1000, 0.875), samples.result(1001, 0.9, loss=0.3456789012345679)]
 
 
 def test_table_and_verdicts_follow_from_the_seeds() -> None:
     """Of parameters for which nothing was published there is no verdict; of others there is one a figure, as JSON."""
-    results = samples.sample([0.875, 0.9])
-    assert findings.texts(samples.study_sample(results, {**samples.PARAMETERS, "epochs": 3})) == {
+    assert findings.texts(samples.study_sample(RESULTS, {**samples.PARAMETERS, "epochs": 3})) == {
         "accuracies.csv": TABLE,
         "verdict.json": b"[]\n",
     }
-    texts = findings.texts(samples.study_sample(results))
+    texts = findings.texts(samples.study_sample(RESULTS))
     assert (list(texts), texts["accuracies.csv"]) == (["accuracies.csv", "verdict.json"], TABLE)
     verdicts = json.loads(texts["verdict.json"])
     assert [(one["name"], one["n"], one["mean"]) for one in verdicts] == [
@@ -34,11 +35,16 @@ def test_table_and_verdicts_follow_from_the_seeds() -> None:
         ("same-example-10-epochs", 2, 0.8875),
     ]
     assert texts["verdict.json"].startswith(b'[\n  {\n    "classes": [')
+    of_one = json.loads(findings.texts(samples.study_sample(RESULTS[:1]))["verdict.json"])
+    assert [(one["name"], one["outcome"]) for one in of_one] == [
+        ("tensorflow-tutorial", "inconclusive"),
+        ("same-example-10-epochs", "inconclusive"),
+    ]
 
 
 def test_findings_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Table, verdicts, pictures and page; all but the page, which says when it was made, are the same each time."""
-    study = samples.study_sample(samples.sample([0.875, 0.9]), {**samples.PARAMETERS, "epochs": 3})
+    study = samples.study_sample(RESULTS, {**samples.PARAMETERS, "epochs": 3})
 
     def save(sample: Sample, folder: Path) -> list[str]:
         assert sample is study
