@@ -184,7 +184,7 @@ def test_a_column_may_have_any_name(tmp_path: Path) -> None:
 
 
 def test_the_largest_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All bounds are within: 0 and 1, a hundred thousand accuracies, in a table of several columns too, three figures."""
+    """All bounds are within: 0 and 1, a hundred thousand accuracies, three figures; a table has no more in columns."""
     (tmp_path / "file").write_text("0\n1\n" * 50_000)
     read = read_accuracies(tmp_path / "file")
     assert read == [0, 1] * 50_000
