@@ -1,6 +1,7 @@
 """Tests of the checks themselves: a red test makes each of them red, and their settings change on purpose only."""
 
 import configparser
+import inspect
 import os
 import re
 import runpy
@@ -11,7 +12,9 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import hypothesis
 import pytest
@@ -273,6 +276,30 @@ def test_each_test_is_watched(request: pytest.FixtureRequest, monkeypatch: pytes
     monkeypatch.setenv("LEFT_BEHIND", "1")
     with pytest.raises(AssertionError, match="^expected a process as before the test, got .* LEFT_BEHIND"):
         next(test)
+
+
+def test_a_test_that_leaves_something_fails(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there before the test is compared with what is there after it."""
+    conftest: Any = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    watched = inspect.unwrap(conftest.untouched)
+    clean, leaving = watched(), watched()
+    next(clean)
+    assert next(clean, "it ends") == "it ends"
+    next(leaving)
+    monkeypatch.setenv("LEFT", "7")
+    with pytest.raises(AssertionError, match="got another value of LEFT\n"):
+        next(leaving)
+
+
+def test_ci_draws_the_same_examples_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere they are others, so that each run looks at more."""
+    loaded: list[str] = []
+    settings = SimpleNamespace(register_profile=Mock(), get_profile=Mock(), load_profile=loaded.append)
+    monkeypatch.setattr(hypothesis, "settings", settings)
+    for given in ("true", ""):
+        monkeypatch.setenv("CI", given)
+        runpy.run_path(str(ROOT / "tests" / "conftest.py"))
+    assert loaded == ["ci", "default"]
 
 
 def test_no_command_may_fail() -> None:

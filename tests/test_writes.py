@@ -1,5 +1,6 @@
 """Every write of every command, and each part of it, fails once: nothing is lost, and nothing is left behind."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -32,3 +33,70 @@ def test_a_failing_disk_an_interrupt_or_a_kill_leaves_the_old_or_the_new(command
     assert {outcome["again"] for outcome in outcomes if outcome["code"] != 0} == {0}
     # The data that it writes is made up, and goes nowhere near the user's.
     assert {path: path.stat().st_mtime_ns for path in dataset.data_folder().iterdir()} == before
+
+
+#: A command that fills one file in its place, and removes another before the new one is there.
+CARELESS = """
+import json, os, sys
+from pathlib import Path
+from support import failing
+
+def make(folder):
+    folder.mkdir()
+    for name in ("filled", "replaced"):
+        (folder / name).write_text("old")
+
+def write(path):
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+        file.write(b"new!")
+        file.flush()
+        os.fsync(file.fileno())
+
+def command(folder):
+    try:
+        made = folder / ".made"
+        made.mkdir(exist_ok=True)
+        write(made / "part")
+        (folder / "replaced").unlink(missing_ok=True)
+        os.rename(made / "part", folder / "replaced")
+        made.rmdir()
+        write(folder / "filled")
+        if not (folder / "once").exists():
+            (folder / "once").mkdir()
+            os.chmod(folder / "once", 0o700)
+            (folder / "once" / "file").touch()
+    except OSError:
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+print(json.dumps(list(failing.outcomes(command, make, Path(sys.argv[1]), every=False))))
+"""
+
+
+def test_what_a_careless_command_leaves_is_told(tmp_path: Path) -> None:
+    """Each operation fails once; what is half written, lost or never made again is named, hidden files aside."""
+    program, environment = [sys.executable, "-c", CARELESS, str(tmp_path)], {"PYTHONPATH": str(helpers.TESTS)}
+    done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    told = {one.pop("fault"): list(one.values()) for one in json.loads(done.stdout)}
+    assert {fault: (code, *rest) for fault, (code, *rest, again, odd) in told.items() if any(rest) or again or odd} == {
+        "interrupt at 6, os.rename": (130, [], ["replaced"]),
+        "EIO at 9, open": (3, ["filled"], []),
+        "interrupt at 10, write": (130, ["filled"], []),
+        "EIO at 13, os.chmod": (3, ["once"], []),
+        "interrupt at 14, open": (130, ["once"], []),
+    }
+    assert {fault: odd for fault, (*_, odd) in told.items() if odd} == {
+        "EIO at 13, os.chmod": ["once", "once/file"],
+        "interrupt at 14, open": ["once", "once/file"],
+    }
+    ends = itertools.cycle([("ENOSPC", 3), ("EIO", 3), ("interrupt", 130), ("kill", -9)])
+    operations = (
+        "os.mkdir open open write fsync os.remove os.rename os.rmdir open open write fsync os.mkdir os.chmod open"
+    )
+    assert {fault: code for fault, (code, *_) in told.items()} == {
+        f"{kind} at {at}, {operation}": code
+        for (kind, code), (at, operation) in zip(ends, enumerate(operations.split()), strict=False)
+    }

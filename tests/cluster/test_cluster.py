@@ -1,10 +1,15 @@
 """Submission to a cluster: the real kfp.Client against a strict API server on this machine, over real HTTP."""
 
+import inspect
 import json
+import os
 from pathlib import Path
+from typing import Any
 
+import kfp
 import pytest
 import yaml
+from kubernetes.config import kube_config
 from support.kfp_server import Server, respond, serving
 from support.submission import names, submitted
 
@@ -85,6 +90,26 @@ def test_an_unknown_parameter_is_refused(server: Server, compiled: Path) -> None
         with pytest.raises(ContractError, match=message):
             submitted(connect(server.url), compiled, parameters=parameters)
     assert (server.runs, server.experiments) == ([], [])
+
+
+def test_no_cluster_that_is_really_there_is_found(
+    home: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    """Neither by variables nor by files: all tests here begin so."""
+    names = [f"KF_PIPELINES_{name}" for name in ("ENDPOINT", "UI_ENDPOINT", "SA_TOKEN_PATH", "IAP_OAUTH2_CLIENT_ID")]
+    names += ["FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES", "KUBERNETES_SERVICE_HOST"]
+    for name in (*names, "HOME"):
+        monkeypatch.setenv(name, "theirs")
+    for name in ("_LOCAL_KFP_CONTEXT", "_NAMESPACE_PATH"):
+        monkeypatch.setattr(kfp.Client, name, "theirs")
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", "theirs")
+    conftest: Any = pytestconfig.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+    with pytest.MonkeyPatch.context() as patch:
+        inspect.unwrap(conftest.nowhere)(patch, home, slept)
+        assert [name for name in names if name in os.environ] == []
+        files = (kfp.Client._LOCAL_KFP_CONTEXT, kfp.Client._NAMESPACE_PATH, kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+        assert os.environ["HOME"] == str(home)
+        assert [file for file in files if not Path(file).is_relative_to(home)] == []
 
 
 # Namespaces

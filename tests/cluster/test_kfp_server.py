@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import urllib3
+from support import kfp_api, kfp_runs
 from support.kfp_nodes import Workflow
-from support.kfp_server import Server, serving
+from support.kfp_protocol import Raw, RefusedError, Request
+from support.kfp_server import Server, judge, serving
 from support.kfp_state import NEVER
 from support.replay import RECORDED, Replay
 
@@ -93,11 +95,108 @@ def test_another_answer_than_the_recorded_one_is_seen(answer: dict[str, str], sa
         sent.compare({"what": "get run", "status": 200, "content_type": "application/json", "answer": recorded})
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"status": 404},
+        {"status": None},
+        {"content_type": "text/plain"},
+        {"answer": {"code": 5, "message": "no"}},
+        {"answer": {"code": 3, "message": "yes"}},
+        {"answer": "yes"},
+    ],
+    ids=["status", "no answer", "type", "code", "message", "text"],
+)
+def test_each_part_of_an_answer_counts(other: dict[str, Any]) -> None:
+    """Where none was recorded none may come, and none may lack."""
+    recorded = {"what": "x", "status": 400, "content_type": "application/json", "answer": {"code": 3, "message": "no"}}
+    head, body = {"Content-Type": "application/json"}, json.dumps(recorded["answer"]).encode()
+    sent = Replay("http://nowhere.invalid")
+    sent.answers["x"] = urllib3.HTTPResponse(body, head, status=400)
+    sent.compare(recorded)
+    with pytest.raises(AssertionError):
+        sent.compare(recorded | other)
+    sent.answers["x"] = None
+    sent.compare(recorded | {"status": None})
+    with pytest.raises(AssertionError):
+        sent.compare(recorded)
+
+
 def test_what_no_client_sends_fails_the_test_that_sends_it() -> None:
     """It is answered as by a real server, and the test fails in the end."""
     with pytest.raises(AssertionError), serving() as server:
         status = urllib3.request("GET", f"{server.url}/nonsense").status
     assert (status, server.problems) == (404, ["GET /nonsense: no such path at ''"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (
+            "NUMBER_INTEGER",
+            True,
+            "input parameter x requires type double or integer, but the parameter value is not of",
+        ),
+        (
+            "NUMBER_DOUBLE",
+            False,
+            "input parameter x requires type double or integer, but the parameter value is not of",
+        ),
+        ("BOOLEAN", 1, "input parameter x requires type bool, but the parameter value is not of bool value type"),
+        ("STRING", None, "input parameter x requires type string, but the parameter value is not of string value type"),
+        ("LIST", {}, "input parameter x requires type list, but the parameter value is not of list value type"),
+        ("STRUCT", [], "input parameter x requires type struct, but the parameter value is not of struct value type"),
+    ],
+)
+def test_a_parameter_has_the_type_of_its_input(kind: str, value: Any, said: str) -> None:
+    """A truth value is no number, and a number no truth value; what has no value and no default is missed."""
+    inputs: dict[str, Any] = {"x": {"parameterType": kind}}
+    with pytest.raises(RefusedError, match=said):
+        kfp_runs.check_parameters(inputs, {"x": value})
+    with pytest.raises(RefusedError, match="parameter x has no value and no default"):
+        kfp_runs.check_parameters(inputs, {})
+    for free in ({"isOptional": True}, {"defaultValue": value}):
+        kfp_runs.check_parameters({"x": inputs["x"] | free}, {})
+
+
+def asked(server: Server, method: str, path: str, **body: Any) -> Raw:
+    """Return the server's answer to a request."""
+    return judge(server, Request(method, f"/apis/v2beta1/{path}", {}, {}, json.dumps(body).encode()))
+
+
+def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
+    """Its history has each state once, and its end a time; one whose name fits no column has begun, untraced."""
+    server = Server(experiments=[{"experiment_id": "e"}], states=["RUNNING", "RUNNING", "SUCCEEDED"])
+    run: dict[str, Any] = {"experiment_id": "e", "pipeline_spec": SPEC, "display_name": "r" * 255}
+    one = json.loads(asked(server, "POST", "runs", **run).body)
+    looks = [json.loads(asked(server, "GET", f"runs/{one['run_id']}").body) for _ in range(3)]
+    assert [[state["state"] for state in look["state_history"]] for look in (one, *looks)] == [
+        ["PENDING"],
+        ["PENDING", "RUNNING"],
+        ["PENDING", "RUNNING"],
+        ["PENDING", "RUNNING", "SUCCEEDED"],
+    ]
+    assert [look["finished_at"] == NEVER for look in (one, *looks)] == [True, True, True, False]
+    assert server.untraced == []
+    assert asked(server, "POST", "runs", **run | {"display_name": "r" * 256}).status == 500
+    assert ([len(one["display_name"]) for one in server.untraced], len(server.runs)) == ([256], 1)
+
+
+def test_a_name_in_other_letters_is_taken() -> None:
+    """The database of a real server sees no difference, neither for what is new nor for what is looked for."""
+    server = Server()
+    assert [asked(server, "POST", "experiments", display_name=name).status for name in ("Ä", "ä", "a")] == [
+        200,
+        409,
+        200,
+    ]
+
+
+def test_a_name_is_measured_in_bytes() -> None:
+    """As a real server does it."""
+    kfp_api.limited({"name": "ü" * 64}, "name", "Pipeline", 128, "failed")
+    with pytest.raises(RefusedError, match="Pipeline.Name length cannot exceed 128"):
+        kfp_api.limited({"name": "ü" * 64 + "u"}, "name", "Pipeline", 128, "failed")
 
 
 NODES = [one for one in RECORDED if "run_details" in one["answer"] and "too large" not in one["what"]]

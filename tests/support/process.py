@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def state() -> dict[str, str]:
         "the working directory": str(Path.cwd()),
         "the umask": f"{mask:04o}",
         "the search path": str(sys.path),
+        "the time zone": str(time.tzname),
         "the start of TensorFlow": str("tensorflow" in sys.modules),
         "the signals' handlers": str([one for one in map(signal.getsignal, SIGNALS) if one not in NO_HANDLERS]),
     }

@@ -1,5 +1,11 @@
 """Each shared check fails on a bad example."""
 
+import os
+import select
+import stat
+import subprocess
+from pathlib import Path
+
 import pytest
 from support import helpers
 
@@ -8,6 +14,36 @@ def test_a_failing_program_is_seen() -> None:
     """A program that fails shows its error."""
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         helpers.python("1 / 0")
+
+
+def test_each_import_that_takes_long_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the command ends itself; others are none of them."""
+    code = "import sys\n\ndef main(names):\n    sys.modules |= dict.fromkeys(names, sys)\n    sys.exit(1)\n"
+    (tmp_path / "heavy.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    slow = {"keras", "kfp", "matplotlib", "pydantic", "sklearn", "tensorflow"}
+    assert helpers.heavy_imports("heavy", *slow, "others") == slow
+
+
+def test_a_process_is_found_by_its_whole_variable() -> None:
+    """Not by a part of it, and not when it has ended."""
+    with subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "MARK": "xyz"}) as process:
+        # Popen is done when the program has begun.
+        found = [helpers.processes(one) for one in ("MARK=xyz", "MARK=xy", "ARK=xyz")]
+        process.kill()
+        process.wait()
+        assert found == [["sleep 60 "], [], []]
+    assert helpers.processes("MARK=xyz") == []
+
+
+def test_nobody_writes_to_a_silent_stdin() -> None:
+    """Who reads it waits; afterwards it is what it was."""
+    before = os.fstat(0)
+    with helpers.silent_stdin():
+        assert stat.S_ISFIFO(os.fstat(0).st_mode)
+        assert select.select([0], [], [], 0) == ([], [], [])
+    after = os.fstat(0)
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
 
 
 @pytest.mark.parametrize(

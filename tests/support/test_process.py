@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,12 @@ def nothing() -> None:
     """Change nothing."""
 
 
+def eastward() -> None:
+    """Go where it is nine hours later."""
+    os.environ["TZ"] = "JST-9"
+    time.tzset()
+
+
 CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "nothing": (nothing, []),
     "a new variable": (lambda: os.environ.update(IPYTHONDIR="/gone"), ["IPYTHONDIR"]),
@@ -24,6 +31,7 @@ CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "what is imported late": (lambda: os.environ.update(KMP_INIT_AT_FORK="1"), []),
     "a folder": (lambda: os.chdir("/"), ["the working directory"]),
     "a mask": (lambda: os.umask(0o777), ["the umask"]),
+    "a time zone": (eastward, ["TZ", "the time zone"]),
     "a path": (lambda: sys.path.insert(0, "/gone"), ["the search path"]),
     **{
         f"a handler of {one.name}": (partial(signal.signal, one, lambda *_: None), ["the signals' handlers"])
@@ -46,6 +54,7 @@ def test_what_a_test_changes_is_named(change: str) -> None:
     finally:
         os.environ.clear()
         os.environ.update(environment)
+        time.tzset()
         os.chdir(here)
         sys.path[:] = path
         os.umask(mask)
