@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -186,19 +187,24 @@ def test_a_file_that_is_missing_or_new_is_other_bytes(tmp_path: Path, there: str
 
 
 def test_a_disturbed_process_has_its_own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of a disturbance lie there, and its variables may begin with it; it works in a folder that may be odd."""
+    """Files of a disturbance lie there, and its variables may begin with it; it works in a folder that may be odd.
+
+    Of disturbances that work together each has its variables, files, switches and code.
+    """
     code = (
         "import os, sys; print(os.environ['HOME'], os.environ['AT'], os.environ['OTHER'], os.getcwd(), "
-        "sys.flags.no_site, os.listdir())"
+        "sys.flags.no_site, os.environ['PREFIX'], *sys.argv[1:], os.listdir())"
     )
-    monkeypatch.setitem(disturb.COMMANDS, "run", ("-c", code))
-    one = way(home={"deep/a": "1"}, files={"b": "2"}, environment={"AT": "~/deep", "OTHER": "a~"}, folder="a b")
-    _, status = os.waitpid(disturb.Job("run", (one, way("two", switches=("-S",)))).start(tmp_path), 0)
+    monkeypatch.setitem(disturb.COMMANDS, "call", ("-c", code))
+    one = way(home={"deep/a": "1"}, files={"b": "2"}, environment={"AT": "~/deep"}, folder="a b", python="first")
+    other: dict[str, Any] = {"switches": ("-S",), "environment": {"OTHER": "a~"}, "files": {"c": "3"}}
+    two = way("two", prefix=("env", "PREFIX=7"), python="second", **other)
+    _, status = os.waitpid(disturb.Job("call", (one, two)).start(tmp_path), 0)
     assert (status, (tmp_path / "home" / "deep" / "a").read_text()) == (0, "1")
     home, here = tmp_path / "home", tmp_path / "here" / "a b"
     said, _, listed = (tmp_path / "log").read_text().strip().partition(" [")
-    assert said == f"{home} {home}/deep a~ {here} 1"
-    assert set(ast.literal_eval(f"[{listed}")) == {"b", "out"}
+    assert said == f"{home} {home}/deep a~ {here} 1 7 first\nsecond"
+    assert set(ast.literal_eval(f"[{listed}")) == {"b", "c", "out"}
 
 
 def test_who_works_together_works_alone_if_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +234,75 @@ def test_who_works_together_works_alone_if_something_is_wrong(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_wrong_without_a_disturbance_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of it, and nothing is disturbed: there is nothing to compare with."""
+    (tmp_path / "catalogue.toml").write_text(CATALOGUE + '[more]\ntitle = "a"\non = ["run", "process"]\n')
+    asked: list[str] = []
+
+    def run(jobs: Any, *_: Any) -> list[tuple[disturb.Job, str, Path]]:
+        asked.extend(map(str, jobs))
+        return [
+            (job, "" if job.target == "compile" else "expected exit code 0, got 3: no disk", tmp_path) for job in jobs
+        ]
+
+    monkeypatch.setattr(disturb, "warm_up", lambda: None)
+    monkeypatch.setattr(disturb, "run", run)
+    done = CliRunner().invoke(disturb.main, ["--catalogue", str(tmp_path / "catalogue.toml")])
+    assert (done.exit_code, done.output) == (
+        1,
+        "Error: without any disturbance: functions: undisturbed: expected exit code 0, got 3: no disk\n"
+        "run: undisturbed: expected exit code 0, got 3: no disk\n",
+    )
+    assert asked == ["compile: undisturbed", "functions: undisturbed", "run: undisturbed"]
+
+
+def test_a_refusal_is_tried_alone() -> None:
+    """What refuses to work hides all that works with it; others of the same target work together, or each alone."""
+    given = [way("a"), way("b", message="no"), way("c"), way("d", message="no"), replace(way("e"), on=("call",))]
+    together, each = (
+        [[one.id for one in job.ways] for job in disturb.jobs_for("run", given, together=both)]
+        for both in (True, False)
+    )
+    assert together == [["b"], ["d"], ["a", "c"]]
+    assert each == [["b"], ["d"], ["a"], ["c"]]
+
+
+def test_no_more_processes_than_asked_for_work_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one starts when one has ended, each in a folder of its own; what came of it is that one's."""
+    told: list[str] = []
+    places: list[Path] = []
+
+    def start(job: disturb.Job, place: Path) -> int:
+        told.append(f"{job.target} starts")
+        places.append(place)
+        return len(places)
+
+    def outcome(job: disturb.Job, place: Path, status: int, expected: dict[str, bytes]) -> str:
+        told.append(f"{job.target} has ended")
+        return f"{places.index(place)} {status} {expected}"
+
+    monkeypatch.setattr(disturb.Job, "start", start)
+    monkeypatch.setattr(disturb.Job, "outcome", outcome)
+    monkeypatch.setattr(os, "wait", iter([(2, 256), (1, 0), (3, 0)]).__next__)
+    jobs = [disturb.Job(target, ()) for target in ("run", "call", "compile")]
+    ended = disturb.run(jobs, {"call": {"a": b"x"}}, 2, tmp_path)
+    assert told == [
+        "run starts",
+        "call starts",
+        "call has ended",
+        "compile starts",
+        "run has ended",
+        "compile has ended",
+    ]
+    assert [(job.target, wrong) for job, wrong, _ in ended] == [
+        ("call", "1 256 {'a': b'x'}"),
+        ("run", "0 0 {}"),
+        ("compile", "2 0 {}"),
+    ]
+    assert [place for *_, place in ended] == [places[1], places[0], places[2]]
+    assert len(set(places)) == 3
+
+
 def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that works by itself waits for the whole."""
     (tmp_path / "catalogue.toml").write_text(f'{CATALOGUE}[lone]\ntitle = "a"\non = ["functions"]\n')
@@ -248,6 +323,12 @@ def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch:
     done = CliRunner().invoke(disturb.main, ["--quick", "--catalogue", str(tmp_path / "catalogue.toml")])
     assert done.exit_code == 1
     assert done.output.startswith("compile: nothing, folder, changed: other bytes\n4 of 4 disturb")
+    wrong.clear()
+    alone = ["compile: refused", "compile: nothing", "compile: folder", "compile: changed"]
+    for options, expected in ((["--each"], [*alone, "functions: lone"]), (["--quick", "--on", "functions"], [])):
+        asked.clear()
+        done = CliRunner().invoke(disturb.main, [*options, "--catalogue", str(tmp_path / "catalogue.toml")])
+        assert (done.exit_code, asked) == (0, expected)
 
 
 def test_a_process_that_ends_itself_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

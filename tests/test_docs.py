@@ -506,11 +506,13 @@ def test_commands_can_be_typed(page: Page, pytest_help: str) -> None:
         ("fmnist data here", "unexpected"),
         ("same program run -t aml", "aml"),
         ("tox run -e nothing", "no environment"),
+        ("tox run -e lint,nothing", "no environment"),
         ("tox -e tests", "tox run -e"),
         ("pytest tests/test_nothing.py", "there is no"),
         ("pytest tests/test_docs.py::test_nothing", "there is no"),
         ("pytest --force-regem", "no option --force-regem"),
         ("pip install -r nothing.lock", "there is no nothing.lock"),
+        ("pip install -r requirements.lock -r nothing.lock", "there is no nothing.lock"),
         (". .tox/nothing/bin/activate", "no environment"),
         ("make", "make is no program"),
     ],
@@ -518,6 +520,53 @@ def test_commands_can_be_typed(page: Page, pytest_help: str) -> None:
 def test_a_wrong_command_is_seen(command: str, message: str, pytest_help: str) -> None:
     """Unknown commands, options, choices, files and environments are found."""
     assert message in str(pages.wrong_with_command(command, pytest_help))
+
+
+PAGE = """
+# A `page`: with all
+
+Type `tox`, `fmnist run` or `fmnist`, [there](other.md#part) or <https://x.example/a>. Thirty of 4,000 are 0.5.
+
+    pip install a && tox run -e b  # first
+    tox
+
+```python
+one = 1
+```
+```text
+tox run -e none
+```
+```python
+two = 2
+```
+
+| a | b |
+| --- | --- |
+| `same program run` | [c](d.md) |
+
+## 2. A picture
+
+1. <source srcset="dark.svg"><img src="light.svg" alt="forty of 7"> ![e](f.png)
+
+<!-- [[[cog x ]]] -->
+99
+<!-- [[[end]]] -->
+"""
+
+
+def test_a_page_is_read_whole(tmp_path: Path) -> None:
+    """Each link, command, block of code and number on it is found, wherever it stands."""
+    (tmp_path / "page.md").write_text(PAGE)
+    page = Page(tmp_path / "page.md")
+    assert sorted(page.links()) == [
+        *("d.md", "dark.svg", "f.png", "https://x.example/a", "light.svg", "other.md#part"),
+    ]
+    commands = ["pip install a", "tox run -e b  # first", "tox", "tox", "fmnist run", "same program run"]
+    assert page.commands() == commands
+    assert page.python() == ["one = 1\n", "two = 2\n"]
+    assert page.headings() == ["A `page`: with all", "2. A picture"]
+    assert page.anchors() == {"a-page-with-all", "2-a-picture"}
+    assert [page.numbers(heading) for heading in page.headings()] == [{"30", "4,000", "0.5"}, {"40", "7"}]
 
 
 def blocks(name: str) -> list[str]:
@@ -562,7 +611,16 @@ def test_code_is_carried_as_the_page_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["nothing.md", "LICENSE#no-heading", "docs/same.md#nothing", "http:/x", "/etc/hosts"]
+    "target",
+    [
+        "nothing.md",
+        "LICENSE#no-heading",
+        "docs/same.md#nothing",
+        "#nothing",
+        "http:/x",
+        "http://x.example",
+        "/etc/hosts",
+    ],
 )
 def test_a_wrong_link_is_seen(target: str) -> None:
     """Files and headings that are not there, and what is no address, are found."""
