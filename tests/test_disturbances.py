@@ -213,7 +213,7 @@ def test_who_works_together_works_alone_if_something_is_wrong(tmp_path: Path, mo
     asked: list[tuple[str, Any]] = []
 
     def run(jobs: Any, expected: Any, *_: Any) -> list[tuple[disturb.Job, str, Path]]:
-        found = [(job, "other bytes" if job.ways else "", Path(job.target)) for job in jobs]
+        found = [(job, "expected exit code 0, got 3" if job.ways else "", Path(job.target)) for job in jobs]
         asked.extend((str(job), expected.get(job.target)) for job, _, _ in found)
         return found
 

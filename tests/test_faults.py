@@ -242,6 +242,13 @@ def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, pl
     compile(edited, "edited", "exec")
 
 
+def test_a_decorator_belongs_to_its_function() -> None:
+    """An edit of it is one in the function, and none outside."""
+    code = "@cache(8)\ndef f():\n    return 1\n\ncache(8)\n"
+    edited = [edits.replaced(code, within, "cache(8)", "cache(9)") for within in ("f", "")]
+    assert edited == [(code.replace("(8)", "(9)", 1), 1), ("(9)".join(code.rsplit("(8)", 1)), 1)]
+
+
 @pytest.mark.parametrize(
     ("within", "old", "count"),
     [

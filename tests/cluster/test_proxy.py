@@ -85,16 +85,17 @@ def test_a_host_may_be_an_exception(exception: str, server: Server, monkeypatch:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("login", [f"{LOGIN}@", ""], ids=["another login", "no login"])
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_a_refusal_of_the_proxy_is_told_without_its_password(
-    secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure: bool, login: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who reads the error knows that the proxy refuses, and what to look at, but not the password."""
     authority = certificates.authority(tmp_path / "own")
     context = {"context": authority.context, "host": "localhost"} if secure else {}
     with proxying("Basic another") as proxy, serving(**context) as server:
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-            monkeypatch.setenv(name, f"http://{LOGIN}@{proxy.place}")
+            monkeypatch.setenv(name, f"http://{login}{proxy.place}")
         with pytest.raises(
             ClusterError, match=r"407 Proxy Authentication Required.* Check --proxy or \$HTTPS_"
         ) as error:

@@ -1,5 +1,6 @@
 """Tests of the Python that forks: a program cannot tell it from another, but for what is imported."""
 
+import contextlib
 import os
 import select
 import subprocess
@@ -20,8 +21,14 @@ sys.exit(int(sys.argv[1]))
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Python that has imported a module which hardly anything imports."""
-    with warm.python(tmp_path_factory.mktemp("a path"), {"ADDED": "added"}, ("wave",)) as program:
+    """A Python that has imported a module which hardly anything imports, and one that looks for a temporary folder."""
+    early = tmp_path_factory.mktemp("early")
+    (early / "early.py").write_text("import tempfile\n\ntempfile.gettempdir()\n")
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(early))
+            forking = warm.python(tmp_path_factory.mktemp("a path"), {"ADDED": "added"}, ("wave", "early"))
+            program = stack.enter_context(forking)
         yield program
 
 
@@ -41,6 +48,14 @@ def test_a_program_gets_what_it_was_started_with(python: str, tmp_path: Path, ca
     assert done.returncode == code
     assert done.stdout == f"['{code}', 'a b'] input {tmp_path} given added\n"
     assert done.stderr == "False True __main__\n"
+
+
+def test_its_temporary_files_are_where_it_is_told(python: str, tmp_path: Path) -> None:
+    """Not where those of the process that forks are."""
+    (tmp_path / "program.py").write_text("import tempfile\nprint(tempfile.gettempdir())")
+    environment = {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([python, "program.py"], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.stdout.decode() == f"{tmp_path}\n"
 
 
 @pytest.mark.parametrize(("end", "code"), [("sys.exit()", 0), ("sys.exit(None)", 0), ("sys.exit('no')", 1), ("", 0)])

@@ -1,6 +1,13 @@
 """Tests of the plugin as a whole: it asks for little, and disturbs nobody."""
 
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
 from support import helpers
+from support.failing_test import failing
+
+from fmnist import testing
 
 #: Only what pytest and kfp bring.
 ALONE = """
@@ -61,3 +68,11 @@ def test_the_package_does_not_disturb_other_tests() -> None:
     package = distribution("fmnist")
     assert {point.group for point in package.entry_points} == {"console_scripts"}
     assert not [one for one in package.requires or () if one.startswith(("pytest", "hypothesis"))]
+
+
+def test_a_traceback_into_the_plugin_is_seen() -> None:
+    """The tests of failures look for that: others' tests are to show their own lines."""
+    for place, seen in ((testing.__file__, True), (__file__, False)):
+        raising = compile("raise AssertionError('no luck')", str(Path(place).with_name("made_up.py")), "exec")
+        with pytest.raises(AssertionError, match="not in") if seen else nullcontext(), failing("no luck"):
+            exec(raising)  # noqa: S102 - as written here
