@@ -187,6 +187,24 @@ def test_a_test_that_is_named_comes_before_those_of_a_file(project: Path) -> Non
     assert asyncio.run(planted()).caught_by == TEST
 
 
+def test_faults_are_told_in_the_order_of_the_catalogue(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever ends first; on the way each is told when it has ended."""
+    ended = asyncio.Event()
+
+    async def planted(_: str, __: Path, one: edits.Fault) -> plant.Outcome:
+        await ended.wait() if one.id == "first" else ended.set()
+        return plant.Outcome(one, 1.25, TEST)
+
+    monkeypatch.setattr(plant, "plant", planted)
+    faults = [fault(id="first"), fault(id="second")]
+    outcomes = asyncio.run(plant.run(project, faults, 2, after_tests=True))
+    assert [one.fault.id for one in outcomes] == ["first", "second"]
+    told = [f"{count}/2 {name}: {TEST}  (1.2 s)" for count, name in ((1, "second"), (2, "first"))]
+    assert capsys.readouterr().err.splitlines() == told
+
+
 def test_pytest_that_ends_otherwise_catches_nothing(project: Path) -> None:
     """A failure counts if all else works: what ends pytest may have made the test fail."""
     hook = "def pytest_sessionfinish(session):\n    session.exitstatus = 3\n"

@@ -182,7 +182,7 @@ def test_each_program_is_what_its_name_says() -> None:
 def test_the_image_is_made_of_what_is_here() -> None:
     """The Dockerfile starts from the steps' image, installs by hash, and copies only what exists and is let through.
 
-    Of that, bytecode stays out of any folder: what comes last counts.
+    Nothing else is, and of that, bytecode stays out of any folder: what comes last counts.
     """
     from fmnist.kubeflow import components
 
@@ -191,7 +191,8 @@ def test_the_image_is_made_of_what_is_here() -> None:
     copied = {source for line in lines if line.startswith("COPY ") for source in line.split()[1:-1]}
     assert [line.split()[1] for line in lines if line.startswith("FROM ")] == [components.BASE_IMAGE]
     assert copied == let_through
-    assert (ROOT / ".dockerignore").read_text().splitlines()[-1] == "**/__pycache__"
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert (ignored[0], ignored[-1]) == ("*", "**/__pycache__")
     assert all((ROOT / source).exists() for source in copied)
     installs = [line for line in lines if "pip install" in line]
     assert "--require-hashes -r requirements.lock" in installs[0]
