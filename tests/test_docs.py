@@ -291,6 +291,27 @@ def test_a_module_that_is_not_mutated_yet_is_named(tmp_path: Path, monkeypatch: 
     ]
 
 
+def test_a_module_of_methods_has_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of values alone has none; that of a package has its name."""
+    codes = {"__init__.py": "def f(): pass", "a.py": "class A:\n    def f(self): pass", "b.py": "b = 1"}
+    (tmp_path / "fmnist").mkdir()
+    for name, code in codes.items():
+        (tmp_path / "fmnist" / name).write_text(code)
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    assert sorted(tables._with_functions()) == ["fmnist", "fmnist.a"]
+
+
+@pytest.mark.parametrize(("lines", "shown"), [(9, 9), (10, 7)])
+def test_a_short_file_is_shown_whole(lines: int, shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten lines or more there are the first six, and dots."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "excerpts.json").write_text("{}")
+    (tmp_path / "run" / "metrics.json").write_text("".join(f"{line}\n" for line in range(lines)))
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    _, *told, _ = tables.look("metrics").splitlines()
+    assert (len(told), told[:6]) == (shown, [*"012345"])
+
+
 def test_a_cell_is_no_more_than_one() -> None:
     """A bar in it would begin another one, and a new line another row."""
     assert tables.table("a|b", [("x|y", "1\n2")]) == "| a | b |\n| --- | --- |\n| x\\|y | 1 2 |\n"

@@ -213,6 +213,19 @@ def test_pytest_that_ends_otherwise_catches_nothing(project: Path) -> None:
     assert str(found).startswith("ERROR: pytest ended with exit code 3")
 
 
+def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(project: Path) -> None:
+    """With files of their own, and with the same examples each time; nothing is kept for another time."""
+    (project / "tests" / "test_double.py").write_text(
+        "def test_double(pytestconfig, tmp_path):\n"
+        "    plugins, option = pytestconfig.pluginmanager, pytestconfig.option\n"
+        "    assert not [name for name in ('randomly', 'xdist', 'cacheprovider') if plugins.has_plugin(name)]\n"
+        "    assert (option.maxfail, option.tbstyle, option.color) == (1, 'native', 'no')\n"
+        "    assert pytestconfig.getoption('--hypothesis-seed') == '0'\n"
+        "    assert tmp_path.is_relative_to(pytestconfig.rootpath.parent / 'temporary')\n"
+    )
+    assert str(outcome(project)) == "MISSED"
+
+
 def test_the_tests_of_a_copy_do_not_know_where_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In CI and in strict runs they would show, and fail for, what is not theirs."""
     for name in ("BUILD_NUMBER", "CI", "FMNIST_STRICT", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "THEIRS"):
@@ -480,6 +493,11 @@ def test_ci_plants_what_the_last_commit_concerns(committed: Path) -> None:
     assert (
         "NOT WHAT HAS CHANGED: there is no commit HEAD^ with this catalogue here; all faults instead" in result.stderr
     )
+    more = "\n[b]\ntitle='b'\nfile='x.py'\nold='a'\nnew='b'\ntests=['b.py']\n"
+    catalogue.write_text(catalogue.read_text() + more)
+    result = invoke(*options, "tripled", "--since", "HEAD")
+    assert (result.exit_code, result.stdout) == (0, "no fault is concerned by what has changed since HEAD, of 1\n")
+    catalogue.write_text(catalogue.read_text().removesuffix(more))
     (committed / "tests" / "test_double.py").write_text("def test_double():\n    pass\n")
     result = invoke(*options, "--since", "HEAD")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "not caught: tripled")

@@ -5,13 +5,14 @@ import asyncio
 import json
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 from faults import mutation, plant, planted
-from faults.edits import FaultError
+from faults.edits import Fault, FaultError
 from support import helpers
 
 #: Of each kind of function one, whose first mutants are known; mutmut itself makes none of `cached` and `shown`.
@@ -222,7 +223,25 @@ def test_results_are_kept(project: Path) -> None:
     decorated = mutants(decorated_only=True)
     Path("results").write_text("".join(json.dumps([one.id, "of before"]) + "\n" for one in decorated[1:]))
     assert list(run(decorated).values()) == ["killed", *["of before"] * 3]
-    assert Path("results").read_text().splitlines()[-1] == json.dumps([decorated[0].id, "killed"])
+    of_before = [json.dumps([one.id, "of before"]) for one in decorated[1:]]
+    assert Path("results").read_text().splitlines() == [*of_before, json.dumps([decorated[0].id, "killed"])]
+
+
+def test_a_result_is_kept_before_the_next_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may be broken off at any time."""
+    kept: list[int] = []
+
+    async def planted_at(_: str, __: Path, fault: Fault, ___: float) -> plant.Outcome:
+        kept.append(len(Path("results").read_text().splitlines()) if Path("results").exists() else 0)
+        return plant.Outcome(fault, 0.0, "tests/test_part.py::test_plain")
+
+    async def passing(*_: object) -> float:
+        return 1.0
+
+    monkeypatch.setattr(plant, "plant", planted_at)
+    monkeypatch.setattr(planted, "_limit", passing)
+    planted.run(Path(), mutants(decorated_only=True), Path("results"), 1)
+    assert kept == [0, 1, 2, 3]
 
 
 def test_tests_must_pass_without_a_mutant(project: Path) -> None:
@@ -248,6 +267,47 @@ def test_results_of_other_tests_are_not_kept(project: Path) -> None:
     assert "survived" not in since_head().stderr
     planted.TESTS.write_text(planted.TESTS.read_text() + "# other tests\n")
     assert "survived" in since_head().stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "gone"),
+    [(FILE, True), ("tests/test_part.py", True), ("pyproject.toml", True), (planted.TESTS, True), ("README.md", False)],
+    ids=str,
+)
+def test_results_of_other_code_are_not_kept(changed: str, gone: bool, project: Path) -> None:
+    """Neither those of other tests or settings; a page changes no result."""
+    mutation.fresh()
+    (kept := mutation.MUTANTS / "kept").touch()
+    mutation.fresh()
+    assert kept.exists()
+    with Path(changed).open("a") as file:
+        file.write("\n# another\n")
+    mutation.fresh()
+    assert kept.exists() != gone
+
+
+def test_what_mutmut_cannot_run_is_planted_whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a module that is mutmut's only what it leaves out; a mutant that the tests never end with counts as killed."""
+    Path("fmnist", "other.py").write_text(CODE)
+    planted.TESTS.write_text(planted.TESTS.read_text() + '"fmnist/other.py" = ["tests/test_part.py"]\n')
+    ended = mutation.Ended({"fmnist.other": Counter(killed=8, timeout=1, survived=1)}, set(), {})
+    chosen: list[planted.Mutation] = []
+    monkeypatch.setattr(mutation, "by_mutmut", lambda _: mutation.Ended({}, set(), {}))
+
+    def by_planting(given: list[planted.Mutation]) -> mutation.Ended:
+        chosen.extend(given)
+        return ended
+
+    monkeypatch.setattr(mutation, "by_planting", by_planting)
+    done = CliRunner().invoke(mutation.main)
+    assert (done.exit_code, json.loads(mutation.RESULT.read_text())) == (
+        0,
+        {"fmnist.other": {"mutants": 10, "killed": 9}},
+    )
+    assert {(one.file, one.within) for one in chosen} == {
+        *((FILE, within) for within in ("cached", "Part.shown")),
+        *(("fmnist/other.py", within) for within in ("plain", "cached", "Part.shown", "Part.static")),
+    }
 
 
 def test_a_changed_function_with_a_decorator_is_planted(project: Path) -> None:
