@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from support import folders
 
 from fmnist.runs import checksums
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import sha256
 
 
 def test_a_folder_is_signed(tmp_path: Path) -> None:
@@ -55,3 +57,17 @@ def test_a_list_that_is_no_text_is_refused() -> None:
     listed = b"0" * 64 + b"  \xff\n"
     with pytest.raises(ContractError, match=r"^RECORD.sha256: expected lines of a SHA-256 and a name, each once, by n"):
         checksums.digests_in({"RECORD.sha256": listed})
+
+
+def test_a_forger_signs_all_that_is_in_folders(tmp_path: Path) -> None:
+    """The forgeries of the tests do so, beside what was signed before; what is gone, and what never is, is not."""
+    (tmp_path / "seeds").mkdir()
+    for name in ("a", "b", "log.txt", "seeds/5.json", "seeds/6.json"):
+        (tmp_path / name).write_text(name)
+    checksums.sign(tmp_path, checksums.digests_of(tmp_path, ["a", "b", "seeds/5.json"]))
+    (tmp_path / "a").unlink()
+    (tmp_path / "b").write_text("forged")
+    folders.sign_again(tmp_path)
+    listed = {line[66:]: line[:64] for line in (tmp_path / checksums.CHECKSUMS).read_text().splitlines()}
+    assert [*listed] == ["b", "seeds/5.json", "seeds/6.json"]
+    assert listed["b"] == sha256(b"forged")
