@@ -56,6 +56,7 @@ def command(folder):
     try:
         made = folder / ".made"
         made.mkdir(exist_ok=True)
+        os.chmod(made, 0o700)
         write(made / "part")
         (folder / "replaced").unlink(missing_ok=True)
         os.rename(made / "part", folder / "replaced")
@@ -82,20 +83,18 @@ def test_what_a_careless_command_leaves_is_told(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = {one.pop("fault"): list(one.values()) for one in json.loads(done.stdout)}
     assert {fault: (code, *rest) for fault, (code, *rest, again, odd) in told.items() if any(rest) or again or odd} == {
-        "interrupt at 6, os.rename": (130, [], ["replaced"]),
-        "EIO at 9, open": (3, ["filled"], []),
-        "interrupt at 10, write": (130, ["filled"], []),
-        "EIO at 13, os.chmod": (3, ["once"], []),
-        "interrupt at 14, open": (130, ["once"], []),
+        "kill at 7, os.rename": (-9, [], ["replaced"]),
+        "interrupt at 10, open": (130, ["filled"], []),
+        "kill at 11, write": (-9, ["filled"], []),
+        "interrupt at 14, os.chmod": (130, ["once"], []),
+        "kill at 15, open": (-9, ["once"], []),
     }
     assert {fault: odd for fault, (*_, odd) in told.items() if odd} == {
-        "EIO at 13, os.chmod": ["once", "once/file"],
-        "interrupt at 14, open": ["once", "once/file"],
+        "interrupt at 14, os.chmod": ["once", "once/file"],
+        "kill at 15, open": ["once", "once/file"],
     }
     ends = itertools.cycle([("ENOSPC", 3), ("EIO", 3), ("interrupt", 130), ("kill", -9)])
-    operations = (
-        "os.mkdir open open write fsync os.remove os.rename os.rmdir open open write fsync os.mkdir os.chmod open"
-    )
+    operations = "os.mkdir os.chmod open open write fsync os.remove os.rename os.rmdir open open write fsync os.mkdir os.chmod open"
     assert {fault: code for fault, (code, *_) in told.items()} == {
         f"{kind} at {at}, {operation}": code
         for (kind, code), (at, operation) in zip(ends, enumerate(operations.split()), strict=False)
