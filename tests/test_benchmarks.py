@@ -12,6 +12,7 @@ from unittest.mock import ANY
 import pytest
 
 from fmnist.replication import published
+from fmnist.runs.provenance import provenance
 from fmnist.steps import determinism
 
 ROOT = Path(__file__).parents[1]
@@ -210,6 +211,7 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     assert ", 0 s left" in done.stderr
     table = json.loads((results / "seeding_trap.json").read_text())
     assert table["settings"]["variant"] == "all"
+    assert table["record"] == json.loads(json.dumps(provenance()))
     assert {name: (one["runs"], one["orders"]) for name, one in table["variants"].items()} == {
         "seeded": (3, [1]),
         "unseeded": (3, [10]),
@@ -244,6 +246,7 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     # Runs of more seeds stay, for who asks for them again.
     assert len(kept.read_text().splitlines()) == len(wanted)
     assert json.loads((results / "seeding_trap.json").read_text())["variants"]["seeded"]["orders"] == [0, 1]
+    assert len(asked.read_text().splitlines()) == 1
 
 
 def test_a_broken_trap_ends_at_once(tmp_path: Path) -> None:

@@ -426,7 +426,7 @@ def committed(project: Path) -> Path:
     catalogue = project / "tests" / "faults" / "catalogue.toml"
     catalogue.parent.mkdir()
     (project.parent / "catalogue.toml").rename(catalogue)
-    for name in ("tests/conftest.py", "tests/golden/values.yml", "README.md"):
+    for name in ("tests/conftest.py", "tests/support/warm.py", "tests/golden/values.yml", "README.md"):
         (path := project / name).parent.mkdir(exist_ok=True)
         path.write_text("")
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
@@ -441,6 +441,7 @@ CONCERNED = {
     "its test": ({"tests/test_double.py": "\n# Two is enough.\n"}, True),
     "what all tests share": ({"tests/conftest.py": "import os\n"}, True),
     "the program that plants": ({"tests/faults/plant.py": ""}, True),
+    "what tests of all folders use": ({"tests/support/warm.py": "import os\n"}, True),
     "another test": ({"tests/test_other.py": ""}, False),
     "what tests compare with": ({"tests/golden/values.yml": "a: 1\n"}, False),
     "a page": ({"README.md": "Read me.\n"}, False),

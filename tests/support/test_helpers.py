@@ -1,5 +1,6 @@
 """Each shared check fails on a bad example."""
 
+import ast
 import os
 import select
 import stat
@@ -9,11 +10,27 @@ from pathlib import Path
 import pytest
 from support import helpers
 
+from fmnist.steps.determinism import SWITCHES
+
 
 def test_a_failing_program_is_seen() -> None:
     """A program that fails shows its error."""
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         helpers.python("1 / 0")
+
+
+def test_other_processes_start_as_for_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what TensorFlow was started with here, and with what is given."""
+    for name in (*SWITCHES, "KERAS_HOME", "THEIRS"):
+        monkeypatch.setenv(name, "7")
+    assert {*SWITCHES, "KERAS_HOME", "THEIRS"} & helpers.clean_environment().keys() == {"THEIRS"}
+    told = helpers.python("import os; print({**os.environ})", KERAS_HOME="given")
+    found = ast.literal_eval(told)
+    assert {name: found.get(name) for name in (*SWITCHES, "KERAS_HOME", "THEIRS")} == {
+        **dict.fromkeys(SWITCHES),
+        "KERAS_HOME": "given",
+        "THEIRS": "7",
+    }
 
 
 def test_each_import_that_takes_long_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
