@@ -11,6 +11,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from benchmarks import conftest
 from fmnist.replication import published
 from fmnist.runs.provenance import provenance
 from fmnist.steps import determinism
@@ -83,7 +84,7 @@ def test_what_cannot_be_measured_is_bad_usage(arguments: list[str], message: str
     assert message in done.stderr
 
 
-def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
+def test_the_result_is_written_pass_or_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The JSON holds each benchmark that passed, failed or could not start, and a table of them ends the output."""
     git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false")
     subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
@@ -118,6 +119,11 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path) -> None:
     assert {"passed test_good[7] ratio 7", "failed test_bad ratio 2", "error test_broken"} < set(table)
     assert written == f"written to {path}"
     assert "1 failed, 2 passed" in counts
+    # The commit is that of the benchmarks, wherever they are started.
+    monkeypatch.chdir(tmp_path.parent)
+    for folder, known in ((tmp_path / "benchmarks", commit), (tmp_path.parent, None)):
+        monkeypatch.setattr(conftest, "RESULTS", folder / "results")
+        assert conftest._commit() == known
 
 
 def test_nothing_measured_is_nothing_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import urllib3
 from support import kfp_api, kfp_runs
-from support.kfp_nodes import Workflow
+from support.kfp_nodes import Workflow, steps_of
 from support.kfp_protocol import Raw, RefusedError, Request
 from support.kfp_server import Server, judge, serving
 from support.kfp_state import NEVER
@@ -197,6 +197,13 @@ def test_a_name_is_measured_in_bytes() -> None:
     kfp_api.limited({"name": "ü" * 64}, "name", "Pipeline", 128, "failed")
     with pytest.raises(RefusedError, match="Pipeline.Name length cannot exceed 128"):
         kfp_api.limited({"name": "ü" * 64 + "u"}, "name", "Pipeline", 128, "failed")
+
+
+def test_steps_come_in_the_order_in_which_they_run() -> None:
+    """Whatever the order in the document: by default it is the first of them that fails."""
+    tasks = {"c": {"dependentTasks": ["a", "b"]}, "b": {"dependentTasks": ["a"]}, "a": {}}
+    steps = steps_of({"root": {"dag": {"tasks": tasks}}})
+    assert [*steps.items()] == [("a", []), ("b", ["a"]), ("c", ["a", "b"])]
 
 
 NODES = [one for one in RECORDED if "run_details" in one["answer"] and "too large" not in one["what"]]
