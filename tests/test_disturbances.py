@@ -331,6 +331,16 @@ def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch:
         assert (done.exit_code, asked) == (0, expected)
 
 
+def test_the_code_of_a_disturbance_has_the_folder_around_the_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it writes there is in no comparison; a context that it enters is left in the end."""
+    code = "import contextlib\nenter(contextlib.closing((folder / 'log').open('w')))\nraise OSError(folder)"
+    assert few.disturbed(code, tmp_path / "out") == 3
+    assert capsys.readouterr().err == f"OSError: {tmp_path}\n"
+    assert (tmp_path / "log").exists()
+
+
 def test_a_process_that_ends_itself_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever exit code it asks for."""
     assert few.disturbed("raise SystemExit(0)", tmp_path) == 70

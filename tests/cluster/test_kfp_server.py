@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from support import kfp_api, kfp_runs
 from support.kfp_nodes import Workflow, steps_of
-from support.kfp_protocol import Raw, RefusedError, Request
+from support.kfp_protocol import Raw, RefusedError, Request, listed
 from support.kfp_server import Server, judge, serving
 from support.kfp_state import NEVER
 from support.replay import RECORDED, Replay
@@ -180,6 +180,29 @@ def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
     assert server.untraced == []
     assert asked(server, "POST", "runs", **run | {"display_name": "r" * 256}).status == 500
     assert ([len(one["display_name"]) for one in server.untraced], len(server.runs)) == ([256], 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "first", "more"),
+    [
+        (20, "", 20, False),
+        (21, "", 20, True),
+        (3, "2", 2, True),
+        (2, "2", 2, False),
+        (7, "100", 5, True),
+        (5, "100", 5, False),
+    ],
+)
+def test_a_page_ends_where_it_is_full(count: int, size: str, first: int, more: bool) -> None:
+    """By default after 20, and after as many as the server gives at most; the last one names no other."""
+    items = [{"run_id": f"{number:02}", "display_name": "r"} for number in range(count)]
+    request = Request("GET", "", {"page_size": size}, {}, b"")
+    limit = 5 if size == "100" else 200
+    page = listed(request, "runs", items, "run_id", limit)
+    assert (len(page["runs"]), page["total_size"], "next_page_token" in page) == (first, count, more)
+    if more:
+        request.query["page_token"] = page["next_page_token"]
+        assert listed(request, "runs", items, "run_id", limit)["runs"] == items[first : first + limit]
 
 
 def test_a_name_in_other_letters_is_taken() -> None:
