@@ -142,6 +142,18 @@ def test_the_digest_can_be_made_with_sha256sum(place: Path) -> None:
     code = Code("mine", "**")
     listed = subprocess.run(["sha256sum", *code.files()], cwd=place, check=True, capture_output=True).stdout
     assert code.digest() == hashlib.sha256(listed).hexdigest()
+    before = code.digest()
+    (place / "mine" / "model.py").write_bytes(b"x = 2\n")
+    assert code.digest() != before, "of the files that are there now"
+
+
+def test_lists_and_tuples_are_one_code() -> None:
+    """What it was given may change afterwards."""
+    patterns, packages = ["*.py"], ["torch==2.9.0"]
+    code = Code("mine", patterns, packages)
+    patterns.append("*.csv")
+    packages.append("x")
+    assert {code} == {Code("mine", ("*.py",), ("torch==2.9.0",))}
 
 
 def test_a_module_is_code_too(place: Path) -> None:
@@ -363,8 +375,11 @@ def test_a_link_in_the_package_is_carried_as_what_it_is(place: Path) -> None:
     """A link to another file of the package, or to a folder of it, is carried as files."""
     (place / "mine" / "again.py").symlink_to("sub/deep.py")
     (place / "mine" / "more").symlink_to("sub")
-    files = Code("mine", ("again.py", "more/*")).files()
-    assert files["mine/again.py"] == files["mine/more/deep.py"] == b"x = 1\n"
+    # The package itself may be a link, as in an installation to edit.
+    (place / "linked").symlink_to("mine")
+    for name in ("mine", "linked"):
+        files = Code(name, ("again.py", "more/*")).files()
+        assert files[f"{name}/again.py"] == files[f"{name}/more/deep.py"] == b"x = 1\n"
 
 
 def test_a_file_in_two_codes_is_carried_once(place: Path) -> None:

@@ -21,7 +21,7 @@ from kfp import local as kfp_local
 from kfp.local.config import LocalExecutionConfig
 from support import helpers
 
-from fmnist.kubeflow import local, runnable
+from fmnist.kubeflow import local, processes, runnable
 from fmnist.steps import training
 from fmnist.steps.errors import ContractError, StepError
 
@@ -301,15 +301,19 @@ def test_the_steps_of_a_run_share_a_folder_in_it(tmp_path: Path) -> None:
     assert not place.exists()
 
 
-def test_a_folder_whose_name_kubeflow_would_replace_is_refused(tmp_path: Path) -> None:
-    """Before anything is written."""
+def test_a_folder_whose_name_kubeflow_would_replace_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is written, and also where only a folder around it has such a name."""
+    (tmp_path / "{{$").mkdir()
+    monkeypatch.chdir(tmp_path / "{{$")
     folder = tmp_path / "{{$" / "work"
-    with pytest.raises(ContractError) as caught:
-        local.run_compiled("none.yaml", {}, folder, io.StringIO())
-    assert str(caught.value) == (
-        f"run folder: expected a path without '{{{{$', which Kubeflow replaces, got {folder}. Choose another with -o."
-    )
-    assert list(tmp_path.iterdir()) == []
+    for given in (folder, "work"):
+        with pytest.raises(ContractError) as caught:
+            local.run_compiled("none.yaml", {}, given, io.StringIO())
+        assert str(caught.value) == (
+            f"run folder: expected a path without '{{{{$', which Kubeflow replaces, got {folder}. Choose another with "
+            "-o."
+        )
+    assert [path.name for path in tmp_path.rglob("*")] == ["{{$"]
 
 
 def test_a_failing_step_shows_its_own_error(tmp_path: Path) -> None:
@@ -441,6 +445,26 @@ def test_a_step_that_memory_ran_out_for_is_told_so(tmp_path: Path, monkeypatch: 
         local.run_compiled(compiled(end, tmp_path), {"message": "killed"}, tmp_path / "work", io.StringIO())
 
 
+def test_memory_that_ran_out_for_a_step_before_is_none_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel has counted is read anew for each step."""
+    from kfp.local import subprocess_task_handler as handler
+
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/memory.events").write_text("oom_kill 5\n")
+    monkeypatch.setattr(local, "OutOfMemory", lambda: processes.OutOfMemory(tmp_path))
+    out = local._LogSplitter(io.StringIO(), lambda _: None)
+    kill = f"echo oom_kill 6 >{tmp_path}/sys/fs/cgroup/memory.events; kill -9 $$"
+    with local._this_python(tmp_path, out):
+        for said in ("Memory ran out.", "Something else killed it;"):
+            assert handler.run_local_subprocess(["/bin/sh", "-c", kill]) == -9
+            assert said in out.ending
+
+
 def test_what_fails_before_any_process_is_told_in_the_words_of_kfp() -> None:
     """No process has ended, of which more could be said."""
     splitter = local._LogSplitter(io.StringIO(), lambda _: None)
@@ -456,9 +480,10 @@ ENDED = """    Traceback (most recent call last):
 
 
 def test_of_several_programs_of_a_step_the_last_one_is_told() -> None:
-    """Each may have ended with an error; what a step before has said is not of this one."""
+    """Each may have ended with an error, or without memory; what a step before has said is not of this one."""
     splitter = local._LogSplitter(io.StringIO(), lambda _: None)
-    splitter.write(f"11:22:33.1 - INFO - Executing task 'a'\n    {{\n    }}\n    of a\n{ENDED.format(1)}")
+    without_memory = ENDED.replace("ValueError: {}", "MemoryError")
+    splitter.write(f"11:22:33.1 - INFO - Executing task 'a'\n    {{\n    }}\n    of a\n{without_memory}")
     splitter.write(f"      and then\n{ENDED.format(2)}")
     assert splitter.failure("") == "step a: ValueError: 2"
     splitter.write("11:22:33.2 - INFO - Executing task 'b'\n    {\n    }\n    of b\n")
