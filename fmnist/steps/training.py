@@ -155,7 +155,7 @@ class Trainer:
 
     def checkpoint(self, path: str | Path) -> Checkpoint:
         """Return the checkpoint at `path` of a training with the seed in the settings."""
-        return Checkpoint.of(path, self._settings, self._data, self._network)
+        return Checkpoint.of(path, self._settings, self._data, self._create(self._settings.seed))
 
     def train(
         self,

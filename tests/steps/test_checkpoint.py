@@ -94,6 +94,14 @@ def test_a_training_that_had_ended_is_not_repeated(tmp_path: Path) -> None:
     assert resumed.artifacts() == expected.artifacts()
 
 
+def test_a_checkpoint_is_of_the_untrained_network(tmp_path: Path) -> None:
+    """Also where its trainer has trained before, for whatever seed."""
+    trainer = training.Trainer(Settings(), data())
+    before = trainer.checkpoint(tmp_path / "c")
+    training._copy(model.create(1), trainer._network)
+    assert trainer.checkpoint(tmp_path / "c") == before
+
+
 def test_a_file_is_kept_after_each_epoch_alone(tmp_path: Path) -> None:
     """Nothing lies beside the checkpoint, and without one nothing is written."""
     broken_off(tmp_path / "c", 1)
