@@ -124,7 +124,8 @@ def make_pipeline(where: Where = ANYWHERE, study: Shards = Shards()) -> Any:
     """Return the pipeline of a study."""
     code = Code("fmnist", bundle.REPLICATION)
     divided, trained, judged = (
-        components.as_component(function, where.image, [code]) for function in (divide, shard, verdict)
+        components.as_component(function, where.image, [code], carried=where.carried)
+        for function in (divide, shard, verdict)
     )
 
     @dsl.pipeline(name="fashion-mnist-study")  # type: ignore[untyped-decorator]
