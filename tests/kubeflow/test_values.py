@@ -310,10 +310,13 @@ def test_the_first_input_that_changed_is_named(tmp_path: Path) -> None:
 
 
 def test_only_a_whole_number_becomes_a_float() -> None:
-    """A truth or a text in its place is for kfp to refuse."""
+    """A truth or a text in its place is for kfp to refuse, also one that says no or nothing."""
     spec = {"root": {"inputDefinitions": {"parameters": {"share": {"parameterType": "NUMBER_DOUBLE"}}}}}
-    given = [values.arguments(spec, {"share": one})["share"] for one in (1, True, "1")]
-    assert [(type(one), one) for one in given] == [(float, 1.0), (bool, True), (str, "1")]
+    given = [values.arguments(spec, {"share": one})["share"] for one in (1, True, "1", False, "", 0)]
+    assert [(type(one), one) for one in given] == [
+        *((float, 1.0), (bool, True), (str, "1")),
+        *((bool, False), (str, ""), (float, 0.0)),
+    ]
 
 
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from pytest_regressions.data_regression import DataRegressionFixture
-from support import argo, helpers
+from support import argo, helpers, samples
 
 from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle
 from fmnist.pipeline import Where
-from fmnist.runs import run, shards, study_pipeline
+from fmnist.replication.sample import Sample
+from fmnist.runs import run, shards, study, study_pipeline
 from fmnist.runs.shards import Shards
 from fmnist.steps.errors import SettingsError
-from fmnist.testing import Compiled
+from fmnist.steps.settings import Settings
+from fmnist.testing import Compiled, Ran
 
 #: What a server says of its store, with each artifact.
 STORE = {"Provider": "minio", "Params": {"endpoint": "seaweedfs.kubeflow:9000", "fromEnv": "false", "x": "y" * 150}}
@@ -136,6 +138,37 @@ def test_the_first_step_divides_and_refuses() -> None:
     assert study_pipeline.divide(7, 1000, 3) == ["1000-1001", "1002-1003", "1004-1006"]
     with pytest.raises(SettingsError, match="^shards: expected a whole number from 0 to 100, got 101.$"):
         study_pipeline.divide(200, 0, 101)
+
+
+def test_each_artifact_of_the_verdict_is_the_file_of_its_name(
+    run_component: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of one seed, which deviates from nothing: no server takes a number that is none."""
+    names = {"report.html", "distribution.png", "accuracies.csv", "verdict.json"}
+
+    def gather(settings: Settings, seeds: range, shards: list[str], folder: str) -> Sample:
+        assert (settings, seeds) == (Settings("sgd", 2, 0.05, 7), range(7, 8))
+        assert [Path(shard).read_text() for shard in shards] == ["a shard"]
+        Path(folder).mkdir()
+        for name in names:
+            Path(folder, name).write_text(name)
+        return samples.study_sample([samples.result(7, 0.88)])
+
+    monkeypatch.setattr(study, "gather", gather)
+    settings = {"compile_optimizer": "sgd", "epochs": 2, "validation_split": 0.05}
+    judged = run_component(study_pipeline.verdict, **settings, seeds=1, first_seed=7, shards=["a shard"])
+    assert judged.files == {f"study/{name}": name.encode() for name in names} | {
+        "report": b"report.html",
+        "distribution": b"distribution.png",
+        "accuracies": b"accuracies.csv",
+        "verdicts": b"verdict.json",
+    }
+    assert judged["metrics"].metadata == {
+        "seeds": 1,
+        "mean": 0.88,
+        "p of equivalence, tensorflow-tutorial": 1.0,
+        "p of equivalence, same-example-10-epochs": 1.0,
+    }
 
 
 def test_each_step_carries_what_it_imports(plain: Path) -> None:
