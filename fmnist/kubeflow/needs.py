@@ -145,8 +145,18 @@ def _optional(node: ast.AST) -> Sequence[ast.AST]:
         return [*node.body, *(node.handlers if tops and tops <= sys.stdlib_module_names else [])]
     if not isinstance(node, ast.If):
         return []
-    never = "TYPE_CHECKING" in _names(node.test) or ast.unparse(node.test) == "__name__ == '__main__'"
-    return node.body if never else []
+    if isinstance(node.test, ast.UnaryOp):
+        return node.orelse if _never(node.test.operand) else []
+    return node.body if _never(node.test) else []
+
+
+def _never(test: ast.AST) -> bool:
+    """Return whether a condition is never met in a step."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(map(_never, test.values))
+    return ast.unparse(test) == "__name__ == '__main__'" or (
+        isinstance(test, ast.Name | ast.Attribute) and "TYPE_CHECKING" in _names(test)
+    )
 
 
 def _names(node: ast.AST) -> set[str]:

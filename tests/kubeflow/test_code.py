@@ -545,6 +545,9 @@ OPTIONAL = {
     "if __name__ != '__main__':\n import a": {"a"},
     "if TYPE_CHECKING:\n import a\nelse:\n import b": {"b"},
     "if t.TYPE_CHECKING:\n import a\nelif x:\n import b": {"b"},
+    "if not TYPE_CHECKING:\n import a\nelse:\n import b": {"a"},
+    "if TYPE_CHECKING or x:\n import a": {"a"},
+    "if x and TYPE_CHECKING:\n import a\nelse:\n import b": {"b"},
     "while x:\n def f():\n  import a": {"a"},
 }
 
