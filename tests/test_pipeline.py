@@ -164,7 +164,7 @@ def test_where_it_cannot_run_is_refused(where: dict[str, str], said: str) -> Non
 @pytest.mark.parametrize(
     "mirror",
     [
-        *("https://me:word@mirror.example", "https://h/a?key=b", "https://h/a#b"),
+        *("https://me:word@mirror.example", "ftp://me:word@mirror.example", "https://h/a?key=b", "https://h/a#b"),
         *("https://h/a?", "https://h/a#", "https://h/a@b", "https://h/a-token-of-this-environment"),
     ],
 )

@@ -1,5 +1,6 @@
 """Tests of the network and its file."""
 
+import contextlib
 import io
 import json
 import os
@@ -151,6 +152,15 @@ def test_names_are_counted_from_the_first() -> None:
     with zipfile.ZipFile(io.BytesIO(model.to_bytes(first))) as archive:
         layers = json.loads(archive.read("config.json"))["config"]["layers"]
     assert [layer["config"]["name"] for layer in layers[1:]] == ["flatten", "dense", "dense_1", "dense_2"]
+
+
+def test_layers_that_cannot_be_written_keep_their_names() -> None:
+    """Whatever a network is asked for afterwards, it knows its layers by the names that they had."""
+    network = sequential(keras.layers.Dense(9, name="dense_8"), keras.layers.Dense(10, name="dense_1"))
+    with contextlib.suppress(ZeroDivisionError), model._counted_anew(network):
+        assert [layer.name for layer in network.layers] == ["dense_1", "dense"]
+        raise ZeroDivisionError
+    assert [layer.name for layer in network.layers] == ["dense_8", "dense_1"]
 
 
 def test_a_network_of_other_classes_is_read(tmp_path: Path) -> None:

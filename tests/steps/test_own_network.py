@@ -265,6 +265,16 @@ class Masked(layers.Layer):  # type: ignore[misc]
         return x
 
 
+class Built(layers.Layer):  # type: ignore[misc]
+    """A layer that draws its weights where it is built."""
+
+    def build(self, shape: Any) -> None:
+        self.weights_of_it = self.add_weight(shape=(9,), initializer="uniform")
+
+    def call(self, x: Any) -> Any:
+        return x
+
+
 class Subclassed(keras.Model):  # type: ignore[misc]
     """A model that is code, of which Keras knows neither input nor output."""
 
@@ -463,15 +473,18 @@ def test_it_is_known_whether_an_image_is_by_itself(make: Callable[[], Any], by_i
 
 
 def test_a_network_is_created_with_its_seed_for_the_data(data: Split) -> None:
-    """One without an input is built for the shape of the images."""
+    """One without an input is built for the shape of the images, with weights of that seed too."""
     seeds: list[int] = []
 
     def create(seed: int) -> Any:
         seeds.append(seed)
-        return keras.Sequential([layers.Flatten(), layers.Dense(3)])
+        return keras.Sequential([layers.Flatten(), Built(), layers.Dense(3)])
 
-    assert own_network.created(create, data, 7).input_shape == (None, 8, 8, 1)
-    assert seeds == [7]
+    first, again, other = (own_network.created(create, data, seed) for seed in (7, 7, 8))
+    assert first.input_shape == (None, 8, 8, 1)
+    assert seeds == [7, 7, 8]
+    drawn, same, others = (network.layers[1].weights_of_it.numpy().tolist() for network in (first, again, other))
+    assert drawn == same != others
 
 
 def test_a_network_without_an_input_is_trained(data: Split) -> None:
