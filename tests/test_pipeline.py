@@ -309,12 +309,17 @@ def test_without_the_cache_every_step_runs(tmp_path: Path, spec: dict[str, Any])
 
 
 @pytest.mark.parametrize("address", ["https://mirror.example/fashion", "http://mirror:8080/fashion/"])
-def test_a_mirror_reaches_the_steps(tmp_path: Path, spec: dict[str, Any], address: str) -> None:
-    """The steps find the mirror in their environment, and without one they have no such variable."""
+def test_a_mirror_reaches_the_steps(
+    tmp_path: Path, spec: dict[str, Any], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps find it in their environment, and without one they have no such variable; they stay as they are."""
+    # What a variable of kfp's makes of the environment in which a pipeline is compiled.
+    monkeypatch.setattr("kfp.dsl.pipeline_context.Pipeline._execution_caching_default", False)
     mirror = {"name": "FMNIST_MIRROR", "value": address}
     path = pipeline.compile_pipeline(tmp_path / "pipeline.yaml", Where(mirror=mirror["value"]))
     compiled = read_spec(path)
     assert all(mirror in container["env"] for container in helpers.containers(compiled).values())
+    assert compiled["root"] == spec["root"]
     assert not any("FMNIST_MIRROR" in str(container.get("env")) for container in helpers.containers(spec).values())
 
 

@@ -57,14 +57,15 @@ def test_a_kill_for_memory_is_told_with_its_limit(machine: Path) -> None:
     assert "Memory" not in explained(-15, out_of_memory)
 
 
-def test_a_line_that_cannot_be_told_ends_the_process(tmp_path: Path) -> None:
-    """Nobody waits for a step whose output has no place."""
+@pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
+def test_a_line_that_cannot_be_told_ends_the_process(kind: type[BaseException], tmp_path: Path) -> None:
+    """Nobody waits for a step whose output has no place, nor for one that somebody interrupts."""
 
     def told(_: str) -> None:
-        raise OSError("a full disk")
+        raise kind("a full disk")
 
     end = tmp_path / "end"
-    with pytest.raises(OSError, match="^a full disk$"):
+    with pytest.raises(kind, match="^a full disk$"):
         run(["sh", "-c", f"echo one; sleep 5; touch {end}"], os.environ, told)
     assert not end.exists()
 

@@ -250,6 +250,10 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         ({"class_name": "Nothing", "config": {}}, "got 'Nothing'"),
         ({"class_name": "Adam", "config": []}, r"expected a mapping, got \[\]"),
         ({"class_name": "Adam", "module": "mine"}, "module: expected 'keras.optimizers', got 'mine'"),
+        (
+            {"class_name": "adam", "config": {"learning_rate": {"class_name": "CosineDecay", "module": "mine"}}},
+            "module: expected 'keras.optimizers', got 'mine'",
+        ),
         ({"class_name": "Adam", "module": "keras_contrib.optimizers"}, "got 'keras_contrib.optimizers'"),
         ({"class_name": "Adam", "registered_name": "SGD"}, "registered_name: expected 'adam', got 'SGD'"),
         (config(learning_rate=True), "learning_rate: expected a finite number, got True"),
