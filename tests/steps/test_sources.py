@@ -490,6 +490,14 @@ def test_unreachable_mirror_is_not_asked_for_each_file(cache: Path, serve: Serve
     assert log == ["/images.gz", "/labels.gz"]
 
 
+def test_each_reason_of_a_mirror_is_told(cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it lacks a file, and that it did not answer for the next one."""
+    monkeypatch.setattr(web, "PATIENCE", 1.0)
+    serve(lambda request: leave(request) if asked(request) == "labels" else send(request, 404))
+    with pytest.raises(DataError, match=r"images: 404 Not Found\n  - http://.*aborted"):
+        sources.find(FILES, cache)
+
+
 def test_mirrors_complete_each_other(cache: Path, serve: Serve) -> None:
     """A file refused from one mirror is taken from another, and the other way round."""
     serve(lacking("images"))
@@ -940,8 +948,10 @@ def publish(repository: Path, files: dict[str, bytes], package: str = "dataset-f
 def test_package_is_fetched_without_installing(
     user: Callable[[], contextlib.AbstractContextManager[None]], repository: Path
 ) -> None:
-    """The Debian package is fetched and unpacked by any user, and nothing but the cache is left behind."""
+    """The package is fetched and unpacked by any user, from the repository that works, and only the cache is left."""
     publish(repository, ZIPPED)
+    known = repository.parent / "sources.list"
+    known.write_text(known.read_text() + known.read_text().replace(" ./", "nothing ./"))
     told: list[Any] = []
     with user():
         found = sources.find(FILES, repository.parent / "cache", on_progress=lambda *values: told.append(values))
