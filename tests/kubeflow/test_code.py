@@ -389,7 +389,7 @@ def test_a_file_in_two_codes_is_carried_once(place: Path) -> None:
     first = Code("mine")
     object.__setattr__(first, "files", lambda: {"mine/model.py": b"1"})
     with pytest.raises(ContractError, match="^code 'mine': expected one mine/model.py, got two with other bytes. Rena"):
-        carried_by(step, [first, Code("mine")])
+        carried_by(step, [FMNIST, first, Code("mine")])
 
 
 def other() -> None:

@@ -498,8 +498,9 @@ def test_each_reason_of_a_mirror_is_told(cache: Path, serve: Serve, monkeypatch:
         sources.find(FILES, cache)
 
 
-def test_mirrors_complete_each_other(cache: Path, serve: Serve) -> None:
-    """A file refused from one mirror is taken from another, and the other way round."""
+def test_mirrors_complete_each_other(cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file refused from one mirror is taken from another, and the other way round; no text names no mirror."""
+    monkeypatch.setenv("FMNIST_MIRROR", "")
     serve(lacking("images"))
     serve(lacking("labels"))
     assert sources.find(FILES, cache) == CONTENT
