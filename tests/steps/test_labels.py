@@ -136,7 +136,7 @@ def test_labels_of_another_kind_are_refused(true: np.ndarray) -> None:
         (np.array([0, 1]), None, "class names: expected a tuple of texts, got None."),
         (np.array([0, 1]), ("cat", 1), "class names: expected texts, got an int."),
     ],
-    ids=["labels", "names", "name"],
+    ids=["labels", "names", "no names", "name"],
 )
 def test_another_kind_is_named(true: Any, names: Any, message: str) -> None:
     """The error says which part is of which kind, and what was expected."""
