@@ -344,16 +344,17 @@ def test_a_condition_may_be_about_nothing(task: dict[str, Any]) -> None:
         assert json.loads(told) == [condition, {}]
 
 
-def test_an_error_between_steps_ends_the_run_as_one_of_a_step() -> None:
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError])
+def test_an_error_between_steps_ends_the_run_as_one_of_a_step(kind: type[Exception]) -> None:
     """It is told once with its kind, and is of the kind that a run knows as a failure."""
 
     def broken(**_: Any) -> None:
-        raise ValueError("no such output")
+        raise kind("no such output")
 
     told = list[str]()
     with pytest.raises(RuntimeError) as failed:
         loops._task(broken, told.append, task_name="join")
-    assert [str(failed.value)] == told == ["task join: ValueError: no such output"]
+    assert [str(failed.value)] == told == [f"task join: {kind.__name__}: no such output"]
 
 
 def test_a_condition_calls_nothing_of_python() -> None:

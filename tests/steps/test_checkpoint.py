@@ -256,11 +256,12 @@ def test_variables_of_any_size_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_refused_has_changed_no_variable(tmp_path: Path) -> None:
-    """A history of whole numbers, of truths or of another metric, and bytes that follow the last variable."""
-    checkpoint, found = Checkpoint(tmp_path / "c", {"epochs": 1}), [tf.Variable(np.zeros(2, np.float32))]
+    """A history of whole numbers, of truths, of what is no number, or of another metric, and bytes that follow."""
+    checkpoint, found = Checkpoint(tmp_path / "c", {"epochs": 2}), [tf.Variable(np.zeros(2, np.float32))]
     for size, history, got in (
         (2, {"loss": [1]}, "another"),
         (2, {"loss": [True]}, "another"),
+        (2, {"loss": [0.5, float("nan")]}, "another"),
         (2, {"accuracy": [0.5]}, "another"),
         (3, {"loss": [0.5]}, "12"),
     ):
