@@ -123,6 +123,8 @@ DATA = (
     "examples/**/*.yaml",
     "fmnist/**/*.json",
     "fmnist/**/*.txt",
+    # A disturbance that does nothing disturbs nothing.
+    "tests/disturbances/*.toml",
     "tests/**/*.json",
     "tests/**/*.txt",
 )
