@@ -262,6 +262,15 @@ def test_a_study_without_a_published_figure_says_so(studied: Studied) -> None:
     ]
 
 
+def test_a_study_says_where_it_is_though_nobody_chose_that(studied: Studied) -> None:
+    """Without -o its report is in a folder whose name only this tells."""
+    studied[0][0] = sample(0.868, 0.870)
+    said = " ".join(invoke("study").stdout.split())
+    [(_, _, folder, _)] = studied[1]
+    assert re.fullmatch(r"studies/\d{8}-\d{6}", str(folder))
+    assert f" report {folder}/report.html picture {folder}/distribution.png " in said
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [
@@ -382,11 +391,13 @@ def test_a_mirror_is_compiled_in(here: Path, options: list[str]) -> None:
     assert (here / "x.yaml").read_text().count("https://mirror.example/x") == 3
 
 
-def test_a_study_and_a_component_are_two_things(here: Path) -> None:
-    """Asking for both is bad usage."""
-    result = invoke("compile", "--study", "--component", "train")
+@pytest.mark.parametrize("options", [[], ["-o", "x.yaml"], ["--image", "an/image:1"], ["--seeds", "5"]], ids=" ".join)
+def test_a_study_and_a_component_are_two_things(here: Path, options: list[str]) -> None:
+    """Asking for both is bad usage, whatever else is asked for."""
+    result = invoke("compile", "--study", "--component", "train", *options)
     assert result.exit_code == 2
     assert "Error: expected --study or --component, got both.\n" in result.stderr
+    assert not any(here.iterdir())
 
 
 def test_a_study_of_any_size_is_compiled(here: Path) -> None:
@@ -403,7 +414,8 @@ def test_a_study_of_any_size_is_compiled(here: Path) -> None:
 def test_a_study_without_an_image_is_told_of(here: Path) -> None:
     """It compiles, but the object that Argo keeps of it is too large, which a cluster would say after minutes."""
     sentence = "\nIts steps carry more code than Argo keeps of a run: there, compile with --image.\n"
-    assert sentence in invoke("compile", "--study").stderr
+    for options in ([], ["-o", "x.yaml"], ["--seeds", "2", "--shards", "1"]):
+        assert sentence in invoke("compile", "--study", *options).stderr
     assert invoke("compile", "--study", "--image", "an/image:1").stderr == ""
 
 

@@ -231,11 +231,14 @@ def test_the_options_of_a_pipeline_are_taken_over(fake: FakeCluster, here: Path)
     assert result.stdout.splitlines()[0] == "pipeline   other  (p1)"
 
 
-def test_the_options_of_a_server_are_taken_over(fake: FakeCluster, here: Path) -> None:
-    """Address, namespace, token, cookies and authority reach the connection."""
+@pytest.mark.parametrize(
+    "command", [["create"], ["run"], ["run", "--run-only", "--json"], ["run", "--wait"], ["wait", "r1"]], ids=" ".join
+)
+def test_the_options_of_a_server_are_taken_over(command: list[str], fake: FakeCluster, here: Path) -> None:
+    """Address, namespace, token, cookies, authority and proxy reach the connection, whatever is asked of it."""
     server = ["--host", "https://k", "--namespace", "me", "--token-file", "t", "--cookies", "a=b", "--ca", "ca.pem"]
     server += ["--proxy", "http://p:3128"]
-    assert invoke("program", "create", *server).exit_code == 0
+    assert invoke("program", *command, *server).exit_code == 0
     credentials = {
         "namespace": "me",
         "token_file": Path("t"),
@@ -322,6 +325,8 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-f", "missing.yaml"], "expected YAML in missing.yaml"),
         (["-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
         (["--run-only", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
+        (["--json", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
+        (["--no-wait", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
         (["--timeout", "0"], "0 is not in the range 1<=x<=1000000000"),
@@ -496,11 +501,12 @@ def test_a_run_is_picked_up_again(fake: FakeCluster) -> None:
 def test_a_run_of_another_pipeline_is_picked_up_too(
     fake: FakeCluster, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any]
 ) -> None:
-    """Its accuracy is compared with nothing, also if it has our parameters and one more."""
+    """Its accuracy, of which JSON has each digit, is compared with nothing, also with our parameters and one more."""
     monkeypatch.setattr(fake, "parameters", lambda: parameters)
+    fake.outcome = (0.876543210987, "")
     result = invoke("program", "wait", "first", "--json")
     record = json.loads(result.stdout)
-    assert (record["accuracy"], record["published"], record["parameters"]) == (0.8765, [], parameters)
+    assert (record["accuracy"], record["published"], record["parameters"]) == (0.876543210987, [], parameters)
     assert (record["run_id"], record["link"]) == ("r1", LINK)
 
 
@@ -767,6 +773,15 @@ def test_a_checkout_with_other_code_is_not_run_with_ours(
             ["--namespace", "me"],
             ["Warning: --namespace has no effect: the cluster has one user, and no namespaces for users."],
         ),
+        (
+            ["--json", "--run-their-code", "--timeout", "5", "--compare", "x", "--namespace", "me"],
+            [
+                "--run-their-code has no effect with -t kubeflow.",
+                "--timeout has no effect without --wait.",
+                "--compare has no effect without --wait.",
+                "--namespace has no effect: ",
+            ],
+        ),
     ],
     ids=" ".join,
 )
@@ -780,6 +795,32 @@ def test_an_option_without_effect_is_told(
     warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
     assert len(warnings) == len(told)
     assert all(what in warning for what, warning in zip(told, warnings, strict=True))
+
+
+def test_each_option_for_a_cluster_is_idle_here(executed: list[tuple[Settings, Path]], fake: FakeCluster) -> None:
+    """With -t local all options count for nothing but those that say what runs, where its results go, and how."""
+    idle = {
+        "--experiment-name": "a",
+        "--run-name": "b",
+        "--experiment-description": "c",
+        "--run-description": "d",
+        "--program-name": "e",
+        "--program-description": "f",
+        "--timeout": "5",
+        "--compare": "g",
+        "--host": "h",
+        "--namespace": "i",
+        "--token-file": "j",
+        "--cookies": "k",
+        "--proxy": "l",
+        "--ca": "m",
+        **dict.fromkeys(("--run-only", "--no-cache", "--wait")),
+    }
+    arguments = [word for option in idle.items() for word in option if word]
+    result = invoke("program", "run", "-f", OURS, "-t", "local", "-o", "x", "--json", "--run-their-code", *arguments)
+    assert (result.exit_code, fake.calls) == (0, [])
+    told = [f"Warning: {option} has no effect with -t local." for option in idle]
+    assert sorted(result.stderr.splitlines()) == sorted(told)
 
 
 def test_a_description_of_what_is_not_created_is_told(fake: FakeCluster, here: Path) -> None:

@@ -32,7 +32,9 @@ CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "a folder": (lambda: os.chdir("/"), ["the working directory"]),
     "a mask": (lambda: os.umask(0o777), ["the umask"]),
     "a time zone": (eastward, ["TZ", "the time zone"]),
+    "a mask of the owner's": (lambda: os.umask(0o122), ["the umask"]),
     "a path": (lambda: sys.path.insert(0, "/gone"), ["the search path"]),
+    "an order of paths": (sys.path.reverse, ["the search path"]),
     **{
         f"a handler of {one.name}": (partial(signal.signal, one, lambda *_: None), ["the signals' handlers"])
         for one in process.SIGNALS
