@@ -1,5 +1,6 @@
 """Tests of the checks themselves: a red test makes each of them red, and their settings change on purpose only."""
 
+import ast
 import configparser
 import inspect
 import os
@@ -318,6 +319,49 @@ def test_no_command_may_fail() -> None:
     }
     assert commands == {"ci": [".ci/run"], "nightly": ["pip install tox", "tox run -e ${{ matrix.check }}"]}
     assert [job["strategy"]["matrix"] for job in jobs["nightly"]] == [{"check": ["nightly", "mutation"]}]
+
+
+#: By what tests are left out, whatever they would say, or let a warning pass.
+LEFT_OUT = re.compile(
+    r"(?:pytest\.mark\.(?!parametrize|usefixtures)|pytest\.(?=skip|xfail|importorskip))([a-z]\w*)(?:\.Exception)?"
+    r"|(?:\w+\.)*(__test__|collect_ignore\w*)"
+)
+
+
+def left_out(text: str) -> set[str]:
+    r"""Return by what tests of a module are left out, but for what stands in its texts.
+
+    Examples
+    --------
+    >>> sorted(left_out("@pytest.mark.kills\ndef test_it():\n    pytest.skip('x')\n    'pytest.mark.trap'"))
+    ['kills', 'skip']
+    """
+    nodes = ast.walk(ast.parse(text)) if LEFT_OUT.search(text) else ()
+    names = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute | ast.Name)}
+    return {found[1] or found[2] for found in map(LEFT_OUT.fullmatch, names) if found}
+
+
+def test_what_is_not_run_is_known() -> None:
+    """Only these tests wait for a check of their own, for what a machine may lack, or let a warning pass."""
+    paths = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("examples/**/*.py")]
+    found = {path.relative_to(ROOT).as_posix(): left_out(path.read_text(encoding="utf-8")) for path in paths}
+    noisy = ("kubeflow/test_components", "kubeflow/test_local", "runs/test_run_end_to_end", "steps/test_files")
+    noisy += ("steps/test_own_network", "steps/test_plots")
+    assert {name: by for name, by in found.items() if by} == {
+        "benchmarks/conftest.py": {"collect_ignore"},
+        "benchmarks/test_seeding_trap.py": {"trap"},
+        "benchmarks/test_study_speed.py": {"skip"},
+        "tests/cluster/test_real_server.py": {"cluster"},
+        "tests/runs/test_kills.py": {"kills"},
+        "tests/support/helpers.py": {"skip"},
+        "tests/support/test_helpers.py": {"skip"},
+        "tests/test_bounds.py": {"skip"},
+        "tests/test_crosscpu.py": {"crosscpu"},
+        "tests/test_kfp_versions.py": {"network"},
+        **{f"tests/{name}.py": {"filterwarnings"} for name in noisy},
+    }
+    code = ROOT.glob("fmnist/**/*.py")
+    assert [str(path) for path in code if "doctest: +" in path.read_text(encoding="utf-8")] == []
 
 
 def test_settings_change_on_purpose(data_regression: DataRegressionFixture) -> None:
