@@ -153,6 +153,10 @@ def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -
         ({"mirror": "ftp://mirror.example"}, "mirror: expected a URL of http or https, got 'ftp://mirror.example'"),
         ({"mirror": "https://"}, "mirror: expected a URL of http or https, got 'https://'. Is a variable empty?"),
         ({"mirror": "not a url"}, "mirror: expected a URL of http or https, got 'not a url'"),
+        ({"mirror": "https://m/a b"}, "mirror: expected a URL of http or https, got 'https://m/a b'"),
+        ({"mirror": " https://m"}, "mirror: expected a URL of http or https, got ' https://m'"),
+        ({"mirror": "https://m\n"}, r"mirror: expected a URL of http or https, got 'https://m\\n'"),
+        ({"mirror": "HTTPS://m"}, "mirror: expected a URL of http or https, got 'HTTPS://m'"),
     ],
 )
 def test_where_it_cannot_run_is_refused(where: dict[str, str], said: str) -> None:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import kfp_server_api
 import pytest
 import urllib3
-from support import kfp_api, kfp_runs
+from support import kfp_api, kfp_protocol, kfp_runs
 from support.kfp_nodes import Workflow, steps_of
 from support.kfp_protocol import Raw, RefusedError, Request, listed
 from support.kfp_server import Server, judge, serving
@@ -227,6 +228,26 @@ def test_steps_come_in_the_order_in_which_they_run() -> None:
     tasks = {"c": {"dependentTasks": ["a", "b"]}, "b": {"dependentTasks": ["a"]}, "a": {}}
     steps = steps_of({"root": {"dag": {"tasks": tasks}}})
     assert [*steps.items()] == [("a", []), ("b", ["a"]), ("c", ["a", "b"])]
+
+
+@pytest.mark.parametrize("text", ["a%", "a%zzb", "%4", "%7B%"])
+def test_what_cannot_be_decoded_twice_is_refused(text: str) -> None:
+    """Whatever stands after a percent sign is a code of two digits."""
+    with pytest.raises(kfp_protocol.RefusedError, match="failed to decode filter spec: invalid URL escape"):
+        kfp_protocol.predicates("runs", {"filter": text})
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [({"colour": 1}, "unknown field colour of V2beta1RuntimeConfig"), (["x"], "x.* for V2beta1RuntimeConfig")],
+    ids=["unknown", "no object"],
+)
+def test_a_mistake_within_a_request_is_seen(inside: object, said: str) -> None:
+    """Each object in another one has its own fields."""
+    good = {"display_name": "a", "runtime_config": {"parameters": {"colour": 1}}}
+    assert kfp_protocol.known(kfp_server_api.V2beta1Run, good) == good
+    with pytest.raises((kfp_protocol.UnknownFieldError, kfp_protocol.UnknownError), match=said):
+        kfp_protocol.known(kfp_server_api.V2beta1Run, good | {"runtime_config": inside})
 
 
 NODES = [one for one in RECORDED if "run_details" in one["answer"] and "too large" not in one["what"]]

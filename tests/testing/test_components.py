@@ -151,6 +151,8 @@ def test_an_artifact_has_a_name_and_metadata(tmp_path: Path) -> None:
     made = testing.artifact(Dataset, tmp_path / "table", "x", rows=1)
     assert (made.name, made.path, made.metadata) == ("table", str(tmp_path / "table"), {"rows": 1})
     assert testing.artifact(Dataset, tmp_path / "new").metadata == {}
+    assert testing.artifact(Dataset, tmp_path / "new", None, rows=2).metadata == {"rows": 2}
+    assert testing.artifact(Dataset, tmp_path / "other", tmp_path / "table", rows=3).metadata == {"rows": 3}
     testing.artifact(Dataset, tmp_path / "folder", {"a": "x"})
     with pytest.raises(FileExistsError):
         testing.artifact(Dataset, tmp_path / "folder", {"b": "y"})
@@ -296,6 +298,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "input": ({"inputs": {"table": Dataset}}, "inputs: expected .*, got .*'more'"),
     "output": ({"outputs": {"out": Artifact, "metrics": Metrics}}, "outputs: expected .*Artifact.*, got .*Dataset"),
     "nothing": ({"outputs": None}, "outputs: expected {}, got "),
+    "no parameters": ({"parameters": None}, "parameters: expected {}, got "),
+    "no inputs": ({"inputs": None}, "inputs: expected {}, got "),
     "invariant": ({"invariants": [never]}, "expected that The output is empty."),
     "the first invariant": ({"invariants": [never, lambda _: True]}, "expected that The output is empty."),
     "invariant of numpy": ({"invariants": [lambda ran: np.float64(len(ran.files)) == 2]}, "expected that <lambda>"),
