@@ -138,8 +138,18 @@ def test_what_has_no_default_must_be_given() -> None:
     assert str(caught.value) == "parameter a: expected a value, as the pipeline has no default, got none."
     with pytest.raises(ContractError, match="^parameter b: expected a value, as"):  # the first in its own order
         parse_arguments(spec(b=needed, a=needed), {})
+    with pytest.raises(ContractError, match="^parameter a: expected a value, as"):
+        parse_arguments(spec(a={**needed, "isOptional": False}), {})
     with pytest.raises(ContractError, match=r"^parameter a: expected text, got None\.$"):
         parse_arguments(takes, {"a": None})
+
+
+@pytest.mark.parametrize("text", ["1_0", "010", "+3", "0x3", "３", "3.", ".5", "0,5", "1 0", '"3"', "true", "1L"])
+@pytest.mark.parametrize("kind", ["NUMBER_INTEGER", "NUMBER_DOUBLE"])
+def test_numbers_are_spelt_as_in_json(kind: str, text: str) -> None:
+    """What Python, YAML, another script or another country takes for a number is none."""
+    with pytest.raises(ContractError, match="^parameter x: expected a (whole|finite) number.*, got "):
+        parse_arguments(spec(x={"parameterType": kind}), {"x": text})
 
 
 @pytest.mark.parametrize("whole", [2**53, -(2**53), str(2**53)])

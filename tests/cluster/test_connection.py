@@ -206,6 +206,8 @@ def test_a_pod_is_enough(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("HTTP://Kubeflow.example:1/Pipeline", "http://Kubeflow.example:1/Pipeline"),
         ("https://kubeflow.example/pipeline/apis/v2beta1/", "https://kubeflow.example/pipeline"),
         ("kubeflow.example/apis", "https://kubeflow.example"),
+        ("kubeflow.example/apis/v1beta1", "https://kubeflow.example"),
+        ("kubeflow.example/apis/v10", "https://kubeflow.example"),
         ("kubeflow.example/apis/mine", "https://kubeflow.example/apis/mine"),
     ],
 )
@@ -225,6 +227,8 @@ def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: 
         "kubeflow..example",
         f"https://{64 * 'k'}.example",
         "ftp://h",
+        "httpx://h",
+        "http+unix://h",
         "https://a@h",
         "h#a",
         "h?a",
@@ -293,6 +297,9 @@ def test_a_token_is_told_by_where_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ContractError) as caught:
         connection.credentials(file)
     assert str(caught.value) == f"token: expected one word in {file}, got 2."
+    file.write_text(f"Bearer {TOKEN}")
+    with pytest.raises(ContractError, match="expected one word in .*, got 2."):
+        connection.credentials(file)
     monkeypatch.setenv(connection.TOKEN, "two words")
     with pytest.raises(ContractError) as caught:
         connection.credentials(None)

@@ -55,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "code" / "compiled.yaml").touch()
     (folder / "code" / "notes.txt").touch()
     (folder / "code" / "compiled.yml").touch()
+    (folder / "code" / "shouted.PY").touch()
     (folder.parent / "outside.py").touch()
     folder.with_name("project-old").mkdir()
     (folder.parent / "project-old" / "pipeline.py").touch()
@@ -296,6 +297,10 @@ BAD = {
     "package missing": (edited("code/pipeline.py", "code/x.py"), "line 13: pipeline.package: .*which exists"),
     "package text": (edited("code/pipeline.py", "code/notes.txt"), "line 13: pipeline.package: .*of a .py file"),
     "package yml": (edited("code/pipeline.py", "code/compiled.yml"), "line 13: pipeline.package: .*a compiled .yaml"),
+    "package in capitals": (
+        edited("code/pipeline.py", "code/shouted.PY"),
+        "line 13: pipeline.package: .*of a .py file",
+    ),
     "package link to text": (edited("code/pipeline.py", "notes.py"), "line 13: pipeline.package: .*of a .py file"),
     "package folder": (edited("code/pipeline.py", "code"), "line 13: pipeline.package: .*of a .py file"),
     "package empty": (edited("code/pipeline.py", '""'), "line 13: pipeline.package: .*of a .py file"),

@@ -40,6 +40,17 @@ def test_bad_validation_splits_are_refused(value: Any) -> None:
         Settings.parse({"validation_split": value})
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1_0", "010", "+3", "0x3", "３", "3.", ".5", "0,5", "0_1.5", "1 0", "'3'", '"3"', "[3]", "true", "None", "1L"],
+)
+@pytest.mark.parametrize("name", ["epochs", "validation_split", "seed"])
+def test_numbers_are_spelt_as_in_json(name: str, text: str) -> None:
+    """What Python, YAML, another script or another country takes for a number is none."""
+    with pytest.raises(SettingsError, match=f"^{name}: expected a (whole )?number .*, got "):
+        Settings.parse({name: text})
+
+
 @pytest.mark.parametrize("value", [1e-300, 1 - 1e-16, 0.999999], ids=repr)
 def test_a_split_with_an_empty_part_is_refused(value: float) -> None:
     """A share so small or large that one side has no image is refused."""
