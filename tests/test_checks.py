@@ -345,8 +345,8 @@ def test_what_is_not_run_is_known() -> None:
     """Only these tests wait for a check of their own, for what a machine may lack, or let a warning pass."""
     paths = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("examples/**/*.py")]
     found = {path.relative_to(ROOT).as_posix(): left_out(path.read_text(encoding="utf-8")) for path in paths}
-    noisy = ("kubeflow/test_components", "kubeflow/test_local", "runs/test_run_end_to_end", "steps/test_files")
-    noisy += ("steps/test_own_network", "steps/test_plots")
+    noisy = ["kubeflow/test_components", "kubeflow/test_local", "runs/test_run_end_to_end", "steps/test_files"]
+    noisy += ["steps/test_own_network", "steps/test_plots"]
     assert {name: by for name, by in found.items() if by} == {
         "benchmarks/conftest.py": {"collect_ignore"},
         "benchmarks/test_seeding_trap.py": {"trap"},
