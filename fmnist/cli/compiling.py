@@ -14,7 +14,7 @@ __all__ = ["compile_command", "diff"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=console.Location(dir_okay=False),
     help="File to write.  [default: fashion_mnist_pipeline.yaml, or named after the study or the component]",
 )
 @click.option(
@@ -102,8 +102,8 @@ def compile_command(  # noqa: PLR0913 - one for each option
 
 
 @click.command()
-@click.argument("before", type=click.Path(dir_okay=False, path_type=Path), metavar="A.yaml")
-@click.argument("after", type=click.Path(dir_okay=False, path_type=Path), metavar="B.yaml")
+@click.argument("before", type=console.Location(dir_okay=False), metavar="A.yaml")
+@click.argument("after", type=console.Location(dir_okay=False), metavar="B.yaml")
 @click.option("--json", "as_json", is_flag=True, help="Print the tasks, what changed, and the forecast as JSON.")
 def diff(before: Path, after: Path, *, as_json: bool) -> None:
     """Say what Kubeflow's cache would do with one compiled pipeline after a run of another.

@@ -153,7 +153,7 @@ def params(name: str, text: str) -> Callable[[Any], Any]:
 
 def output(text: str) -> Callable[[Any], Any]:
     """Return the option -o for a folder of results."""
-    return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
+    return click.option("-o", "--output", type=Location(), help=text)
 
 
 class Text(click.types.StringParamType):
@@ -162,6 +162,19 @@ class Text(click.types.StringParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value` if it is one."""
         return value or self.fail("expected a text, got an empty one. Is a variable empty?", param, ctx)
+
+
+class Location(click.Path):
+    """A path: an empty one, as an unset variable of the shell gives, would be the folder that one works in."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as a path if it is one."""
+        return super().convert(
+            value or self.fail("expected a path, got an empty one. Is a variable empty?", param, ctx), param, ctx
+        )
 
 
 class Number(click.types.FloatParamType):

@@ -46,7 +46,7 @@ for command in (running.run, running.study, judge_command, running.verify, compi
 
 
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
+@click.argument("folder", type=console.Location(exists=True, file_okay=False), metavar="FOLDER")
 def report(folder: Path) -> None:
     """Write the report.html of a finished run or study again.
 

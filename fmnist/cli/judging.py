@@ -11,7 +11,7 @@ __all__ = ["judge_command"]
 
 
 @click.command("judge")
-@click.argument("accuracies", type=click.Path(path_type=Path), metavar="ACCURACIES")
+@click.argument("accuracies", type=console.Location(), metavar="ACCURACIES")
 @click.option(
     "--published",
     required=True,
@@ -20,7 +20,12 @@ __all__ = ["judge_command"]
     help="A published accuracy, from 0 to 1, or a JSON file of published figures. Repeat for more.",
 )
 @console.params("--param", "Choose those of a file's figures that were published for this parameter. Repeat for more.")
-@click.option("--column", metavar="NAME", help="Column of the accuracies, if they are in a CSV.  [default: accuracy]")
+@click.option(
+    "--column",
+    type=console.Text(),
+    metavar="NAME",
+    help="Column of the accuracies, if they are in a CSV.  [default: accuracy]",
+)
 @click.option(
     "--margin",
     type=console.Number(),

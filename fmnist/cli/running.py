@@ -23,7 +23,7 @@ _program = click.option(
     "-f",
     "--file",
     "program",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=console.Location(dir_okay=False),
     help="Program file that holds the parameters.  [default: same.yaml here, if there is one]",
 )
 _params = console.params(
@@ -112,7 +112,7 @@ def study(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
+@click.argument("folder", type=console.Location(exists=True, file_okay=False), metavar="FOLDER")
 @click.option(
     "--sample",
     type=console.Whole(1),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-FILE, TEXT = click.Path(dir_okay=False, path_type=Path), console.Text()
+FILE, TEXT = console.Location(dir_okay=False), console.Text()
 
 
 @click.group(cls=console.Group, context_settings={"help_option_names": ["-h", "--help"]})

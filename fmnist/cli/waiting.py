@@ -28,7 +28,7 @@ options = console.added(
     ),
     click.option(
         "--compare",
-        type=click.Path(path_type=Path),
+        type=console.Location(),
         metavar="FOLDER",
         help="Compare the run's files with those of a finished run here.",
     ),

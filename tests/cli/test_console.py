@@ -305,6 +305,7 @@ def test_texts_are_needed(optimize: int, refused: bool, monkeypatch: pytest.Monk
     ("kind", "text", "said"),
     [
         (console.Text(), "", "expected a text, got an empty one. Is a variable empty?"),
+        (console.Location(), "", "expected a path, got an empty one. Is a variable empty?"),
         (console.Number(), "1_0", "'1_0' is not a valid number."),
         (console.Number(), "0.5\n", r"'0.5\n' is not a valid number."),
         (console.Number(), "z" * 200, "'" + "z" * 99 + " ... is not a valid number."),
@@ -314,7 +315,7 @@ def test_texts_are_needed(optimize: int, refused: bool, monkeypatch: pytest.Monk
         (console.Whole(1, 3), "4", "4 is not in the range 1<=x<=3."),
     ],
 )
-def test_another_value_is_told(kind: console.Text | console.Number | console.Whole, text: str, said: str) -> None:
+def test_another_value_is_told(kind: click.ParamType[Any], text: str, said: str) -> None:
     """The option is named, and what was given, shortened."""
     result = called(lambda value: None, "--value", text, options=[click.Option(["--value"], type=kind)])
     assert result.exit_code == 2
@@ -327,6 +328,7 @@ def test_a_plain_fraction_is_taken(text: Any, number: float) -> None:
     assert console.Number().convert(text, None, None) == number
     assert console.Whole().convert(7, None, None) == 7
     assert console.Text().convert("a b", None, None) == "a b"
+    assert [console.Location().convert(one, None, None) for one in (" ", Path("a"))] == [Path(" "), Path("a")]
 
 
 def test_options_that_commands_share() -> None:
@@ -432,9 +434,15 @@ def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [(console.Text(), ""), (console.Number(), "x"), (console.Whole(), "x"), (console.Whole(1, 3), "4")],
+    [
+        (console.Text(), ""),
+        (console.Location(), ""),
+        (console.Number(), "x"),
+        (console.Whole(), "x"),
+        (console.Whole(1, 3), "4"),
+    ],
 )
-def test_a_bad_value_knows_its_option(kind: console.Text | console.Number | console.Whole, text: str) -> None:
+def test_a_bad_value_knows_its_option(kind: click.ParamType[Any], text: str) -> None:
     """Click takes from them what to call the option, and which help to name."""
     option = click.Option(["--value"])
     context = click.Context(click.Command("go"))
@@ -457,3 +465,25 @@ def test_json_can_be_parsed_whatever_stdout_can_show(encoding: str) -> None:
     group = console.Group("program", commands=[click.Command("go", callback=lambda: console.print_json(value))])
     result = CliRunner(charset=encoding).invoke(group, ["go"])
     assert json.loads(result.stdout_bytes.decode(encoding)) == value
+
+
+def test_what_an_unset_variable_gives_is_refused() -> None:
+    """Each path and each text of an option is looked at, where no other part of the program does that."""
+    plain = set()
+    groups: list[tuple[str, click.Command]] = [("fmnist", fmnist.main), ("same", same.main)]
+    for name, command in groups:
+        if isinstance(command, click.Group):
+            groups += [(f"{name} {one}", part) for one, part in command.commands.items()]
+            continue
+        plain |= {
+            f"{name} {parameter.opts[0]}"
+            for parameter in command.params
+            if isinstance(parameter.type, click.Path | click.types.StringParamType)
+            and not isinstance(parameter.type, console.Location | console.Text)
+        }
+    assert plain == {
+        *("fmnist run -p", "fmnist run --seed", "fmnist study -p", "fmnist judge -p", "fmnist judge --published"),
+        *("fmnist compile --image", "fmnist compile --mirror", "same program create --description"),
+        *("same program run -p", "same program run --description", "same program run --experiment-description"),
+        "same program run --run-description",
+    }
