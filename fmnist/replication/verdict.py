@@ -212,7 +212,8 @@ def joint_rank_test(published: Sequence[float], seeds: Sequence[Sequence[float]]
     Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993: the single-step maxT method.
     """
     draws = np.array([published, *seeds], dtype=float)
-    spread = draws.std(axis=0)
+    # Of equal shares the mean may be another number, which is no spread.
+    spread = draws.std(axis=0) * (np.ptp(draws, axis=0) > 0)
     extremes = np.abs(draws - draws.mean(axis=0)) / np.where(spread > 0, spread, 1)
     most = extremes.max(axis=1)
     return [float(np.mean(most >= extreme)) for extreme in extremes[0]]
