@@ -388,14 +388,14 @@ def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Of one seed there is no deviation; without figures nothing is compared; a folder has report and picture."""
     parameters = {"compile_optimizer": "sgd", "epochs": 1, "validation_split": 0.05}
     sample = samples.study_sample(samples.sample([0.8123], first=3), parameters)
-    console.print_sample(sample, "3", Path("a\nb"))
+    console.print_sample(sample, "3", Path("a\nb\nc"))
     assert capsys.readouterr().out.splitlines() == [
         "seeds      3",
         "mean       0.8123",
         "range      0.8123 to 0.8123",
         "published  nothing for these parameters, so nothing is compared",
-        r"report     a\nb/report.html",
-        r"picture    a\nb/distribution.png",
+        r"report     a\nb\nc/report.html",
+        r"picture    a\nb\nc/distribution.png",
     ]
     console.print_sample(samples.study_sample(samples.sample([0.87, 0.88], first=3)), "2", None)
     assert capsys.readouterr().out.splitlines() == [

@@ -135,9 +135,9 @@ def test_accuracies_are_read(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_column_is_chosen(tmp_path: Path) -> None:
-    """Any column may hold the accuracies, and have two lines as its name."""
-    (tmp_path / "file").write_text('accuracy,"val\nacc"\n0.1,0.9\n0.2,0.8\n')
-    assert read_accuracies(tmp_path / "file", "val\nacc") == [0.9, 0.8]
+    """Any column may hold the accuracies, with any number of digits, and have two lines as its name."""
+    (tmp_path / "file").write_text('accuracy,"val\nacc"\n0.1,0.9\n0.2,0.30000000000000004\n')
+    assert read_accuracies(tmp_path / "file", "val\nacc") == [0.9, 0.30000000000000004]
 
 
 @pytest.mark.parametrize(

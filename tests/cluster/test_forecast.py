@@ -515,6 +515,15 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
             "files/file": again("lone", "one"),
         },
     ),
+    "what decides whether a part of a part runs": (
+        NOTHING,
+        {f"{TASKS}.outer.triggerPolicy": {"condition": "1 < 2"}},
+        {
+            "outer/inner/deep": "condition changed: + 1 < 2, may hit: under the other one it may not have run",
+            "outer/inner/deeper": "condition changed: + 1 < 2, may hit: it takes model of outer/inner/deep, which may "
+            "run and make another artifact",
+        },
+    ),
     "what decides whether a loop runs": (
         CONDITION,
         CONDITION | {f"{CONTAINER}.args": ["--other"]},

@@ -158,6 +158,7 @@ def test_what_is_seen_first_is_told_as_it_is(clock: list[float], steps: list[Ste
         (3601, "1 h 1 s"),
         (7265, "2 h 1 min"),
         (86_399, "23 h 59 min"),
+        (90_000, "25 h"),
     ],
 )
 def test_a_time_is_told_in_its_two_largest_parts(seconds: float, text: str) -> None:

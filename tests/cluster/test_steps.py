@@ -480,6 +480,7 @@ def test_steps_in_a_loop_in_a_loop_have_both_numbers() -> None:
     [
         ("2026-11-26T10:01:30Z", "2026-11-26T10:00:00Z", 90),
         ("2026-11-26T10:00:00Z", "2026-11-26T10:00:00Z", 0),
+        ("2026-11-28T12:00:00.25+02:00", "2026-11-26T10:00:00Z", 2 * 86_400 + 0.25),
         ("2026-11-26T10:00:00Z", "2026-11-26T10:00:30Z", 1_000_000_030),
         ("soon", "2026-11-26T10:00:00Z", float("inf")),
         ("2026-11-26T10:00:00Z", None, float("inf")),
@@ -574,6 +575,7 @@ def test_the_state_of_a_step_follows_from_its_nodes(nodes: tuple[Any, ...], stat
     [
         ("2026-11-26T10:00:00Z", "2026-11-26T10:01:30Z", 90),
         ("2026-11-26T10:00:00Z", "2026-11-26T10:00:00Z", 0),
+        ("2026-11-26T10:00:00Z", "2026-11-28T12:00:00.25+02:00", 2 * 86_400 + 0.25),
         ("2026-11-26T10:00:00Z", "2026-11-26T09:59:59Z", None),
         ("2026-11-26T10:00:00Z", "1970-01-01T00:00:00Z", None),
         ("2026-11-26T10:00:00Z", None, None),
@@ -581,7 +583,7 @@ def test_the_state_of_a_step_follows_from_its_nodes(nodes: tuple[Any, ...], stat
     ],
 )
 def test_a_step_took_a_time_that_can_be(start: str, end: str | None, seconds: float | None) -> None:
-    """What has not ended, or ended before it began, as an unset time says, has no time."""
+    """Days and parts of a second count. What has not ended, or before it began as an unset time says, has no time."""
     assert steps._seconds({"start_time": start, "end_time": end}) == seconds
 
 

@@ -148,6 +148,9 @@ def test_the_bundle_does_not_depend_on_folder_time_or_mode(tmp_path: Path, monke
     assert bundle.archive(bundle.source_files()) == expected
     assert bundle.digest() == digest
     assert bundle.imported_by(train_another) == carried
+    # No other end of a line is another one, and none is added.
+    (tmp_path / "ends").write_bytes(b"a\rb\r\n\r\nc")
+    assert bundle.read(tmp_path / "ends") == b"a\rb\n\nc"
 
 
 def test_a_changed_line_changes_bundle_and_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

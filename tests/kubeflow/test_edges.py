@@ -47,7 +47,7 @@ def part(number: int) -> Artifact:
 
 @dsl.pipeline(name="all")  # type: ignore[untyped-decorator]
 def everything(number: int = 1) -> None:
-    """Have a part, a loop and a condition."""
+    """Have a part, a loop and three branches."""
     names, inner = name(number=number), part(number=number)
     with dsl.ParallelFor(names.outputs["Output"]) as text:
         made = make(text=text, near=inner.output)
@@ -55,10 +55,12 @@ def everything(number: int = 1) -> None:
     joined = join(all_made=dsl.Collected(made.outputs["made"]), texts=dsl.Collected(made.outputs["Output"]))
     with dsl.If(joined.output > 1):
         first = make(text="a", near=names.outputs["made"])
-    with dsl.Else():
+    with dsl.Elif(joined.output > 0):
         second = make(text="b", near=names.outputs["made"])
-    chosen = dsl.OneOf(first.outputs["Output"], second.outputs["Output"])
-    tell(text=chosen, one=dsl.OneOf(first.outputs["made"], second.outputs["made"]))
+    with dsl.Else():
+        third = make(text="c", near=names.outputs["made"])
+    chosen = dsl.OneOf(first.outputs["Output"], second.outputs["Output"], third.outputs["Output"])
+    tell(text=chosen, one=dsl.OneOf(first.outputs["made"], second.outputs["made"], third.outputs["made"]))
 
 
 @dsl.pipeline  # type: ignore[untyped-decorator]
@@ -78,7 +80,7 @@ def listed() -> None:
         tell(text="a", one=one)
 
 
-FIRST, SECOND = (f"condition-branches-2/condition-{number}/make-{number - 1}" for number in (3, 4))
+FIRST, SECOND, THIRD = (f"condition-branches-2/condition-{number}/make-{number - 1}" for number in (3, 4, 5))
 
 
 @pytest.mark.parametrize(
@@ -94,12 +96,16 @@ FIRST, SECOND = (f"condition-branches-2/condition-{number}/make-{number - 1}" fo
                 ("for-loop-1/make", "Output", "join"),
                 ("join", "Output", "condition-branches-2/condition-3"),
                 ("join", "Output", "condition-branches-2/condition-4"),
+                ("join", "Output", "condition-branches-2/condition-5"),
                 ("name", "made", FIRST),
                 ("name", "made", SECOND),
+                ("name", "made", THIRD),
                 (FIRST, "Output", "tell"),
                 (SECOND, "Output", "tell"),
+                (THIRD, "Output", "tell"),
                 (FIRST, "made", "tell"),
                 (SECOND, "made", "tell"),
+                (THIRD, "made", "tell"),
             },
         ),
         (

@@ -366,12 +366,15 @@ def assert_readable(*, figure: Figure) -> None:
 
 
 @given(
-    accuracies=st.lists(st.integers(0, 10_000).map(lambda right: right / 10_000), min_size=1, max_size=200),
+    accuracies=st.lists(st.integers(0, 9_999).map(lambda right: right / 9_999), min_size=1, max_size=200),
     scale=st.floats(200, 60_000),
     height=st.floats(50, 200),
 )
 def test_dots_are_where_their_accuracies_are(accuracies: list[float], scale: float, height: float) -> None:
-    """Each dot is exactly at its accuracy, all are within the height, and none hides another but the smallest."""
+    """Each dot is exactly at its accuracy, all are within the height, and none hides another but the smallest.
+
+    A test set may have any number of images.
+    """
     x, y, dot = stacked(accuracies, scale, height)
     assert x.tolist() == sorted(accuracies)
     assert y.min() == dot / 2
@@ -419,6 +422,11 @@ def test_dots_that_just_touch_lie_in_one_row() -> None:
 def test_a_line_keeps_clear_of_a_text_in_its_row(line: float, rows: list[int]) -> None:
     """Of a text that ends at 64, a line beside it is at least 3 points away, or the text is above it."""
     assert [place.row for place in arrange([10, line], [50, 20], 100)] == rows
+
+
+def test_each_of_four_texts_may_need_a_row_of_its_own() -> None:
+    """As many marks there may be: the mean, and three published accuracies."""
+    assert arrange([10, 20, 30, 40], [450] * 4, 500) == [(1, 3), (1, 2), (1, 1), (1, 0)]
 
 
 def test_a_text_may_be_as_near_as_that() -> None:
@@ -1012,11 +1020,15 @@ def boxes(figure: Figure) -> dict[str, Bbox]:
 
 
 def test_a_step_stands_right_of_all_that_it_depends_on(tmp_path: Path) -> None:
-    """Steps of a column are below each other, a step that depends on nothing is right of the parameters alone."""
+    """Steps of a column are below each other, a step that depends on nothing is right of the parameters alone.
+
+    A column is as wide as the widest of them.
+    """
     path = tmp_path / "columns.yaml"
     inputs = "  inputDefinitions: {parameters: {n: {parameterType: NUMBER_DOUBLE}}}\n"
     late = DIAMOND.replace("dependentTasks: [use, use-2]", "dependentTasks: [make, use-2]")
-    path.write_text(late.replace("producerTask: use}", "producerTask: use-2}") + inputs)
+    late = late.replace("producerTask: use}", "producerTask: use-2}")
+    path.write_text(late.replace("use-2", "use-two-at-once-or-more-of-them") + inputs)
     figure = drawn(lambda **look: pictures.graph(path, **look))
     cards = boxes(figure)
     first, second, third, last = (cards[title] for title in ("Parameters", "make", "use", "end"))
@@ -1026,10 +1038,14 @@ def test_a_step_stands_right_of_all_that_it_depends_on(tmp_path: Path) -> None:
         "Parameters": (16, 45),
         "make": (16, 45),
         "use": (16, 45),
-        "use-2": (16 + 45 + 16, 45),
+        "use-two-at-once-or-more-of-them": (16 + 45 + 16, 45),
         "end": (16, 30),
     }
-    assert (cards["use-2"].x0, cards["use-2"].x1) == (third.x0, third.x1)
+    other = cards["use-two-at-once-or-more-of-them"]
+    assert (other.x0, other.x1) == (third.x0, third.x1)
+    assert third.width == pytest.approx(
+        16 + style.text_width("use-two-at-once-or-more-of-them", TITLE_TEXT, weight="bold")
+    )
     # It has no rows, and a title in bold.
     assert last.width == pytest.approx(16 + style.text_width("end", TITLE_TEXT, weight="bold"))
     # Around all there is as much room as left and above, and a point is 4/3 pixels of a page.

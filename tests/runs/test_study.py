@@ -194,8 +194,10 @@ def test_each_seed_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_seeds_that_fail_are_named_in_order(tmp_path: Path) -> None:
-    """Whichever of several failed first."""
-    assert study._message({9: "late", 7: "early"}, tmp_path).splitlines()[1:3] == ["  seed 7: early", "  seed 9: late"]
+    """Whichever of several failed first, and however many they are: each may be trained by itself."""
+    lines = study._message({9: "late", 7: "early"} | dict.fromkeys(range(30, 10, -1), "last"), tmp_path).splitlines()
+    assert lines[1:3] == ["  seed 7: early", "  seed 9: late"]
+    assert lines[3:-1] == [f"  seed {seed}: last" for seed in range(11, 31)]
 
 
 def test_workers_that_die_while_they_start_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

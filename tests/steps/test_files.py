@@ -341,8 +341,8 @@ def test_a_sweep_that_looks_at_a_new_file_is_waited_for(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("name", ["a[bc].json", "a*.json", "a?.json", "a b.json", "ü.json", "-a", ".a"])
 def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None:
-    """A sweep removes what was left of a file of any name, and nothing that only looks like it."""
-    left = tmp_path / f".{name}.0123abcd.tmp"
+    """A sweep removes all that was left of a file of any name, and nothing that only looks like it."""
+    left = [tmp_path / f".{name}.{digits}.tmp" for digits in ("0123abcd", "ffffffff", "98765432")]
     others = [
         ".ab.json.0123abcd.tmp",
         f".my-{name}.0123abcd.tmp",
@@ -353,7 +353,7 @@ def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None
         f".{name}.0123abcd",
         f"{name}.0123abcd.tmp",
     ]
-    for other in (left, *(tmp_path / other for other in others)):
+    for other in (*left, *(tmp_path / other for other in others)):
         other.touch()
     files.sweep(tmp_path / name)
     assert {path.name for path in tmp_path.iterdir()} == set(others)

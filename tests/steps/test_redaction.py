@@ -118,10 +118,12 @@ def test_a_secret_is_hidden_as_programs_write_it(
         ("FMNIST_KFP_COOKIES", "a=token=word==; b=1", "token=word=="),
         ("FMNIST_KFP_COOKIES", "no-name-at-all ;b=1", "no-name-at-all"),
         ("FMNIST_KFP_COOKIES", "a=1; b=second-one; c=3", "second-one"),
+        ("FMNIST_KFP_COOKIES", "a=1; b=2; c=3; d=fourth-one; e=5", "fourth-one"),
         ("HTTPS_PROXY", "http://me:pass:word@h", "pass:word"),
         ("FMNIST_MIRROR", "https://h/x?sig=abcdef%3A//ghij", "abcdef://ghij"),
         ("FMNIST_MIRROR", "https://h/x?sig=abcdef://ghij", "abcdef%3A%2F%2Fghij"),
         ("FMNIST_MIRROR", "https://h/x?sig=token=word", "token=word"),
+        ("FMNIST_MIRROR", "https://h/x?a=1&b=2&c=3&d=fourth-one&e=5", "fourth-one"),
         ("KF_PIPELINES_ENDPOINT", "https://h/x#fragment", "fragment"),
     ],
 )

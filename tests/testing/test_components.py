@@ -92,8 +92,8 @@ def test_what_a_component_takes_may_be_odd(run_component: Callable[..., testing.
         names = [str(one.relative_to(folder.path)) for one in sorted(Path(folder.path).rglob("*.txt"))]
         Path(out.path).write_text(" ".join([*names, *(Path(one.path).read_text() for one in more), str(none)]))
 
-    ran = run_component(copy, folder={"a.txt": "x", "b/c/d.txt": b"y"}, more=("1", "2"), none=None)
-    assert ran.files == {"out": b"a.txt b/c/d.txt 1 2 None"}
+    ran = run_component(copy, folder={"a.txt": "x", "b/c/d.txt": b"y"}, more=("1", "2", "3"), none=None)
+    assert ran.files == {"out": b"a.txt b/c/d.txt 1 2 3 None"}
 
 
 @pytest.mark.parametrize("nothing", ["", b"", {}], ids=["text", "bytes", "folder"])
