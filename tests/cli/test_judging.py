@@ -260,9 +260,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "line 2: expected as many values as in line 1, which has 1, got 2. Write a decimal point, not a comma.",
     ),
     "no such column": (
-        "seed,accuracies\n1,0.9\n",
-        "line 1: expected a column 'accuracy', got 'seed', 'accuracies'. Did you mean 'accuracies'? Choose one with "
-        "--column.",
+        "seed,loss,time,accuracies\n1,2,3,0.9\n",
+        "line 1: expected a column 'accuracy', got 'seed', 'loss', 'time', 'accuracies'. Did you mean 'accuracies'? "
+        "Choose one with --column.",
     ),
     "long columns": (
         "a" * 150 + "," + "b" * 150 + "\n1,0.9\n",

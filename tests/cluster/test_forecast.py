@@ -279,6 +279,16 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {f"{CONTAINER}.args": ["--in", "x", "--out"]},
         "command changed: - x",
     ),
+    "two equal words less": (
+        {f"{CONTAINER}.args": ["--flag", "x", "x"]},
+        {f"{CONTAINER}.args": ["--flag"]},
+        "command changed: - x, - x",
+    ),
+    "two equal words more": (
+        {f"{CONTAINER}.args": ["--flag"]},
+        {f"{CONTAINER}.args": ["--flag", "x", "x"]},
+        "command changed: + x, + x",
+    ),
     "a package that is twice there": (
         NOTHING,
         {PACKAGES: INSTALL.replace("'numpy==2'", "'numpy==2' 'numpy==2'")},

@@ -35,11 +35,11 @@ def test_a_filter_is_what_the_server_decodes() -> None:
 def test_several_of_one_name_are_told_with_their_ids(server: Server, target: Cluster, what: str) -> None:
     """Nobody guesses which is meant."""
     items = {"pipeline": server.pipelines, "experiment": server.experiments}[what]
-    for id_ in ("first", "second"):
+    for id_ in ("first", "second", "third"):
         items.append({f"{what}_id": id_, "display_name": "x", "name": id_, "created_at": "2000"})
     with pytest.raises(ContractError) as caught:
         lookup.find(target._client, what, "x")
-    assert str(caught.value) == f"{what}: expected one called 'x' at {server.url}, got several: first, second."
+    assert str(caught.value) == f"{what}: expected one called 'x' at {server.url}, got several: first, second, third."
     filters = [json.loads(unquote(one.query["filter"]))["predicates"][0] for one in server.asked(f"GET .*/{what}s$")]
     keys = {"pipeline": ["name", "display_name"], "experiment": ["display_name"]}[what]
     assert filters == [{"operation": "EQUALS", "key": key, "string_value": "x"} for key in keys]

@@ -113,10 +113,10 @@ def test_what_has_ended_does_not_begin_again(clock: list[float]) -> None:
 
 
 def test_an_attempt_is_told_once(clock: list[float]) -> None:
-    """A list that lacks its node for once makes no first attempt of it."""
-    looks = [[Step("s", "RUNNING", attempt=attempt)] for attempt in (1, 2, 1, 2, 3)]
+    """A list that lacks its node for once makes no first attempt of it; between two looks there may be several."""
+    looks = [[Step("s", "RUNNING", attempt=attempt)] for attempt in (1, 2, 1, 2, 5, 5)]
     assert told(clock, *looks) == [
-        "s: started", "s: attempt 2", "s: started", "s: attempt 3", "s: started",
+        "s: started", "s: attempt 2", "s: started", "s: attempt 5", "s: started",
     ]  # fmt: skip
 
 

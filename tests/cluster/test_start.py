@@ -77,18 +77,23 @@ def test_who_interrupts_the_look_before_a_start_has_started_nothing(
 def test_a_run_that_appears_late_is_found(
     server: Server, target: Cluster, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that was still at it is looked at a few times."""
+    """A server that was still at it is looked at a few times; of several each is told."""
     slept = list[float]()
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         if len(slept) == 3:
-            server.runs[0]["display_name"] = "try"
+            for run in server.runs:
+                run["display_name"] = "try"
 
     monkeypatch.setattr("fmnist.cluster.start.sleep", sleep)
-    submitted(target, compiled, run_name="late")
+    for _ in range(3):
+        submitted(target, compiled, run_name="late")
     server.fail(START, cut())
-    assert f"has appeared since: {server.runs[0]['run_id']}," in failure(target, compiled)
+    message = failure(target, compiled)
+    assert sorted(message.partition("has appeared since: ")[2].partition(". ")[0].split("; ")) == sorted(
+        f"{run['run_id']}, {server.url}/#/runs/details/{run['run_id']}" for run in server.runs
+    )
     assert slept == [1, 2, 4]
 
 

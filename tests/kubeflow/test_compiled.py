@@ -226,6 +226,14 @@ def test_the_bounds_are_those_of_servers_and_steps() -> None:
     assert (compiled.MOST_TASKS, compiled.LARGEST) == (10_000, 67_108_864)
 
 
+def test_a_condition_may_ask_for_many_inputs() -> None:
+    """Each of them has its source, and no other has."""
+    condition = " && ".join(f"inputs.parameter_values['{name}'] == 1" for name in "abcd")
+    parameters = {name: {"componentInputParameter": name.upper()} for name in "abcde"}
+    spec = {"triggerPolicy": {"condition": condition}, "inputs": {"parameters": parameters}}
+    assert compiled.asked(spec) == {name: {"componentInputParameter": name.upper()} for name in "abcd"}
+
+
 @pytest.mark.parametrize("inputs", [{}, {"inputs": {}}, {"inputs": {"parameters": {"other": {}}}}])
 def test_a_condition_may_ask_for_nothing_that_its_task_takes(inputs: dict[str, Any]) -> None:
     """It then has no source: a condition of numbers alone, or a name that is no input."""

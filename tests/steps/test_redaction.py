@@ -50,8 +50,9 @@ ESCAPED = "s3cr%E2%82%ACt%20p%40ss%2Fw0rd"
     ],
 )
 def test_a_url_or_a_header_shows_no_secret(text: str, shown: str) -> None:
-    """What says who somebody is goes, what says where something is stays."""
+    """What says who somebody is goes, what says where something is stays, however often it is there."""
     assert safe(text) == shown
+    assert safe("\n".join([text] * 4)) == "\n".join([shown] * 4)
 
 
 @pytest.mark.parametrize(
