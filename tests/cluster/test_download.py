@@ -211,13 +211,14 @@ def test_a_hostile_archive_is_refused(
         (archive({"a\u2028b": b"x"}), r"'a\u2028b' in an archive, which is no file inside"),
         (archive({"a\udcff": b"x"}), r"'a\udcff' in an archive, which is no file inside"),
         (archive({"a": b"x", "a/b": b"y"}), "a file and a folder of the name 'labels/a'"),
+        (archive({"a": b"x", "a/b/c": b"y"}), "a file and a folder of the name 'labels/a'"),
         (archive({"a/b": b"x", "a": b"y"}), "a file and a folder of the name 'labels/a'"),
         (
             archive({}, member("a", pax_headers={"GNU.sparse.map": "one,two"})),
             "no whole .tar.gz of the folder labels: invalid literal for int() with base 10: 'one'",
         ),
     ],
-    ids=["line", "separator", "not UTF-8", "folder of a file", "file of a folder", "odd number"],
+    ids=["line", "separator", "not UTF-8", "folder of a file", "folder below a file", "file of a folder", "odd number"],
 )
 def test_a_name_that_no_folder_can_have_is_refused(server: Server, run: Run, body: bytes, got: str) -> None:
     """Before anything is written, where it would break the list of checksums, or the folder."""

@@ -333,6 +333,13 @@ def test_a_pod_without_a_name_is_one_without_a_log() -> None:
     assert steps_of(run) == [Step("a", "RUNNING")]
 
 
+def test_steps_that_started_together_come_by_name() -> None:
+    """As do those of which nobody knows when they started."""
+    names = [f"{step}{end}" for step in "hbgcfdea" for end in ("", "-driver")]
+    run = {"run_details": {"task_details": [{"display_name": name} for name in names]}}
+    assert [step.name for step in steps_of(run)] == list("abcdefgh")
+
+
 def test_tasks_come_in_the_order_of_their_starts() -> None:
     """What has not started yet has a time at which it was made."""
     tasks = [

@@ -287,12 +287,20 @@ def test_invalid_input_is_bad_input(server: Server, target: Cluster, compiled: P
             {"root": {"dag": {"tasks": {"a": {"cachingOptions": {"enableCache": False}}}}}},
         ),
         (
-            {"root": {"dag": {}}, "components": {"b": {"executorLabel": "x"}, "c": {"dag": {"tasks": {"d": {}}}}}},
             {
                 "root": {"dag": {}},
                 "components": {
                     "b": {"executorLabel": "x"},
-                    "c": {"dag": {"tasks": {"d": {"cachingOptions": {"enableCache": False}}}}},
+                    "c": {"dag": {"tasks": {"d": {}, "e": {}, "f": {}}}},
+                    "g": {"dag": {"tasks": {"h": {}}}},
+                },
+            },
+            {
+                "root": {"dag": {}},
+                "components": {
+                    "b": {"executorLabel": "x"},
+                    "c": {"dag": {"tasks": {name: {"cachingOptions": {"enableCache": False}} for name in "def"}}},
+                    "g": {"dag": {"tasks": {"h": {"cachingOptions": {"enableCache": False}}}}},
                 },
             },
         ),

@@ -77,7 +77,7 @@ PROGRAMS = {
     "a guard": ("def step():\n    try:\n        return SPEED\n    except NameError:\n        return 1", []),
     "a guard of another name": (
         "def step():\n    try:\n        import json, SPEED\n        json.one(FAST)\n"
-        "    except (ImportError, NameError):\n        return SLOW\n    return FAST, LIMIT",
+        "    except (ImportError, OSError, NameError):\n        return SLOW\n    return FAST, LIMIT",
         ["LIMIT", "SLOW"],
     ),
     "two guards": (

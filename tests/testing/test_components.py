@@ -1,5 +1,6 @@
 """Tests of what runs components in tests: whatever it checks fails on a bad example."""
 
+import itertools
 import operator
 import zipfile
 from collections.abc import Callable
@@ -337,9 +338,9 @@ def test_a_missing_file_is_seen() -> None:
 
 
 def test_a_different_byte_is_seen() -> None:
-    """One changed byte fails, and its file is named."""
-    with failing(r"got others in \['b'\]"):
-        testing.assert_same_files(got={"a": b"1", "b": b"2"}, expected={"a": b"1", "b": b"3"})
+    """One changed byte fails, and its file is named, with all others that have some."""
+    with failing(r"got others in \['b', 'c', 'd'\]"):
+        testing.assert_same_files(got=dict.fromkeys("abcd", b"1"), expected={"a": b"1"} | dict.fromkeys("bcd", b"3"))
 
 
 #: What comes out of `draws`, each value once.
@@ -434,6 +435,14 @@ def test_a_path_for_an_output_is_compared(run_component: Callable[..., testing.R
     DRAWN.append(2)
     with failing(r"got another file out\n"):
         testing.assert_reproducible(lambda: run_component(writes_to_a_path))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_all_that_is_another_is_named() -> None:
+    """By name, however much it is."""
+    values = itertools.count()
+    with failing("^expected the same from two calls, got another a of step, another b of step, another c of step\n"):
+        testing.assert_reproducible(lambda: {"step": {name: next(values) for name in "cba"}})
 
 
 @pytest.mark.usefixtures("at_once")
