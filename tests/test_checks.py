@@ -317,8 +317,10 @@ def test_no_command_may_fail() -> None:
     commands = {
         name: [step["run"] for job in of for step in job["steps"] if "run" in step] for name, of in jobs.items()
     }
-    assert commands == {"ci": [".ci/run"], "nightly": ["pip install tox", "tox run -e ${{ matrix.check }}"]}
-    assert [job["strategy"]["matrix"] for job in jobs["nightly"]] == [{"check": ["nightly", "mutation"]}]
+    nightly = ["pip install tox", "tox run -e ${{ matrix.check }}", "pip install tox", "tox"]
+    assert commands == {"ci": [".ci/run"], "nightly": nightly}
+    strategies = [job["strategy"]["matrix"] for job in jobs["nightly"]]
+    assert strategies == [{"check": ["nightly", "mutation"]}, {"python": ["3.12", "3.13"]}]
 
 
 #: By what tests are left out, whatever they would say, or let a warning pass.

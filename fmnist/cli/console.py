@@ -65,7 +65,7 @@ NEGATIVE, BAD_INPUT, FAILED, DEFECT, INTERRUPTED = 1, 2, 3, 70, 130
 LONGEST = 4_000
 
 #: How an error ends that says only that a disk, or its user's share of it, is full, be it that of a step.
-_FULL = re.compile(rf"({'|'.join(map(os.strerror, (errno.ENOSPC, errno.EDQUOT)))})(: .+)?\Z")
+_FULL = re.compile("(" + "|".join(map(os.strerror, (errno.ENOSPC, errno.EDQUOT))) + r")(: .+)?\Z")
 
 
 class Failure(click.ClickException):

@@ -145,6 +145,10 @@ def test_a_namespace_is_of_many_packages(
         (folder / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
         (folder / "top_level.txt").write_text("unlisted" if name == "third" else "")
         (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+        # A listed file that is not there does not count on Python 3.12 and newer.
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
     monkeypatch.setattr(requirements, "_distributions", importlib.metadata.packages_distributions)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert sorted(requirements.packages_of(module.partition(".")[0], module)) == packages
