@@ -22,9 +22,13 @@ def authority(folder: Path, host: str = "localhost") -> Authority:
     """Make an authority, and the certificate of a server that is called `host`, in a new folder."""
     folder.mkdir()
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = certificate(
-        "tests' CA", ca_key.public_key(), "tests' CA", ca_key, x509.BasicConstraints(ca=True, path_length=0)
+    only_signs = x509.KeyUsage(
+        **dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"), False),
+        **dict.fromkeys(("key_agreement", "crl_sign", "encipher_only", "decipher_only"), False),
+        key_cert_sign=True,
     )
+    is_ca = x509.BasicConstraints(ca=True, path_length=0)
+    ca = certificate("tests' CA", ca_key.public_key(), "tests' CA", ca_key, is_ca, only_signs)
     own = certificate(host, key.public_key(), "tests' CA", ca_key, x509.SubjectAlternativeName([x509.DNSName(host)]))
     (folder / "ca.pem").write_bytes(ca)
     private = key.private_bytes(
@@ -41,9 +45,9 @@ def certificate(
     key: ec.EllipticCurvePublicKey,
     issuer: str,
     issuer_key: ec.EllipticCurvePrivateKey,
-    extension: x509.ExtensionType,
+    *extensions: x509.ExtensionType,
 ) -> bytes:
-    """Return a certificate in PEM format, valid from yesterday to tomorrow."""
+    """Return a certificate in PEM format, valid from yesterday to tomorrow, with all that strict clients ask for."""
     now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
     builder = x509.CertificateBuilder(
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]),
@@ -53,5 +57,11 @@ def certificate(
         now - day,
         now + day,
     )
-    signed = builder.add_extension(extension, critical=True).sign(issuer_key, hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.PEM)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    for identifier in (
+        x509.SubjectKeyIdentifier.from_public_key(key),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+    ):
+        builder = builder.add_extension(identifier, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
