@@ -44,6 +44,10 @@ ADDRESS = f"Check the address: {_PATH}"
 _PROXY = (
     "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
 )
+#: OpenSSL's codes for what only strict clients refuse, as Python 3.13 and newer are.
+_STRICT = range(80, 94)
+_UNKNOWN = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+_LACKING = "Have the certificate made again with what RFC 5280 asks for, or use Python 3.12, which asks for less."
 _PLAIN = "The host may speak http: give its address with http://, as in http://127.0.0.1:8080."
 _REMEDIES = {
     400: "Check names, namespace and parameters against the server's message.",
@@ -132,7 +136,7 @@ def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
     reason = _reason(error)
     if isinstance(reason, urllib3.exceptions.SSLError):
         certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
-        remedy = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+        remedy = _LACKING if getattr(reason.args[0], "verify_code", 0) in _STRICT else _UNKNOWN
         plain = getattr(reason.args[0], "reason", None) == "WRONG_VERSION_NUMBER"
         got = f"a certificate or connection that is not trusted: {certificate}"
         return (ClusterError, "an answer that is not https", _PLAIN) if plain else (ClusterError, got, remedy)

@@ -2,11 +2,13 @@
 
 import http.client
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 from kfp_server_api import ApiException
+from support import certificates
 
 from fmnist.cluster import failures
 from fmnist.cluster.failures import AnswerError, ClusterError, GoneError, InvalidInputError, TransientError
@@ -345,3 +347,15 @@ def test_a_text_is_told_in_one_line() -> None:
 def test_what_the_server_refused_has_not_worked(error: Any, expected: bool) -> None:
     """Also where it calls that its own failure."""
     assert failures.may_have_worked(error) is expected
+
+
+def test_what_strict_clients_miss_in_a_certificate_is_told(tmp_path: Path) -> None:
+    """From Python 3.13 on each client is strict: who gave the authority's certificate would give it again."""
+    made = certificates.authority(tmp_path / "authority", identified=False)
+    with pytest.raises(ssl.SSLCertVerificationError) as refused:
+        certificates.strictly(made)
+    assert failures.explain(urllib3.exceptions.SSLError(refused.value)) == (
+        ClusterError,
+        "a certificate or connection that is not trusted: Missing Authority Key Identifier",
+        "Have the certificate made again with what RFC 5280 asks for, or use Python 3.12, which asks for less.",
+    )
