@@ -306,6 +306,7 @@ def test_texts_are_needed(optimize: int, refused: bool, monkeypatch: pytest.Monk
     [
         (console.Text(), "", "expected a text, got an empty one. Is a variable empty?"),
         (console.Location(), "", "expected a path, got an empty one. Is a variable empty?"),
+        (console.Location(exists=True), "gone", "Path 'gone' does not exist."),
         (console.Number(), "1_0", "'1_0' is not a valid number."),
         (console.Number(), "0.5\n", r"'0.5\n' is not a valid number."),
         (console.Number(), "z" * 200, "'" + "z" * 99 + " ... is not a valid number."),
@@ -437,6 +438,7 @@ def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (console.Text(), ""),
         (console.Location(), ""),
+        (console.Location(exists=True), "gone"),
         (console.Number(), "x"),
         (console.Whole(), "x"),
         (console.Whole(1, 3), "4"),

@@ -267,6 +267,16 @@ def test_one_run_is_one_dot_without_a_spread() -> None:
     assert titles["this run 0.8765"] == pictures.DARK.ink
 
 
+@pytest.mark.parametrize(("seeds", "foot"), [(1000, 48), (1001, 60)])
+def test_a_telephone_has_a_third_line_for_many_seeds(seeds: int, foot: int) -> None:
+    """Below the axis there is room for the lines that are there, in points."""
+    accuracies = (np.arange(seeds) / 10_000).tolist()
+    figure = drawn(lambda **look: pictures.distribution(accuracies, (), narrow=True, **look))
+    (axes,) = figure.axes
+    assert axes.get_position().y0 * figure.get_figheight() * 72 == pytest.approx(foot)
+    assert axes.get_xlabel().count("\n") == (2 if foot == 60 else 1)
+
+
 def test_two_runs_of_one_accuracy_are_two() -> None:
     """They have a mean and a spread, which is nothing."""
     figure = drawn(lambda **look: pictures.distribution([0.8765] * 2, (), **look))
