@@ -2,9 +2,7 @@
 
 import datetime as dt
 import io
-import json
 import re
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -383,128 +381,6 @@ def test_what_is_fetched_is_left_alone_after_it_was_taken(server: Server, target
 
 
 # The server
-
-
-FORM = "".join(
-    f'--x\r\nContent-Disposition: form-data; name="uploadfile"; filename="{name}"\r\n\r\n\r\n' for name in "ab"
-)
-
-#: What no client of the API sends, and what is noted of it.
-UNKNOWN = {
-    "path of old": ("GET", "/apis/v1beta1/pipelines", {}, "", "no such path at ''"),
-    "path": ("GET", "/apis/v2beta1/nonsense", {}, "", "no such path at ''"),
-    "query": ("GET", "/apis/v2beta1/pipelines", {"name": "x"}, "", "query ['name']"),
-    "field of another": ("POST", "/apis/v2beta1/experiments", {}, '{"name": "x"}', 'unknown field "name"'),
-    "field": ("POST", "/apis/v2beta1/experiments", {}, '{"display_name": "x", "colour": 1}', 'unknown field "colour"'),
-    "field within": ("POST", "/apis/v2beta1/runs", {}, '{"runtime_config": {"colour": 1}}', 'unknown field "colour"'),
-    "no JSON": ("POST", "/apis/v2beta1/experiments", {}, "{", "syntax error"),
-    "filter": ("GET", "/apis/v2beta1/pipelines", {"filter": '{"predicates": [{"op": 1}]}'}, "", "invalid tag filter"),
-    "operation": (
-        "GET",
-        "/apis/v2beta1/pipelines",
-        {"filter": '{"predicates": [{"operation": "IN", "key": "name", "string_value": "x"}]}'},
-        "",
-        "Invalid input error: predicate",
-    ),
-    "order": ("GET", "/apis/v2beta1/pipelines", {"sort_by": "created_at asc"}, "", "order created_at asc"),
-    "no experiment": ("POST", "/apis/v2beta1/runs", {}, '{"display_name": "x"}', "KeyError: 'experiment_id'"),
-    "no source": ("POST", "/apis/v2beta1/runs", {}, '{"display_name": "x", "experiment_id": "e"}', "pipeline_source"),
-    "two sources": (
-        "POST",
-        "/apis/v2beta1/runs",
-        {},
-        '{"display_name": "x", "experiment_id": "e", "pipeline_spec": {}, "pipeline_version_reference": {}}',
-        "pipeline_source",
-    ),
-    "two files": (
-        "POST",
-        "/apis/v2beta1/pipelines/upload_version",
-        {"pipelineid": "p"},
-        f"{FORM}--x--",
-        "ValueError: ",
-    ),
-    "inputs": ("GET", "/apis/v2beta1/artifact_tasks", {"run_ids": "r", "type": "INPUT"}, "", "type INPUT"),
-    "date of a pod": (
-        "GET",
-        "/k8s/pod/logs",
-        {"podname": "w-1", "runid": "r", "podnamespace": "kubeflow", "createdat": "today"},
-        "",
-        "'createdat': 'today'",
-    ),
-    "namespace of a pod": (
-        "GET",
-        "/k8s/pod/logs",
-        {"podname": "w-1", "runid": "r", "podnamespace": "", "createdat": "2026-11-26"},
-        "",
-        "'podnamespace': ''",
-    ),
-    "namespace of a file": (
-        "GET",
-        "/artifacts/get",
-        {"source": "minio", "namespace": "", "bucket": "mlpipeline", "key": "k"},
-        "",
-        "'namespace': ''",
-    ),
-}
-
-
-@pytest.mark.parametrize(("method", "path", "query", "body", "noted"), UNKNOWN.values(), ids=UNKNOWN)
-def test_the_server_notes_what_no_api_knows(
-    method: str, path: str, query: dict[str, str], body: str, noted: str
-) -> None:
-    """The tests' server notes other paths, queries, fields and values, and a run with two sources, and says which."""
-    server = Server(artifacts=[], runs=[{"run_id": "r"}], experiments=[{"experiment_id": "e"}])
-    server.store.ui = True
-    head = {"content-type": "multipart/form-data; boundary=x"} if body.startswith("--") else {}
-    kfp_server.judge(server, kfp_server.Request(method, path, query, head, body.encode()))
-    [problem] = server.problems
-    assert problem.startswith(f"{method} {path}: ")
-    assert noted in problem
-
-
-def test_the_server_refuses_what_clients_may_send() -> None:
-    """As a real one does: no number, another user's namespace or none, a path without the prefix, the other address."""
-    several, one = Server(multi_user=True, prefix="/pipeline"), Server(runs=[{"run_id": "r"}])
-    pod = {"podname": "w-1", "runid": "r", "podnamespace": "kubeflow", "createdat": "2026-11-26"}
-    asked: list[tuple[Server, str, str, dict[str, str], str, int]] = [
-        (one, "POST", "/apis/v2beta1/experiments", {}, '{"display_name": NaN}', 400),
-        (one, "POST", "/apis/v2beta1/experiments", {}, '{"display_name": "x", "namespace": "alice"}', 400),
-        (one, "GET", "/k8s/pod/logs", pod, "", 404),
-        (one, "GET", "/artifacts/get", {"source": "minio", "namespace": "a", "bucket": "b", "key": "k"}, "", 404),
-        (several, "GET", "/pipeline/apis/v2beta1/experiments", {}, "", 400),
-        (several, "POST", "/pipeline/apis/v2beta1/experiments", {}, '{"display_name": "x"}', 400),
-        (several, "GET", "/pipeline/apis/v2beta1/experiments", {"namespace": "alice"}, "", 200),
-        (several, "GET", "/apis/v2beta1/experiments", {"namespace": "alice"}, "", 404),
-    ]
-    for server, method, path, query, body, status in asked:
-        found = kfp_server.judge(server, kfp_server.Request(method, path, query, {}, body.encode()))
-        assert found.status == status, (method, path, query, body)
-    one.store.ui, log = True, "/apis/v1alpha1/runs/r/nodes/w-1/log"
-    assert kfp_server.judge(one, kfp_server.Request("GET", log, {}, {}, b"")).status == 404
-
-
-def test_the_server_lists_the_runs_that_are_asked_for() -> None:
-    """Those of an experiment, or of all experiments of a namespace."""
-    server = Server(multi_user=True)
-    server.experiments = [
-        {"experiment_id": one, "namespace": name} for one, name in (("a", "x"), ("b", "x"), ("c", "y"))
-    ]
-    server.runs = [{"run_id": one["experiment_id"].upper(), **one} for one in server.experiments]
-
-    def runs(**query: str) -> list[str]:
-        request = kfp_server.Request("GET", "/apis/v2beta1/runs", query, {}, b"")
-        return [run["run_id"] for run in json.loads(kfp_server.judge(server, request).body)["runs"]]
-
-    assert (runs(experiment_id="b"), runs(namespace="x"), runs(namespace="y")) == (["B"], ["A", "B"], ["C"])
-
-
-def test_a_cut_connection_is_reset() -> None:
-    """As by a server that crashes: an end in good order would be an answer without content."""
-    with serving() as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
-        server.fail("GET /", cut())
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
-        with pytest.raises(ConnectionResetError):
-            connection.recv(1)
 
 
 def test_a_refusal_in_no_encoding_is_read_all_the_same() -> None:

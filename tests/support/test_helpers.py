@@ -88,20 +88,6 @@ def test_abroad_it_is_later() -> None:
     assert time.localtime(0)[:5] == (1970, 1, 1, 9, 0)
 
 
-def test_a_process_that_is_left_is_found() -> None:
-    """By the whole of a variable that it was started with, as long as it is there."""
-    with subprocess.Popen(["sleep", "60"], env={"PATH": "/usr/bin:/bin", "LEFT_BY": "this test"}) as process:
-        found = [helpers.processes(f"LEFT_BY={value}") for value in ("this test", "this", "this test too")]
-        process.kill()
-    assert found == [["sleep 60 "], [], []]
-    assert helpers.processes("LEFT_BY=this test") == []
-
-
-def test_what_takes_long_to_import_is_seen() -> None:
-    """A command that reads a file needs one of the packages that its help does without."""
-    assert helpers.heavy_imports("fmnist.cli.same", "program", "create", "-f", "missing.yaml") == {"pydantic"}
-
-
 def test_fewer_examples_are_a_fifth_in_each_profile() -> None:
     """At night, too, where there are many."""
     assert helpers.fewer_examples().max_examples * 5 == hypothesis.settings().max_examples
