@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = """
 import pytest
 
-@pytest.mark.parametrize("ratio", [7])
+@pytest.mark.parametrize("ratio", [7, 3, 5])
 def test_good(ratio, measured):
     measured["ratio"] = ratio
 
@@ -35,6 +36,14 @@ def broken():
 
 def test_broken(broken, measured):
     measured["ratio"] = 9
+
+@pytest.fixture
+def torn():
+    yield
+    raise ValueError("no room")
+
+def test_torn(torn, measured):
+    measured["ratio"] = 8
 
 @pytest.mark.trap
 def test_trap(measured):
@@ -91,14 +100,27 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path, monkeypatch: pytest.
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Begin"], cwd=tmp_path, check=True)
     [head] = (tmp_path / ".git" / "refs" / "heads").iterdir()
     commit = head.read_text().strip()
-    done = benchmarks("--jobs", "1", cwd=project(tmp_path))
+    done = benchmarks("--jobs", "1", "-v", cwd=project(tmp_path))
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    # In the order of the files and of their parameters, whatever their names and how pytest-randomly has shuffled them.
+    ran = list(dict.fromkeys(re.findall(r"^benchmarks/\S+::(\S+) [PFE]", done.stdout, re.MULTILINE)))
+    assert ran == [
+        "test_parameters",
+        "test_good[3]",
+        "test_good[5]",
+        "test_good[7]",
+        "test_bad",
+        "test_broken",
+        "test_torn",
+    ]
     path = tmp_path / "benchmarks" / "results" / "epochs-10.json"
     result = json.loads(path.read_text())
     assert result["benchmarks"] == {
-        "test_good[7]": {"outcome": "passed", "ratio": 7},
+        **{f"test_good[{ratio}]": {"outcome": "passed", "ratio": ratio} for ratio in (3, 5, 7)},
         "test_bad": {"outcome": "failed", "ratio": 2},
         "test_broken": {"outcome": "error"},
+        # It passed, but what came after it did not.
+        "test_torn": {"outcome": "error", "ratio": 8},
         "test_parameters": {
             "outcome": "passed",
             "settings": ANY,
@@ -106,8 +128,8 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path, monkeypatch: pytest.
             "numbers": [20, 1, 20],
         },
     }
-    # In the order of the files, whatever their names.
-    assert list(result["benchmarks"]) == ["test_parameters", "test_good[7]", "test_bad", "test_broken"]
+    passed = [name for name in ran if name not in {"test_bad", "test_broken"}]
+    assert list(result["benchmarks"]) == [*passed, "test_bad", "test_broken"]
     assert result["commit"] == commit
     assert (result["epochs"], result["seeds"], result["jobs"]) == (10, 20, 1)
     assert set(result["versions"]) == {"fmnist", "keras", "kfp", "tensorflow"}
@@ -118,7 +140,7 @@ def test_the_result_is_written_pass_or_fail(tmp_path: Path, monkeypatch: pytest.
     *table, written, counts = (" ".join(line.split()) for line in below)
     assert {"passed test_good[7] ratio 7", "failed test_bad ratio 2", "error test_broken"} < set(table)
     assert written == f"written to {path}"
-    assert "1 failed, 2 passed" in counts
+    assert "1 failed, 5 passed" in counts
     # The commit is that of the benchmarks, wherever they are started.
     monkeypatch.chdir(tmp_path.parent)
     for folder, known in ((tmp_path / "benchmarks", commit), (tmp_path.parent, None)):
@@ -163,23 +185,29 @@ def made_up(settings, seeds, jobs, folder):
     asked.append([settings.epochs, settings.validation_split, settings.seed, seeds, jobs])
     assert folder.parent.is_dir() and not folder.exists()
 
-process.study = made_up
+def paced(settings, folder):
+    made_up(settings, 0, 0, folder)
 
-def test_studies(study, grown, measured):
+process.study, process.pace = made_up, paced
+
+def test_studies(pace, study, grown, measured):
     measured["asked"] = asked
 """
 
 
 def test_the_studies_are_those_that_were_asked_for(tmp_path: Path) -> None:
-    """One of the seeds and jobs given, and three of one epoch that grow, each with the jobs given."""
+    """One of the seeds and jobs given, and three of one epoch that grow, each with the jobs given.
+
+    Beside them the pace is that of the same epochs.
+    """
     folder = project(tmp_path)
     (folder / "benchmarks" / "test_studies.py").write_text(STUDIES)
     shutil.copy(ROOT / "benchmarks" / "test_study_speed.py", folder / "benchmarks")
-    done = benchmarks("--seeds", "9", "--jobs", "3", "-k", "studies", cwd=folder)
+    done = benchmarks("--epochs", "100", "--seeds", "9", "--jobs", "3", "-k", "studies", cwd=folder)
     assert done.returncode == pytest.ExitCode.OK, done.stdout
-    [told] = json.loads((folder / "benchmarks" / "results" / "epochs-10.json").read_text())["benchmarks"].values()
-    grown = [[1, 0.05, 0, seeds, 3] for seeds in (4, 16, 60)]
-    assert sorted(told["asked"]) == sorted([[10, 0.05, 0, 9, 3], *grown])
+    [told] = json.loads((folder / "benchmarks" / "results" / "epochs-100.json").read_text())["benchmarks"].values()
+    grown = [[1, 0.1, 0, seeds, 3] for seeds in (4, 16, 60)]
+    assert sorted(told["asked"]) == sorted([[100, 0.1, 0, 0, 0], [100, 0.1, 0, 9, 3], *grown])
 
 
 MADE_UP = """
@@ -198,7 +226,7 @@ def start(variant, settings):
         while len(list(whole(kept))) < 8:
             assert time.monotonic() < before + 10, "8 runs are done, and not kept"
             time.sleep(0.01)
-    accuracy = {"seeded": 0.85, "unseeded": 0.88, "engine": 0.8801}[variant] + settings.seed / 10_000
+    accuracy = {"seeded": 0.85, "unseeded": 0.88, "engine": 0.8801}[variant] + (0, 2, 1)[settings.seed] / 10_000
     return {"accuracy": accuracy, "orders": 1 if variant == "seeded" else settings.epochs}
 """
 
@@ -215,7 +243,9 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     assert sorted(asked.read_text().splitlines()) == sorted(wanted)
     assert "9 of 9: " in done.stderr
     assert ", 0 s left" in done.stderr
-    table = json.loads((results / "seeding_trap.json").read_text())
+    table = json.loads(text := (results / "seeding_trap.json").read_text())
+    # For people too, who see in `docs` what has changed.
+    assert text == json.dumps(table, indent=2) + "\n"
     assert table["settings"]["variant"] == "all"
     assert table["record"] == json.loads(json.dumps(provenance()))
     assert {name: (one["runs"], one["orders"]) for name, one in table["variants"].items()} == {
@@ -223,7 +253,7 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
         "unseeded": (3, [10]),
         "engine": (3, [10]),
     }
-    assert table["variants"]["seeded"]["accuracies"] == [0.85, 0.8501, 0.8502]
+    assert table["variants"]["seeded"]["accuracies"] == [0.85, 0.8502, 0.8501]
     for name, mean in (("seeded", 0.8501), ("unseeded", 0.8801), ("engine", 0.8802)):
         assert table["variants"][name]["mean"] == pytest.approx(mean)
         assert table["variants"][name]["deviation"] == pytest.approx(0.0001)
@@ -239,7 +269,8 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     }
     asked.unlink()
     kept = results / "seeding_trap.jsonl"
-    kept.write_text(kept.read_text()[:-20])
+    other = '{"key": {"variant": "seeded", "epochs": 100, "seed": 7}, "run": {"orders": 1}}\n'
+    kept.write_text(other + kept.read_text()[:-20])
     assert benchmarks(*arguments, cwd=tmp_path).returncode == pytest.ExitCode.OK
     assert len(asked.read_text().splitlines()) == 1
     assert json.loads((results / "seeding_trap.json").read_text())["variants"] == table["variants"]
@@ -249,8 +280,9 @@ def test_the_trap_is_measured_once(tmp_path: Path) -> None:
     first["run"]["orders"] = 0
     kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert benchmarks(*arguments[:-1], "2", cwd=tmp_path).returncode == pytest.ExitCode.TESTS_FAILED
-    # Runs of more seeds stay, for who asks for them again.
-    assert len(kept.read_text().splitlines()) == len(wanted)
+    # Runs of more seeds and of other epochs stay, for who asks for them again.
+    assert len(kept.read_text().splitlines()) == len(wanted) + 1
+    assert kept.read_text().startswith(other)
     assert json.loads((results / "seeding_trap.json").read_text())["variants"]["seeded"]["orders"] == [0, 1]
     assert len(asked.read_text().splitlines()) == 1
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -104,11 +105,18 @@ def test_the_bounds_of_commands(
 @pytest.mark.parametrize(("times", "expected"), [([0, 1, 6], True), ([0, 1, 6.1], False)])
 def test_the_bound_of_cached_data(times: list[float], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data load in at most five times of what their SHA-256 takes."""
-    load = Mock(wraps=dataset.load)
-    monkeypatch.setattr(dataset, "load", load)
-    monkeypatch.setattr(test_speed, "time", SimpleNamespace(perf_counter=answer(*times)))
+    done = Mock()
+    done.load, done.perf_counter = Mock(wraps=dataset.load), Mock(side_effect=times)
+    monkeypatch.setattr(dataset, "load", done.load)
+    monkeypatch.setattr(test_speed, "hashlib", done)
+    monkeypatch.setattr(test_speed, "time", done)
     assert holds(test_speed.test_cached_data_loads_quickly) == expected
-    assert load.mock_calls == [call("train"), call("train")]
+    assert done.load.mock_calls == [call("train"), call("train")]
+    # What is measured is the digest of all images alone, and their load alone.
+    names = ["load", "perf_counter", "sha256", "perf_counter", "load", "perf_counter"]
+    assert [name for name, *_ in done.mock_calls] == names
+    [[content]] = [one.args for one in done.sha256.mock_calls]
+    assert len(content) == 60_000 * 784
 
 
 @pytest.mark.parametrize(("run", "expected"), [(100, True), (110, False)])
@@ -129,12 +137,13 @@ def test_the_bound_of_preloading(run: float, expected: bool, tmp_path: Path, mon
 
 def test_the_tutorial_and_ours_are_measured_at_their_quickest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three rounds the best seconds of each count, and the largest memory; no folder is used twice."""
-    now, lasts = [100], answer(30, 28, 40)
+    now, lasts, asked, settings = [100], answer(30, 28, 40), list[Any](), Settings("sgd", 3, 0.1, 7)
 
     def lasting(seconds: Callable[[], int], *answers: Any) -> Callable[..., Any]:
         given = answer(*answers)
 
-        def called(*_: Any) -> Any:
+        def called(*arguments: Any) -> Any:
+            asked.append(arguments)
             now.append(now[-1] + seconds())
             return given()
 
@@ -147,14 +156,17 @@ def test_the_tutorial_and_ours_are_measured_at_their_quickest(tmp_path: Path, mo
     monkeypatch.setattr(process, "python", lasting(lambda: 1000, *trainings))
     runs, folders = (15, 16, 17), list[Path]()
 
-    def run(_: Settings, folder: Path) -> process.Usage:
+    def run(given: Settings, folder: Path) -> process.Usage:
+        asked.append((given,))
         folders.append(folder)
         return process.Usage(runs[len(folders) - 1], 0, 0.8 + len(folders) / 10)
 
     monkeypatch.setattr(process, "run", run)
     expected = process.Pace(fit=20, until_fit=24, tutorial=28, train=3, step=6, run=15, memory=1.1)
-    assert process.pace(Settings(), tmp_path) == expected
+    assert process.pace(settings, tmp_path) == expected
     assert len(set(folders)) == 3
+    parameters = '{"compile_optimizer": "sgd", "epochs": 3, "validation_split": 0.1, "seed": 7}'
+    assert asked == 3 * [(settings,), ("-c", process.TRAIN, parameters), (settings,)]
 
 
 @pytest.mark.parametrize(("counts", "expected"), [([5, 3, 4, 6, 7], 3), ([1, 1, 1, 1, 1], 1)])
@@ -316,16 +328,19 @@ def test_the_bound_of_a_shard(
     seconds: float, given: list[str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shard takes at most 1.15 of a study of two epochs on one core, here 100 s, and gives the bytes of each seed."""
-    asked: list[Any] = []
+    asked, begun = list[Any](), threading.Event()
 
     def studied(settings: Settings, seeds: int, jobs: int, folder: Path) -> process.Study:
         asked.append((settings.epochs, seeds, jobs))
         (folder / "seeds").mkdir(parents=True)
         for seed in range(2):
             (folder / "seeds" / f"{seed}.json").write_text("same")
+        # Each has a core of its own: one after the other, both would be measured on a machine that does less.
+        assert begun.wait(10)
         return study(1, seconds=100)
 
     def used(_: str, __: str, arguments: str, folder: str) -> process.Usage:
+        begun.set()
         told = json.loads(arguments)
         asked.append((told["epochs"], told["shard"]))
         Path(folder, "seeds").mkdir(parents=True)
@@ -344,10 +359,10 @@ def test_the_bound_of_a_shard(
     ("change", "expected"),
     [
         ({}, True),
-        ({"study/SHA256SUMS": "1" * 7 + "\n" * 14}, False),
+        ({"study/SHA256SUMS": "1" * 7 + "\n" * 16}, False),
         ({"study/report.html": 'other<section aria-labelledby="record">'}, False),
         ({"study/report.html": 'pages<section aria-labelledby="record">of another machine'}, True),
-        ({"here/SHA256SUMS": "\n" * 12, "study/SHA256SUMS": "\n" * 12}, False),
+        ({"here/SHA256SUMS": "\n" * 14, "study/SHA256SUMS": "\n" * 14}, False),
     ],
     ids=["same", "sums", "page", "record", "few files"],
 )
@@ -358,7 +373,7 @@ def test_shards_with_other_bytes_are_seen(
     written = {
         f"{folder}/{name}": text
         for folder in ("here", "study")
-        for name, text in (("SHA256SUMS", "\n" * 13), ("report.html", 'pages<section aria-labelledby="record">here'))
+        for name, text in (("SHA256SUMS", "\n" * 15), ("report.html", 'pages<section aria-labelledby="record">here'))
     }
     asked: list[Any] = []
 
@@ -373,14 +388,14 @@ def test_shards_with_other_bytes_are_seen(
     monkeypatch.setattr(shard_folder, "train_shard", lambda settings, seeds, _: asked.append((settings, seeds)))
     monkeypatch.setattr(runs_study, "gather", partial(write, "study"))
     benchmark = test_shards.test_shards_give_the_same_bytes
-    assert holds(lambda measured: benchmark(3, 2, measured, tmp_path)) == expected
-    one_epoch, divided = Settings(epochs=1, seed=1000), shards.divide(3, 1000, 2)
+    assert holds(lambda measured: benchmark(5, 3, measured, tmp_path)) == expected
+    one_epoch, divided = Settings(epochs=1, seed=1000), shards.divide(5, 1000, 3)
     # The study is done beside the shards.
-    assert (one_epoch, 3, 1) in asked[:-1]
-    asked.remove((one_epoch, 3, 1))
+    assert (one_epoch, 5, 1) in asked[:-1]
+    asked.remove((one_epoch, 5, 1))
     assert asked == [
         *((replace(one_epoch, seed=one[0]), one) for one in divided),
-        (one_epoch, range(1000, 1003), [tmp_path / shards.name(one) for one in divided]),
+        (one_epoch, range(1000, 1005), [tmp_path / shards.name(one) for one in divided]),
     ]
 
 
