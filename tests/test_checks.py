@@ -280,6 +280,21 @@ def test_each_test_is_watched(request: pytest.FixtureRequest, monkeypatch: pytes
         next(leaving)
 
 
+def test_each_test_is_run_and_has_a_name_of_its_own(request: pytest.FixtureRequest) -> None:
+    """What all tests share puts the long ones first and leaves none out, and shortens only the names that are long."""
+    path = str(ROOT / "tests" / "conftest.py")
+    [shared] = [one for one in request.config.pluginmanager.get_plugins() if getattr(one, "__file__", "") == path]
+    places = ["test_b.py", "test_training.py", "test_a.py", "test_run_end_to_end.py", "test_b.py"]
+    items = [SimpleNamespace(path=Path(place), name="test_it") for place in places]
+    shared.pytest_collection_modifyitems(items)
+    ordered = ["test_run_end_to_end.py", "test_training.py", "test_b.py", "test_a.py", "test_b.py"]
+    assert [item.path.name for item in items] == ordered
+    named = {
+        value: shared.pytest_make_parametrize_id(value, "text") for value in ("x" * 60, "x" * 61, b"x" * 61, 10**61)
+    }
+    assert list(named.values()) == [None, "long text", "long text", None]
+
+
 def test_ci_draws_the_same_examples_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere they are others, so that each run looks at more."""
     loaded: list[str] = []

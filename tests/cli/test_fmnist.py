@@ -1,7 +1,9 @@
 """Tests of the command line: arguments, messages, exit codes."""
 
+import itertools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -11,10 +13,12 @@ import yaml
 from click.testing import CliRunner, Result
 from support import helpers
 
+from fmnist import pipeline
 from fmnist.cli import fmnist as cli
 from fmnist.replication.sample import Result as SeedResult
 from fmnist.replication.sample import Sample
-from fmnist.runs import run, study, verify
+from fmnist.runs import run, study, study_pipeline, verify
+from fmnist.runs.shards import Shards
 from fmnist.steps import dataset, determinism
 from fmnist.steps.errors import DataError, StepError
 from fmnist.steps.settings import Settings
@@ -103,6 +107,16 @@ def test_a_run_prints_its_result(executed: list[tuple[Settings, Path]]) -> None:
         ["picture", "x/loss_plot.png"],
         ["picture", "x/confusion_matrix.png"],
     ]
+
+
+def test_another_optimizer_is_not_compared(
+    executed: list[tuple[Settings, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each parameter counts: of a run with another one nothing was published."""
+    for name, value in {"compile_optimizer": "sgd", "epochs": 11, "validation_split": 0.2}.items():
+        record = {**RECORD, "parameters": {**vars(Settings()), name: value}}
+        monkeypatch.setattr(run, "run_pipeline", lambda *_, record=record: record)
+        assert "published" not in invoke("run", "-o", "x").stdout
 
 
 def test_a_program_reads_json(executed: list[tuple[Settings, Path]]) -> None:
@@ -260,6 +274,7 @@ def test_a_study_without_a_published_figure_says_so(studied: Studied) -> None:
         "report x/report.html",
         "picture x/distribution.png",
     ]
+    assert invoke("study", "-o", "x", "--json").stdout == "[]\n"
 
 
 def test_a_study_says_where_it_is_though_nobody_chose_that(studied: Studied) -> None:
@@ -329,7 +344,7 @@ def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeyp
 
 
 @pytest.mark.parametrize(
-    ("options", "name", "pipeline"),
+    ("options", "name", "called"),
     [
         ([], "fashion_mnist_pipeline.yaml", "fashion-mnist"),
         (["--study"], "fashion_mnist_study_pipeline.yaml", "fashion-mnist-study"),
@@ -338,12 +353,12 @@ def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeyp
     ],
     ids=["pipeline", "study", "component", "file"],
 )
-def test_what_is_compiled_is_named(here: Path, options: list[str], name: str, pipeline: str) -> None:
+def test_what_is_compiled_is_named(here: Path, options: list[str], name: str, called: str) -> None:
     """The pipeline, that of a study, or a component is written here, and its file is the result."""
     result = invoke("compile", "--image", "registry.example/fmnist:1", *options)
     assert (result.exit_code, result.stdout) == (0, f"{name}\n")
     document = next(yaml.safe_load_all((here / name).read_text()))
-    assert document["pipelineInfo"]["name"] == pipeline
+    assert document["pipelineInfo"]["name"] == called
     assert "registry.example/fmnist:1" in (here / name).read_text()
 
 
@@ -358,11 +373,12 @@ def test_no_cache_is_compiled_in(here: Path, options: list[str]) -> None:
 @pytest.mark.parametrize("option", [["--no-cache"], ["--mirror", "https://mirror.example/x"]], ids=["cache", "mirror"])
 def test_what_a_component_cannot_hold_is_refused(here: Path, option: list[str]) -> None:
     """Caching and mirror are of a pipeline's tasks: asked of a component, they are not silently dropped."""
-    result = invoke("compile", "--component", "train", *option)
-    assert result.exit_code == 2
     sentence = "expected no --no-cache or --mirror with --component: they configure the tasks of a pipeline."
-    assert f"Error: {sentence}\n" in result.stderr
-    assert not any(here.iterdir())
+    for more in ([], ["-o", "x.yaml"], ["--image", "an/image:1"]):
+        result = invoke("compile", "--component", "train", *option, *more)
+        assert result.exit_code == 2
+        assert f"Error: {sentence}\n" in result.stderr
+        assert not any(here.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -411,6 +427,43 @@ def test_a_study_of_any_size_is_compiled(here: Path) -> None:
     assert root["dag"]["tasks"]["for-loop-1"]["iteratorPolicy"]["parallelismLimit"] == 50
 
 
+def test_each_option_reaches_what_is_compiled_whatever_others_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of an image, a cache, a mirror and the numbers of a study counts only with another one, or without it."""
+    compiled: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(pipeline, "compile_pipeline", lambda *given: compiled.append(given))
+    monkeypatch.setattr(pipeline, "compile_component", lambda *given: compiled.append(given))
+    monkeypatch.setattr(study_pipeline, "compile_pipeline", lambda *given: compiled.append(given))
+    of_tasks = {"image": "an/image:1", "no-cache": None, "mirror": "https://mirror.example/x"}
+    of_shards = {"seeds": 7, "first-seed": 3, "shards": 2, "parallel": 4}
+
+    def words(chosen: Mapping[str, Any]) -> list[str]:
+        return [str(word) for name, value in chosen.items() for word in (f"--{name}", value) if word is not None]
+
+    for chosen in subsets(of_tasks):
+        where = pipeline.Where(chosen.get("image"), caching="no-cache" not in chosen, mirror=chosen.get("mirror"))
+        for path in ([], ["-o", "x.yaml"]):
+            invoke("compile", *words(chosen), *path)
+            invoke("compile", "--study", *words(chosen), *path)
+            name, studys = (Path("x.yaml"),) * 2 if path else (pipeline.FILE_NAME, study_pipeline.FILE_NAME)
+            assert compiled == [(name, where), (studys, where, Shards())]
+            compiled.clear()
+    for image in (None, "an/image:1"):
+        invoke("compile", "--component", "confusion-matrix", *([] if image is None else ["--image", image]))
+        assert compiled == [("confusion-matrix", "confusion_matrix.yaml", pipeline.Where(image))]
+        compiled.clear()
+    for numbers in subsets(of_shards):
+        invoke("compile", "--study", *words(numbers))
+        shards = Shards(**{name.replace("-", "_"): number for name, number in numbers.items()})
+        assert compiled == [(study_pipeline.FILE_NAME, pipeline.ANYWHERE, shards)]
+        compiled.clear()
+
+
+def subsets(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the options in each combination."""
+    chosen = [itertools.combinations(options.items(), n) for n in range(len(options) + 1)]
+    return [dict(one) for one in itertools.chain.from_iterable(chosen)]
+
+
 def test_a_study_without_an_image_is_told_of(here: Path) -> None:
     """It compiles, but the object that Argo keeps of it is too large, which a cluster would say after minutes."""
     sentence = "\nIts steps carry more code than Argo keeps of a run: there, compile with --image.\n"
@@ -448,6 +501,8 @@ def test_a_program_reads_the_name_of_the_compiled_file(here: Path) -> None:
         (["--seeds", "5", "--first-seed", "1"], "expected --study with --seeds, --first-seed, got none."),
         (["--first-seed", "0"], "expected --study with --first-seed, got none."),
         (["--component", "train", "--parallel", "2"], "expected --study with --parallel, got none."),
+        (["--image", "an/image:1", "--seeds", "5"], "expected --study with --seeds, got none."),
+        (["-o", "x.yaml", "--no-cache", "--shards", "3"], "expected --study with --shards, got none."),
     ],
 )
 def test_a_study_that_cannot_be_is_not_compiled(here: Path, options: list[str], said: str) -> None:
@@ -488,6 +543,32 @@ def test_what_is_verified_is_chosen(theirs: bool, monkeypatch: pytest.MonkeyPatc
     invoke("verify", ".", "--json", "--sample", "7", *["--run-their-code"] * theirs)
     assert work.call_args.args == (Path(), 7)
     assert work.call_args.kwargs["run_their_code"] == theirs
+
+
+SAME, OTHER = verify.File("history.json", "d1" * 32, "d1" * 32), verify.File("labels", "d1" * 32, "d2" * 32)
+ENVIRONMENT = (verify.Difference("versions.numpy", "1.0", "2.0", "equal bytes are promised with equal versions only"),)
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome", "code"),
+    [
+        (verify.Verification(files=[SAME]), "verified", 0),
+        (verify.Verification(environment=ENVIRONMENT, files=[SAME]), "verified", 0),
+        (verify.Verification(environment=ENVIRONMENT, files=[SAME, OTHER]), "environment differs", 1),
+        (verify.Verification(files=[SAME, OTHER]), "results differ", 1),
+        (verify.Verification(altered="history.json: gone"), "altered", 1),
+    ],
+    ids=["verified", "verified elsewhere", "environment", "results", "altered"],
+)
+def test_the_exit_code_says_whether_it_is_verified(
+    here: Path, monkeypatch: pytest.MonkeyPatch, found: verify.Verification, outcome: str, code: int
+) -> None:
+    """0 if all is the same, wherever that is, and 1 whatever else comes out; JSON is no other answer."""
+    monkeypatch.setattr(verify, "verify", lambda *_, **__: found)
+    told, printed = invoke("verify", "."), invoke("verify", ".", "--json")
+    assert (told.exit_code, printed.exit_code) == (code, code)
+    assert told.stdout.endswith(f"\n{found.sentence}\n") or told.stdout == f"{found.sentence}\n"
+    assert json.loads(printed.stdout)["outcome"] == outcome
 
 
 def test_data_says_where_the_dataset_is() -> None:

@@ -65,12 +65,16 @@ def test_the_column_that_is_asked_for_is_judged() -> None:
     """It may stand beside one with the usual name."""
     Path("columns.csv").write_text("accuracy,mine\n0.1,0.8\n0.2,0.9\n")
     mine = ["--column", "mine"]
-    shown = [invoke("--published", "0.9", *options, "columns.csv").stdout for options in ([], mine, [*mine, "-o", "x"])]
-    assert [text.splitlines()[1].split() for text in shown] == [
+    written = [*mine, "-o", "x", "--margin", "0.125"]
+    shown = [invoke("--published", "0.9", *options, "columns.csv") for options in ([], mine, written)]
+    assert [one.stdout.splitlines()[1].split() for one in shown] == [
         ["mean", "0.1500"],
         ["mean", "0.8500"],
         ["mean", "0.8500"],
     ]
+    # Where a report is written, the answer is the same, and so is what it is judged by.
+    assert [one.exit_code for one in shown] == [1, 1, 1]
+    assert json.loads(Path("x/verdict.json").read_text())[0]["margin"] == 0.125
 
 
 @pytest.mark.parametrize(
@@ -82,10 +86,11 @@ def test_the_column_that_is_asked_for_is_judged() -> None:
         (["--published", "0.955", "--published", "0.99"], TWENTY, 1),
         (["--published", "0.955", "--published", "0.96"], TWENTY, 0),
         (["--published", "0.96", "--margin", "0.001"], TWENTY, 1),
+        (["--published", "0.955", "--published", "0.96", "--margin", "0.001"], TWENTY, 1),
         (["--published", "0.9"], "0.9", 1),
         (["--published", "1"], "1\n" * 20, 0),
     ],
-    ids=["shown", "19 runs", "another", "one of two", "two", "margin", "one run", "all equal"],
+    ids=["shown", "19 runs", "another", "one of two", "two", "margin", "margin of two", "one run", "all equal"],
 )
 @pytest.mark.usefixtures("here")
 def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: int) -> None:
@@ -500,6 +505,14 @@ def test_parameters_without_a_file_have_no_effect() -> None:
     )
     both = invoke("--published", "0.955", "--published", figures({}), "-p", "epochs=3", "accuracies.csv")
     assert (both.exit_code, both.stderr) == (0, "")
+    # Beside it they choose as they do alone; all that was published is told in the order in which it was given.
+    several = ["--published", "0.96", "--published", figures({}, {"name": "b", "parameters": {"epochs": 4}})]
+    found = invoke(*several, "--published", "0.95", "-p", "epochs=4", "--json", "accuracies.csv")
+    assert [(one["name"], one["published"]) for one in json.loads(found.stdout)] == [
+        ("published", 0.96),
+        ("b", 0.955),
+        ("published", 0.95),
+    ]
 
 
 @pytest.mark.usefixtures("here")

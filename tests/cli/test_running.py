@@ -1,5 +1,6 @@
 """Tests of how a run in this environment is told."""
 
+import itertools
 import json
 import threading
 import time
@@ -133,12 +134,13 @@ def test_another_pipeline_is_run_if_somebody_asks(
     other_runs: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is somebody else's code; where each artifact is, is printed as a table or as JSON."""
-    with pytest.raises(click.UsageError) as refused:
-        running.run_theirs(Path("x.py"), {}, None, asked=False, as_json=False)
-    assert str(refused.value) == (
-        "-t local: expected fmnist's own pipeline, got x.py. Run that one on a cluster, with -t kubeflow, or, if you "
-        "trust whoever wrote it and its packages are in this environment, give --run-their-code."
-    )
+    for name, folder, as_json in itertools.product(("x.py", "x.yaml"), (None, Path("out")), (False, True)):
+        with pytest.raises(click.UsageError) as refused:
+            running.run_theirs(Path(name), {}, folder, asked=False, as_json=as_json)
+        assert str(refused.value) == (
+            f"-t local: expected fmnist's own pipeline, got {name}. Run that one on a cluster, with -t kubeflow, or, "
+            "if you trust whoever wrote it and its packages are in this environment, give --run-their-code."
+        )
     assert other_runs == []
     running.run_theirs(Path("x.py"), {"n": 1}, Path("out"), asked=True, as_json=False)
     assert capsys.readouterr().out.splitlines() == [

@@ -204,6 +204,19 @@ def test_a_version_has_room_for_its_digest(fake: FakeCluster, here: Path) -> Non
     assert "version name: expected at most 127 bytes, got 128" in result.stderr
 
 
+def test_each_text_is_looked_at_before_anything_is_sent(fake: FakeCluster, here: Path) -> None:
+    """A server would fail on one that is too long, whichever command gives it."""
+    pipelines = {"-n": "pipeline name", "--description": "pipeline description"}
+    runs = {"-e": "experiment name", "-r": "run name"}
+    runs |= {"--experiment-description": "experiment description", "--run-description": "run description"}
+    commands = ((["create"], pipelines), (["run"], pipelines | runs), (["run", "--run-only"], pipelines | runs))
+    for command, texts in commands:
+        for option, what in texts.items():
+            result = invoke("program", *command, option, "x" * 300_001)
+            assert (result.exit_code, fake.calls) == (2, [])
+            assert f"{what}: expected at most" in result.stderr
+
+
 def test_a_compiled_pipeline_is_run_as_it_is(fake: FakeCluster, here: Path) -> None:
     """What `fmnist compile` wrote, here a study for an image, goes to the cluster with its own parameters."""
     path = study_pipeline.compile_pipeline(here / "study.yaml", Where("registry.example/fmnist:1"))
@@ -229,6 +242,7 @@ def test_the_options_of_a_pipeline_are_taken_over(fake: FakeCluster, here: Path)
     result = invoke("program", "create", "-n", "other", "--program-description", "")
     assert fake.asked("create") == {"name": "other", "description": "", "version": "1.10"}
     assert result.stdout.splitlines()[0] == "pipeline   other  (p1)"
+    assert json.loads(invoke("program", "create", "-n", "other", "--json").stdout)["pipeline"] == "other"
 
 
 @pytest.mark.parametrize(
@@ -296,11 +310,15 @@ def test_a_run_only_creates_nothing(fake: FakeCluster, here: Path) -> None:
     """With --run-only the newest version is run; the pipeline file is neither executed nor sent."""
     (here / "somebody.py").write_text("raise SystemExit")
     fake.inputs["often"] = {"parameterType": "NUMBER_INTEGER"}
-    result = invoke("program", "run", "--run-only", "-n", "other", "-p", "often=3", "--json")
+    texts = ["-e", "x", "-r", "y", "--experiment-description", "E", "--run-description", "R", "--no-cache"]
+    result = invoke("program", "run", "--run-only", "-n", "other", "-p", "often=3", "--json", *texts)
     assert (result.exit_code, json.loads(result.stdout)["parameters"]) == (0, {"name": "you", "often": 3})
     assert result.stderr == "run r1: https://kubeflow.example/#/runs/details/r1\n"
     assert fake.names == ["connect", "latest", "run"]
     assert (fake.asked("latest"), fake.asked("run")["version"]) == ("other", "v0")
+    # All that is about the run counts as it does beside a new version.
+    names = ("experiment", "run_name", "experiment_description", "run_description", "caching")
+    assert [fake.asked("run")[name] for name in names] == ["x", "y", "E", "R", False]
 
 
 def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here: Path) -> None:
@@ -326,6 +344,7 @@ def test_a_run_only_is_checked_against_the_version_there(fake: FakeCluster, here
         (["-o", "folder"], "Error: -o is for the results of a run: give it with --wait, or with -t local."),
         (["--run-only", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
         (["--json", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
+        (["--compare", "x", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
         (["--no-wait", "-o", "folder"], "Error: -o is for the results of a run: give it with --wait"),
         (["-t", "local"], "-t local: expected fmnist's own pipeline"),
         (["-t", "aml"], "'aml' is not one of 'kubeflow', 'local'"),
@@ -410,6 +429,10 @@ def test_waiting_ends_with_the_accuracy(fake: FakeCluster) -> None:
         ["published", "0.8822", "(same-example-10-epochs)"],
     ]
     assert [line.partition(" whether")[0] for line in lines[6:]] == ["One run cannot tell"] * 2
+    # The pipeline is ours as well where a version of it is there already.
+    kinds = ("STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "NUMBER_INTEGER")
+    fake.inputs = {name: {"parameterType": kind} for name, kind in zip(vars(Settings()), kinds, strict=True)}
+    assert invoke("program", "run", "-f", OURS, "--wait", "--run-only").stdout == result.stdout
 
 
 def test_an_accuracy_of_0_is_one(fake: FakeCluster) -> None:
@@ -596,6 +619,7 @@ def test_equal_files_are_told(fake: FakeCluster, finished: Path) -> None:
     result = invoke("program", "wait", "first", "--compare", str(finished))
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == f"2 of 2 files equal those of {finished}, a run of this machine."
+    assert "\npublished  0.8693  (tensorflow-tutorial)\n" in result.stdout
 
 
 def test_files_are_kept_and_compared(fake: FakeCluster, finished: Path, tmp_path: Path) -> None:
@@ -645,7 +669,11 @@ def test_a_file_that_differs_is_exit_code_1(fake: FakeCluster, finished: Path) -
     }
 
 
-@pytest.mark.parametrize("command", [["wait", "first"], ["run", "-f", OURS, "--wait"]], ids=["wait", "run"])
+@pytest.mark.parametrize(
+    "command",
+    [["wait", "first"], ["run", "-f", OURS, "--wait"], ["run", "-f", OURS, "--wait", "--run-only"]],
+    ids=["wait", "run", "run only"],
+)
 def test_a_folder_with_other_files_is_refused_at_once(fake: FakeCluster, tmp_path: Path, command: list[str]) -> None:
     """Nobody waits an hour to learn that the folder was no good."""
     (tmp_path / "mine").write_text("mine")
@@ -726,8 +754,10 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_our_pipeline_is_known_in_any_checkout(executed: list[tuple[Settings, Path]], checkout: Path) -> None:
     """A copy of the repository elsewhere holds the same pipeline, which runs here."""
-    assert invoke("program", "run", "-f", str(checkout / "same.yaml"), "-t", "local", "-o", "out").exit_code == 0
-    assert executed == [(Settings(), Path("out"))]
+    program = checkout / "same.yaml"
+    program.write_text(program.read_text().replace("epochs: 10", "epochs: 7"))
+    assert invoke("program", "run", "-f", str(program), "-t", "local", "-o", "out").exit_code == 0
+    assert executed == [(Settings(epochs=7), Path("out"))]
 
 
 @pytest.mark.parametrize("changed", ["pipeline.py", "steps/training.py", "kubeflow/components.py"])
@@ -825,9 +855,14 @@ def test_each_option_for_a_cluster_is_idle_here(executed: list[tuple[Settings, P
 
 def test_a_description_of_what_is_not_created_is_told(fake: FakeCluster, here: Path) -> None:
     """With --run-only nothing gets the description."""
-    result = invoke("program", "run", "--run-only", "--description", "x", "-p", "name=a")
+    idle = ("--description", "x", "--timeout", "5", "--compare", "x")
+    result = invoke("program", "run", "--run-only", *idle, "-p", "name=a")
     assert (result.exit_code, fake.names) == (0, ["connect", "latest", "run"])
-    assert "Warning: --program-description has no effect with --run-only." in result.stderr
+    assert result.stderr.splitlines() == [
+        "Warning: --program-description has no effect with --run-only.",
+        "Warning: --timeout has no effect without --wait.",
+        "Warning: --compare has no effect without --wait.",
+    ]
     assert invoke("program", "run", "--description", "x", "-p", "name=a").stderr == ""
 
 
