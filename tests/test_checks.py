@@ -270,6 +270,7 @@ def test_each_part_of_the_isolation_counts(part: int, body: str, code: int, tmp_
 def test_each_test_is_watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that leaves the process otherwise than it was fails, without asking for that; another one passes."""
     assert "untouched" in request.fixturenames
+    monkeypatch.setenv("CI", "true")
     *_, watch = request._fixturemanager.getfixturedefs("untouched", request.node) or ()
     clean, leaving = watch.func(), watch.func()
     next(clean)

@@ -259,13 +259,17 @@ def test_everybody_stays_who_they_are_without_a_network(user: int, options: list
     assert done.stdout.splitlines()[-1].partition(" sh ")[0].split() == options
 
 
-@pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", 0)], ids=["strict", "elsewhere"])
+@pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", -9)], ids=["strict", "elsewhere"])
 @pytest.mark.parametrize("user", [0, 1000])
 def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int, user: int) -> None:
-    """Without unshare the program runs nevertheless and the check is named, but a strict run fails."""
+    """Without unshare the program runs nevertheless and the check is named, but a strict run fails.
+
+    It ends as the program does, also where a signal ends that.
+    """
     environment = {"PATH": "", "FMNIST_STRICT": strict}
     program = f"import os, runpy; os.getuid = lambda: {user}; runpy.run_path({OFFLINE!r}, run_name='__main__')"
-    command = [sys.executable, "-c", program, sys.executable, "-c", "print('ran')"]
+    killed = "import os; print('ran', flush=True); os.kill(os.getpid(), 9)"
+    command = [sys.executable, "-c", program, sys.executable, "-c", killed]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == code
     assert done.stderr.startswith("NOT CHECKED: that no test needs a network")

@@ -16,9 +16,9 @@ from fmnist.steps.determinism import SWITCHES
 
 
 def test_a_failing_program_is_seen() -> None:
-    """A program that fails shows its error."""
+    """A program that fails shows its error, whatever it has printed before."""
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        helpers.python("1 / 0")
+        helpers.python("print('all is well', flush=True); 1 / 0")
 
 
 def test_other_processes_start_as_for_a_user(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,3 +78,7 @@ def test_tensorflow_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process.changed(before) == []
     monkeypatch.chdir("/")
     assert process.changed(before) == ["the working directory"]
+    others = {name: "another" for name in before if name.startswith("the ")}
+    assert process.changed(before | others) == [
+        *("the search path", "the signals' handlers", "the time zone", "the umask", "the working directory")
+    ]
