@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from support.failing_test import failing
 
 from fmnist import testing
 from fmnist.steps.errors import ContractError
+from fmnist.testing import components
 
 
 def good(
@@ -331,10 +333,11 @@ def test_what_is_no_folder_has_no_contents(name: str, got: str, tmp_path: Path) 
         testing.contents(tmp_path / name)
 
 
-def test_a_missing_file_is_seen() -> None:
-    """Fewer files than expected fail."""
-    with failing("expected the files"):
-        testing.assert_same_files(got={}, expected={"a": b""})
+@pytest.mark.parametrize("got", ["", "ac", "abc", "ba\0"])
+def test_other_files_are_seen(got: str) -> None:
+    """Fewer files than expected fail, others, and more."""
+    with failing(r"expected the files \['a', 'b'\], got \["):
+        testing.assert_same_files(got=dict.fromkeys(got, b""), expected={"a": b"", "b": b""})
 
 
 def test_a_different_byte_is_seen() -> None:
@@ -390,6 +393,22 @@ def test_the_time_in_an_archive_is_seen(run_component: Callable[..., testing.Ran
     """Though its clock has hardly moved when the function ends."""
     with failing("got another file out\n"):
         testing.assert_reproducible(lambda: run_component(packs))
+
+
+@pytest.mark.parametrize(
+    "given", [testing.Ran(1, {}, {}, {}, {}, {}), {"step": {"Output": 1}}], ids=["component", "pipeline"]
+)
+def test_clocks_move_between_two_calls(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is called, and whether or not it wrote a file."""
+    done: list[Any] = []
+    monkeypatch.setattr(components, "time", SimpleNamespace(sleep=done.append))
+
+    def run() -> Any:
+        done.append("called")
+        return given
+
+    assert testing.assert_reproducible(run) is given
+    assert done == ["called", 2, "called"]
 
 
 def gives(value: str, logged: str, folder: str) -> Any:
