@@ -99,6 +99,9 @@ def study(
 def _path(folder: Any) -> Path:
     """Return the path of a folder, whatever folder this process works in later."""
     try:
+        # An empty one, as an unset variable gives, would be the folder that one works in.
+        given: Any = folder or None
+        os.fspath(given)
         path = Path(folder).expanduser().absolute()
     except (TypeError, RuntimeError) as error:
         raise ContractError(f"folder: expected a path, got {shown(folder)}. Name a folder for the results.") from error

@@ -95,11 +95,12 @@ def test_a_bad_option_of_a_study_is_refused(tmp_path: Path, options: dict[str, A
     [
         (3, "folder: expected a path, got 3. Name a folder for the results."),
         (None, "folder: expected a path, got None. Name a folder for the results."),
+        ("", "folder: expected a path, got ''. Name a folder for the results."),
         (b"run", "folder: expected a path, got b'run'. Name a folder for the results."),
         ("a\0b", "folder: expected a path without null characters, got 'a\\x00b'."),
         ("~nobody-here/run", "folder: expected a path, got '~nobody-here/run'. Name a folder for the results."),
     ],
-    ids=["number", "none", "bytes", "null", "nobody's"],
+    ids=["number", "none", "empty", "bytes", "null", "nobody's"],
 )
 def test_what_is_no_folder_is_refused(folder: Any, message: str) -> None:
     """The message says what was expected."""
@@ -315,8 +316,9 @@ def test_each_option_of_a_study_is_asked_for(
     """The other process is told of the folder, the parameters, how many seeds, and how many at once."""
     asked: list[tuple[Any, ...]] = []
     monkeypatch.setattr(process, "_answer", lambda *request: asked.append(request))
-    fmnist.study("here", **given)
-    assert asked == [("study", Path.cwd() / "here", parameters, seeds, jobs)]
+    # As Python's own functions do, and no shell: what looks like a variable is a name.
+    fmnist.study("$HOME here", **given)
+    assert asked == [("study", Path.cwd() / "$HOME here", parameters, seeds, jobs)]
 
 
 def test_another_process_does_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
