@@ -37,8 +37,10 @@ def test_what_all_workers_run_together_must_suffice(
     (tmp_path / "fmnist").mkdir()
     (tmp_path / "fmnist" / "__init__.py").touch()
     (tmp_path / "fmnist" / "part.py").write_text(PART)
+    # Tests themselves are no part of what they cover.
+    (tmp_path / "tests").mkdir()
     for number, sign in signs.items():
-        (tmp_path / f"test_{sign}.py").write_text(TEST.format(number=number, sign=sign))
+        (tmp_path / "tests" / f"test_{sign}.py").write_text(TEST.format(number=number, sign=sign))
     command = [sys.executable, "-m", "pytest", "-p", "support.covered", "-n", "2", "--dist=loadfile"]
     environment = {**helpers.clean_environment(), "PYTHONPATH": str(helpers.TESTS)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
