@@ -40,13 +40,14 @@ DEEP = reduce(lambda inner, _: [inner], range(100_000), list[Any]())
         ({"epochs": True}, SettingsError, "epochs: expected a whole number of at least 1, got True."),
         ({"epochs": [1]}, SettingsError, "epochs: expected a whole number of at least 1, got \\[1\\]."),
         ({"epochs": {1}}, SettingsError, "epochs: expected a number, a text or a config, got {1}."),
+        ({"epochs": {(1, 2): 3}}, SettingsError, "epochs: expected a number, a text or a config, got {\\(1, 2\\): 3}."),
         ({"seed": 10**5000}, SettingsError, "seed: expected a number, a text or a config, got an int."),
         ({"seed": DEEP}, SettingsError, "seed: expected a number, a text or a config, got a list."),
         ({"seed": b"1"}, SettingsError, "seed: expected a number, a text or a config, got b'1'."),
         ({"epoch": 1}, SettingsError, "parameter: expected one of .*, got 'epoch'. Did you mean 'epochs'?"),
         ({"compile_optimizer": {"class_name": "adma"}}, SettingsError, "compile_optimizer: .* Did you mean 'adam'?"),
     ],
-    ids=["value", "none", "bool", "list", "set", "long", "deep", "bytes", "name", "config"],
+    ids=["value", "none", "bool", "list", "set", "key", "long", "deep", "bytes", "name", "config"],
 )
 def test_a_bad_parameter_is_refused(
     tmp_path: Path, parameters: dict[str, Any], error: type[FmnistError], message: str

@@ -77,6 +77,8 @@ def test_an_input_without_a_type_takes_nothing(definition: dict[str, Any]) -> No
         ("STRUCT", {"a": [10**400]}, f"expected a mapping as JSON, {KEPT}, got"),
         ("STRUCT", {"a": "\udcff"}, f"expected a mapping as JSON, {KEPT}, got"),
         ("LIST", "[9007199254740993]", rf"expected a list as JSON, {KEPT}, got '\[9007199254740993\]'"),
+        ("LIST", [1, {"a": 2**53 + 1}, 2], ".*, got .1, .'a': 9007199254740993., 2"),
+        ("STRUCT", {"b": 1, "a": [-(2**53) - 1]}, ".*, got .'b': 1, 'a': .-9007199254740993"),
         ("STRUCT", {"a": [-(2**53) - 1]}, f"expected a mapping as JSON, {KEPT}, got .'a': .-9007199254740993"),
         ("NUMBER_INTEGER", 3.0, "expected a whole number, at most 2\\*\\*53 from zero, got 3.0"),
         ("NUMBER_INTEGER", True, "expected a whole number, at most 2\\*\\*53 from zero, got True"),

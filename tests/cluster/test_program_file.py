@@ -154,6 +154,15 @@ def test_a_pipeline_file_inside_is_taken(folder: Path, file: str, real: str) -> 
         assert got.pipeline.package == (folder / "code" / real).resolve()
 
 
+def test_a_program_file_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    """What it names is in the folder of the link, not in that of the file."""
+    load(folder, GOOD)
+    (tmp_path / "code").mkdir()
+    (pipeline := tmp_path / "code" / "pipeline.py").touch()
+    (tmp_path / "same.yaml").symlink_to(folder / "same.yaml")
+    assert program_file.load(tmp_path / "same.yaml", warnings.warn).pipeline.package == pipeline
+
+
 @pytest.mark.parametrize("number", [2**53, -(2**53)])
 def test_the_largest_number_is_taken(folder: Path, number: int) -> None:
     """A double keeps it to the last digit; the next one is refused."""
