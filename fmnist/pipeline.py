@@ -20,6 +20,7 @@ from fmnist.kubeflow import components
 from fmnist.kubeflow.installing import not_here
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
+from fmnist.steps.messages import did_you_mean
 from fmnist.steps.redaction import without_secrets
 from fmnist.steps.settings import Settings
 
@@ -73,7 +74,7 @@ class Where:
 
     def __post_init__(self) -> None:
         components.check_image(self.image)
-        check_kind("mirror", self.mirror or "", str, "a text")
+        check_kind("mirror", self.mirror, str | None, "a text")
         if self.mirror is not None and (re.search("[@?#]", self.mirror) or without_secrets(self.mirror) != self.mirror):
             raise ContractError(
                 "mirror: expected a URL without user, password, ? and #, as everybody can read a compiled pipeline, "
@@ -147,8 +148,11 @@ def compile_component(name: str, path: str | Path, where: Where = ANYWHERE) -> P
     Raises
     ------
     ContractError
-        If `path` does not end in ``.yaml``.
+        If there is none of this name, or `path` does not end in ``.yaml``.
     """
+    if name not in COMPONENTS:
+        hint = did_you_mean(name, COMPONENTS)
+        raise ContractError(f"component: expected {', '.join(COMPONENTS)}, got {name!r}.{hint}")
     return components.compile_to(components.as_component(COMPONENTS[name], where.image), path)
 
 

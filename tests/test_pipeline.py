@@ -184,12 +184,13 @@ def test_a_secret_is_not_compiled_in(mirror: str, monkeypatch: pytest.MonkeyPatc
     )
 
 
+@pytest.mark.parametrize(("given", "kind"), [(3, "an int"), (0, "an int"), (False, "a bool"), (b"", "a bytes")])
 @pytest.mark.parametrize("name", ["image", "mirror"])
-def test_a_place_is_a_text(name: str) -> None:
-    """It is named where it is none."""
+def test_a_place_is_a_text(name: str, given: object, kind: str) -> None:
+    """It is named where it is none, as well where Python takes it for nothing."""
     with pytest.raises(ContractError) as caught:
-        Where(**{name: 3})  # type: ignore[arg-type]
-    assert str(caught.value) == f"{name}: expected a text, got an int."
+        Where(**{name: given})  # type: ignore[arg-type]
+    assert str(caught.value) == f"{name}: expected a text, got {kind}."
 
 
 def test_code_can_be_carried_into_an_image(tmp_path: Path, compiled: Compiled) -> None:
@@ -371,6 +372,14 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     # Of where it is to run only the image counts.
     [task] = Compiled(pipeline.compile_component(name, path, Where("an-image", carried=True))).tasks.values()
     assert (task.container["image"], task.code) == ("an-image", {})
+
+
+def test_a_component_that_is_none_is_refused(tmp_path: Path) -> None:
+    """The message has the names that there are, and the file stays as it is."""
+    with pytest.raises(ContractError) as caught:
+        pipeline.compile_component("trian", tmp_path / "component.yaml")
+    assert str(caught.value) == "component: expected train, test, confusion-matrix, got 'trian'. Did you mean 'train'?"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", pipeline.COMPONENTS)

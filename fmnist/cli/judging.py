@@ -14,6 +14,7 @@ __all__ = ["judge_command"]
 @click.argument("accuracies", type=console.Location(), metavar="ACCURACIES")
 @click.option(
     "--published",
+    type=console.Text(),
     required=True,
     multiple=True,
     metavar="ACCURACY|FILE",

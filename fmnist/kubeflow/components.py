@@ -224,7 +224,7 @@ def check_image(image: str | None) -> None:
     ContractError
         If it has none.
     """
-    check_kind("image", image or "", str, "a text")
+    check_kind("image", image, str | None, "a text")
     if image is not None and not re.fullmatch(r"\S+", image):
         raise ContractError(
             f"image: expected a name as in registry.example/fmnist:1, got {image!r}. Is a variable empty?"

@@ -5,7 +5,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
@@ -119,8 +121,9 @@ def accuracy_in(where: str, text: str) -> float:
     return value
 
 
-def check_accuracy(where: str, value: float) -> None:
-    """Make sure that a number at the place `where` is an accuracy."""
-    if not 0 <= value <= 1:
-        hint = " Divide what is in per cent by 100." if 1 < value <= 100 else ""  # noqa: PLR2004 - per cent
+def check_accuracy(where: str, value: Any) -> None:
+    """Make sure that the value at the place `where` is a number, and an accuracy."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        hint = " Divide what is in per cent by 100." if number and 1 < value <= 100 else ""  # noqa: PLR2004 - per cent
         raise ContractError(f"{where}: expected an accuracy from 0 to 1, got {value!r}.{hint}")

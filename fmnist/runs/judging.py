@@ -1,6 +1,7 @@
 """The judgement of accuracies of any runs: whether published ones replicate, and the folder of what is found."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fmnist.report import FILE_NAME, page, pictures
 from fmnist.runs.accuracies import MOST, check_accuracy
 from fmnist.runs.figures import single
 from fmnist.runs.folder import VERDICT, check_free, made
+from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json, write
 
@@ -45,14 +47,18 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
     'replicated'
     """
     given: Any = figures.item() if isinstance(figures, np.number) else figures
-    figures = [single(given)] if isinstance(given, float | int) else list(given)
+    figures = [single(given)] if isinstance(given, float | int) else given
+    for figure in figures if isinstance(figures, Sequence) else [figures]:
+        check_kind("published accuracies", figure, Figure, "a number, or Figures")
+    check_kind("accuracies", accuracies, Collection, "a list of numbers")
+    for i, accuracy in enumerate(accuracies):
+        check_accuracy(f"accuracies[{i}]", accuracy)
     values = [float(one) for one in accuracies]
-    for i, value in enumerate(values):
-        check_accuracy(f"accuracies[{i}]", value)
     if not 1 <= len(values) <= MOST:
         raise ContractError(f"accuracies: expected 1 to {MOST:,}, got {len(values):,}.")
     if not 1 <= len(figures) <= _MOST_FIGURES:
         raise ContractError(f"published accuracies: expected 1 to {_MOST_FIGURES} at once, got {len(figures)}.")
+    check_kind("margin", margin, Real, "a number")
     if not 0 < margin < 1:
         raise ContractError(f"margin: expected a number greater than 0 and less than 1, got {margin!r}.")
     return Judged(values, figures, float(margin))

@@ -482,7 +482,7 @@ def test_what_an_unset_variable_gives_is_refused() -> None:
             and not isinstance(parameter.type, console.Location | console.Text)
         }
     assert plain == {
-        *("fmnist run -p", "fmnist run --seed", "fmnist study -p", "fmnist judge -p", "fmnist judge --published"),
+        *("fmnist run -p", "fmnist run --seed", "fmnist study -p", "fmnist judge -p"),
         *("fmnist compile --image", "fmnist compile --mirror", "same program create --description"),
         *("same program run -p", "same program run --description", "same program run --experiment-description"),
         "same program run --run-description",

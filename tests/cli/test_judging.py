@@ -204,7 +204,7 @@ def test_whole_numbers_and_small_margins_are_taken() -> None:
     """As they are, by whoever calls it from Python; a number below 0 is no per cent."""
     judged = judging.judge([1, 0], 1, 1e-9)
     assert (judged.accuracies, judged.figures[0].accuracy, judged.margin) == ([1.0, 0.0], 1, 1e-9)
-    with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got -5\.0\.$"):
+    with pytest.raises(ContractError, match=r"^accuracies\[1\]: expected an accuracy from 0 to 1, got -5\.$"):
         judging.judge([1, -5], 1)
 
 
@@ -626,6 +626,31 @@ def test_from_python_values_are_checked() -> None:
         judging.judge([], 0.9)
     with pytest.raises(ContractError, match=r"^published accuracy: expected an accuracy from 0 to 1, got 88\."):
         judging.judge([0.9], 88)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (([0.9, "0.9"], 0.9), "accuracies[1]: expected an accuracy from 0 to 1, got '0.9'."),
+        ((["50"], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got '50'."),
+        # Whether each image was right is not the accuracy of a run.
+        (([True, False], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got True."),
+        (([[0.9]], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got [0.9]."),
+        ((None, 0.9), "accuracies: expected a list of numbers, got None."),
+        (([0.9], True), "published accuracy: expected an accuracy from 0 to 1, got True."),
+        (([0.9], "0.9"), "published accuracies: expected a number, or Figures, got a str."),
+        (([0.9], None), "published accuracies: expected a number, or Figures, got None."),
+        (([0.9], [0.9]), "published accuracies: expected a number, or Figures, got a float."),
+        (([0.9], 0.9, "0.1"), "margin: expected a number, got a str."),
+        (([0.9], 0.9, 1), "margin: expected a number greater than 0 and less than 1, got 1."),
+        (([0.9], 0.9, None), "margin: expected a number, got None."),
+    ],
+)
+def test_from_python_another_kind_is_refused(given: tuple[Any, ...], said: str) -> None:
+    """It is no error of the language somewhere within, and no text or truth value counts as a number."""
+    with pytest.raises(ContractError) as caught:
+        judging.judge(*given)
+    assert str(caught.value) == said
 
 
 def test_nothing_of_tensorflow_is_imported(here: Path) -> None:
