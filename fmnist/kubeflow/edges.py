@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fmnist.steps.errors import ContractError
+
 __all__ = ["edges"]
 
 #: By the kind and the name of an input the outputs that it comes from: of each the path of the task, and the name.
@@ -14,6 +16,11 @@ def edges(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Give the producer, the name of its output, and the consumer, for each artifact or value that is passed on.
 
     Both are tasks that run something, by their paths; what a condition asks for is taken by the condition.
+
+    Raises
+    ------
+    ContractError
+        If a part of the pipeline does not give what is taken of it.
     """
     yield from _Part(spec, spec["root"], "").edges({})
 
@@ -66,7 +73,13 @@ class _Part:
         """Return its output `key` or, where it hands on what tasks in it make, theirs."""
         if not self.tasks:
             return {(self.above.removesuffix("/"), key)}
-        output = self.component["dag"]["outputs"][f"{kind.lower()}s"][key]
+        output = self.component["dag"].get("outputs", {}).get(f"{kind.lower()}s", {}).get(key)
+        if not output:
+            raise ContractError(
+                f"compiled pipeline: expected an output {key} of {self.above.removesuffix('/')}, which another task "
+                "takes, got none. kfp forgets that of branches which a loop goes over: give dsl.OneOf to a task, and "
+                "loop over what that returns."
+            )
         one = output.get("valueFromParameter")
         chosen = [one] if one else output.get("artifactSelectors") or output["valueFromOneof"]["parameterSelectors"]
         found = (self.part(one["producerSubtask"]).made(kind, one[f"output{kind}Key"]) for one in chosen)

@@ -8,6 +8,7 @@ from kfp.dsl import Artifact, Input, Output
 
 from fmnist.kubeflow.compiled import documents
 from fmnist.kubeflow.edges import edges
+from fmnist.steps.errors import ContractError
 
 
 @dsl.component(base_image="python")  # type: ignore[untyped-decorator]
@@ -140,3 +141,27 @@ def test_a_condition_asks_for_what_it_names_whole() -> None:
         "components": {"leaf": {}, "part": {"dag": {"tasks": {"b": leaf}}}},
     }
     assert list(edges(spec)) == [("a-2", "Output", "if")]
+
+
+@dsl.pipeline(name="either")  # type: ignore[untyped-decorator]
+def either(number: int = 1) -> None:
+    """Loop over what one of two branches gives, which kfp compiles without the output of the branches."""
+    with dsl.If(number > 0):
+        first = name(number=number)
+    with dsl.Else():
+        second = name(number=0)
+    with dsl.ParallelFor(dsl.OneOf(first.outputs["Output"], second.outputs["Output"])) as text:
+        count(texts=[text])
+
+
+def test_an_output_that_no_part_gives_is_told(tmp_path: Path) -> None:
+    """No server finds it either."""
+    compiler.Compiler().compile(either, str(tmp_path / "pipeline.yaml"))
+    [spec] = documents((tmp_path / "pipeline.yaml").read_bytes())
+    with pytest.raises(ContractError) as caught:
+        list(edges(spec))
+    assert str(caught.value) == (
+        "compiled pipeline: expected an output pipelinechannel--condition-branches-1-oneof-1 of condition-branches-1, "
+        "which another task takes, got none. kfp forgets that of branches which a loop goes over: give dsl.OneOf to a "
+        "task, and loop over what that returns."
+    )
