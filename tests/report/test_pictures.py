@@ -830,7 +830,7 @@ def test_each_seeds_recalls_are_beside_the_published_one(*, narrow: bool) -> Non
 def test_a_telephone_has_room_for_the_words_about_many_seeds() -> None:
     """Also thousands are said, without a word cut off."""
     figure = drawn(lambda **look: pictures.recalls(np.tile(RECALLS, (400, 1)), PUBLISHED, narrow=True, **look))
-    assert "● each of 1200 seeds, and | their mean" in said(figure)
+    assert "● each of 1,200 seeds, and | their mean" in said(figure)
     assert_apart(figure=figure)
 
 

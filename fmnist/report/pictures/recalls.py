@@ -76,7 +76,7 @@ def recalls(  # noqa: PLR0913 - what is shown, and how
 
 def _explain(axes: Any, theme: Theme, n: int, *, narrow: bool) -> None:
     """Write above the axes what a diamond, a dot and a bar are."""
-    seeds = "● this run" if n == 1 else f"● each of {n} seeds, and | their mean"
+    seeds = "● this run" if n == 1 else f"● each of {n:,} seeds, and | their mean"
     published_at, seeds_at = ((-40, 22), (-40, 8)) if narrow else ((0, 8), (90, 8))
     words = {"xycoords": "axes fraction", "textcoords": "offset points", "weight": "bold"}
     axes.annotate("◆ published", (0, 1), published_at, color=theme.orange, **words)
