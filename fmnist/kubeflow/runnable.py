@@ -134,7 +134,8 @@ def missing(spec: Mapping[str, Any]) -> list[str]:
             lacking.append(f"the image {task.container.get('image')}")
         files = task.code
         own = {name.partition("/")[0].removesuffix(".py") for name in files}
-        sources = {"program": task.program.encode(), **{name: files[name] for name in files if name.endswith(".py")}}
+        sources = {"program": task.program.encode(errors="replace")}
+        sources |= {name: files[name] for name in files if name.endswith(".py")}
         for where, source in sources.items():
             modules = set[str]()
             with contextlib.suppress(ContractError):  # it may be a file of data, or Python of another release

@@ -253,6 +253,9 @@ def test_what_is_missing_is_named_with_its_first_task() -> None:
     spec = installing("absent", program="import gone_a")
     spec["root"]["dag"]["tasks"]["b"] = {"componentRef": {"name": "c"}}
     assert runnable.missing(spec) == ["absent (for a)", "the module gone_a (for a)"]
+    # No byte stands for half a character.
+    spec = installing("absent", program="x = '\ud800'\nimport gone_a")
+    assert runnable.missing(spec) == ["absent (for a)", "the module gone_a (for a)"]
 
 
 def test_artifacts_are_found_where_the_runner_leaves_them(tmp_path: Path) -> None:
