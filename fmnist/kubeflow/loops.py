@@ -91,14 +91,19 @@ def _artifacts(task_spec: Any, io_store: Any, _: str) -> tuple[Any, str, int]:
 def _loop(theirs: Any, *, task_name: str, task_spec: Any, components: Any, io_store: Any, **others: Any) -> Any:
     """Run a loop as kfp does, over the values that its task says; what it gives without any turn is empty."""
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+    from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
 
     made = type(task_spec)()
     made.CopyFrom(task_spec)
-    items = made.parameter_iterator.items
-    if name := items.input_parameter:
+    component, iterator = components[task_spec.component_ref.name], made.parameter_iterator
+    if name := iterator.items.input_parameter:
         inputs = type(made.inputs)(parameters={name: made.inputs.parameters[name]})
-        items.raw = json.dumps(OrchestratorUtils.make_task_arguments(inputs, io_store)[name])
-    given = components[task_spec.component_ref.name].output_definitions
+        listed = OrchestratorUtils.make_task_arguments(inputs, io_store)[name]
+        # Where a text is asked for, a server makes an empty one of a null.
+        kind = component.input_definitions.parameters[iterator.item_input].parameter_type
+        texts = kind == ParameterType.STRING
+        iterator.items.raw = json.dumps(["" if texts and one is None else one for one in listed])
+    given = component.output_definitions
     for output in (*given.parameters, *given.artifacts):
         io_store.put_task_output(task_name, output, [])
     return theirs(task_name=task_name, task_spec=made, components=components, io_store=io_store, **others)

@@ -402,7 +402,7 @@ def test_a_text_is_handed_on_as_it_is(text: str, tmp_path: Path) -> None:
 @component
 def mixed() -> list:  # type: ignore[type-arg]
     """Return values of many kinds."""
-    return [1, 2.5e-7, True, "x<ü", [1, "ä<&>"], {"b": None}]
+    return [1, 2.5e-7, None, "x<ü", [1, "ä<&>"], {"b": None}]
 
 
 def items() -> None:
@@ -413,19 +413,19 @@ def items() -> None:
 
 def test_where_a_text_is_asked_for_nothing_is_a_text_too() -> None:
     """A zero, a truth and what is empty are values as others."""
-    given = {"a": 0, "b": False, "c": [], "d": {}, "e": ""}
+    given = {"a": 0, "b": False, "c": [], "d": {}, "e": "", "f": True}
     inputs = {"parameters": {name: {"parameterType": "STRING"} for name in given}}
     sent = json_format.ParseDict({"inputs": {"parameterValues": given}}, pipeline_spec_pb2.ExecutorInput())
     spec = json_format.ParseDict({"inputDefinitions": inputs}, pipeline_spec_pb2.ComponentSpec())
     found = values._as_sent(sent, spec)["inputs"]["parameterValues"]
-    assert found == {"a": "0", "b": "false", "c": "[]", "d": "{}", "e": ""}
+    assert found == {"a": "0", "b": "false", "c": "[]", "d": "{}", "e": "", "f": "true"}
 
 
 def test_where_a_text_is_asked_for_all_is_text(tmp_path: Path) -> None:
     """So that the step gets of each item what a cluster gives; kfp's own runner hands on a number."""
     given = run(items, tmp_path)
     said = [given[f"for-loop-1-iteration-{turn}/say"] for turn in range(6)]
-    assert said == ["1", "0.00000025", "true", "x<ü", '[1,"ä\\u003c\\u0026\\u003e"]', '{"b":null}']
+    assert said == ["1", "0.00000025", "", "x<ü", '[1,"ä\\u003c\\u0026\\u003e"]', '{"b":null}']
     assert values._text(1.5e21) == "1500000000000000000000"
     numbers = {"a": [0.1, 2.5e-5, -1e-06, 9.5e-7, 1e-10, 1e21], "2e-5": '"1e-05'}
     assert values._text(numbers) == r'{"a":[0.1,0.000025,-0.000001,9.5e-7,1e-10,1e+21],"2e-5":"\"1e-05"}'
