@@ -1,18 +1,24 @@
 """The versions of pipelines on a Kubeflow Pipelines cluster: uploaded once, the newest found, and what each holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
 from typing import Any
 
-from fmnist.cluster.client import Client
+from fmnist.cluster.client import Client, ClusterError
 from fmnist.cluster.lookup import find, found_or_made
 from fmnist.cluster.names import DIGITS, check_texts, labels
 from fmnist.cluster.pipeline_file import read_compiled
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import sha256
+from fmnist.steps.messages import kind_of
 
 __all__ = ["Version", "Versions", "uncached"]
+
+#: What is read of a compiled pipeline, of which each part is a mapping; an asterisk stands for any name.
+_TASKS: dict[str, Any] = {"dag": {"tasks": {"*": {}}}}
+_SHAPE = {"root": {"inputDefinitions": {"parameters": {"*": {}}}, **_TASKS}, "components": {"*": _TASKS}}
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class Versions:
             )
         version = self._as_version(newest[0], pipeline["pipeline_id"])
         if content := newest[0].get("pipeline_spec"):
-            self._specs[version.id] = content.get("pipeline_spec", content)
+            self._specs[version.id] = self._document(content)
         return version
 
     def _newest(self, pipeline_id: str) -> list[dict[str, Any]]:
@@ -108,9 +114,18 @@ class Versions:
     def spec(self, version: Version) -> dict[str, Any]:
         """Return the document of the compiled pipeline, without the one for Kubernetes."""
         if version.id not in self._specs:
-            content = self.content(version)
-            self._specs[version.id] = content.get("pipeline_spec", content)
+            self._specs[version.id] = self._document(self.content(version))
         return self._specs[version.id]
+
+    def _document(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the document of a compiled pipeline in the content of a version, where what is read is a mapping."""
+        try:
+            return _shaped(content.get("pipeline_spec", content), _SHAPE, "pipeline_spec")
+        except TypeError as error:
+            raise ClusterError(
+                f"read version at {self._client.host}: expected a compiled pipeline, got one whose {error}. Run the "
+                "file itself, without --run-only."
+            ) from None
 
     def content(self, version: Version) -> dict[str, Any]:
         """Return the uploaded content of `version`: the pipeline, or the pipeline and a part for Kubernetes."""
@@ -122,6 +137,18 @@ class Versions:
         version_id = item["pipeline_version_id"]
         link = self._client.link(f"pipelines/details/{pipeline_id}/version/{version_id}")
         return Version(version_id, pipeline_id, item.get("name") or item["display_name"], link)
+
+
+def _shaped(value: Any, shape: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a mapping of a `shape` without its nulls; another server than the API's own may have anything there."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is no mapping, but {kind_of(value)}")
+    inner = {key: shape.get(key, shape.get("*")) for key in value}
+    return {
+        key: one if inner[key] is None else _shaped(one, inner[key], f"{name}.{key}")
+        for key, one in value.items()
+        if one is not None
+    }
 
 
 def uncached(content: dict[str, Any]) -> dict[str, Any]:

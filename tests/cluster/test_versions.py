@@ -194,6 +194,47 @@ def test_a_version_is_read_once(
         assert len(server.requests) == asked
 
 
+@pytest.mark.parametrize(
+    ("document", "got"),
+    [
+        ({"root": ["a"]}, "pipeline_spec.root is no mapping, but a list"),
+        ({"root": {"inputDefinitions": 1}}, "pipeline_spec.root.inputDefinitions is no mapping, but an int"),
+        (
+            {"root": {"inputDefinitions": {"parameters": {"a": "INT"}}}},
+            "pipeline_spec.root.inputDefinitions.parameters.a is no mapping, but a str",
+        ),
+        (
+            {"root": {}, "components": {"a": {"dag": {"tasks": {"b": [], "c": None}}}}},
+            "pipeline_spec.components.a.dag.tasks.b is no mapping, but a list",
+        ),
+        ({"pipeline_spec": "a"}, "pipeline_spec is no mapping, but a str"),
+    ],
+    ids=["root", "inputs", "input", "task", "document"],
+)
+def test_a_version_that_is_no_pipeline_is_refused(
+    server: Server, compiled: Path, document: dict[str, Any], got: str
+) -> None:
+    """Whoever else has written it: the server takes any document for the content of a version."""
+    connect(server.url).versions.create(compiled, name="fashion")
+    server.versions[0]["pipeline_spec"] = document
+    with pytest.raises(ClusterError) as caught:
+        connect(server.url).versions.latest("fashion")
+    assert str(caught.value) == (
+        f"read version at {server.url}: expected a compiled pipeline, got one whose {got}. Run the file itself, "
+        "without --run-only."
+    )
+
+
+def test_a_null_in_a_version_is_nothing(server: Server, compiled: Path) -> None:
+    """As the API has it everywhere."""
+    connect(server.url).versions.create(compiled, name="fashion")
+    parameters = {"inputDefinitions": {"parameters": {"a": {"isOptional": True, "defaultValue": None}, "b": None}}}
+    server.versions[0]["pipeline_spec"] = {"root": {**parameters, "dag": None, "x": [None]}, "components": None}
+    target = connect(server.url)
+    kept = {"inputDefinitions": {"parameters": {"a": {"isOptional": True}}}}
+    assert target.versions.spec(target.versions.latest("fashion")) == {"root": {**kept, "x": [None]}}
+
+
 def test_a_renamed_pipeline_is_found_by_its_name(server: Server, target: Cluster, compiled: Path) -> None:
     """The UI changes only what it shows; what it shows counts too, where no pipeline has that name."""
     version = target.versions.create(compiled, name="fashion")
