@@ -76,6 +76,16 @@ print(json.dumps(list(failing.outcomes(command, make, Path(sys.argv[1]), every=F
 """
 
 
+def test_a_link_that_leads_to_no_file_is_told_by_where_it_leads(tmp_path: Path) -> None:
+    """It is not read, and counts as something that is there."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"a")
+    for name, target in {"gone": "nowhere", "of": "folder", "same": "folder/file", "self": "self"}.items():
+        (tmp_path / name).symlink_to(target)
+    links = {"gone": "a link to nowhere", "of": "a link to folder", "self": "a link to self"}
+    assert failing.state(tmp_path) == {"folder/file": "61", "same": "61", **links}
+
+
 def test_what_a_careless_command_leaves_is_told(tmp_path: Path) -> None:
     """Each operation fails once; what is half written, lost or never made again is named, hidden files aside."""
     program, environment = [sys.executable, "-c", CARELESS, str(tmp_path)], {"PYTHONPATH": str(helpers.TESTS)}

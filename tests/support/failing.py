@@ -158,13 +158,18 @@ DATED = {"RECORD.sha256", "report.html", "run.json", "record.json", "log.txt"}
 
 
 def state(folder: Path) -> dict[str, str]:
-    """Return all files below a folder with their content, and empty folders; of files with the time, only the names."""
+    """Return all files below a folder with their content, and empty folders; of files with the time, only the names.
+
+    A link to a folder, or to nothing, is where it leads.
+    """
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() and not any(path.iterdir()):
+        if path.is_symlink() and not path.is_file():
+            found[name] = f"a link to {path.readlink()}"
+        elif path.is_dir() and not any(path.iterdir()):
             found[name] = "empty"
-        elif path.is_file() or path.is_symlink():
+        elif path.is_file():
             found[name] = "dated" if path.name in DATED else path.read_bytes().hex()
     return found
 
