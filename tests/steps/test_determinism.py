@@ -128,6 +128,13 @@ def test_too_little_memory_is_refused(limit: str, most: int) -> None:
     )
 
 
+def test_memory_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the training itself takes later is no lack of it."""
+    determinism.tensorflow()
+    monkeypatch.setattr(determinism, "_ROOM", 2**62)
+    determinism.tensorflow()
+
+
 def test_keras_that_computes_otherwise_is_refused() -> None:
     """Mixed precision, which someone has chosen in this process, is an error."""
     determinism.tensorflow()
