@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support import kfp_logs
 from support.kfp_logs import CONTENT, FILES, SUCCEEDED, artifact, driven, key, leave, look, printed
-from support.kfp_server import Request, Server, hang, respond
+from support.kfp_server import Request, Server, cut, hang, respond
 from support.submission import submitted
 
 from fmnist.cluster import client
@@ -363,5 +363,6 @@ def test_the_full_view_is_asked_for_where_it_may_tell_more(
     server.runs, server.tasks = [{"run_id": "one"}], [{"name": "a"}]
     assert full(target._client, RUN | known) == RUN | known | ({"tasks": [{"name": "a"}]} if asked else {})
     assert [request.query for request in server.asked("/runs/one$")] == ([{"view": "FULL"}] if asked else [])
-    server.fail("GET .*/runs/one", respond(400))
-    assert full(target._client, RUN | known) == RUN | known
+    for fault in (respond(400), respond(503), respond(200, b"<html>"), cut()):
+        server.fail("GET .*/runs/one", fault)
+        assert full(target._client, RUN | known) == RUN | known

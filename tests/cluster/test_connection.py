@@ -230,6 +230,8 @@ def test_a_host_is_an_address_of_https_unless_it_says_otherwise(host: str, url: 
         "httpx://h",
         "http+unix://h",
         "https://a@h",
+        "https://:a@h",
+        "https://@h",
         "h#a",
         "h?a",
         "https://h/pipeline/#",
@@ -253,6 +255,7 @@ def test_a_host_that_is_none_is_told_with_what_one_is(host: str) -> None:
         ("https://proxy.example", "https://proxy.example", None),
         ("http://me@proxy.example", "http://proxy.example", "Basic bWU="),
         ("http://me:p%40ss@proxy.example:3128/x", "http://proxy.example:3128", "Basic bWU6cEBzcw=="),
+        ("http://me:p@ss@proxy.example:3128", "http://proxy.example:3128", "Basic bWU6cEBzcw=="),
     ],
 )
 def test_a_proxy_is_an_address_and_a_login(given: str, place: str, login: str | None) -> None:
@@ -326,6 +329,17 @@ def test_the_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "token").write_text(TOKEN)
     with serving(token=TOKEN) as server:
         connect(server.url, token_file=tmp_path / "token")
+
+
+def test_an_empty_variable_counts_as_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that a shell or a container sets from another, which is not set."""
+    for name in (connection.TOKEN, connection.COOKIES, "KF_PIPELINES_SA_TOKEN_PATH", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "")
+    connect(server.url)
+    assert not {"authorization", "cookie"} & {name.lower() for name in server.requests[0].headers}
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "")
+    with pytest.raises(ContractError, match="^cluster: expected the address of a Kubeflow Pipelines API, got none"):
+        connect()
 
 
 def test_a_renewed_token_is_sent(compiled: Path, tmp_path: Path) -> None:
@@ -538,14 +552,14 @@ def test_the_login_in_a_context_of_kfp_is_sent_and_not_shown(server: Server, com
     context = {
         "client_authentication_cookie": "session=c00kie-1; other= c00kie=2 ",
         "client_authentication_header_name": "x-own",
-        "client_authentication_header_value": "Basic h3ader-value",
+        "client_authentication_header_value": "Basic h3ader-value s3cond-part",
     }
     (home / ".config/kfp/context.json").write_text(json.dumps(context))
     target = connect(server.url)
-    assert server.requests[0].headers["x-own"] == "Basic h3ader-value"
+    assert server.requests[0].headers["x-own"] == "Basic h3ader-value s3cond-part"
     assert server.requests[0].headers["cookie"] == "session=c00kie-1; other= c00kie=2 "
-    server.fail(STEPS["start run"], respond(500, b"no h3ader-value, c00kie-1, (c00kie=2) for Basic"))
-    assert "got HTTP 500 Internal Server Error: no ***, ***, (***) for Basic. " in failure(target, compiled)
+    server.fail(STEPS["start run"], respond(500, b"no h3ader-value, s3cond-part, c00kie-1, (c00kie=2) for Basic"))
+    assert "got HTTP 500 Internal Server Error: no ***, ***, ***, (***) for Basic. " in failure(target, compiled)
     other = connect(server.url, cookies="session=given-one")
     server.fail(STEPS["start run"], respond(500, b"no given-one"))
     assert "Error: no ***. " in failure(other, compiled)

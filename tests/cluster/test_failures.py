@@ -129,6 +129,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "HTTP 400 Why: it has an unknown template format",
         CHECK,
     ),
+    "bad input that names what is not there": (
+        status(400, "Invalid input error: ResourceNotFoundError: Run x not found"),
+        InvalidInputError,
+        "HTTP 400 Why: Invalid input error: ResourceNotFoundError: Run x not found",
+        CHECK,
+    ),
     "gone": (
         status(500, "ResourceNotFoundError: no"),
         ClusterError,

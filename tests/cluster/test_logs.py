@@ -297,6 +297,7 @@ def test_a_step_in_a_loop_has_its_log(server: Server, target: Cluster) -> None:
         (respond(401), "read a log at URL: expected success, got HTTP 401 Unauthorized. Give a valid token", 1),
         (respond(403), "read a log at URL: expected success, got HTTP 403 Forbidden. Check the namespace", 1),
         (respond(500, b"no"), "read a log at URL: expected success, got HTTP 500 Internal Server Error: no.", 2),
+        (respond(404), "read a log at URL: expected success, got HTTP 404 Not Found. Check the address", 4),
         (respond(200, b" <html>"), "the server answered with a page, perhaps of a login", 2),
     ],
 )

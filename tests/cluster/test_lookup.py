@@ -184,6 +184,10 @@ def test_a_run_that_cannot_be_looked_for_is_told(server: Server, target: Cluster
     server.fail("GET .*/runs/", respond(200, b'{"x": 1}'))
     with pytest.raises(ClusterError, match=f"^find run at {server.url}: .* got an answer without run_id"):
         lookup.find_run(target._client, 36 * "a", None)
+    for status in (400, 401, 403, 410, 500):
+        server.fail("GET .*/runs/", respond(status))
+        with pytest.raises(ClusterError, match=f"^find run at {server.url}: expected success, got HTTP {status}"):
+            lookup.find_run(target._client, 36 * "a", None)
     server.fail("GET .*/runs$", respond(403))
     with pytest.raises(ClusterError, match=f"^find run at {server.url}: expected success, got HTTP 403"):
         lookup.find_run(target._client, "x", None)
@@ -218,11 +222,12 @@ def test_what_is_there_is_not_made() -> None:
 @pytest.mark.parametrize(("status", "times"), [(409, 2), (403, 1), (500, 1), (None, 1)])
 def test_only_a_conflict_is_looked_after_again(status: int | None, times: int) -> None:
     """Any other error says nothing of what is there."""
-    looks: list[None] = []
+    looks, makes = list[None](), list[None]()
 
     def make() -> dict[str, str]:
+        makes.append(None)
         raise failed(status)
 
     with pytest.raises(ClusterError, match="^no$") as caught:
         lookup.found_or_made(lambda: looks.append(None), make)
-    assert (caught.value.status, len(looks)) == (status, times)
+    assert (caught.value.status, len(looks), len(makes)) == (status, times, 1)

@@ -101,14 +101,21 @@ def test_another_pipeline_compiles_as_kfp_does_it(tmp_path: Path, capsys: pytest
     assert read_spec(got)["pipelineInfo"]["name"] == "greetings"
 
 
-def test_a_pipeline_with_two_names_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second name for the pipeline does not make it two; what the file prints goes to stderr."""
-    (tmp_path / "helper.py").write_text("NAME = 'greetings'")
+def test_a_pipeline_with_two_names_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second name for the pipeline does not make it two; what the file prints goes to stderr.
+
+    Of the path only the file's folder is taken away again.
+    """
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "helper.py").write_text("import sys\nsys.path.insert(0, 'of somebody')\nNAME = 'greetings'")
     (tmp_path / "somebody.py").write_text(OTHER)
     got = compile_pipeline_file(tmp_path / "somebody.py", str(tmp_path / "pipeline.yaml"))
     assert got == tmp_path / "pipeline.yaml"
     assert read_spec(got)["pipelineInfo"]["name"] == "greetings"
     assert capsys.readouterr() == ("", "compiled\n")
+    assert (sys.path[0], str(tmp_path) in sys.path) == ("of somebody", False)
 
 
 def test_a_lone_component_is_compiled(tmp_path: Path) -> None:
