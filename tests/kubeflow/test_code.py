@@ -164,9 +164,12 @@ def test_a_module_is_code_too(place: Path) -> None:
 
 
 def test_as_much_code_as_is_allowed_is_carried(place: Path) -> None:
-    """The bound is of all files together."""
+    """The bound is of all files together, and a link is as large as what it leads to."""
     os.truncate(place / "mine" / "data" / "table.csv", 16_777_216)
     assert len(Code("mine", "data/*").files()["mine/data/table.csv"]) == 16_777_216
+    (place / "mine" / "data" / "same.csv").symlink_to("table.csv")
+    with pytest.raises(ContractError, match=r"expected at most 16,777,216 bytes of .*, got 33,554,432 in \d files\."):
+        Code("mine", "data/*").files()
 
 
 def test_a_namespace_package_is_all_its_portions(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

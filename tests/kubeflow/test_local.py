@@ -214,6 +214,10 @@ def test_this_process_keeps_its_temporary_files_there_too(tmp_path: Path, monkey
             assert tempfile.gettempdir() == str(tmp_path / "place")
             assert os.environ["OF_THE_RUN"] == "given"
         assert (tempfile.tempdir, logging.raiseExceptions) == (None, True)
+    before = dict(os.environ)
+    with pytest.raises(FileNotFoundError), local.confined(tmp_path / "gone" / "place", OF_THE_RUN="given"):
+        pass
+    assert (dict(os.environ), (tmp_path / "gone").exists()) == (before, False)
 
 
 def where(message: str, history: dsl.Output[dsl.Artifact]) -> None:

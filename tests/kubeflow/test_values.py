@@ -296,11 +296,13 @@ def test_a_step_that_fails_says_why_whatever_it_changed(tmp_path: Path) -> None:
 
 
 def test_the_first_input_that_changed_is_named(tmp_path: Path) -> None:
-    """Also for a file deep in its folder; others may have changed too."""
+    """Also for a file deep in its folder, and one that a link there leads to; others may have changed too."""
     folders = {name: SimpleNamespace(path=str(tmp_path / name)) for name in ("same", "one", "another")}
     for name in folders:
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "file").write_text("x")
+    (tmp_path / "one" / "deep" / "file").rename(tmp_path / "elsewhere")
+    (tmp_path / "one" / "deep" / "file").symlink_to(tmp_path / "elsewhere")
     before = values.state(folders)
     values.check_unchanged(before, values.state(folders))
     for name in ("another", "one"):
