@@ -365,6 +365,8 @@ def test_parameters_are_read(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_text_is_taken_as_it_is() -> None:
     """Blanks around it belong to it, and so does a blank alone: whether it is a name, others say."""
     assert [console.Text().convert(text, None, None) for text in (" a ", "\t", "É")] == [" a ", "\t", "É"]
+    paths = [console.Location().convert(text, None, None) for text in (" a ", "\t", "b/../É")]
+    assert paths == [Path(" a "), Path("\t"), Path("b/../É")]
 
 
 def test_options_without_effect_are_told() -> None:

@@ -87,8 +87,12 @@ class Broken(io.StringIO):
 
 @pytest.mark.parametrize(
     ("error", "lost"),
-    [(BrokenPipeError(), False), (OSError(errno.ENOSPC, "full"), True), (ValueError("closed"), False)],
-    ids=["pipe", "disk", "closed"],
+    [
+        (BrokenPipeError(), False),
+        *((OSError(code, "not written"), True) for code in (errno.ENOSPC, errno.EIO, errno.ECONNRESET)),
+        (ValueError("closed"), False),
+    ],
+    ids=["pipe", "full", "disk", "connection", "closed"],
 )
 def test_a_stream_never_fails(error: Exception, lost: bool) -> None:
     """What cannot be written is dropped, and a full disk is remembered."""

@@ -69,7 +69,9 @@ def test_a_component_of_kfp_runs_too(run_component: Callable[..., testing.Ran], 
     given = testing.artifact(Dataset, tmp_path / "table.csv", "z", rows=1)
     assert (given.name, given.uri, given.metadata) == ("table.csv", str(tmp_path / "table.csv"), {"rows": 1})
     (tmp_path / "f" / "link.csv").symlink_to(tmp_path / "table.csv")
-    assert testing.contents(tmp_path / "f") == {"a.txt": b"z", "link.csv": b"z"}
+    (tmp_path / "f" / ".of").mkdir()
+    (tmp_path / "f" / ".of" / ".hidden").write_bytes(b"h")
+    assert testing.contents(tmp_path / "f") == {".of/.hidden": b"h", "a.txt": b"z", "link.csv": b"z"}
 
 
 def test_a_component_that_needs_its_file_is_seen(run_component: Callable[..., testing.Ran]) -> None:
@@ -266,14 +268,15 @@ def test_a_bad_component_is_seen(
 
 
 def test_a_component_gets_a_copy_of_each_parameter(run_component: Callable[..., testing.Ran]) -> None:
-    """What it does to it, the test does not see, as on a cluster."""
+    """What it does to it, or to what is in it, the test does not see, as on a cluster."""
 
-    def extend(names: list[str]) -> list[str]:
+    def extend(names: list[str], rows: list[list[str]]) -> list[str]:
         names.append("b")
-        return names
+        rows[0].append("d")
+        return names + rows[0]
 
-    assert run_component(extend, names=(given := ["a"])).returned == ["a", "b"]
-    assert given == ["a"]
+    assert run_component(extend, names=(given := ["a"]), rows=(rows := [["c"]])).returned == ["a", "b", "c", "d"]
+    assert (given, rows) == (["a"], [["c"]])
 
 
 @pytest.mark.parametrize(
