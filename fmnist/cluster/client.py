@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -73,6 +75,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
                 f"login: expected what $KF_PIPELINES_IAP_OAUTH2_CLIENT_ID needs, Google credentials, got: {error} "
                 "Without that variable another login counts."
             ) from error
+        pool = self.runs.api_client.rest_client.pool_manager
+        pool.request = partial(_sent, pool.request)
         # For messages: that of a kubeconfig may hold a password.
         self.host: str = safe(self._existing_config.host)
         #: The server's time at its last answer, as the API writes it; empty if it does not say.
@@ -213,6 +217,14 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's
         """Answer kfp's constructor, which asks for up to half a minute and then writes into the user's home."""
         return self.api_models.V2beta1GetHealthzResponse(multi_user=False)
+
+
+def _sent(send: Callable[..., Any], *args: Any, timeout: Any, **kwargs: Any) -> Any:
+    """Send a request; of a refusal, read the body in time: kfp's client waits for all of it, whatever comes."""
+    response = send(*args, timeout=timeout, **kwargs)
+    if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+        response._body = _body(response, monotonic() + timeout.read_timeout)  # noqa: SLF001 - there is no other way
+    return response
 
 
 def _refusal(error: Exception) -> Any:

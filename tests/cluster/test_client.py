@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import re
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import urllib3
 from kfp_server_api import ApiException
 from support import kfp_server
-from support.kfp_server import Server, cut, dribble, hang, respond, serving
+from support.kfp_server import Handler, Server, cut, dribble, hang, respond, send, serving
 from support.submission import STEPS, failure, submitted
 
 from fmnist.cluster import client
@@ -170,12 +171,32 @@ def test_an_answer_that_dribbles_is_none_in_time(server: Server, target: Cluster
     assert time.monotonic() - begun < 5
 
 
+def test_a_refusal_that_dribbles_is_none_in_time(server: Server, target: Cluster) -> None:
+    """As an answer, be it sent for or fetched; the status alone says little."""
+
+    def refuse(handler: Handler) -> None:
+        send(handler, 503, b"{", Content_Length="1000000")
+        while not server.stopping.wait(0.02):
+            handler.wfile.flush()
+            handler.wfile.write(b" ")
+
+    server.fail("healthz", refuse, times=2)
+    begun, client = time.monotonic(), target._client
+    for ask in (client.healthzs.healthz_service_get_healthz, partial(client._get, "/apis/v2beta1/healthz", {})):
+        with pytest.raises(TransientError, match=f"^ask at {server.url}: expected success, got no answer in time "):
+            client.once("ask", ask, patience=0.1)
+    assert time.monotonic() - begun < 5
+
+
 def test_an_endless_answer_is_refused(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fill the memory long before the minute is over."""
     monkeypatch.setattr(client, "MOST", 100_000)
     server.fail("healthz", respond(200, b"{}" + 99_998 * b" "))
     assert target._client.once("ask", target._client.healthzs.healthz_service_get_healthz) == {}
     server.fail("healthz", respond(200, b"{}" + 99_999 * b" "))
+    with pytest.raises(ClusterError, match=f"^ask at {server.url}: expected success, got more than 0 MiB. It may be"):
+        target._client.once("ask", target._client.healthzs.healthz_service_get_healthz)
+    server.fail("healthz", respond(500, b"x" + 100_000 * b" "))
     with pytest.raises(ClusterError, match=f"^ask at {server.url}: expected success, got more than 0 MiB. It may be"):
         target._client.once("ask", target._client.healthzs.healthz_service_get_healthz)
 
