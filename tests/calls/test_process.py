@@ -203,15 +203,20 @@ def test_a_process_may_die_when_it_knows_what_to_do(tmp_path: Path, monkeypatch:
 
 
 def test_a_process_whose_progress_cannot_be_shown_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for it."""
+    """Nobody waits for it, nor for what it has started, as the seeds of a study."""
     end = tmp_path / "end"
-    does = f"pipe.send(('on_nothing',)), time.sleep(5), open({str(end)!r}, 'w')"
-    code = f"import multiprocessing.connection as c, time; c.Connection.recv = lambda pipe: ({does})"
+    starts = f"subprocess.Popen(['sleep', '60'], env={{'MARK': {str(tmp_path)!r}}})"
+    does = f"{starts}, pipe.send(('on_nothing',)), time.sleep(5), open({str(end)!r}, 'w')"
+    code = f"import multiprocessing.connection as c, subprocess, time; c.Connection.recv = lambda pipe: ({does})"
     (tmp_path / "sitecustomize.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(AttributeError, match="on_nothing"):
         fmnist.run(tmp_path / "run", epochs=1)
     assert not end.exists()
+    late = time.monotonic() + 30
+    while (left := helpers.processes(f"MARK={tmp_path}")) and time.monotonic() < late:
+        time.sleep(0.01)
+    assert left == []
 
 
 def test_the_last_words_of_a_process_may_be_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

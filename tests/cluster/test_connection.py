@@ -273,7 +273,9 @@ def test_a_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert found == ["http://p:1", "http://q:2", None, None]
 
 
-@pytest.mark.parametrize("given", ["socks5://p:1", "http://p:0", "http://", "http://[::1", "http://p q", "http://p:x"])
+@pytest.mark.parametrize(
+    "given", ["socks5://p:1", "http://p:0", "http://", "http://[::1", "http://p q", "http://p\x01", "http://p:x"]
+)
 def test_a_proxy_that_is_none_is_told_with_what_one_is(given: str) -> None:
     """Without repeating it."""
     with pytest.raises(ContractError) as caught:

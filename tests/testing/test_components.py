@@ -158,6 +158,8 @@ def test_an_artifact_has_a_name_and_metadata(tmp_path: Path) -> None:
     assert testing.artifact(Dataset, tmp_path / "new").metadata == {}
     assert testing.artifact(Dataset, tmp_path / "new", None, rows=2).metadata == {"rows": 2}
     assert testing.artifact(Dataset, tmp_path / "other", tmp_path / "table", rows=3).metadata == {"rows": 3}
+    testing.artifact(Dataset, tmp_path / "of" / "nothing")
+    assert list((tmp_path / "of").iterdir()) == []
     testing.artifact(Dataset, tmp_path / "folder", {"a": "x"})
     with pytest.raises(FileExistsError):
         testing.artifact(Dataset, tmp_path / "folder", {"b": "y"})
