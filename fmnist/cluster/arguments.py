@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fmnist.steps.errors import ContractError
-from fmnist.steps.messages import did_you_mean, excerpt
+from fmnist.steps.messages import did_you_mean, shown
 
 __all__ = ["LARGEST_WHOLE", "parse_arguments"]
 
@@ -74,7 +74,7 @@ def _argument(name: str, value: Any, kind: str) -> Any:
     expected, good = _TYPES.get(kind, ("a value that can be given", lambda _: False))
     read = value if kind == "STRING" or not isinstance(value, str) else _from_json(value)
     if not good(read):
-        raise ContractError(f"parameter {name}: expected {expected}, got {excerpt(repr(value), 300)}.")
+        raise ContractError(f"parameter {name}: expected {expected}, got {shown(value, 300)}.")
     # kfp's local runner takes a whole number for no other one.
     return float(read) if kind == "NUMBER_DOUBLE" else read
 

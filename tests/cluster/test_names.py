@@ -42,6 +42,7 @@ def test_what_a_server_keeps_is_taken(key: str, text: str) -> None:
         ("pipeline", "x" * 129, "pipeline name: expected at most 128 bytes, got 129"),
         ("pipeline", "ü" * 65, "pipeline name: expected at most 128 bytes, got 130"),
         ("pipeline", "🚀" * 33, "pipeline name: expected at most 128 bytes, got 132"),
+        ("pipeline", f" {'x' * 127} ", "pipeline name: expected at most 128 bytes, got 129"),
         ("version", "x" * 128, "version name: expected at most 127 bytes, got 128"),
         ("experiment", "x" * 129, "experiment name: expected at most 128 bytes, got 129"),
         ("run", "x" * 256, "run name: expected at most 255 characters, got 256"),
