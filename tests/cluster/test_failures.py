@@ -62,6 +62,9 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
     "401 of a page": (status(401, "<b>No</b>"), ClusterError, "HTTP 401 Why: No", LOGIN),
     "403": (status(403), ClusterError, "HTTP 403 Why", "Check the namespace, and that your account may do this there."),
     "404": (status(404), ClusterError, "HTTP 404 Why", f"Check the address: {PATH}"),
+    "404 of a page": (status(404, "<b>No</b>"), ClusterError, "HTTP 404 Why: No", f"Check the address: {PATH}"),
+    "400 of a page": (status(400, "<b>No</b>"), ClusterError, "HTTP 400 Why: No", CHECK),
+    "502 of a page": (status(502, "<b>No</b>"), TransientError, "HTTP 502 Why: No", LATER),
     "405": (status(405), ClusterError, "HTTP 405 Why", f"Check the address: {PATH}"),
     "407": (status(407), ClusterError, "HTTP 407 Why", PROXY),
     "409": (
