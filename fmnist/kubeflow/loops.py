@@ -2,7 +2,8 @@
 
 It puts the item of a turn in the place of everything that the loop takes from other tasks and from outer loops. It
 guesses what a loop goes over from the name of an input, and so takes the whole list of an outer loop for its item. Of
-two loops over artifacts, one in the other, it takes the turn of the inner one for both.
+two loops over artifacts, one in the other, it takes the turn of the inner one for both. What a loop in a loop gives it
+collects in a list of lists, of which a server makes one list.
 
 It guesses what a condition is about in the same way, does not quote it, and skips what depends on a condition that it
 cannot evaluate: the run ends well without those steps.
@@ -15,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from fmnist.kubeflow import values
@@ -106,7 +108,27 @@ def _loop(theirs: Any, *, task_name: str, task_spec: Any, components: Any, io_st
     given = component.output_definitions
     for output in (*given.parameters, *given.artifacts):
         io_store.put_task_output(task_name, output, [])
-    return theirs(task_name=task_name, task_spec=made, components=components, io_store=io_store, **others)
+    result = theirs(task_name=task_name, task_spec=made, components=components, io_store=io_store, **others)
+    for output in (*given.parameters, *given.artifacts):
+        if _is_collected(component, output, components):
+            lists = ([None] if turn is None else turn for turn in io_store.get_task_output(task_name, output))
+            io_store.put_task_output(task_name, output, [*chain.from_iterable(lists)])
+    return result
+
+
+def _is_collected(component: Any, output: str, components: Any) -> bool:
+    """Return whether an output of a part of a pipeline is what a loop in it gives: a server makes one list of all."""
+    values_of, artifacts_of = component.dag.outputs.parameters, component.dag.outputs.artifacts
+    if output in values_of:
+        of = values_of[output]
+        source = next(iter(of.value_from_oneof.parameter_selectors), of.value_from_parameter)
+        key = source.output_parameter_key
+    else:
+        source = artifacts_of[output].artifact_selectors[0]
+        key = source.output_artifact_key
+    task = component.dag.tasks[source.producer_subtask]
+    inner = components[task.component_ref.name]
+    return bool(task.WhichOneof("iterator")) or (inner.HasField("dag") and _is_collected(inner, key, components))
 
 
 def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, io_store: Any, **others: Any) -> Any:

@@ -147,6 +147,32 @@ def test_a_turn_gets_its_own_artifact(tmp_path: Path) -> None:
 
 
 @component
+def keep(word: str, table: Output[Dataset]) -> list:  # type: ignore[type-arg]
+    """Write a word, and return it in a list."""
+    with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write(word)
+    return [word]
+
+
+@component
+def kept(words: list, tables: Input[list[Dataset]]) -> str:  # type: ignore[type-arg]
+    """Return what comes in, as Python writes it."""
+    return repr([words, [open(one.path).read() for one in tables]])  # noqa: PTH123 - kfp copies this text
+
+
+def loops_in_loops() -> None:
+    """Collect what a loop in a part in a loop gives."""
+    with dsl.ParallelFor(["a", "b"]) as word, dsl.If(word != "c"), dsl.ParallelFor([1]):
+        made = keep(word=word)
+    kept(words=dsl.Collected(made.outputs["Output"]), tables=dsl.Collected(made.outputs["table"]))
+
+
+def test_what_loops_in_loops_give_is_one_list(tmp_path: Path) -> None:
+    """As a server collects it; a list that a step returned stays one. By itself kfp gives lists of lists."""
+    assert run(loops_in_loops, tmp_path)["kept"] == "[[['a'], ['b']], ['a', 'b']]"
+
+
+@component
 def gather(words: list) -> str:  # type: ignore[type-arg]
     """Return what comes in, as Python writes it."""
     return repr(words)
