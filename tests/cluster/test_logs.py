@@ -162,6 +162,7 @@ def test_any_text_has_an_end(text: str, error: str) -> None:
 def test_the_last_exit_code_is_the_launchers() -> None:
     """A step may have printed one that it read, or the log of another."""
     assert Log(f"{ended(2)}\nmore\n{ended(1)}\n{said('Local filepath')}").exit_code == 1
+    assert Log("\n".join([ended(3), *(said(f"uploadFile({number})") for number in range(50))])).exit_code == 3
 
 
 # Trust

@@ -154,7 +154,7 @@ def test_a_description_may_name_a_release_of_kfp(tmp_path: Path) -> None:
     assert "sdkVersion: kfp-1.2.3" in path.read_text()
 
 
-@pytest.mark.parametrize("name", ["pipelineyaml", "p.yaml.txt", "yaml", "p.yml", "p.YAML"])
+@pytest.mark.parametrize("name", ["pipelineyaml", "p.yaml.txt", "yaml", ".yaml", "p.yml", "p.YAML"])
 def test_a_name_that_only_looks_like_yaml_is_refused(tmp_path: Path, name: str) -> None:
     """Kfp knows a compiled file by its ending."""
     with pytest.raises(ContractError, match="compiled file: expected a name that ends in .yaml, got "):

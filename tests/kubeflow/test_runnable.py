@@ -337,7 +337,7 @@ def test_a_value_that_was_written_to_a_path_is_found(tmp_path: Path) -> None:
     place = tmp_path / "run" / "a"
     (place / "folder").mkdir(parents=True)
     for name, text in {
-        "text": "3\r\né",
+        "text": " 3\r\né\n",
         "bare": "7",
         "number": "3",
         "flag": "True",
@@ -347,7 +347,8 @@ def test_a_value_that_was_written_to_a_path_is_found(tmp_path: Path) -> None:
         (place / name).write_bytes(text.encode())
     (place / "executor_output.json").write_text('{"parameterValues": {"both": "returned", "Output": 0.5}}')
     assert runnable.outputs(spec, tmp_path) == {
-        "a": {"bare": 7, "text": "3\r\né", "number": 3, "flag": True, "words": ["a"], "both": "returned", "Output": 0.5}
+        "a": {"bare": 7, "text": " 3\r\né\n", "number": 3, "flag": True, "words": ["a"]}
+        | {"both": "returned", "Output": 0.5}
     }
 
 

@@ -13,6 +13,7 @@ from support.failing_test import failing
 from fmnist import testing
 from fmnist.cluster.pipeline_file import compile_pipeline_file
 from fmnist.steps.errors import ContractError
+from fmnist.testing import pipelines
 
 PIPELINE = """
 from kfp import dsl
@@ -143,7 +144,9 @@ def test_several_are_compiled_each_way(
 
 
 def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]) -> None:
-    """Its error is shown."""
+    """Its error is shown; what writes two files does not say which one is compiled."""
+    with failing("expected one file in the folder where it runs, got .*a.yaml.*b.yaml"):
+        pipelines._compiled_by(["touch", "a.yaml", "b.yaml"], tmp_path / "two", {}, 0o022)
     source = tmp_path / "none.py"
     source.write_text("1 / 0")
     with failing("expected exit code 0, got 1:\n *division by zero"):
