@@ -110,6 +110,7 @@ def test_what_has_ended_does_not_begin_again(clock: list[float]) -> None:
     done = look("RUNNING", train="SUCCEEDED")
     assert told(clock, done, holes, look("RUNNING"), look("RUNNING", train="RUNNING"), done) == ["train: done in 30 s"]
     assert told(clock, [Step("s", "SUCCEEDED")], [Step("s", "RUNNING", attempt=2)]) == ["s: done"]
+    assert told(clock, *([Step("s", state)] for state in ("RUNNING", "", "RUNNING"))) == ["s: started"]
 
 
 def test_an_attempt_is_told_once(clock: list[float]) -> None:

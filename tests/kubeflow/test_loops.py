@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from google.protobuf import json_format
 from kfp import compiler, dsl
 from kfp.dsl import Dataset, Input, Output
+from kfp.local.io import IOStore
 from kfp.local.orchestrator import enhanced_dag_orchestrator, orchestrator_utils, task_executor, task_spec_utils
+from kfp.pipeline_spec import pipeline_spec_pb2
 
 from fmnist.kubeflow import local, loops
 from fmnist.steps.errors import StepError
@@ -381,6 +384,31 @@ def test_an_error_between_steps_ends_the_run_as_one_of_a_step(kind: type[Excepti
     with pytest.raises(RuntimeError) as failed:
         loops._task(broken, told.append, task_name="join")
     assert [str(failed.value)] == told == [f"task join: {kind.__name__}: no such output"]
+
+
+@pytest.mark.parametrize(("kind", "items"), [("STRING", '["a", ""]'), ("NUMBER_INTEGER", '["a", null]')])
+def test_a_loop_goes_over_and_gives_what_a_server_would(kind: str, items: str) -> None:
+    """A null is an empty text where one is asked for; a turn that gave nothing stays seen in what is collected."""
+    loop = {"parameterIterator": {"itemInput": "item", "items": {"inputParameter": "all"}}}
+    outputs = {"parameters": {"out": {"valueFromParameter": {"producerSubtask": "in", "outputParameterKey": "x"}}}}
+    part = {
+        "inputDefinitions": {"parameters": {"item": {"parameterType": kind}}},
+        "outputDefinitions": {"parameters": {"out": {"parameterType": "LIST"}}},
+        "dag": {"outputs": outputs, "tasks": {"in": {**loop, "componentRef": {"name": "inner"}}}},
+    }
+    given = {"componentRef": {"name": "part"}, "inputs": {"parameters": {"all": {"componentInputParameter": "given"}}}}
+    task = json_format.ParseDict({**loop, **given}, pipeline_spec_pb2.PipelineTaskSpec())
+    components = {"part": json_format.ParseDict(part, pipeline_spec_pb2.ComponentSpec()), "inner": None}
+    store, gone_over = IOStore(), list[str]()
+    store.put_parent_input("given", ["a", None])
+
+    def theirs(*, task_spec: Any, **_: Any) -> None:
+        gone_over.append(task_spec.parameter_iterator.items.raw)
+        store.put_task_output("loop", "out", [["b"], None, [], ["c", ["d"]]])
+
+    loops._loop(theirs, task_name="loop", task_spec=task, components=components, io_store=store)
+    assert gone_over == [items]
+    assert store.get_task_output("loop", "out") == ["b", None, "c", ["d"]]
 
 
 def test_a_condition_calls_nothing_of_python() -> None:

@@ -188,6 +188,12 @@ def beside(out: Output[Artifact]) -> None:
     Path(out.path).with_name("other").write_text("x")
 
 
+def hidden_beside(out: Output[Artifact]) -> None:
+    """Write something hidden too."""
+    Path(out.path).write_text("x")
+    Path(out.path).with_name(".other").write_text("x")
+
+
 def beside_what_is_logged(out: Output[Artifact], told: Output[Metrics]) -> None:
     """Write something else, where another output is only logged."""
     Path(out.path).write_text("x")
@@ -256,6 +262,7 @@ BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
     "the first address": (moves, {}, r"moves: expected \['out'\] at most, got \['out', 'out.csv'\]"),
     "another file": (beside, {}, r"beside: expected \['out'\] at most, got \['other', 'out'\]"),
+    "a hidden file": (hidden_beside, {}, r"expected \['out'\] at most, got \['.other', 'out'\]"),
     "another file beside metrics": (beside_what_is_logged, {}, r"\['out', 'told'\] at most, got \['other', 'out'\]"),
 }
 
