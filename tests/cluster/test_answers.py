@@ -129,3 +129,5 @@ def test_what_is_listed_has_its_id(name: str, needed: str) -> None:
     for one in ({}, {needed: ""}):
         with pytest.raises(AnswerError, match=f"^an answer whose {name} has one without {needed}$"):
             answers.checked({name: [one]})
+    with pytest.raises(AnswerError, match=f"^an answer whose {name} has None in the place of a mapping$"):
+        answers.checked({name: [{needed: "one"}, None]})
