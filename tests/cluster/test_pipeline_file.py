@@ -109,8 +109,8 @@ def test_a_pipeline_with_two_names_is_one(
     Of the path only the file's folder is taken away again.
     """
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "helper.py").write_text("import sys\nsys.path.insert(0, 'of somebody')\nNAME = 'greetings'")
-    (tmp_path / "somebody.py").write_text(OTHER)
+    (tmp_path / "helper.py").write_text("NAME = 'greetings'")
+    (tmp_path / "somebody.py").write_text(f"import sys\nsys.path.insert(0, 'of somebody')\n{OTHER}")
     got = compile_pipeline_file(tmp_path / "somebody.py", str(tmp_path / "pipeline.yaml"))
     assert got == tmp_path / "pipeline.yaml"
     assert read_spec(got)["pipelineInfo"]["name"] == "greetings"
