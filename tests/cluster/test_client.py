@@ -190,10 +190,10 @@ def test_a_refusal_that_dribbles_is_none_in_time(server: Server, target: Cluster
 
 def test_an_endless_answer_is_refused(server: Server, target: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fill the memory long before the minute is over."""
-    monkeypatch.setattr(client, "MOST", 100_000)
-    server.fail("healthz", respond(200, b"{}" + 99_998 * b" "))
+    monkeypatch.setattr(client, "MOST", 1_000_000)
+    server.fail("healthz", respond(200, b"{}" + 999_998 * b" "))
     assert target._client.once("ask", target._client.healthzs.healthz_service_get_healthz) == {}
-    server.fail("healthz", respond(200, b"{}" + 99_999 * b" "))
+    server.fail("healthz", respond(200, b"{}" + 999_999 * b" "))
     with pytest.raises(ClusterError, match=f"^ask at {server.url}: expected success, got more than 0 MiB. It may be"):
         target._client.once("ask", target._client.healthzs.healthz_service_get_healthz)
     server.fail("healthz", respond(500, b"x" + 100_000 * b" "))

@@ -650,6 +650,8 @@ def test_the_files_of_a_folder_have_a_limit(server: Server, monkeypatch: pytest.
 def test_a_folder_has_the_limit_of_a_file(server: Server, monkeypatch: pytest.MonkeyPatch, bytes_: int) -> None:
     """What its archive holds counts, in blocks of 10 KiB."""
     found, room = Found([("", made("labels"))]), 10_240 if bytes_ == 1 else 20_480
+    with pytest.raises(ClusterError, match="^more than 256 MiB$"):
+        download._too_large()
     server.store.archive = archive({"a": bytes_ * b"x"})
     monkeypatch.setattr(download, "MOST", room)
     assert brought(server, found, labels={}) == {"labels/a": bytes_ * b"x"}

@@ -349,6 +349,9 @@ def test_start_and_end_are_kept(monkeypatch: pytest.MonkeyPatch, chunks: list[by
     assert logs._text(Chunks(*chunks)) == text
     with pytest.raises(LogError) as caught:
         logs._text(Chunks(b"abcdefghijklmnop", b"q"))
+    monkeypatch.setattr(logs, "MOST", 1_000_000)
+    with pytest.raises(LogError, match="it is longer than 0 MiB"):
+        logs._text(Chunks(bytes(1_000_001)))
     assert str(caught.value) == "it is longer than 0 MiB, or took longer than 60 s"
 
 

@@ -91,16 +91,16 @@ def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float
 
 
 def test_a_step_that_waits_again_is_told_as_soon(clock: list[float]) -> None:
-    """Of another attempt, the patience is that of the first."""
+    """Of another attempt, the patience is that of the first, whether or not the first one was seen to run."""
     waits, runs, again = (
         Step("s", state, attempt=attempt, path="in/s")
         for state, attempt in (("WAITING", 1), ("RUNNING", 1), ("WAITING", 2))
     )
-    lines = told(clock, *[[waits]] * 4, [runs], *[[again]] * 4, seconds=100)
-    assert [line.partition(" for its pod")[0] for line in lines] == [
-        "s: waits", "s has waited 5 min", "s: started, after 6 min 40 s",
-        "s: attempt 2", "s: waits", "s has waited 5 min",
-    ]  # fmt: skip
+    for ran, started in (([[runs]], ["s: started, after 6 min 40 s"]), ([], [])):
+        lines = told(clock, *[[waits]] * 4, *ran, *[[again]] * 4, seconds=100)
+        assert [line.partition(" for its pod")[0] for line in lines] == [
+            "s: waits", "s has waited 5 min", *started, "s: attempt 2", "s: waits", "s has waited 5 min",
+        ]  # fmt: skip
 
 
 def test_what_has_ended_does_not_begin_again(clock: list[float]) -> None:
@@ -151,6 +151,9 @@ def test_what_is_seen_first_is_told_as_it_is(clock: list[float], steps: list[Ste
     ("seconds", "text"),
     [
         (0.4, "0 s"),
+        (0.5, "0 s"),
+        (2.5, "2 s"),
+        (3.5, "4 s"),
         (59.4, "59 s"),
         (59.6, "1 min"),
         (60, "1 min"),

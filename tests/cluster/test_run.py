@@ -433,8 +433,9 @@ def metric(name: str, value: float, kind: str = "Metric") -> dict[str, Any]:
         ([metric("loss", 0.5), metric("accuracy", 0.875), {"artifact_id": "m", "name": "model"}], 0.875),
         ([metric("accuracy", 0.875, "Artifact")], None),
         ([metric("accuracy", 0.5), metric("accuracy", 0.75)], None),
+        ([metric("accuracy", 0.0)], 0.0),
     ],
-    ids=["no such API", "no artifact", "no accuracy", "accuracy", "no metric", "two"],
+    ids=["no such API", "no artifact", "no accuracy", "accuracy", "no metric", "two", "none right"],
 )
 def test_an_accuracy_is_the_metric_of_that_name(
     server: Server, target: Cluster, compiled: Path, artifacts: list[dict[str, Any]] | None, accuracy: float | None

@@ -279,6 +279,7 @@ def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
         {"task_id": "6", "name": "train", "state": "FAILED", "parent_task_id": "4", "error": {"message": "own"}},
         {"task_id": "10", "name": "next", "parent_task_id": "2"},
         {"task_id": "11", "name": "next", "state": "FAILED", "parent_task_id": "4"},
+        {"task_id": "12", "name": "next", "parent_task_id": "3"},
         {"task_id": "7", "name": "test", "state": "RUNNING", "parent_task_id": "1"},
         {"task_id": "8", "name": "alone", "state": "CACHED", "parent_task_id": "2"},
         {"task_id": "9", "name": "lost", "state": "CACHED", "parent_task_id": "0"},
@@ -289,11 +290,12 @@ def test_tasks_of_one_name_in_several_parts_have_their_paths() -> None:
         ("two/in/train", "two/in/train", "FAILED"),
         ("one/next", "one/next", ""),
         ("two/in/next", "two/in/next", "FAILED"),
+        ("two/next", "two/next", ""),
         ("test", "test", "WAITING"),
         ("alone", "one/alone", "CACHED"),
         ("lost", "lost", "CACHED"),
     ]
-    assert [step.message for step in found] == ["", "own", "", "", "", "", ""]
+    assert [step.message for step in found] == ["", "own", "", "", "", "", "", ""]
 
 
 def test_tasks_in_a_loop_have_the_numbers_of_the_parts_around_them() -> None:
@@ -368,7 +370,7 @@ def test_a_driver_that_failed_is_the_step_that_failed(retry: bool) -> None:
     assert (step.state, step.message) == ("FAILED", "no such volume")
 
 
-@pytest.mark.parametrize(("end", "seconds"), [("12:01:30", 90.0), ("", 120.0)])
+@pytest.mark.parametrize(("end", "seconds"), [("12:01:30", 90.0), ("12:00:00", 0.0), ("", 120.0)])
 def test_a_step_takes_the_time_of_its_last_attempt(end: str, seconds: float) -> None:
     """Where the list does not say when that ended, it takes the time of its own node."""
     run = look("SUCCEEDED", train="SUCCEEDED")
