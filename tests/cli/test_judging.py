@@ -278,6 +278,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         + " .... Choose one with --column.",
     ),
     "column twice": ("accuracy,accuracy\n1,0.9\n", "line 1: expected each column once, got 'accuracy' again."),
+    "column thrice": ("a,b,a,a\n1,2,3,4\n", "line 1: expected each column once, got 'a' again."),
     "other columns twice": ("accuracy,b,a,a,b\n1,2,3,4,5\n", "line 1: expected each column once, got 'b' again."),
     "short row": (
         "seed,accuracy\n1,0.9\n2\n",
@@ -406,6 +407,10 @@ def test_figures_are_read_from_a_file() -> None:
             "expected JSON, got: the key 'accuracy' twice.",
         ),
         (
+            '{"figures": [{"name": "a", "accuracy": 1, "accuracy": 0.9, "accuracy": 1}]}',
+            "expected JSON, got: the key 'accuracy' twice.",
+        ),
+        (
             '{"figures": [{"name": "\\u001b[2J", "accuracy": 0.9}]}',
             "figures.0.name: Value error, expected text that can",
         ),
@@ -423,6 +428,7 @@ def test_figures_are_read_from_a_file() -> None:
         "long place",
         "long key twice",
         "key twice",
+        "key thrice",
         "controls",
     ],
 )
@@ -449,9 +455,10 @@ def test_figures_of_other_runs_are_not_compared_with() -> None:
     assert invoke("--published", name, "-p", "epochs=9", "accuracies.csv").stderr == (
         "Error: figures.json: expected a figure for these parameters, got those for -p epochs=3; -p epochs=10.\n"
     )
-    assert invoke("--published", figures({}, {}), "accuracies.csv").stderr == (
-        "Error: figures.json: expected each figure's name once, got 'paper' again.\n"
-    )
+    for several in (figures({}, {}), figures({}, {}, {})):
+        assert invoke("--published", several, "accuracies.csv").stderr == (
+            "Error: figures.json: expected each figure's name once, got 'paper' again.\n"
+        )
     two, third = {"optimizer": "adam", "epochs": 3}, {"name": "third", "parameters": {"epochs": 4}}
     assert invoke("--published", figures({"parameters": two}, {"name": "b"}), "accuracies.csv").stderr.endswith(
         "are, as -p optimizer=adam -p epochs=3.\n"

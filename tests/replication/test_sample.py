@@ -97,6 +97,8 @@ def test_a_sample_knows_its_statistics() -> None:
     assert sample.recalls[:, 0].tolist() == [0.88, 0.86]
     thirds = Sample({}, [samples.result(i, counts=(COUNTS + (i == 1)).tolist()) for i in range(3)], {}, is_study=True)
     assert thirds.counts[0, 1] == COUNTS[0, 1] + 1 / 3
+    large = [samples.result(i, counts=[[70_000, 2**31], [i, 3]], class_names=("cat", "dog")) for i in range(2)]
+    assert Sample({}, large, {}, is_study=True).counts.tolist() == [[70_000, 2**31], [0.5, 3]]
     assert sample.conclusions == conclude(PARAMETERS, [0.87, 0.90], sample.recalls)
     assert math.isnan(samples.run_sample(samples.result(3)).deviation)
 

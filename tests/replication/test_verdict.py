@@ -22,6 +22,22 @@ def test_equivalence_is_that_of_statsmodels(accuracies: list[float], published: 
     assert verdict.equivalence(published, accuracies, margin) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("published", "accuracies", "p", "interval"),
+    [
+        (0.8822, [0.87, 0.88] * 60, 5.7332981e-34, (0.86501665, 0.88498335)),
+        (0.894, [0.87, 0.89] * 500, 8.1064627e-4, (0.86035696, 0.89964304)),
+    ],
+    ids=["120", "1000"],
+)
+def test_many_seeds_are_judged_by_students_distribution(
+    published: float, accuracies: list[float], p: float, interval: tuple[float, float]
+) -> None:
+    """However many there are it is not the normal one, and a p is none that is 0, however small."""
+    assert verdict.equivalence(published, accuracies, 0.015) == pytest.approx(p, rel=1e-7, abs=0)
+    assert verdict.prediction_interval(accuracies) == pytest.approx(interval, abs=1e-8)
+
+
 def test_equal_accuracies_are_equivalent_or_not() -> None:
     """Without any spread the margin alone decides, and what is just as far is not within it."""
     assert verdict.equivalence(0.88, [0.87] * 3, 0.015) == 0

@@ -467,7 +467,8 @@ def test_a_hostile_figure_does_no_harm(tmp_path: Path) -> None:
     assert f"{name}: {source}. {note}" in page.words
     assert f"{by}'s published accuracy of 0.8700" in page.words
     assert f"0.8700 {name} " in page.tables[0][3][0] + " "
-    assert f"The published 0.8700 ({name}) is marked" in page.alts[0]
+    # What is equal is not below.
+    assert f"The published 0.8700 ({name}) is marked; 0 of 2 seeds are below it." in page.alts[0]
 
 
 def test_a_page_says_in_its_title_what_it_is_of(run_page: Page, study_page: Page) -> None:

@@ -217,14 +217,14 @@ def contrast(one: Any, other: Any) -> float:
 @pytest.mark.parametrize("n", [2, 60, 1000])
 def test_the_distribution_has_a_dot_a_seed_and_says_what_it_marks(n: int, *, narrow: bool) -> None:
     """There is a dot for each seed, and a line with its name for the mean and for each published accuracy."""
-    accuracies = spread(n)
-    figure = drawn(lambda **look: pictures.distribution(accuracies, BOTH, narrow=narrow, **look))
+    accuracies, third = spread(n), published.Figure("theirs", "", 0.8755, {}, "")
+    figure = drawn(lambda **look: pictures.distribution(accuracies, [*BOTH, third], narrow=narrow, **look))
     dots, *lines = figure.axes[0].lines
     assert len(dots.get_xdata()) == n  # type: ignore[arg-type]
     mean, deviation = np.mean(accuracies), np.std(accuracies, ddof=1)
-    assert [line.get_xdata()[0] for line in lines] == pytest.approx([mean, 0.8693, 0.8822], abs=1e-7)  # type: ignore[index]
+    assert [line.get_xdata()[0] for line in lines] == pytest.approx([mean, 0.8693, 0.8822, 0.8755], abs=1e-7)  # type: ignore[index]
     expected = [f"mean {mean:.4f}", f"s.d. {deviation:.4f}", "published 0.8693", "tensorflow-tutorial"]
-    expected += ["published 0.8822", "same-example-10-epochs"]
+    expected += ["published 0.8822", "same-example-10-epochs", "published 0.8755", "theirs"]
     assert set(expected) <= set(said(figure))
     assert figure.axes[0].get_xlabel().endswith(f"each dot is one of {n:,} seeds")
 
@@ -246,10 +246,21 @@ def test_the_distribution_of_many_seeds_has_a_column_for_each_accuracy() -> None
     said_of_it = "each column is one accuracy of 1,050 seeds; the highest has 600"
     assert figure.axes[0].get_xlabel().endswith(said_of_it)
     assert_apart(figure=figure)
-    narrow = drawn(lambda **look: pictures.distribution(accuracies, BOTH, narrow=True, **look))
+    dark = pictures.DARK
+    narrow = drawn(lambda **look: pictures.distribution(accuracies, BOTH, narrow=True, theme=dark, **look))
+    assert colour_of(narrow.axes[0].collections[0].get_facecolor()) == dark.blue
+    assert [line.get_color() for line in narrow.axes[0].lines] == [dark.ink, dark.orange, dark.orange]
     said_of_it = "each column is one accuracy of 1,050 seeds\nthe highest has 600"
     assert narrow.axes[0].get_xlabel() == f"accuracy on the test images\n{said_of_it}"
     assert_apart(figure=narrow)
+
+
+def test_the_mean_of_many_seeds_is_that_of_all() -> None:
+    """Seeds in one column count as many, as they do where each has a dot."""
+    figure = drawn(lambda **look: pictures.distribution([0.88] * 1000 + [0.89] * 3, (), **look))
+    assert {"mean 0.8800", "s.d. 0.0005"} <= set(said(figure))
+    [line] = figure.axes[0].lines
+    assert line.get_xdata()[0] == pytest.approx(0.88 + 0.03 / 1003)  # type: ignore[index]
 
 
 def test_one_run_is_one_dot_without_a_spread() -> None:
@@ -263,6 +274,8 @@ def test_one_run_is_one_dot_without_a_spread() -> None:
     assert [one.get_color() for one in (dot, line, *others)] == [
         *(pictures.DARK.blue, pictures.DARK.ink, pictures.DARK.orange, pictures.DARK.orange),
     ]
+    # As large as a dot may be.
+    assert (dot.get_markersize(), dot.get_marker()) == (12 * 0.92, "o")
     titles = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
     assert titles["this run 0.8765"] == pictures.DARK.ink
 
@@ -595,6 +608,10 @@ def test_the_curves_of_many_seeds_are_an_area(epochs: int) -> None:
     for axes in figure.axes:
         means = [epoch + 0.3335 for epoch in range(epochs)]
         assert [np.asarray(line.get_ydata()) for line in axes.lines] == [pytest.approx(means)] * 2
+        looks = [("-", pictures.LIGHT.blue, 2), ("--", pictures.LIGHT.orange, 2)]
+        assert [(line.get_linestyle(), line.get_color(), line.get_linewidth()) for line in axes.lines] == looks
+        names = [(text.get_text(), text.get_color()) for text in axes.texts]
+        assert names == [("training", pictures.LIGHT.blue), ("validation", pictures.LIGHT.orange)]
         for area, colour in zip(axes.collections, (pictures.LIGHT.blue, pictures.LIGHT.orange), strict=True):
             corners = np.asarray(area.get_paths()[0].vertices)
             for epoch in range(epochs):
@@ -922,8 +939,9 @@ def test_a_study_of_other_classes_gets_pictures_of_them(tmp_path: Path) -> None:
 def test_accuracies_alone_get_their_picture(tmp_path: Path) -> None:
     """For print and for the web, light and dark."""
     with sketched():
-        pictures.save_distribution(Judged([0.88, 0.87], BOTH, 0.015), tmp_path)
-    of = f"distribution of {{'accuracies': [0.88, 0.87], 'figures': {list(BOTH)}}}"
+        three = [*BOTH, published.Figure("theirs", "", 0.8755, {}, "")]
+        pictures.save_distribution(Judged([0.88, 0.87], three, 0.015), tmp_path)
+    of = f"distribution of {{'accuracies': [0.88, 0.87], 'figures': {three}}}"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "distribution.png": f"light png {of}",
         "distribution.svg": f"light svg {of}",
@@ -990,6 +1008,7 @@ root:
         dependentTasks: [use, use-2]
         inputs:
           artifacts:
+            b: {componentInputArtifact: given}
             a: {taskOutputArtifact: {outputArtifactKey: of_any_name_as_long_as_it_is, producerTask: use}}
           parameters:
             given: {runtimeValue: {constant: 5}}
@@ -1192,12 +1211,13 @@ def test_a_graph_of_no_file_is_an_error_of_the_system(tmp_path: Path) -> None:
 def test_a_graph_shortens_what_is_long(tmp_path: Path) -> None:
     """Long names are cut off, values of many parts are told by their type, and harmful characters are escapes."""
     path = tmp_path / "long.yaml"
-    text = DIAMOND.replace("of_any_name_as_long_as_it_is", "y" * 500).replace("system.HTML", '"a\\eb"')
+    text = DIAMOND.replace("of_any_name_as_long_as_it_is", "y" * 500).replace("system.HTML", f'"a\\e{"b" * 500}"')
+    text = text.replace("make", f'"m\\e{"m" * 500}"')
     inputs = "{parameters: {x: {parameterType: LIST, defaultValue: [1, 2]}}}"
     path.write_text(f"{text}  inputDefinitions: {inputs}\n")
     figure = drawn(lambda **look: pictures.graph(path, **look))
     texts = said(figure)
     assert texts[:3] == ["Parameters", "x", "LIST"]
     assert "y" * 40 + " ..." in texts
-    assert r"a\x1bb" in texts
+    assert {"a\\x1b" + "b" * 38 + " ...", "m\\x1b" + "m" * 38 + " ..."} <= set(texts)
     assert figure.get_figwidth() < 20

@@ -82,13 +82,14 @@ def test_the_curves_are_named_and_start_at_epoch_1(figures: list[Figure]) -> Non
         assert all(line.get_visible() and line.get_alpha() == 0.3 for line in axes.get_xgridlines())
 
 
-@pytest.mark.parametrize(("epochs", "marker"), [(30, "o"), (31, "None")])
+@pytest.mark.parametrize(("epochs", "marker"), [(2, "o"), (30, "o"), (31, "None")])
 def test_epochs_are_marked_while_they_are_few(figures: list[Figure], epochs: int, marker: str) -> None:
-    """Up to 30 epochs each has a small mark, which one epoch needs to be seen at all; more would blur."""
+    """Up to 30 epochs each has a small mark, which one epoch needs to be seen at all; no tick is between two."""
     plots.loss_png({name: [0.5] * epochs for name in HISTORY})
     lines = [line for axes in figures[0].axes for line in axes.lines]
     assert {line.get_marker() for line in lines} == {marker}
     assert all(line.get_markersize() == 4 for line in lines if marker == "o")
+    assert all(tick == round(tick) for axes in figures[0].axes for tick in axes.get_xticks() if 1 <= tick <= epochs)
 
 
 def test_the_users_settings_do_not_change_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +161,13 @@ def test_the_rows_of_the_table_are_well_formed() -> None:
     cells = "<td>0.5000</td><td>1.0000</td>"
     assert f'<tbody>\n<tr><th scope="row">1</th>{cells}</tr>\n<tr><th scope="row">2</th>' in page
     assert '<th scope="col">epoch</th><th scope="col">val_loss</th><th scope="col">loss</th></tr>' in page
+
+
+def test_each_epoch_has_its_row() -> None:
+    """Of hundreds too, to the last one."""
+    history = {name: [i / 1000 for i in range(250)] for name in HISTORY}
+    rows = re.findall(r'<tr><th scope="row">(\d+)</th><td>([\d.]+)</td>', plots.loss_html(history, b"").decode())
+    assert rows == [(str(i + 1), f"{i / 1000:.4f}") for i in range(250)]
 
 
 def test_a_history_with_a_gap_is_refused() -> None:
