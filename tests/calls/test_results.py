@@ -124,6 +124,8 @@ def test_in_a_line(here: Path) -> None:
     assert repr(Run(Path(f"{here}-old"), RECORD)) == f"<Run in {here}-old: accuracy 0.8812, loss 0.3456>"
     two = samples.study_sample(samples.sample([0.87, 0.88], first=0))
     assert repr(Study(here / "two", two)) == "<Study in two: 2 seeds from 0 on, accuracy 0.8750 ± 0.0071>"
+    equal = samples.study_sample(samples.sample([0.88, 0.88], first=0))
+    assert repr(Study(here / "two", equal)) == "<Study in two: 2 seeds from 0 on, accuracy 0.8800 ± 0.0000>"
 
 
 def test_the_numbers_of_a_study(here: Path) -> None:

@@ -411,6 +411,14 @@ def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "2 seeds cannot tell whether the SAME example's published accuracy of 0.8822 replicates: the mean of 2 seeds, "
         "0.8750, is a hint, and a verdict takes at least 20.",
     ]
+    # Whatever their order is, and where they are equal too.
+    for accuracies, mean, deviation, both in (
+        ([0.88, 0.87, 0.8798], "0.8766", "0.0057", "0.8700 to 0.8800"),
+        ([0.88, 0.88], "0.8800", "0.0000", "0.8800 to 0.8800"),
+    ):
+        console.print_sample(samples.study_sample(samples.sample(accuracies), parameters), "n", None)
+        expected = ["seeds      n", f"mean       {mean}", f"deviation  {deviation}", f"range      {both}"]
+        assert capsys.readouterr().out.splitlines()[:4] == expected
 
 
 def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -287,6 +287,9 @@ def test_a_bar_is_as_long_as_what_is_done(monkeypatch: pytest.MonkeyPatch) -> No
         ("train", 1, 1, ""),
         ("seeds", 1, 3, "1/3, seed 8: failed,"),
     ]
+    with Display() as display:
+        display.on_seeds([7])
+        assert [(bar.completed, bar.total) for bar in display._progress.tasks] == [(0, 1)]
 
 
 def test_bars_move_the_cursor_of_a_stream_that_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,9 +301,13 @@ def test_bars_move_the_cursor_of_a_stream_that_is_cleaned(monkeypatch: pytest.Mo
     monkeypatch.setenv("TTY_COMPATIBLE", "0")
     with Display() as display:
         display.on_event(StepStarted("odd\x1b[2J"))
+        display.on_event(Epoch(1, 2, "loss\x1b[2J"))
         assert (sys.stdout, sys.stderr) == (stdout, stderr)
-    assert "\x1b[?25l" in terminal.getvalue()
-    assert terminal.getvalue().count("\\x1b") == terminal.getvalue().count("odd\\x1b[2J")
+    text = terminal.getvalue()
+    assert "\x1b[?25l" in text
+    assert "\x1b[2J" not in text
+    assert "epoch 1/2  loss\\x1b[2J" in text
+    assert text.count("\\x1b") == text.count("odd\\x1b[2J") + text.count("loss\\x1b[2J")
 
 
 def test_a_notebook_shows_bars_and_what_is_said(

@@ -623,6 +623,8 @@ def test_from_python_values_are_checked() -> None:
     margin: Any = np.float32(0.5)
     [found] = judging.judge(few_bits, published, margin).conclusions
     assert (found.as_json()["published"], found.as_json()["margin"]) == (0.875, 0.5)
+    whole: Any = np.int64(1)
+    assert judging.judge([0.9, whole], whole).conclusions[0].verdict.published == 1
     # Whatever their digits are, none is rounded, in what is judged or in the verdict.
     [exact] = judging.judge([2 / 3, 0.1234567890123456], 1 / 3, 1 / 7).conclusions
     assert exact.verdict.mean == (2 / 3 + 0.1234567890123456) / 2

@@ -370,6 +370,8 @@ def test_the_first_error_is_named(folder: Path) -> None:
     """Of several errors the message names the one that comes first in the file."""
     with pytest.raises(ContractError, match="line 12: pipeline.description"):
         load(folder, GOOD.replace("What it does", "[]").replace("10", "[]").replace("adam", "[]"))
+    with pytest.raises(ContractError, match="line 3: metadata.name: expected this key, got no such key"):
+        load(folder, GOOD.replace("  name: trial\n  version", "  version").replace("10", "[]"))
     head, run, rest = edited("What it does", "[]").replace("10", "[]").partition("run:")
     with pytest.raises(ContractError, match="line 5: run.parameters.epochs"):
         load(folder, run + rest + head)
