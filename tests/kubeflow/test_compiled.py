@@ -56,13 +56,16 @@ def test_a_task_of_a_function_is_taken_apart() -> None:
         "a @ https://x/y.whl",
     ]
     assert whole.requirements == whole.installation[2:]
+    extras = task(["sh", "-c", INSTALL.replace("kfp==2.17.0", "kfp[kubernetes]==2.17.0"), "sh", "-ec", START, program])
+    assert extras.installation[0] == "kfp[kubernetes]==2.17.0"
+    assert extras.requirements == whole.requirements
 
 
 PLAIN: dict[str, tuple[compiled.Task, list[str]]] = {
     "importer": (compiled.Task("a", {}, {}, {"importer": {}}), []),
     "image": (task(), []),
     "no container": (compiled.Task("a", {}, {}, {"container": None}), []),
-    "arguments": (task(args=["x"]), ["x"]),
+    "arguments": (task(args=["x", "y", "z"]), ["x", "y", "z"]),
     "numbers": (task(["sleep", 1]), ["sleep", "1"]),
     "nothing after": (task(["sh", "-c", INSTALL]), ["sh", "-c", INSTALL]),
     "nothing but arguments after": (task(["sh", "-c", INSTALL], args=["x"]), ["sh", "-c", INSTALL, "x"]),

@@ -185,8 +185,9 @@ def test_accuracies_alone_are_judged() -> None:
     assert tenths.mean == tenths.conclusions[0].verdict.mean == 0.1
     assert judged.deviation == pytest.approx(0.0264575)
     assert not judged.results
-    near = Judged([0.8701, 0.8699] * 10, figures[:1], 0.0004).conclusions[0]
-    assert near.sentence.endswith("the mean of 20 seeds, 0.8700, is within 0.0004 of it.")
+    for margin in (0.0004, 0.00123456789, 1 / 7):
+        near = Judged([0.8701, 0.8699] * 10, figures[:1], margin).conclusions[0]
+        assert near.sentence.endswith(f"the mean of 20 seeds, 0.8700, is within {margin!r} of it.")
     assert math.isnan(Judged([0.87], figures, 0.03).deviation)
 
 

@@ -35,6 +35,9 @@ def test_table_and_verdicts_follow_from_the_seeds() -> None:
         ("same-example-10-epochs", 2, 0.8875),
     ]
     assert texts["verdict.json"].startswith(b'[\n  {\n    "classes": [')
+    # By number, not as text.
+    lines = findings.texts(samples.study_sample(samples.sample([0.9] * 3, first=9)))["accuracies.csv"].splitlines()
+    assert [line.split(b",")[0] for line in lines] == [b"seed", b"9", b"10", b"11"]
     of_one = json.loads(findings.texts(samples.study_sample(RESULTS[:1]))["verdict.json"])
     assert [(one["name"], one["outcome"]) for one in of_one] == [
         ("tensorflow-tutorial", "inconclusive"),

@@ -146,6 +146,17 @@ def test_what_an_importer_names_elsewhere_is_not_missing(tmp_path: Path) -> None
     assert others._missing(artifacts, tmp_path) == ["ours"]
 
 
+def test_what_a_task_returns_is_noted_whatever_it_is(tmp_path: Path) -> None:
+    """Nothing, and what counts as false, is a value too; where there is none there is no file."""
+    values = {"none": None, "zero": 0, "false": False, "text": "", "list": []}
+    events: list[local.Event] = []
+    for task, given in (("say", values), ("log", {})):
+        assert others._filled(tmp_path / "out", task, given, tmp_path, events.append) == {}
+    [path] = tmp_path.rglob("*.json")
+    assert path == tmp_path / "out" / "say" / "returned.json"
+    assert json.loads(path.read_text()) == values
+
+
 @pytest.mark.parametrize(("work", "named"), [("link", "work"), ("work", "link")])
 def test_files_behind_a_link_are_kept(tmp_path: Path, work: str, named: str) -> None:
     """The folder for temporary files may be a link, and kfp may name either."""

@@ -246,6 +246,7 @@ def returns_no_number() -> NamedTuple("Measured", [("loss", float), ("all", list
 BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
     "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
+    "the third input changed": (changes_one, {"tables": ["a", "b", "c"]}, r"got others of \['tables'\]"),
     "inputs that change places": (exchanges, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
     "a changed file of a folder": (changes_folder, {"folder": {"a": "x"}}, r"got others of \['folder'\]"),
     "a number of numpy": (
@@ -356,6 +357,8 @@ def test_a_different_byte_is_seen() -> None:
     """One changed byte fails, and its file is named, with all others that have some."""
     with failing(r"got others in \['b', 'c', 'd'\]"):
         testing.assert_same_files(got=dict.fromkeys("abcd", b"1"), expected={"a": b"1"} | dict.fromkeys("bcd", b"3"))
+    with failing(r"got others in \['a'\]"):
+        testing.assert_same_files(got={"a": bytes(10**6) + b"1"}, expected={"a": bytes(10**6) + b"2"})
 
 
 #: What comes out of `draws`, each value once.
@@ -514,8 +517,10 @@ def test_a_folder_of_a_pipeline_is_compared(tmp_path: Path, values: str, logged:
         (1, True, False),
         (0.1, 0.1 + 2**-56, False),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        ((1, 2), (2, 1), False),
+        ((1, 1), (1,), False),
     ],
-    ids=["equal", "no number", "sign of zero", "type", "last digit", "order"],
+    ids=["equal", "no number", "sign of zero", "type", "last digit", "order", "places", "number"],
 )
 def test_values_are_compared_to_the_last_digit(first: Any, second: Any, *, same: bool) -> None:
     """What kfp would pass on as other bytes is another value."""
