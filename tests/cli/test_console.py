@@ -425,17 +425,19 @@ def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each file and each difference, and the outcome."""
     files = [
         File("model.keras", "a" * 12 + "0" * 52, "b" * 64),
-        File("log", "c" * 64, "c" * 64),
+        File("loss_plot.html", "c" * 64, "c" * 64),
         File("x", None, "d" * 64),
+        File("y", "e" * 64, None),
     ]
     differs = Difference("versions.numpy", "1.0", "2.0", "other bits")
     console.print_verification(Verification(environment=[differs], files=files))
     assert capsys.readouterr().out.splitlines() == [
-        "model.keras  aaaaaaaaaaaa  bbbbbbbbbbbb  DIFFERS",
-        "log          cccccccccccc  cccccccccccc  same",
-        "x            missing       dddddddddddd  DIFFERS",
+        "model.keras     aaaaaaaaaaaa  bbbbbbbbbbbb  DIFFERS",
+        "loss_plot.html  cccccccccccc  cccccccccccc  same",
+        "x               missing       dddddddddddd  DIFFERS",
+        "y               eeeeeeeeeeee  missing       DIFFERS",
         "versions.numpy: recorded 1.0, here 2.0; other bits",
-        "Not verified: 2 of 3 files differ, and so does the environment.",
+        "Not verified: 3 of 4 files differ, and so does the environment.",
     ]
     console.print_verification(Verification(altered="gone"))
     assert capsys.readouterr().out == ("Not verified: it was altered, or is not whole. Nothing was executed.\ngone\n")

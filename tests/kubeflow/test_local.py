@@ -182,11 +182,12 @@ def test_a_line_is_in_the_log_when_its_event_is_told(tmp_path: Path) -> None:
         for line in (
             "12:00:00.000 - INFO - Executing task 'train'",
             "epoch 1/2: loss 0.5",
-            "something",
+            "something with blanks at its end  ",
             "epoch 2/2: loss 0.25",
         ):
             splitter.write(f"{line}\n")
     lines = path.read_text().splitlines(keepends=True)
+    assert lines[2:] == ["something with blanks at its end  \n", "epoch 2/2: loss 0.25\n"]
     assert told == ["".join(lines[:number]) for number in (1, 2, 4)]
 
 
