@@ -411,6 +411,15 @@ def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "2 seeds cannot tell whether the SAME example's published accuracy of 0.8822 replicates: the mean of 2 seeds, "
         "0.8750, is a hint, and a verdict takes at least 20.",
     ]
+    console.print_sample(samples.study_sample(samples.sample([0.87])), "1", None)
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "published  0.8693  (tensorflow-tutorial): inconclusive",
+        "published  0.8822  (same-example-10-epochs): inconclusive",
+        "One run cannot tell whether the tutorial's published accuracy of 0.8693 replicates: a spread takes more than "
+        "one.",
+        "One run cannot tell whether the SAME example's published accuracy of 0.8822 replicates: a spread takes more "
+        "than one.",
+    ]
     # Whatever their order is, and where they are equal too.
     for accuracies, mean, deviation, both in (
         ([0.88, 0.87, 0.8798], "0.8766", "0.0057", "0.8700 to 0.8800"),

@@ -126,6 +126,9 @@ def test_an_unknown_parameter_is_refused() -> None:
     with pytest.raises(ContractError) as caught:
         parse_arguments(takes, {"epoch": 3, "seed": 1})
     assert str(caught.value) == "parameter: expected one of epochs, seed, got 'epoch'. Did you mean 'epochs'?"
+    # Of several the first by name.
+    with pytest.raises(ContractError, match="^parameter: expected one of epochs, seed, got 'long'"):
+        parse_arguments(takes, {"z": 1, "long": 2, "of": 3, "seed": 1})
     documents: list[dict[str, Any]] = [{}, {"root": {}}, {"root": {"inputDefinitions": {"artifacts": {}}}}]
     for none in documents:
         with pytest.raises(ContractError) as caught:

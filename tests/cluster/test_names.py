@@ -54,6 +54,12 @@ def test_what_a_server_keeps_is_taken(key: str, text: str) -> None:
         ("run", " \u00a0\u2003", "run name: expected a name, got an empty one"),
         ("experiment", "\n", "experiment name: expected a name, got an empty one"),
         ("run", "a\nb", "run name: expected one line"),
+        (
+            "run",
+            " a\n",
+            "run name: expected one line of characters that can be shown, got a line's end or a control character "
+            r"\(' a\\n'\)\.$",
+        ),
         ("run", "a\tb", "run name: expected one line"),
         ("run", "a\u2028b", "run name: expected one line"),
         ("pipeline", "a\0b", "pipeline name: expected one line"),

@@ -216,10 +216,11 @@ def test_cpu_seconds_are_used_up_within_the_last(
 ) -> None:
     """At the soft limit, and by that signal alone; those of the system, half a second, count too."""
     limited(CPU=limit)
-    usage = resource.struct_rusage([seconds - 0.5, 0.5, 0, *[0] * 13])
+    usage = resource.struct_rusage([seconds - 0.5, 0.5, 5 * 2**20, *[0] * 13])
     said = explained(code, OutOfMemory(Path("none")), usage)
     assert ("It used up its CPU seconds" in said) == used_up
-    assert f", after {seconds} CPU seconds, " in said
+    # The kernel counts in KiB.
+    assert f", after {seconds} CPU seconds, with 5.00 GiB of memory at its peak." in said
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ def test_the_nearest_name_is_suggested(name: str, known: Any, said: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "length", "expected"),
-    [("abc", 3, "abc"), ("abcd", 3, "abc ..."), ("abc", 4, "abc"), ("abc", 0, " ..."), ("", 0, "")],
+    [
+        *(("abc", 3, "abc"), ("abcd", 3, "abc ..."), ("abc", 4, "abc"), ("abc", 0, " ..."), ("", 0, "")),
+        *(("靴é\udcff", 3, "靴é\udcff"), ("靴é🚀b", 3, "靴é🚀 ..."), ("a  bc", 2, "a  ...")),
+    ],
 )
 def test_a_long_text_is_cut(text: str, length: int, expected: str) -> None:
     """Dots follow where there was more."""
