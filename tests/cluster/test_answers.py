@@ -46,6 +46,7 @@ def test_a_look_of_another_type_is_one_error(server: Server, run: Run, answer: d
         ({"runs": {"run_id": "one"}}, "runs is no list, but a dict"),
         ({"runs": ["one"]}, "runs has a str in the place of a mapping"),
         ({"runs": [{"display_name": "try"}]}, "runs has one without run_id"),
+        ({"runs": [*[{"run_id": "one"}] * 3, {"run_id": 7}]}, "run_id is no text, but an int"),
         ({"next_page_token": 7}, "next_page_token is no text, but an int"),
     ],
 )

@@ -16,6 +16,13 @@ def test_a_name_has_those_of_the_nodes_around_it() -> None:
     ]
 
 
+def test_a_name_has_argos_digest() -> None:
+    """That of its bytes in UTF-8, also where it goes on from the digest of its beginning."""
+    assert argo.node_id("w", "w.root.train") == "w-2469954184"
+    assert argo.digest("é") == 513665217
+    assert argo.digest(".train", argo.digest("w.root")) == 2469954184
+
+
 def test_a_node_is_deeper_than_those_around_it() -> None:
     """An attempt too is within the node that is tried again."""
     names = ["w", "w(0)", "w(0).root", "w(0).root.a", "w(0).root.a(1)", "w(0).root.a(1).executor"]

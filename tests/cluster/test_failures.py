@@ -319,6 +319,8 @@ def test_what_is_no_answer_is_refused(data: bytes, wanted: str | None, message: 
     ("error", "seconds"),
     [
         (status(429, **{"Retry-After": "7"}), 7.0),
+        (status(429, **{"Retry-After": "0"}), 0.0),
+        (status(429, **{"Retry-After": "010"}), 10.0),
         (status(429, **{"Retry-After": "60"}), 60.0),
         (status(429, **{"Retry-After": "61"}), 60.0),
         (status(429, **{"Retry-After": "7.5"}), None),

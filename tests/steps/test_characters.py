@@ -17,6 +17,7 @@ from fmnist.steps.characters import cell, printable
             (chr(code), f"\\u{code:04x}")
             for code in (0x61C, 0x200E, 0x200F, 0x2028, 0x2029, 0x202A, 0x202D, 0x2060, 0x2067, 0x2068, 0x2069)
         ),
+        ("\x1b" * 1_000, "\\x1b" * 1_000),
         ("two\nlines\tand a tab", "two\nlines\tand a tab"),
         ("靴 👟 e\u0301 میخواهم", "靴 👟 e\u0301 میخواهم"),
     ],

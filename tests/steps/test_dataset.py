@@ -180,6 +180,12 @@ def test_data_folder_is_the_users_choice(monkeypatch: pytest.MonkeyPatch) -> Non
         pytest.param(IMAGES, LABELS[:, None], r"labels: .* \(3,\), got uint8 .* \(3, 1\)", id="labels as a column"),
         pytest.param(IMAGES, LABELS[:2], r"labels: .* \(3,\), got uint8 .* \(2,\)", id="a label too few"),
         pytest.param(IMAGES, LABELS + 8, "labels: expected 0 to 9, got 10", id="unknown class"),
+        pytest.param(
+            np.zeros((9_000, 28, 28), np.uint8),
+            np.eye(1, 9_000, dtype=np.uint8)[0] * 255,
+            "labels: expected 0 to 9, got 255",
+            id="unknown class of the first",
+        ),
         pytest.param(IMAGES[:0], LABELS[:0], "images: expected at least one", id="empty"),
         pytest.param(np.asarray(IMAGES[0, 0, 0]), LABELS, "images: expected at least one", id="a number"),
     ],

@@ -61,6 +61,7 @@ VALUES = {
     "short": (1.5, "1.5"),
     "long": ("x" * 198, f"'{'x' * 198}'"),
     "longer": ("x" * 199, f"'{'x' * 199} ..."),
+    "other letters": ("靴 é", "'靴 é'"),
     "too many digits": (10**5000, "an int"),
     "too deep": (Odd(), "an Odd"),
     "another article": (Aside(), "an Aside"),
