@@ -148,7 +148,7 @@ def test_what_an_importer_names_elsewhere_is_not_missing(tmp_path: Path) -> None
 
 def test_what_a_task_returns_is_noted_whatever_it_is(tmp_path: Path) -> None:
     """Nothing, and what counts as false, is a value too; where there is none there is no file."""
-    values = {"none": None, "zero": 0, "false": False, "text": "", "list": []}
+    values: dict[str, object] = {"none": None, "zero": 0, "false": False, "text": "", "list": []}
     events: list[local.Event] = []
     for task, given in (("say", values), ("log", {})):
         assert others._filled(tmp_path / "out", task, given, tmp_path, events.append) == {}
