@@ -617,6 +617,7 @@ def test_the_part_of_a_mirrors_address_is_left_out() -> None:
     """Behind a query and without one."""
     assert sources._address("https://m.example/X/#part", "images.gz") == "https://m.example/X/images.gz"
     assert sources._address("https://m.example/X?a#part", "images.gz") == "https://m.example/X/images.gz?a"
+    assert sources._address("https://m.example/X//?a", "images.gz") == "https://m.example/X/images.gz?a"
 
 
 SECRET = "s3cr/t w0rd"  # noqa: S105 - not one
