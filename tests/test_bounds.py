@@ -186,14 +186,14 @@ def test_all_are_asked_for_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def python(*arguments: str) -> dict[str, Any]:
         asked.append(arguments)
-        return {"code": int("study" in arguments), "usage": [1, 2, 3]}
+        return {"code": int("study" in arguments), "usage": [3, 2, 1]}
 
     monkeypatch.setattr(process, "python", python)
     monkeypatch.setattr(process, "read_sample", Path.exists)
     settings, measure = Settings("sgd", 3, 0.1, 7), ("-c", process.MEASURE, process.FMNIST)
     parameters = ("-pcompile_optimizer=sgd", "-pepochs=3", "-pvalidation_split=0.1", "-pseed=7")
     process.tutorial(settings)
-    assert process.run(settings, tmp_path) == process.study(settings, 9, 2, tmp_path).usage == process.Usage(1, 2, 3)
+    assert process.run(settings, tmp_path) == process.study(settings, 9, 2, tmp_path).usage == process.Usage(3, 2, 1)
     assert asked == [
         (process.TUTORIAL, "3", "0.1"),
         (*measure, "run", *parameters, "-o", str(tmp_path)),
@@ -361,10 +361,14 @@ def test_the_bound_of_a_shard(
         ({}, True),
         ({"study/SHA256SUMS": "1" * 7 + "\n" * 16}, False),
         ({"study/report.html": 'other<section aria-labelledby="record">'}, False),
-        ({"study/report.html": 'pages<section aria-labelledby="record">of another machine'}, True),
+        ({"study/report.html": 'pages<section aria-labelledby="x">other<section aria-labelledby="record">'}, False),
+        (
+            {"study/report.html": 'pages<section aria-labelledby="x">same<section aria-labelledby="record">elsewhere'},
+            True,
+        ),
         ({"here/SHA256SUMS": "\n" * 14, "study/SHA256SUMS": "\n" * 14}, False),
     ],
-    ids=["same", "sums", "page", "record", "few files"],
+    ids=["same", "sums", "page", "later on the page", "record", "few files"],
 )
 def test_shards_with_other_bytes_are_seen(
     change: dict[str, str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -373,7 +377,10 @@ def test_shards_with_other_bytes_are_seen(
     written = {
         f"{folder}/{name}": text
         for folder in ("here", "study")
-        for name, text in (("SHA256SUMS", "\n" * 15), ("report.html", 'pages<section aria-labelledby="record">here'))
+        for name, text in (
+            ("SHA256SUMS", "\n" * 15),
+            ("report.html", 'pages<section aria-labelledby="x">same<section aria-labelledby="record">here'),
+        )
     }
     asked: list[Any] = []
 

@@ -88,6 +88,16 @@ def test_a_run_on_two_pages_is_there_once(server: Server, target: Cluster) -> No
     for page in ({"runs": [run], "next_page_token": "2"}, {"runs": [run]}):
         server.fail("GET .*/runs$", respond(200, json.dumps(page).encode()))
     assert lookup.find_run(target._client, "x", None) == "one"
+    # Nor does it stand for another one, which comes later.
+    for page in (
+        {"runs": [run], "next_page_token": "2"},
+        {"runs": [run], "next_page_token": "3"},
+        {"runs": [run | {"run_id": "two"}]},
+    ):
+        server.fail("GET .*/runs$", respond(200, json.dumps(page).encode()))
+    with pytest.raises(ContractError) as caught:
+        lookup.find_run(target._client, "x", None)
+    assert [line.split()[0] for line in str(caught.value).splitlines()[1:]] == ["one", "two"]
 
 
 def test_an_empty_page_need_not_be_the_last_one(server: Server, target: Cluster) -> None:

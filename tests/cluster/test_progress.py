@@ -77,8 +77,8 @@ def test_steps_of_one_name_are_told_of_each(clock: list[float]) -> None:
 
 
 def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float]) -> None:
-    """After 5 minutes without a start, and again after twice as long, the wait is told."""
-    lines = told(clock, *[look("RUNNING", train="PENDING")] * 10, seconds=100)
+    """After 5 minutes without a start, and again each time that it is twice as long, the wait is told."""
+    lines = told(clock, *[look("RUNNING", train="PENDING")] * 22, seconds=100)
     advice = (
         " for its pod: the image may not be there, or not allowed, or no node has room for it; "
         "`kubectl -n kubeflow get events` says which"
@@ -87,7 +87,17 @@ def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float
         "train: waits for its pod",
         f"train has waited 5 min{advice}",
         f"train has waited 10 min{advice}",
+        f"train has waited 20 min{advice}",
     ]
+
+
+def test_each_step_that_waits_long_is_told(clock: list[float]) -> None:
+    """By its own wait, whatever was told of another one."""
+    one, other = Step("a", "WAITING"), Step("b", "WAITING")
+    lines = told(clock, [one], *[[one, other]] * 4, seconds=100)
+    assert [line.partition(" for its pod")[0] for line in lines[2:]] == ["a has waited 5 min", "b has waited 5 min"]
+    lines = told(clock, *[[one, other]] * 4, seconds=100)
+    assert [line.partition(" for its pod")[0] for line in lines[2:]] == ["a has waited 5 min", "b has waited 5 min"]
 
 
 def test_a_step_that_waits_again_is_told_as_soon(clock: list[float]) -> None:

@@ -90,6 +90,14 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
             lambda f: [(f / "accuracies.csv").unlink(), (f / "seeds" / "7.json").touch()],
             "'seeds/7.json': it was not recorded\n  'accuracies.csv': it is missing",
         ),
+        (
+            lambda f: [
+                (f / "accuracies.csv").write_bytes(b"other"),
+                (f / "seeds" / "5.json").rename(f / "seeds/7.json"),
+            ],
+            f"'seeds/7.json': it was not recorded\n  'accuracies.csv': expected SHA-256 {TABLE}, got {OTHER}\n"
+            "  'seeds/5.json': it is missing",
+        ),
         (lambda f: (f / "seeds" / "x").mkdir(), "'seeds/x': expected a file, got a folder"),
         (lambda f: (f / "labels").touch(), "'labels': expected a folder, got none"),
         (lambda f: (f / "link").symlink_to("study.json"), "'link': expected a file, got a link, a FIFO or a device"),
@@ -108,6 +116,7 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         "more labels",
         "another",
         "two",
+        "three",
         "folder",
         "no folder",
         "link",

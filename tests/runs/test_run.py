@@ -75,6 +75,8 @@ def test_an_unfinished_run_is_cleared_away(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         run.run_pipeline(Settings(), tmp_path / "run")
     assert testing.contents(tmp_path) == {"run/.unfinished/checkpoint": b"old", "mine/thesis.txt": b"old"}
+    # Neither an empty folder nor a link is left.
+    assert [path.name for path in (tmp_path / "run").rglob("*")] == [".unfinished", "checkpoint"]
 
 
 @pytest.mark.usefixtures("no_data")

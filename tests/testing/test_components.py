@@ -318,6 +318,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no inputs": ({"inputs": None}, "inputs: expected {}, got "),
     "invariant": ({"invariants": [never]}, "expected that The output is empty."),
     "the first invariant": ({"invariants": [never, lambda _: True]}, "expected that The output is empty."),
+    "the last invariant": ({"invariants": [bool, lambda _: None, never]}, "expected that The output is empty."),
     "invariant of numpy": ({"invariants": [lambda ran: np.float64(len(ran.files)) == 2]}, "expected that <lambda>"),
     "invariant that counts": ({"invariants": [lambda ran: len(ran.files) - 1]}, "expected that <lambda>"),
     "partial invariant": ({"invariants": [partial(operator.contains, ())]}, r"expected that functools.partial\("),
