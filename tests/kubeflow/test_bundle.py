@@ -183,6 +183,17 @@ def test_other_code_in_the_image_ends_the_step(
         exec(step, {})  # noqa: S102 - as kfp does it
 
 
+def test_a_digest_counts_to_its_last_digit() -> None:
+    """Nearly the same code is other code."""
+    digest = bundle.digest()
+    bundle.require_digest("mine", digest, digest)
+    for other in (f"{digest[:-1]}x", f"x{digest[1:]}", digest[:-1]):
+        with pytest.raises(ContractError, match=f"^image: expected the code of mine .* {digest}, got {other}. Build"):
+            bundle.require_digest("mine", digest, other)
+        with pytest.raises(ContractError, match=f"^image: expected the code of mine .* {other}, got {digest}. Build"):
+            bundle.require_digest("mine", other, digest)
+
+
 def test_the_digest_can_be_made_with_sha256sum() -> None:
     """The digest is that of what ``sha256sum`` prints for the sources, so that anyone can check it."""
     listed = subprocess.run(

@@ -284,7 +284,7 @@ def test_what_is_too_large_or_no_file_is_another(tmp_path: Path, monkeypatch: py
     assert fetched.differing(files, tmp_path / "run") == (["folder", "large", "most"], ["folder", "large"])
 
 
-@pytest.mark.parametrize("forged", ["here", "both", "there"])
+@pytest.mark.parametrize("forged", ["here", "both", "there", "a digit"])
 def test_a_file_that_is_not_the_listed_one_is_another(tmp_path: Path, forged: str) -> None:
     """Two equal files are no result of a run whose list of checksums has another."""
     folder = tmp_path / "run"
@@ -293,6 +293,9 @@ def test_a_file_that_is_not_the_listed_one_is_another(tmp_path: Path, forged: st
     files = {**FILES, "SHA256SUMS": listed} if forged != "here" else dict(FILES)
     files["model.keras"] = b"other"
     (folder / "model.keras").write_bytes(b"other")
+    if forged == "a digit":
+        nearly = sha256(b"other")[:-1]
+        write(folder / "SHA256SUMS", re.sub(rb".{64}(?=  model)", f"{nearly}x".encode(), listed))
     if forged == "there":
         (folder / "SHA256SUMS").unlink()
         write(folder / "SHA256SUMS", listing({"model.keras": sha256(b"other")}))

@@ -98,6 +98,10 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
             f"'seeds/7.json': it was not recorded\n  'accuracies.csv': expected SHA-256 {TABLE}, got {OTHER}\n"
             "  'seeds/5.json': it is missing",
         ),
+        (
+            lambda f: (f / "RECORD.sha256").write_bytes(listing(CONTENTS).replace(b"d21c  ", b"d21d  ")),
+            f"'accuracies.csv': expected SHA-256 {TABLE[:-1]}d, got {TABLE}",
+        ),
         (lambda f: (f / "seeds" / "x").mkdir(), "'seeds/x': expected a file, got a folder"),
         (lambda f: (f / "labels").touch(), "'labels': expected a folder, got none"),
         (lambda f: (f / "link").symlink_to("study.json"), "'link': expected a file, got a link, a FIFO or a device"),
@@ -117,6 +121,7 @@ def test_all_recorded_files_are_read(folder: Path) -> None:
         "another",
         "two",
         "three",
+        "a digit",
         "folder",
         "no folder",
         "link",

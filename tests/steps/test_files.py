@@ -241,6 +241,8 @@ def test_what_cannot_be_saved_is_named(tmp_path: Path, folder: Any, result: Any,
     folder = tmp_path / "x" if folder == "x" else folder
     with pytest.raises(ContractError, match=f"^{re.escape(message)}$"):
         files.save(folder, Result(), result)
+    with pytest.raises(ContractError, match=f"^{re.escape(message)}$"):
+        files.save(folder, result, Result())
     assert list(tmp_path.iterdir()) == []
 
 

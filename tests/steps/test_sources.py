@@ -146,7 +146,7 @@ def test_cached_files_are_enough(cache: Path, serve: Serve) -> None:
 
 def test_what_a_killed_process_left_beside_a_whole_file_is_swept(cache: Path) -> None:
     """Another process may have written the file since: nobody will write it again."""
-    fill(cache, {**CONTENT, ".images.0123abcd.tmp": b"half"})
+    fill(cache, {**CONTENT, ".images.0123abcd.tmp": b"half", ".labels.4567ef89.tmp": b""})
     sources.find(FILES, cache)
     assert contents(cache) == CONTENT
 
@@ -212,6 +212,9 @@ def test_refusal_names_both_digests(cache: Path, debian: Path) -> None:
     with pytest.raises(DataError, match=f"labels: expected SHA-256 {FILES[1].sha256}, got {got}"):
         sources.find(FILES, cache)
     assert contents(cache) == {}
+    nearly = f"{FILES[1].sha256[:-1]}x"
+    with pytest.raises(DataError, match=f"^expected SHA-256 {nearly}, got {FILES[1].sha256}$"):
+        DataFile("labels", 200, nearly).verified(CONTENT["labels"])
 
 
 @pytest.mark.parametrize(
