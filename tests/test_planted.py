@@ -112,11 +112,13 @@ def since_head() -> Result:
 
 
 def test_what_is_listed_is_there() -> None:
-    """Each module and each of its tests."""
+    """Each module and each of its tests, among them those that mirror it, where there are some."""
     for file, those in planted.read(ROOT).items():
         assert (ROOT / file).is_file()
         assert those
         assert all((ROOT / one.partition("::")[0]).is_file() for one in those)
+        room, name = Path("tests", *Path(file).parts[1:-1]), f"test_{Path(file).name}"
+        assert (room / name).as_posix() in those or not (ROOT / room / name).exists(), file
 
 
 def test_each_module_is_mutated() -> None:

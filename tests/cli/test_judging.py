@@ -451,7 +451,9 @@ def test_figures_of_other_runs_are_not_compared_with() -> None:
         "Error: figures.json: expected figures of the same parameters, got others. Say with -p which those of your "
         "runs are, as -p epochs=3.\n"
     )
-    assert "(longer)" in invoke("--published", name, "-p", "epochs=10", "-p", "seed=1", "accuracies.csv").stdout
+    for others in ((), ("--published", "0.955")):
+        told = invoke("--published", name, *others, "-p", "epochs=10", "-p", "seed=1", "accuracies.csv")
+        assert ("(longer)" in told.stdout, told.stderr) == (True, "")
     assert invoke("--published", name, "-p", "epochs=9", "accuracies.csv").stderr == (
         "Error: figures.json: expected a figure for these parameters, got those for -p epochs=3; -p epochs=10.\n"
     )

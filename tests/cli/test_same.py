@@ -760,6 +760,18 @@ def test_our_pipeline_is_known_in_any_checkout(executed: list[tuple[Settings, Pa
     assert executed == [(Settings(epochs=7), Path("out"))]
 
 
+def test_a_program_file_without_parameters_has_the_defaults(fake: FakeCluster, checkout: Path) -> None:
+    """They are sent, and the accuracy is compared with what was published for them."""
+    program = checkout / "same.yaml"
+    program.write_text(program.read_text().partition("  parameters:")[0])
+    kinds = ("STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "NUMBER_INTEGER")
+    fake.inputs = {name: {"parameterType": kind} for name, kind in zip(vars(Settings()), kinds, strict=True)}
+    result = invoke("program", "run", "-f", str(program), "--run-only", "--wait")
+    assert fake.asked("run")["parameters"] == vars(Settings())
+    found = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("published")]
+    assert found == ["0.8693", "0.8822"]
+
+
 @pytest.mark.parametrize("changed", ["pipeline.py", "steps/training.py", "kubeflow/components.py"])
 def test_a_checkout_with_other_code_is_not_run_with_ours(
     executed: list[tuple[Settings, Path]], fake: FakeCluster, checkout: Path, changed: str

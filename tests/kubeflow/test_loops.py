@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 from google.protobuf import json_format
 from kfp import compiler, dsl
+from kfp.compiler import pipeline_spec_builder
 from kfp.dsl import Dataset, Input, Output
+from kfp.local import executor_input_utils, executor_output_utils, placeholder_utils
 from kfp.local.io import IOStore
 from kfp.local.orchestrator import enhanced_dag_orchestrator, orchestrator_utils, task_executor, task_spec_utils
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -264,21 +266,27 @@ def test_the_artifact_of_the_branch_that_ran_is_taken(tmp_path: Path) -> None:
     assert run(one_of, tmp_path) == {"text-of": "heads", "text-of-2": "tails", "text-of-3": "neither"}
 
 
+#: Where kfp's functions are replaced, and what is there before any run.
+PLACES = (
+    *(task_spec_utils, enhanced_dag_orchestrator, enhanced_dag_orchestrator.ConditionEvaluator, task_executor),
+    *(orchestrator_utils.OrchestratorUtils, pipeline_spec_builder),
+    *(executor_input_utils, executor_output_utils, placeholder_utils),
+)
+THEIRS = [dict(vars(place)) for place in PLACES]
+
+
 def test_kfp_is_as_it_was_after_a_run() -> None:
-    """Whoever calls a pipeline by kfp afterwards has kfp's own functions."""
-    enhanced = enhanced_dag_orchestrator
-    places = (
-        task_spec_utils,
-        enhanced,
-        enhanced.ConditionEvaluator,
-        task_executor,
-        orchestrator_utils.OrchestratorUtils,
-    )
-    before = [dict(vars(place)) for place in places]
+    """Whoever calls a pipeline by kfp afterwards has kfp's own functions, each of them."""
+
+    def replaced() -> list[str]:
+        both = zip(PLACES, THEIRS, strict=True)
+        return [name for place, before in both for name, one in before.items() if vars(place)[name] is not one]
+
+    assert replaced() == []
     with contextlib.suppress(KeyError), loops.mended(lambda _: None):
-        assert [dict(vars(place)) for place in places] != before
+        assert len(replaced()) == 16
         raise KeyError
-    assert [dict(vars(place)) for place in places] == before
+    assert replaced() == []
 
 
 @component

@@ -358,7 +358,10 @@ def test_a_study_is_a_sample_of_its_seeds(honest: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["study", "begun"])
 def test_what_is_missing_is_made_again(honest: Path, copy: Callable[[str], Path], kind: str) -> None:
-    """The same study makes findings that are missing, and signs what it made in a finished study before."""
+    """The same study makes findings that are missing, and signs what it made in a finished study before.
+
+    How that one went stays recorded; of one that was not finished, what was trained now.
+    """
     folder = copy(kind)
     for name in ("verdict.json", "distribution.png", "SHA256SUMS"):
         (folder / name).unlink(missing_ok=True)
@@ -367,6 +370,8 @@ def test_what_is_missing_is_made_again(honest: Path, copy: Callable[[str], Path]
     assert (folder / "SHA256SUMS").read_bytes() == expected["SHA256SUMS"]
     assert (folder / "verdict.json").read_bytes() == expected["verdict.json"]
     assert read_sample(folder).results == read_sample(honest / "study").results
+    record = json.loads((folder / "record.json").read_bytes())
+    assert record == json.loads(expected["record.json"]) or (kind, record["jobs"], record["trained"]) == ("begun", 1, 0)
 
 
 def test_a_removed_seed_is_to_be_trained_again(copy: Callable[[str], Path]) -> None:

@@ -159,14 +159,15 @@ def test_what_a_task_returns_is_noted_whatever_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("work", "named"), [("link", "work"), ("work", "link")])
 def test_files_behind_a_link_are_kept(tmp_path: Path, work: str, named: str) -> None:
-    """The folder for temporary files may be a link, and kfp may name either."""
+    """The folder for temporary files may be a link, and kfp may name either; what is told of them is kept too."""
     (tmp_path / "work").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "work")
     (tmp_path / "work" / "made.csv").write_text("made")
-    made = dsl.Dataset(uri=str(tmp_path / named / "made.csv"))
+    made = dsl.Dataset(uri=str(tmp_path / named / "made.csv"), metadata={"rows": 1})
     kept = others._kept({"data": made}, tmp_path / work, tmp_path / "out")
     assert kept == {"data": tmp_path / "out" / "data"}
     assert kept["data"].read_text() == "made"
+    assert json.loads((tmp_path / "out" / "metadata.json").read_text()) == {"data": {"rows": 1}}
 
 
 def test_a_compiled_file_runs_here_too(theirs: Path) -> None:

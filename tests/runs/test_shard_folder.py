@@ -170,11 +170,12 @@ def test_whatever_ends_a_shard_it_names_its_seeds(
 @pytest.mark.parametrize(("count", "number"), [(1, 7), (20, 3), (60, 7)])
 def test_shards_give_what_a_study_gives(made_up: folders.MadeUp, tmp_path: Path, count: int, number: int) -> None:
     """Put together, in any order, shards give the folder of `fmnist study`, byte for byte but for when it was made."""
-    sample = study.run_study(SETTINGS, range(1000, 1000 + count), tmp_path / "here", jobs=2)
+    sample = study.run_study(SETTINGS, range(1000, 1000 + count), tmp_path / "here", jobs=7)
     found = divided(tmp_path, count, 1000, number)
     gathered = study.gather(SETTINGS, range(1000, 1000 + count), reversed(found), tmp_path / "there")
     assert gathered.results == sample.results
     assert (gathered.record["jobs"], gathered.record["trained"]) == (1, 0)
+    assert (sample.record["jobs"], sample.record["trained"]) == (7, count)
     here, there = (testing.contents(tmp_path / name) for name in ("here", "there"))
     others = {"record.json", "report.html", "RECORD.sha256"}
     assert there.keys() == here.keys()
