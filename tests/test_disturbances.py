@@ -325,7 +325,12 @@ def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch:
     assert done.output.startswith("compile: nothing, folder, changed: other bytes\n4 of 4 disturb")
     wrong.clear()
     alone = ["compile: refused", "compile: nothing", "compile: folder", "compile: changed"]
-    for options, expected in ((["--each"], [*alone, "functions: lone"]), (["--quick", "--on", "functions"], [])):
+    for options, expected in (
+        (["--each"], [*alone, "functions: lone"]),
+        (["--quick", "--on", "functions"], []),
+        (["--quick", "nothing", "folder"], ["compile: nothing, folder"]),
+        (["--quick", "folder"], []),
+    ):
         asked.clear()
         done = CliRunner().invoke(disturb.main, [*options, "--catalogue", str(tmp_path / "catalogue.toml")])
         assert (done.exit_code, asked) == (0, expected)

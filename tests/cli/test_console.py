@@ -448,6 +448,11 @@ def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "versions.numpy: recorded 1.0, here 2.0; other bits",
         "Not verified: 3 of 4 files differ, and so does the environment.",
     ]
+    console.print_verification(Verification(files=files[1:2], seeds=[5, 17, 1000]))
+    assert capsys.readouterr().out.splitlines() == [
+        "log  cccccccccccc  cccccccccccc  same",
+        "Verified: made again, 1 files are the same, byte for byte. Trained again: seeds 5, 17, 1000.",
+    ]
     console.print_verification(Verification(altered="gone"))
     assert capsys.readouterr().out == ("Not verified: it was altered, or is not whole. Nothing was executed.\ngone\n")
 
