@@ -191,6 +191,22 @@ def test_a_long_download_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_each_download_and_each_turn_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else was told, and though a step in a loop has the name of the turn before."""
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Display() as display:
+        for now[0], file in ((0.0, "a"), (10.0, "b"), (16.0, "a"), (20.0, "b"), (26.0, "b")):
+            display.on_progress(file, 100_000, 600_000)
+        for now[0], event in ((30.0, StepStarted), (32.0, StepFinished), (40.0, StepStarted), (41.0, StepFinished)):
+            display.on_event(event("turn"))
+    assert stream.getvalue().splitlines() == [
+        *("a: started", "b: started", "a: 0.1 MB", "b: 0.1 MB"),
+        *("turn: started", "turn: done in 2.0 s", "turn: started", "turn: done in 1.0 s"),
+    ]
+
+
 def test_in_a_terminal_bars_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal shows a bar for each step with the time it took, and the last epoch's metrics."""
     last = shown(Terminal(), monkeypatch).replace("\r", "\n").splitlines()[-3:]

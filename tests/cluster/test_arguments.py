@@ -124,7 +124,8 @@ def test_an_unknown_parameter_is_refused() -> None:
     """A name that the pipeline lacks is refused, and the nearest one suggested."""
     takes = spec(epochs={"parameterType": "NUMBER_INTEGER"}, seed={"parameterType": "NUMBER_INTEGER"})
     with pytest.raises(ContractError) as caught:
-        parse_arguments(takes, {"epoch": 3, "seed": 1})
+        parse_arguments(takes, {"x": 2, "epoch": 3, "seed": 1, "f": 4})
+    # Of several the first by name.
     assert str(caught.value) == "parameter: expected one of epochs, seed, got 'epoch'. Did you mean 'epochs'?"
     # Of several the first by name.
     with pytest.raises(ContractError, match="^parameter: expected one of epochs, seed, got 'long'"):

@@ -192,6 +192,9 @@ def test_a_version_is_read_once(
         for _ in range(2):
             assert target.versions.spec(version) == yaml.safe_load(compiled.read_text())
         assert len(server.requests) == asked
+    # Another version of it is another document.
+    path.write_text(text := compiled.read_text().replace("name: small", "name: other"))
+    assert second.versions.spec(connect(server.url).versions.create(path, name="fashion")) == yaml.safe_load(text)
 
 
 @pytest.mark.parametrize(
