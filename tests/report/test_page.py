@@ -378,6 +378,8 @@ def test_a_resumed_study_tells_workers_from_seeds(tmp_path: Path) -> None:
     ):
         page = page_of(study_sample(sample([0.88, 0.87]), jobs=jobs, trained=trained), tmp_path)
         assert f"took 12.3 s with {said}" in page.words
+        # One that trained some of them is not that of the verdict alone.
+        assert ["CPU", "A <fast> CPU (sparc), Linux. Who knows."] in page.tables[3]
 
 
 def test_the_mean_loss_is_that_of_all_seeds(tmp_path: Path) -> None:
