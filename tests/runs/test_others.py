@@ -157,6 +157,15 @@ def test_what_a_task_returns_is_noted_whatever_it_is(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == values
 
 
+def test_each_output_that_was_not_written_is_told(tmp_path: Path) -> None:
+    """Of a step that wrote one of three, the two others."""
+    (tmp_path / "b").write_text("made")
+    artifacts = {name: dsl.Dataset(uri=str(tmp_path / name)) for name in ("a", "b", "c")}
+    told: list[local.Event] = []
+    assert others._filled(tmp_path / "out", "step", artifacts, tmp_path, told.append).keys() == {"b"}
+    assert told == [local.OutputMissing("step", "a"), local.OutputMissing("step", "c")]
+
+
 @pytest.mark.parametrize(("work", "named"), [("link", "work"), ("work", "link")])
 def test_files_behind_a_link_are_kept(tmp_path: Path, work: str, named: str) -> None:
     """The folder for temporary files may be a link, and kfp may name either; what is told of them is kept too."""
