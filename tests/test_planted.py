@@ -277,7 +277,7 @@ def test_results_of_other_tests_are_not_kept(project: Path) -> None:
     ids=str,
 )
 def test_results_of_other_code_are_not_kept(changed: str, gone: bool, project: Path) -> None:
-    """Neither those of other tests or settings; a page changes no result."""
+    """Neither those of other tests or settings, or of whatever code; a page changes no result."""
     mutation.fresh()
     (kept := mutation.MUTANTS / "kept").touch()
     mutation.fresh()
@@ -286,6 +286,11 @@ def test_results_of_other_code_are_not_kept(changed: str, gone: bool, project: P
         file.write("\n# another\n")
     mutation.fresh()
     assert kept.exists() != gone
+    # Of results without a digest nobody knows whose they are.
+    kept.touch()
+    mutation.DIGEST.unlink()
+    mutation.fresh()
+    assert not kept.exists()
 
 
 def test_what_mutmut_cannot_run_is_planted_whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
