@@ -518,6 +518,22 @@ def test_commands_can_be_typed(page: Page, pytest_help: str) -> None:
     assert wrong == {}
 
 
+def test_the_changelog_tells_of_what_there_is(pytest_help: str) -> None:
+    """Its commands can be typed, its links lead somewhere, and its numbers are those of the code and the studies."""
+    page = Page(ROOT / "CHANGELOG.md")
+    commands = [f"{one} x" if one.endswith(" -o") else one for one in page.commands()]
+    assert len(commands) > 30
+    assert [wrong for one in commands if (wrong := pages.wrong_with_command(one, pytest_help))] == []
+    assert [wrong for one in page.links() if (wrong := pages.wrong_with_link(page, one))] == []
+    short, long = (read(f"studies/{folder.name}/study.json")["seeds"]["count"] for folder in STUDIES)
+    text = " ".join(page.text.split())
+    for fact in (
+        f"Fewer than {SEEDS_FOR_A_VERDICT} seeds are inconclusive",
+        f"{short} fresh seeds at 10 epochs and {long} at 100 (`tox run -e confirm`)",
+    ):
+        assert fact in text
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
