@@ -483,10 +483,11 @@ def test_only_what_a_change_concerns_is_planted(committed: Path, changes: dict[s
 
 
 def test_what_tests_of_a_folder_share_concerns_them(committed: Path) -> None:
-    """And no others; a file that is moved has changed where it was."""
+    """And those of folders in it, and no others; a file that is moved has changed where it was."""
     catalogue, git = Path("tests/faults/catalogue.toml"), ["git", "-c", "user.name=a", "-c", "user.email=a@a"]
     with (committed / catalogue).open("a") as file:
-        file.write("\n[b]\ntitle='b'\nfile='x.py'\nold='a'\nnew='b'\ntests=['tests/part/test_b.py']\n")
+        for name in ("b", "c/d"):
+            file.write(f"\n[{name[0]}]\ntitle='b'\nfile='x.py'\nold='a'\nnew='b'\ntests=['tests/part/{name}.py']\n")
     (committed / "tests" / "part").mkdir()
     (committed / "tests" / "part" / "conftest.py").write_text("import os\n")
     subprocess.run([*git, "add", "."], cwd=committed, check=True)
@@ -494,10 +495,10 @@ def test_what_tests_of_a_folder_share_concerns_them(committed: Path) -> None:
     entries = edits.read(committed / catalogue)
     (committed / "tests" / "part" / "conftest.py").write_text("import sys\n")
     found = edits.concerned(committed, catalogue, entries, "HEAD")
-    assert [fault.id for fault in found or ()] == ["b"]
+    assert [fault.id for fault in found or ()] == ["b", "c"]
     subprocess.run([*git, "mv", "fmnist/__init__.py", "fmnist/other.py"], cwd=committed, check=True)
     found = edits.concerned(committed, catalogue, entries, "HEAD")
-    assert [fault.id for fault in found or ()] == ["tripled", "b"]
+    assert [fault.id for fault in found or ()] == ["tripled", "b", "c"]
 
 
 def test_ci_plants_what_the_last_commit_concerns(committed: Path) -> None:
