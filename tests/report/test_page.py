@@ -454,8 +454,8 @@ def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
     assert "is within ±0.02 of the published accuracy" in page.words
     assert "seeds nothing is concluded. What is not known here" in page.words
     assert page.alts == [
-        "The accuracy of this run, 0.8700, as a dot on an axis. The published 0.8700 (theirs) is marked, 0.0000 above "
-        "it."
+        "The accuracy of this run, 0.8700, as a dot on an axis. The published 0.8700 (theirs) is marked, where the "
+        "dot is."
     ]
 
 
