@@ -377,8 +377,8 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
 def test_a_component_that_is_none_is_refused(tmp_path: Path) -> None:
     """The message has the names that there are, and the file stays as it is."""
     with pytest.raises(ContractError) as caught:
-        pipeline.compile_component("trian", tmp_path / "component.yaml")
-    assert str(caught.value) == "component: expected train, test, confusion-matrix, got 'trian'. Did you mean 'train'?"
+        pipeline.compile_component("trains", tmp_path / "component.yaml")
+    assert str(caught.value) == "component: expected train, test, confusion-matrix, got 'trains'. Did you mean 'train'?"
     assert not list(tmp_path.iterdir())
 
 
