@@ -50,6 +50,7 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
     figures = [single(given)] if isinstance(given, float | int) else given
     for figure in figures if isinstance(figures, Sequence) else [figures]:
         check_kind("published accuracies", figure, Figure, "a number, or Figures")
+        check_accuracy("published accuracy", figure.accuracy)
     check_kind("accuracies", accuracies, Collection, "a list of numbers")
     for i, accuracy in enumerate(accuracies):
         check_accuracy(f"accuracies[{i}]", accuracy)
@@ -61,7 +62,7 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
     check_kind("margin", margin, Real, "a number")
     if not 0 < margin < 1:
         raise ContractError(f"margin: expected a number greater than 0 and less than 1, got {margin!r}.")
-    return Judged(values, figures, float(margin))
+    return Judged(values, list(figures), float(margin))
 
 
 def write_judged(judged: Judged, folder: str | Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -639,6 +640,19 @@ def test_from_python_values_are_checked() -> None:
         judging.judge([0.9], 88)
 
 
+def test_from_python_what_was_given_stays_the_callers() -> None:
+    """Whoever goes on with the lists, as in a loop, changes no judgement that was made of them."""
+    accuracies, figures = [0.9, 0.8], [single(0.9)]
+    judged = judging.judge(accuracies, figures)
+    accuracies.append(0.0)
+    figures.append(single(0.1))
+    assert judged.accuracies == [0.9, 0.8]
+    assert [one.verdict.published for one in judged.conclusions] == [0.9]
+
+
+SECOND = "published accuracy: expected an accuracy from 0 to 1, got 1.5. Divide what is in per cent by 100."
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -652,6 +666,8 @@ def test_from_python_values_are_checked() -> None:
         (([0.9], "0.9"), "published accuracies: expected a number, or Figures, got a str."),
         (([0.9], None), "published accuracies: expected a number, or Figures, got None."),
         (([0.9], [0.9]), "published accuracies: expected a number, or Figures, got a float."),
+        (([0.9], [single(0.9), 0.9]), "published accuracies: expected a number, or Figures, got a float."),
+        (([0.9], [single(0.9), replace(single(0.9), accuracy=1.5)]), SECOND),
         (([0.9], 0.9, "0.1"), "margin: expected a number, got a str."),
         (([0.9], 0.9, 1), "margin: expected a number greater than 0 and less than 1, got 1."),
         (([0.9], 0.9, None), "margin: expected a number, got None."),

@@ -168,15 +168,17 @@ def test_each_output_that_was_not_written_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("work", "named"), [("link", "work"), ("work", "link")])
 def test_files_behind_a_link_are_kept(tmp_path: Path, work: str, named: str) -> None:
-    """The folder for temporary files may be a link, and kfp may name either; what is told of them is kept too."""
+    """The folder for temporary files may be a link, and kfp may name either; what is told of each is kept too."""
     (tmp_path / "work").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "work")
     (tmp_path / "work" / "made.csv").write_text("made")
     made = dsl.Dataset(uri=str(tmp_path / named / "made.csv"), metadata={"rows": 1})
-    kept = others._kept({"data": made}, tmp_path / work, tmp_path / "out")
+    told = dsl.Metrics(uri=str(tmp_path / named / "told"), metadata={"seeds": 2})
+    kept = others._kept({"data": made, "told": told}, tmp_path / work, tmp_path / "out")
     assert kept == {"data": tmp_path / "out" / "data"}
     assert kept["data"].read_text() == "made"
-    assert json.loads((tmp_path / "out" / "metadata.json").read_text()) == {"data": {"rows": 1}}
+    noted = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert noted == {"data": {"rows": 1}, "told": {"seeds": 2}}
 
 
 def test_a_compiled_file_runs_here_too(theirs: Path) -> None:

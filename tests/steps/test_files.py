@@ -357,8 +357,12 @@ def test_leftovers_are_those_of_the_very_name(tmp_path: Path, name: str) -> None
     ]
     for other in (*left, *(tmp_path / other for other in others)):
         other.touch()
+    # In whatever order a folder is listed, what cannot be removed keeps nothing else.
+    folders = [f".{name}.{digit * 8}.tmp" for digit in "01234567"]
+    for folder in folders:
+        (tmp_path / folder).mkdir()
     files.sweep(tmp_path / name)
-    assert {path.name for path in tmp_path.iterdir()} == set(others)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, *folders}
 
 
 def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:

@@ -958,12 +958,19 @@ def test_package_is_fetched_without_installing(
     known = repository.parent / "sources.list"
     known.write_text(known.read_text() + known.read_text().replace(" ./", "nothing ./"))
     told: list[Any] = []
+
+    def note(*values: Any) -> None:
+        there = (any((repository.parent / "scratch").glob(f"fmnist-*/{name}")) for name in ("*.deb", "usr"))
+        told.append((*values, *there))
+
     with user():
-        found = sources.find(FILES, repository.parent / "cache", on_progress=lambda *values: told.append(values))
+        found = sources.find(FILES, repository.parent / "cache", on_progress=note)
     assert found == CONTENT
     assert contents(repository.parent / "cache") == CONTENT
     size = (repository / "package.deb").stat().st_size
-    assert told == [("dataset-fashion-mnist", 0, 0), ("dataset-fashion-mnist", size, size)]
+    # Before it is there, and when it is unpacked.
+    name = "dataset-fashion-mnist"
+    assert told == [(name, 0, 0, False, False), (name, size, size, True, True)]
 
 
 def test_other_package_of_that_name_is_refused(repository: Path) -> None:
