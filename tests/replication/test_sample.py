@@ -156,6 +156,11 @@ def test_two_seeds_with_one_model_are_refused() -> None:
     plan = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 2}}
     with pytest.raises(ContractError, match=r"^seed 4: expected a model of its own, got that of seed 3\.$"):
         Sample.of_study(plan, [samples.result(4, model="a"), samples.result(3, model="a")], {})
+    three = {"parameters": PARAMETERS, "seeds": {"first": 3, "count": 3}}
+    with pytest.raises(ContractError, match=r"^seed 5: expected a model of its own, got that of seed 3\.$"):
+        Sample.of_study(
+            three, [samples.result(seed, model=model) for seed, model in ((3, "a"), (4, "b"), (5, "a"))], {}
+        )
 
 
 def test_a_sample_is_of_a_run_or_of_a_study() -> None:

@@ -447,15 +447,17 @@ def test_nobody_knows_when_a_margin_of_accuracies_alone_was_chosen(tmp_path: Pat
 
 
 def test_one_accuracy_alone_has_a_page(tmp_path: Path) -> None:
-    """It speaks of one run, whose seed nobody knows; a figure without a source has no line for it."""
-    page = page_of(Judged([0.87], [published.Figure("theirs", "", 0.87, {}, "")], 0.02), tmp_path)
+    """It speaks of one run, whose seed nobody knows; figures without a source have no line for it."""
+    figures = [published.Figure(name, "", at, {}, "") for name, at in (("theirs", 0.87), ("b", 0.88), ("c", 0.8))]
+    page = page_of(Judged([0.87], figures, 0.02), tmp_path)
     assert page.words.startswith("One accuracy: 0.8700 One accuracy One run cannot tell whether the published accuracy")
     assert "0.8700 accuracy of one run One run has no spread: another seed gives another accuracy. The ev" in page.words
     assert "is within ±0.02 of the published accuracy" in page.words
     assert "seeds nothing is concluded. What is not known here" in page.words
     assert page.alts == [
         "The accuracy of this run, 0.8700, as a dot on an axis. The published 0.8700 (theirs) is marked, where the "
-        "dot is."
+        "dot is. The published 0.8800 (b) is marked, 0.0100 above it. The published 0.8000 (c) is marked, 0.0700 below "
+        "it."
     ]
 
 

@@ -41,6 +41,14 @@ def test_a_folder_is_signed(tmp_path: Path) -> None:
     assert checksums.digests_of(tmp_path, ["seeds"]) == {"seeds/5.json": five, "seeds/6": six}
 
 
+def test_a_folder_that_cannot_be_signed_is_not_finished(tmp_path: Path) -> None:
+    """By the list of all it is known as finished, so that comes last."""
+    (tmp_path / "SHA256SUMS").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        checksums.sign(tmp_path, {"a": "0" * 64})
+    assert [path.name for path in tmp_path.iterdir()] == ["SHA256SUMS"]
+
+
 @pytest.mark.parametrize("name", ["\x1b[2J", "\u202egnp.rewop"], ids=ascii)
 def test_a_name_that_steers_a_terminal_is_refused(name: str) -> None:
     """Names of files are printed where they are compared."""

@@ -175,6 +175,25 @@ def test_a_folder_of_an_image_is_filled(tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
+def test_another_error_of_the_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    """It is not taken for a folder that cannot be replaced; nothing is moved, and nothing is left."""
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    replace = Path.replace
+
+    def broken(path: Path, target: Path) -> Path:
+        if target == folder:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        fetched.keep(FILES, folder)
+    assert list(tmp_path.rglob("*")) == [folder] * there
+
+
 def test_a_folder_that_is_half_filled_is_emptied(bound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where its disk is full, or after Ctrl-C; what somebody else has put there meanwhile stays."""
     move = shutil.move

@@ -65,6 +65,12 @@ def test_a_disk_without_locks_is_not_one_at_work(tmp_path: Path, monkeypatch: py
         pass
 
 
+def test_a_folder_that_the_system_refuses_is_no_file(tmp_path: Path) -> None:
+    """As where a name is too long, or where one may not write: what the system says is told."""
+    with pytest.raises(OSError, match="File name too long"):
+        folder.made(tmp_path / ("n" * 256), "run")
+
+
 def test_what_is_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     """A file, of any kind, or a link to nothing, also above; the system would say that a file exists, or of neither."""
     (tmp_path / "file").touch()

@@ -273,6 +273,10 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
         ({"05": {}, "5": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
         ({"05": {}}, "'seeds/05.json': expected seeds of the plan, 5 to 7, got another"),
         ({"5": {}, "6": {"seed": 6}}, "'seeds/6.json': expected a model of its own, got that of 'seeds/5.json'"),
+        (
+            {"5": {}, "6": {"seed": 6, "model": "d" * 64}, "7": {"seed": 7}},
+            "'seeds/7.json': expected a model of its own, got that of 'seeds/5.json'",
+        ),
         ({"6": {}}, "'seeds/6.json': expected 6 as the seed, got 5"),
         ({"5": {"accuracy": 1.5}}, "seeds/5.json: 'accuracy': Input should be less than or equal to 1"),
         (
@@ -291,7 +295,19 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
             "'seeds/5.json': expected 2 as the label of image 1, got 9",
         ),
     ],
-    ids=["before", "after", "spelling", "spelling alone", "model", "seed", "range", "epochs", "labels", "many labels"],
+    ids=[
+        "before",
+        "after",
+        "spelling",
+        "spelling alone",
+        "model",
+        "model of the first",
+        "seed",
+        "range",
+        "epochs",
+        "labels",
+        "many labels",
+    ],
 )
 def test_other_seeds_are_refused(seeds: Mapping[str, Mapping[str, Any]], said: str, tmp_path: Path) -> None:
     """A seed must be of the plan, in its own file, with a model of its own, and of the images that the dataset has."""

@@ -45,14 +45,15 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: list[st
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("years of work")
-    before = testing.contents(tmp_path)
+    before = {path: path.is_dir() or path.read_text() for path in tmp_path.rglob("*")}
     with pytest.raises(ContractError) as refused:
         run.run_pipeline(Settings(), tmp_path)
     assert str(refused.value) == (
         f"run folder: expected a new or empty folder, got {tmp_path} with {told}. Nothing was changed. Choose another "
         "folder with -o."
     )
-    assert testing.contents(tmp_path) == before
+    # Nor is there a folder that would mark it as a run's, whose files the next run clears away.
+    assert {path: path.is_dir() or path.read_text() for path in tmp_path.rglob("*")} == before
 
 
 def test_a_file_in_place_of_the_folder_is_not_touched(tmp_path: Path) -> None:
@@ -167,6 +168,7 @@ def test_a_finished_run_of_something_else_is_refused(
 def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str], Path]) -> None:
     """A run of other settings does not take a finished run's folder."""
     folder = copy("run")
+    files.write(folder / ".unfinished" / "checkpoint", b"left by a kill at the very end")
     before = testing.contents(folder)
     with pytest.raises(ContractError) as refused:
         run.run_pipeline(replace(folders.SETTINGS, epochs=9, seed=6), folder)

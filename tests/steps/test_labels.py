@@ -134,7 +134,7 @@ def test_labels_of_another_kind_are_refused(true: np.ndarray) -> None:
         ([0, 1], ("cat", "dog"), "true labels: expected an array, got a list."),
         (np.array([0, 1]), ["cat", "dog"], "class names: expected a tuple of texts, got a list."),
         (np.array([0, 1]), None, "class names: expected a tuple of texts, got None."),
-        (np.array([0, 1]), ("cat", 1), "class names: expected texts, got an int."),
+        (np.array([0, 1]), ("cat", 1, None), "class names: expected texts, got an int."),
     ],
     ids=["labels", "names", "no names", "name"],
 )

@@ -112,6 +112,10 @@ def test_a_secret_is_hidden_as_programs_write_it(
     assert safe(writing) == writing
 
 
+#: Of one address each part that may be secret.
+PARTS = ("pass-word", "a-query", "fragment")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "secret"),
     [
@@ -126,6 +130,7 @@ def test_a_secret_is_hidden_as_programs_write_it(
         ("FMNIST_MIRROR", "https://h/x?sig=token=word", "token=word"),
         ("FMNIST_MIRROR", "https://h/x?a=1&b=2&c=3&d=fourth-one&e=5", "fourth-one"),
         ("KF_PIPELINES_ENDPOINT", "https://h/x#fragment", "fragment"),
+        *(("FMNIST_MIRROR", "https://me:pass-word@h/x?sig=a-query#fragment", one) for one in PARTS),
     ],
 )
 def test_a_secret_ends_where_its_variable_says(
@@ -147,6 +152,15 @@ def test_the_longest_secret_goes_first() -> None:
     """One may be part of another."""
     assert safe("(abcdefgh) (bcdefg)", ["bcdefg", "abcdefgh"]) == "(***) (***)"
     assert safe("(abcdefgh) (abcdef)", ["abcdefgh", "abcdef"]) == "(***) (***)"
+
+
+def test_the_secrets_of_all_variables_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several of a kind, too."""
+    for number, name in enumerate(("FMNIST_KFP_TOKEN", "KF_PIPELINES_APP_OAUTH2_CLIENT_SECRET", "FMNIST_KFP_COOKIES")):
+        monkeypatch.setenv(name, f"secret-{number}")
+    for number, name in enumerate(("HTTPS_PROXY", "http_proxy", "FMNIST_MIRROR", "KF_PIPELINES_ENDPOINT"), 3):
+        monkeypatch.setenv(name, f"https://me:secret-{number}@h")
+    assert safe(" ".join(f"secret-{number}" for number in range(7))) == " ".join(["***"] * 7)
 
 
 @pytest.mark.parametrize("value", ["http://me:s3cr\udcffet@h", "http://me:s3cr%FFet@h", "http://me:s3cr%ffet@h"])
