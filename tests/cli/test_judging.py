@@ -404,7 +404,7 @@ def test_figures_are_read_from_a_file() -> None:
             "Error: figures.json: expected JSON, got: the key '" + "y" * 191 + " ....\n",
         ),
         (
-            '{"figures": [{"name": "a", "accuracy": 0.9, "accuracy": 1}]}',
+            '{"figures": [{"name": "a", "accuracy": 0.9, "by": "b", "accuracy": 1}]}',
             "expected JSON, got: the key 'accuracy' twice.",
         ),
         (
@@ -458,8 +458,9 @@ def test_figures_of_other_runs_are_not_compared_with() -> None:
     assert invoke("--published", name, "-p", "epochs=9", "accuracies.csv").stderr == (
         "Error: figures.json: expected a figure for these parameters, got those for -p epochs=3; -p epochs=10.\n"
     )
-    for several in (figures({}, {}), figures({}, {}, {})):
-        assert invoke("--published", several, "accuracies.csv").stderr == (
+    several: list[list[dict[str, Any]]] = [[{}, {}], [{}, {}, {}], [{}, {"name": "b"}, {}]]
+    for entries in several:
+        assert invoke("--published", figures(*entries), "accuracies.csv").stderr == (
             "Error: figures.json: expected each figure's name once, got 'paper' again.\n"
         )
     two, third = {"optimizer": "adam", "epochs": 3}, {"name": "third", "parameters": {"epochs": 4}}

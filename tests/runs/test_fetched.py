@@ -80,12 +80,14 @@ def test_a_place_for_no_folder_is_refused_at_once(tmp_path: Path, monkeypatch: p
         monkeypatch.chdir(above)
         monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (above, os.W_OK | os.X_OK))
     folder = Path("deep", "run") if kind == "relative" else above / "deep" / "run"
-    with pytest.raises(ContractError) as refused:
-        fetched.check_new(folder)
-    assert str(refused.value) == (
-        f"folder: expected a place where one can be made, got {folder}, below {above}, where none can. Choose another "
-        "folder with -o."
-    )
+    for action in (fetched.check_new, lambda path: fetched.keep(FILES, path)):
+        with pytest.raises(ContractError) as refused:
+            action(folder)
+        assert str(refused.value) == (
+            f"folder: expected a place where one can be made, got {folder}, below {above}, where none can. Choose "
+            "another folder with -o."
+        )
+    assert list(tmp_path.rglob("*")) == [above]
 
 
 @pytest.mark.parametrize("above", [False, True], ids=["itself", "above"])

@@ -35,17 +35,23 @@ def test_a_path_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
-    """It is made, with those above; while a process works in it no other does, and afterwards another may."""
-    path = tmp_path / "a" / "b"
+    """It is made, with those above; while a process works in it no other does, and afterwards another may.
+
+    It may be named by a link, as to a larger disk.
+    """
+    path, link = tmp_path / "a" / "b", tmp_path / "link"
+    link.symlink_to(path)
     with claimed(path, "study"):
-        with pytest.raises(ContractError) as refused, claimed(path, "results"):
-            pass
-        assert str(refused.value) == (
-            f"results folder: expected one in which no other process works, got {path}. Wait for it, end it, or choose "
-            "another with -o."
-        )
-    with claimed(path, "run"):
-        assert path.is_dir()
+        for name in (path, link):
+            with pytest.raises(ContractError) as refused, claimed(name, "results"):
+                pass
+            assert str(refused.value) == (
+                f"results folder: expected one in which no other process works, got {name}. Wait for it, end it, or "
+                "choose another with -o."
+            )
+    for name in (path, link):
+        with claimed(name, "run"):
+            assert path.is_dir()
     (tmp_path / "file").touch()
     with pytest.raises(ContractError) as refused, claimed(tmp_path / "file", "run"):
         pass

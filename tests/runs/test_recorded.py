@@ -301,7 +301,7 @@ def test_the_seeds_of_a_study_are_read(tmp_path: Path) -> None:
         "spelling",
         "spelling alone",
         "model",
-        "model of the first",
+        "first model",
         "seed",
         "range",
         "epochs",

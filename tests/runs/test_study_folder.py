@@ -161,9 +161,12 @@ def test_no_result_takes_the_place_of_another(tmp_path: Path) -> None:
 
 
 def test_seeds_are_trained_in_their_order(made_up: folders.MadeUp, tmp_path: Path) -> None:
-    """Smaller ones come first, also where they have fewer digits."""
-    shard_folder.train_shard(SETTINGS, range(8, 12), tmp_path)
-    assert made_up.tried == [8, 9, 10, 11]
+    """Smaller ones come first, also where they have fewer digits; each is told when it is kept."""
+    kept: list[bool] = []
+    shard_folder.train_shard(
+        SETTINGS, range(8, 12), tmp_path, lambda one: kept.append((tmp_path / "seeds" / f"{one.seed}.json").exists())
+    )
+    assert (made_up.tried, kept) == ([8, 9, 10, 11], [True] * 4)
 
 
 #: Files of a user's, which look more or less like what a killed process leaves.

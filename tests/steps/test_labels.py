@@ -70,6 +70,7 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("predicted.txt", b"0\n1\n2\n", "predicted labels: expected class numbers from 0 to 1, got 0 to 2"),
         ("class_names.txt", b"cat\n", "true labels: expected class numbers from 0 to 0, got 0 to 1"),
         ("class_names.txt", b"cat\ncat\n", "expected distinct names"),
+        ("class_names.txt", b"cat\ndog\ncat\n", "expected distinct names"),
         ("class_names.txt", b"cat\n \n", "expected distinct names, each one line and not blank"),
         ("class_names.txt", "cat\ndog\n".encode("utf-16-be"), r"got what looks like UTF-16. Save it as UTF-8"),
         ("class_names.txt", b"\0a\0b\0\n", r"got what looks like UTF-16. Save it as UTF-8"),
@@ -106,15 +107,17 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str, make: Cal
 @pytest.mark.parametrize("name", ["cat\n", "c\rat", " ", ""], ids=repr)
 def test_names_that_are_not_one_line_are_refused(name: str) -> None:
     """A name that would not be read back as it was is refused."""
-    with pytest.raises(ContractError, match="^class names: expected distinct names, each one line and not blank, got "):
-        Labels(np.array([0]), np.array([0]), (name, "dog"))
+    for names in ((name, "dog"), ("cat", "dog", name)):
+        with pytest.raises(ContractError, match="^class names: expected distinct names, each one line and not blank"):
+            Labels(np.array([0]), np.array([0]), names)
 
 
 def test_a_name_that_no_file_can_have_is_refused() -> None:
     """A folder whose name is not in UTF-8 gives such a text, and its class would end in an error of encoding."""
-    with pytest.raises(ContractError) as refused:
-        Labels(np.array([0]), np.array([0]), ("na\udcefve", "dog"))
-    assert str(refused.value) == "class names: expected texts that UTF-8 can write, got 'na\\udcefve'."
+    for names in (("na\udcefve", "dog"), ("cat", "dog", "na\udcefve", "\udcef")):
+        with pytest.raises(ContractError) as refused:
+            Labels(np.array([0]), np.array([0]), names)
+        assert str(refused.value) == "class names: expected texts that UTF-8 can write, got 'na\\udcefve'."
 
 
 @pytest.mark.parametrize(

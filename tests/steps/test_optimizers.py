@@ -242,7 +242,7 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         ({"class_name": "sgd", "config": [0.1]}, r"config of sgd: expected a mapping, got \[0.1\]"),
         ('{"class_name": "sgd", "class_name": "adam"}', "expected each key once, got 'class_name' again"),
         (
-            '{"class_name": "sgd", "config": {"momentum": 0.1, "momentum": 0.9}}',
+            '{"class_name": "sgd", "config": {"momentum": 0.1, "nesterov": true, "momentum": 0.9}}',
             "expected each key once, got 'momentum' again",
         ),
         ({"class_name": "Adam", "config": {"lr": 1}}, "got 'lr'"),
