@@ -148,6 +148,7 @@ def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -
     ("where", "said"),
     [
         ({"image": ""}, "image: expected a name as in .*, got ''"),
+        ({"image": "", "carried": True}, "image: expected a name as in .*, got ''"),
         ({"image": "an image"}, "image: expected a name as in .*, got 'an image'"),
         ({"mirror": ""}, "mirror: expected a URL of http or https, got ''"),
         ({"mirror": "ftp://mirror.example"}, "mirror: expected a URL of http or https, got 'ftp://mirror.example'"),
@@ -159,10 +160,10 @@ def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -
         ({"mirror": "HTTPS://m"}, "mirror: expected a URL of http or https, got 'HTTPS://m'"),
     ],
 )
-def test_where_it_cannot_run_is_refused(where: dict[str, str], said: str) -> None:
+def test_where_it_cannot_run_is_refused(where: dict[str, Any], said: str) -> None:
     """An empty variable in a CI script, say, is an error here, and not only on the cluster."""
     with pytest.raises(ContractError, match=said):
-        Where(**where)  # type: ignore[arg-type]
+        Where(**where)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_without_the_cache_every_step_runs(tmp_path: Path, spec: dict[str, Any])
     assert document == cached
 
 
-@pytest.mark.parametrize("address", ["https://mirror.example/fashion", "http://mirror:8080/fashion/"])
+@pytest.mark.parametrize("address", ["https://mirror.example/fashion", "http://mirror:8080/Fashion/"])
 def test_a_mirror_reaches_the_steps(
     tmp_path: Path, spec: dict[str, Any], address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,10 +44,20 @@ DEEP = reduce(lambda inner, _: [inner], range(100_000), list[Any]())
         ({"seed": 10**5000}, SettingsError, "seed: expected a number, a text or a config, got an int."),
         ({"seed": DEEP}, SettingsError, "seed: expected a number, a text or a config, got a list."),
         ({"seed": b"1"}, SettingsError, "seed: expected a number, a text or a config, got b'1'."),
+        (
+            {"seed": np.array([1])},
+            SettingsError,
+            "seed: expected a number, a text or a config, got array\\(\\[1\\]\\).",
+        ),
+        (
+            {"compile_optimizer": Path("adam")},
+            SettingsError,
+            "compile_optimizer: .* a config, got PosixPath\\('adam'\\).",
+        ),
         ({"epoch": 1}, SettingsError, "parameter: expected one of .*, got 'epoch'. Did you mean 'epochs'?"),
         ({"compile_optimizer": {"class_name": "adma"}}, SettingsError, "compile_optimizer: .* Did you mean 'adam'?"),
     ],
-    ids=["value", "none", "bool", "list", "set", "key", "long", "deep", "bytes", "name", "config"],
+    ids=["value", "none", "bool", "list", "set", "key", "long", "deep", "bytes", "array", "path", "name", "config"],
 )
 def test_a_bad_parameter_is_refused(
     tmp_path: Path, parameters: dict[str, Any], error: type[FmnistError], message: str
@@ -73,15 +83,31 @@ def test_what_lies_in_the_working_folder_is_not_imported(tmp_path: Path, monkeyp
         ({"seeds": 0}, "seeds: expected a whole number of at least 1, got 0."),
         ({"seeds": range(3)}, "seeds: expected a whole number of at least 1, got range(0, 3)."),
         ({"seeds": None}, "seeds: expected a whole number of at least 1, got None."),
+        ({"seeds": np.array([1])}, "seeds: expected a whole number of at least 1, got array([1])."),
         ({"first_seed": -1}, "first_seed: expected a whole number of at least 0, got -1."),
+        ({"first_seed": np.array([1])}, "first_seed: expected a whole number of at least 0, got array([1])."),
+        ({"first_seed": False}, "first_seed: expected a whole number of at least 0, got False."),
         ({"jobs": 0}, "jobs: expected a whole number of at least 1, got 0."),
         ({"jobs": "2"}, "jobs: expected a whole number of at least 1, got '2'."),
+        ({"jobs": np.array([1])}, "jobs: expected a whole number of at least 1, got array([1])."),
         (
             {"first_seed": 2**31 - 1, "seeds": 2},
             "seed: expected a whole number from 0 to 2147483647, got 2147483648.",
         ),
     ],
-    ids=["no seeds", "range", "none", "negative", "no jobs", "text", "too large"],
+    ids=[
+        "no seeds",
+        "range",
+        "none",
+        "array of seeds",
+        "negative",
+        "array",
+        "false",
+        "no jobs",
+        "text",
+        "array of jobs",
+        "too large",
+    ],
 )
 def test_a_bad_option_of_a_study_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     """The message says which, and there is no folder."""
@@ -112,16 +138,22 @@ def test_what_is_no_folder_is_refused(folder: Any, message: str) -> None:
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the folder is named from here, and an event loop runs; no program file here counts."""
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "mine").touch()
+    """Also where the folder is named from here, and an event loop runs; no program file here counts.
+
+    It is named as it was given, be it a link, or a name that begins with a blank.
+    """
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine").touch()
+    (tmp_path / " run").symlink_to("there")
     (tmp_path / "same.yaml").write_text("nothing: [")
     monkeypatch.chdir(tmp_path)
 
     async def call() -> None:
-        fmnist.run("run", epochs=1)
+        fmnist.run(" run", epochs=1)
 
-    with pytest.raises(ContractError, match="^run folder: expected a new or empty folder, got .*/run with mine"):
+    with pytest.raises(
+        ContractError, match=f"^run folder: expected a new or empty folder, got {tmp_path}/ run with mine"
+    ):
         asyncio.run(call())
 
 

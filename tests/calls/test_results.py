@@ -118,6 +118,7 @@ def test_in_a_line(here: Path) -> None:
     """A console shows a line: the folder, from here if it is below, and the numbers."""
     study = samples.study_sample(samples.sample([0.87, 0.88, 0.89], first=3))
     assert repr(Run(here / "run", RECORD)) == "<Run in run: accuracy 0.8812, loss 0.3456>"
+    assert repr(Run(here, RECORD)) == "<Run in .: accuracy 0.8812, loss 0.3456>"
     assert repr(Study(Path("/else/where"), study)) == (
         "<Study in /else/where: 3 seeds from 3 on, accuracy 0.8800 ± 0.0100>"
     )

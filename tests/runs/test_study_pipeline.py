@@ -230,14 +230,14 @@ def test_every_way_to_compile_gives_the_same_bytes(plain: Path, compile_each_way
 
 def test_where_it_runs_reaches_every_step(tmp_path: Path, plain: Path) -> None:
     """Image, mirror and caching are those that were asked for, in the loop too, and so is code that is carried."""
-    where = Where("an-image", caching=False, mirror="https://mirror.example/", carried=True)
+    where = Where("an-image", caching=False, mirror="https://mirror.example/F/", carried=True)
     path = study_pipeline.compile_pipeline(tmp_path / "study.yaml", where)
     carried, expected = ({name: task.code for name, task in Compiled(one).tasks.items()} for one in (path, plain))
     assert carried == expected
     spec = read_spec(path)
     for name, container in helpers.containers(spec).items():
         assert container["image"] == "an-image"
-        assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/"}], name
+        assert container["env"] == [{"name": "FMNIST_MIRROR", "value": "https://mirror.example/F/"}], name
         assert container["resources"]["resourceCpuLimit"] == "1"
     tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
     assert all(task["cachingOptions"] == {} for name, task in tasks.items() if name != "for-loop-1")

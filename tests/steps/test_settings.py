@@ -21,7 +21,7 @@ def test_the_defaults_are_the_pipelines() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 2.5, "ten", math.nan, math.inf, True, None, "", "1e1", "\u00a03"],
+    [0, -1, 2.5, "ten", math.nan, math.inf, True, None, "", "1e1", "\u00a03", b"3", np.int64(3), np.array(3)],
     ids=lambda value: repr(value) or "empty",
 )
 def test_bad_epochs_are_refused(value: Any) -> None:
@@ -32,7 +32,9 @@ def test_bad_epochs_are_refused(value: Any) -> None:
         Settings.parse({"epochs": value})
 
 
-@pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, math.nan, math.inf, "half", True, None], ids=repr)
+@pytest.mark.parametrize(
+    "value", [0, 1, -0.1, 1.5, math.nan, math.inf, "half", True, None, b"0.5", np.float32(0.5)], ids=repr
+)
 def test_bad_validation_splits_are_refused(value: Any) -> None:
     """A validation split that is not strictly between 0 and 1 is refused with what was got."""
     said = f"validation_split: expected a number greater than 0 and less than 1, got {value!r}."
@@ -58,7 +60,7 @@ def test_a_split_with_an_empty_part_is_refused(value: float) -> None:
         Settings(validation_split=value)
 
 
-@pytest.mark.parametrize("value", [-1, 2**31, 0.5, "x", math.nan, True, None], ids=repr)
+@pytest.mark.parametrize("value", [-1, 2**31, 0.5, "x", math.nan, True, None, b"1", np.int64(1)], ids=repr)
 def test_bad_seeds_are_refused(value: Any) -> None:
     """A seed that is not a whole number from 0 to 2**31 - 1 is refused with what was got."""
     with pytest.raises(SettingsError, match=r"^seed: expected a whole number from 0 to 2147483647, got "):
