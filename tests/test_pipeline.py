@@ -150,6 +150,8 @@ def test_with_an_image_each_step_asks_for_the_code(image_spec: dict[str, Any]) -
         ({"image": ""}, "image: expected a name as in .*, got ''"),
         ({"image": "", "carried": True}, "image: expected a name as in .*, got ''"),
         ({"image": "an image"}, "image: expected a name as in .*, got 'an image'"),
+        ({"image": " image"}, "image: expected a name as in .*, got ' image'"),
+        ({"image": "image\n"}, r"image: expected a name as in .*, got 'image\\n'"),
         ({"mirror": ""}, "mirror: expected a URL of http or https, got ''"),
         ({"mirror": "ftp://mirror.example"}, "mirror: expected a URL of http or https, got 'ftp://mirror.example'"),
         ({"mirror": "https://"}, "mirror: expected a URL of http or https, got 'https://'. Is a variable empty?"),
@@ -375,11 +377,16 @@ def test_a_component_is_a_file_of_its_own(tmp_path: Path, name: str) -> None:
     assert (task.container["image"], task.code) == ("an-image", {})
 
 
-def test_a_component_that_is_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "near"), [("trains", "train"), ("confusion_matrix", "confusion-matrix"), ("Train", "train")]
+)
+def test_a_component_that_is_none_is_refused(tmp_path: Path, name: str, near: str) -> None:
     """The message has the names that there are, and the file stays as it is."""
     with pytest.raises(ContractError) as caught:
-        pipeline.compile_component("trains", tmp_path / "component.yaml")
-    assert str(caught.value) == "component: expected train, test, confusion-matrix, got 'trains'. Did you mean 'train'?"
+        pipeline.compile_component(name, tmp_path / "component.yaml")
+    assert str(caught.value) == (
+        f"component: expected train, test, confusion-matrix, got {name!r}. Did you mean {near!r}?"
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -349,14 +349,14 @@ def test_another_cpu_is_warned_of(executed: list[tuple[Settings, Path]], monkeyp
         ([], "fashion_mnist_pipeline.yaml", "fashion-mnist"),
         (["--study"], "fashion_mnist_study_pipeline.yaml", "fashion-mnist-study"),
         (["--component", "confusion-matrix"], "confusion_matrix.yaml", "confusion-matrix"),
-        (["--component", "train", "-o", "x.yaml"], "x.yaml", "train"),
+        (["--component", "train", "-o", "~x.yaml"], "~x.yaml", "train"),
     ],
     ids=["pipeline", "study", "component", "file"],
 )
 def test_what_is_compiled_is_named(here: Path, options: list[str], name: str, called: str) -> None:
     """The pipeline, that of a study, or a component is written here, and its file is the result."""
     result = invoke("compile", "--image", "registry.example/fmnist:1", *options)
-    assert (result.exit_code, result.stdout) == (0, f"{name}\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{name}\n", "")
     document = next(yaml.safe_load_all((here / name).read_text()))
     assert document["pipelineInfo"]["name"] == called
     assert "registry.example/fmnist:1" in (here / name).read_text()
@@ -474,11 +474,12 @@ def test_a_study_without_an_image_is_told_of(here: Path) -> None:
 
 def test_a_program_reads_the_name_of_the_compiled_file(here: Path) -> None:
     """It is all that is printed to stdout; what a person should know of the file is said on stderr, if anything."""
-    plain = invoke("compile", "-o", "x.yaml")
-    assert (plain.stdout, plain.stderr) == (
-        "x.yaml\n",
-        "Its steps install packages, as root. Where pods may not, compile with --image.\n",
-    )
+    for options in ([], ["--component", "confusion-matrix"]):
+        plain = invoke("compile", "-o", "x.yaml", *options)
+        assert (plain.stdout, plain.stderr) == (
+            "x.yaml\n",
+            "Its steps install packages, as root. Where pods may not, compile with --image.\n",
+        )
     image = invoke("compile", "-o", "x.yaml", "--image", "an/image:1")
     assert (image.stdout, image.stderr) == ("x.yaml\n", "")
 

@@ -288,11 +288,27 @@ def test_two_spellings_of_an_optimizer_are_one_argument(fake: FakeCluster) -> No
     assert fake.asked("run")["parameters"]["compile_optimizer"] == "adam"
 
 
-def test_the_file_names_what_the_command_does_not(fake: FakeCluster, here: Path) -> None:
-    """Without names the experiment is called as the program, and the run as in the file."""
-    assert invoke("program", "run").exit_code == 0
-    asked = fake.asked("run")
-    assert (asked["experiment"], asked["run_name"], asked["parameters"]) == ("greeting", "hello", {"name": "you"})
+@pytest.mark.parametrize(
+    ("option", "changed"),
+    [
+        (None, None),
+        ("-e", "experiment"),
+        ("-r", "run_name"),
+        ("-n", "name"),
+        ("--description", "description"),
+        ("--experiment-description", "experiment_description"),
+        ("--run-description", "run_description"),
+    ],
+)
+def test_the_file_names_what_the_command_does_not(
+    fake: FakeCluster, here: Path, option: str | None, changed: str | None
+) -> None:
+    """Without names the experiment is called as the program, and the run as in the file; a name given is of one."""
+    assert invoke("program", "run", *([option, "given"] if option else [])).exit_code == 0
+    texts = {"experiment": "greeting", "run_name": "hello", "experiment_description": "", "run_description": ""}
+    texts |= {"name": "greetings", "description": "Greets", "version": "1.10", "parameters": {"name": "you"}}
+    texts |= {changed: "given"} if changed else {}
+    assert {**fake.asked("run"), **fake.asked("create")}.items() >= texts.items()
 
 
 def test_the_options_of_a_run_are_taken_over(fake: FakeCluster, here: Path) -> None:

@@ -121,10 +121,11 @@ def test_loaded_arrays_are_read_only() -> None:
         split.labels[0] = 1
 
 
-def test_unknown_split_is_refused() -> None:
+@pytest.mark.parametrize("name", ["valid", "Train", "test ", "", "t"])
+def test_unknown_split_is_refused(name: Any) -> None:
     """A split of another name is refused, never taken for one of the two."""
-    with pytest.raises(ContractError, match="expected 'train' or 'test', got 'valid'"):
-        dataset.load("valid")  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match=f"expected 'train' or 'test', got {name!r}"):
+        dataset.load(name)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +162,10 @@ def test_missing_data_is_explained(load: Callable[[], Any], small: Path, tmp_pat
 
 
 def test_data_folder_is_the_users_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FMNIST_DATA_DIR names the folder; without it, or empty, it is the user's cache folder."""
-    monkeypatch.setenv("FMNIST_DATA_DIR", "/somewhere/else")
-    assert dataset.data_folder() == Path("/somewhere/else")
+    """FMNIST_DATA_DIR names the folder, to the last blank; without it, or empty, it is the user's cache folder."""
+    for name in ("/somewhere/else", "from/here", " "):
+        monkeypatch.setenv("FMNIST_DATA_DIR", name)
+        assert dataset.data_folder() == Path(name)
     monkeypatch.setenv("FMNIST_DATA_DIR", "")
     assert dataset.data_folder() == platformdirs.user_cache_path("fmnist")
     monkeypatch.delenv("FMNIST_DATA_DIR")

@@ -178,7 +178,7 @@ DECAY: dict[str, Any] = {
             {
                 "learning_rate": {
                     "class_name": "PiecewiseConstantDecay",
-                    "config": {"boundaries": [100, 200.0], "values": [1, 0.1, 0.01]},
+                    "config": {"boundaries": (100, 200.0), "values": [1, 0.1, 0.01]},
                 }
             },
             '{"learning_rate":{"class_name":"PiecewiseConstantDecay","config":{"boundaries":[100.0,200.0],'

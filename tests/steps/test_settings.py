@@ -96,6 +96,13 @@ def test_the_name_of_an_optimizer_is_not_read_as_a_number() -> None:
         Settings.parse({"compile_optimizer": '{"class_name": "sgd", "class_name": "adam"}'})
 
 
+@pytest.mark.parametrize("value", ["", None, 0, False, [], {}], ids=repr)
+def test_an_empty_optimizer_is_refused(value: Any) -> None:
+    """It is not the default one, as an unset variable would have it."""
+    with pytest.raises(SettingsError, match=r"^compile_optimizer: expected the name of a Keras optimizer or its JSON "):
+        Settings.parse({"compile_optimizer": value})
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
 def test_the_smallest_and_the_largest_values_are_taken(seed: int) -> None:
     """The limits belong to what is allowed."""

@@ -706,9 +706,14 @@ def test_error_lists_every_source(cache: Path, debian: Path, serve: Serve) -> No
     assert len(message.splitlines()) == 1 + len(starts) + 1
 
 
-def test_offline_asks_nobody(cache: Path, debian: Path, serve: Serve) -> None:
-    """Offline, only the cache and Debian's folder are tried, and the error says so."""
+@pytest.mark.parametrize("own", [False, True], ids=["public", "own"])
+def test_offline_asks_nobody(
+    cache: Path, debian: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, *, own: bool
+) -> None:
+    """Offline, only the cache and Debian's folder are tried, and the error says so, also beside a mirror."""
     log = serve(good)
+    if own:
+        monkeypatch.setenv("FMNIST_MIRROR", sources.MIRRORS[0])
     with pytest.raises(DataError) as caught:
         sources.find(FILES, cache, offline=True)
     _, *reasons, asked_nobody, _ = str(caught.value).splitlines()
@@ -892,8 +897,11 @@ def test_a_program_that_never_ends_is_ended(tmp_path: Path, cache: Path, monkeyp
     apt_get.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.defpath}")
     monkeypatch.setattr(sources, "APT_TIMEOUT", 0.2)
+    told: list[tuple[str, int, int]] = []
     with pytest.raises(DataError, match=r"\n  - apt-get: .*timed out after 0\.2 seconds\n"):
-        sources.find(FILES, cache)
+        sources.find(FILES, cache, on_progress=lambda *progress: told.append(progress))
+    # Before it began.
+    assert told == [("dataset-fashion-mnist", 0, 0)]
 
 
 @pytest.mark.usefixtures("programs")
