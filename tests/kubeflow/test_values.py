@@ -321,6 +321,13 @@ def test_only_a_whole_number_becomes_a_float() -> None:
     ]
 
 
+def test_what_is_empty_is_a_value() -> None:
+    """Only None has a default in its place, of a pipeline and of a task."""
+    given = {"zero": 0, "none": 0.0, "no": False, "text": "", "list": [], "mapping": {}}
+    assert values.arguments({"root": {}}, {**given, "absent": None}) == given
+    assert values._given(lambda **_: {**given, "absent": None}, task_inputs_spec=None, io_store=None) == given
+
+
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
     """Though they are handed on, or something is written beside them, or within one for a while."""
     assert run(changing, tmp_path, way="none")["count"] == 2
