@@ -160,7 +160,8 @@ def test_an_artifact_has_a_name_and_metadata(tmp_path: Path) -> None:
     assert testing.artifact(Dataset, tmp_path / "other", tmp_path / "table", rows=3).metadata == {"rows": 3}
     testing.artifact(Dataset, tmp_path / "of" / "nothing")
     assert list((tmp_path / "of").iterdir()) == []
-    testing.artifact(Dataset, tmp_path / "folder", {"a": "x"})
+    testing.artifact(Dataset, tmp_path / "folder", {"a": "x", "c": "é €\r\n"})
+    assert (tmp_path / "folder" / "c").read_bytes() == b"\xc3\xa9 \xe2\x82\xac\r\n"
     with pytest.raises(FileExistsError):
         testing.artifact(Dataset, tmp_path / "folder", {"b": "y"})
 
