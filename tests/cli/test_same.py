@@ -306,8 +306,14 @@ def test_the_file_names_what_the_command_does_not(
     """Without names the experiment is called as the program, and the run as in the file; a name given is of one."""
     assert invoke("program", "run", *([option, "given"] if option else [])).exit_code == 0
     texts: dict[str, Any] = {
-        **{"experiment": "greeting", "run_name": "hello", "experiment_description": "", "run_description": ""},
-        **{"name": "greetings", "description": "Greets", "version": "1.10", "parameters": {"name": "you"}},
+        "experiment": "greeting",
+        "run_name": "hello",
+        "experiment_description": "",
+        "run_description": "",
+        "name": "greetings",
+        "description": "Greets",
+        "version": "1.10",
+        "parameters": {"name": "you"},
     }
     texts |= {changed: "given"} if changed else {}
     assert {**fake.asked("run"), **fake.asked("create")}.items() >= texts.items()

@@ -64,25 +64,26 @@ def test_a_compiled_pipeline_is_looked_at(tmp_path: Path, compile_each_way: Call
 
 
 def test_a_pipeline_of_little_is_looked_at(tmp_path: Path) -> None:
-    """It takes nothing, or artifacts alone, and its task takes nothing, or has no command."""
+    """It takes nothing that has no default, or artifacts alone, and its task takes nothing, or has no command."""
 
     @dsl.container_component  # type: ignore[untyped-decorator]
     def bare() -> dsl.ContainerSpec:
         return dsl.ContainerSpec(image="busybox")
 
     @dsl.pipeline  # type: ignore[untyped-decorator]
-    def alone() -> None:
+    def alone(no: bool = False, number: int = 0, text: str = "", share: float = 0.0) -> None:
         bare()
 
     @dsl.pipeline  # type: ignore[untyped-decorator]
     def reading(table: Input[Dataset]) -> None:
         bare()
 
-    for pipeline in (alone, reading):
+    # A default that is empty is one.
+    for pipeline, parameters in ((alone, {"no": False, "number": 0, "text": "", "share": 0}), (reading, {})):
         path = tmp_path / f"{pipeline.name}.yaml"
         compiler.Compiler().compile(pipeline, str(path))
         found = testing.Compiled(path)
-        assert (found.edges, found.parameters, found.sizes) == (set(), {}, {"bare": 0})
+        assert (found.edges, found.parameters, found.sizes) == (set(), parameters, {"bare": 0})
         found.check()
 
 
