@@ -328,6 +328,11 @@ def test_what_is_empty_is_a_value() -> None:
     assert values._given(lambda **_: {**given, "absent": None}, task_inputs_spec=None, io_store=None) == given
 
 
+def test_a_step_may_tell_nothing(tmp_path: Path) -> None:
+    """As one that is no Python: there is no file then, and kfp says what that means."""
+    assert values._told(lambda path: path, str(tmp_path / "executor_output.json")) == f"{tmp_path}/executor_output.json"
+
+
 def test_inputs_that_stay_are_none_that_changed(tmp_path: Path) -> None:
     """Though they are handed on, or something is written beside them, or within one for a while."""
     assert run(changing, tmp_path, way="none")["count"] == 2

@@ -26,14 +26,14 @@ def say(text: str, said: dsl.Output[dsl.Dataset]) -> str:
     return text
 
 @dsl.component(base_image="python")
-def hear(said: dsl.Input[dsl.Dataset], text: str, heard: dsl.Output[dsl.Dataset]):
+def hear(said: dsl.Input[dsl.Dataset], text: str, often: int, heard: dsl.Output[dsl.Dataset]):
     with open(said.path) as file, open(heard.path, "w") as out:
-        out.write(file.read() + text)
+        out.write(f"{file.read()}{text}{often}")
 
 @dsl.pipeline(name="talk")
 def talk(text: str, often: int = 2):
     first = say(text=text)
-    hear(said=first.outputs["said"], text=first.outputs["Output"])
+    hear(said=first.outputs["said"], text=first.outputs["Output"], often=often)
 """
 
 
@@ -141,7 +141,7 @@ def test_several_are_compiled_each_way(
     assert compile_each_way(source).path.read_bytes() == compile_each_way(source).path.read_bytes()
     for command, got in ((["true"], r"\[\]"), (["touch", "a", "b"], r"\['.*/a', '.*/b'\]")):
         with failing(rf"expected one file in the folder where it runs, got {got}\n"):
-            compile_each_way(source, command)
+            compile_each_way(source, ["cp", str(tmp_path / "way 0" / "kfp.yaml"), "."], command)
 
 
 def test_a_way_that_fails_is_seen(tmp_path: Path, compile_each_way: Callable[..., testing.Compiled]) -> None:
@@ -171,8 +171,8 @@ def test_what_cannot_start_is_seen(tmp_path: Path, packages: str, text: str, sai
 
 def test_a_compiled_pipeline_runs_here(tmp_path: Path, run_pipeline: Callable[..., Any]) -> None:
     """Its artifacts are found by task and name; what is missing here is told instead."""
-    outputs = run_pipeline(compile_talk(tmp_path, "here", "[]"), text="ab")
-    assert Path(outputs["hear"]["heard"].path).read_text() == "abab"
+    outputs = run_pipeline(compile_talk(tmp_path, "here", "[]"), text="ab", often=0)
+    assert Path(outputs["hear"]["heard"].path).read_text() == "abab0"
     assert outputs["say"]["Output"] == "ab"
     lacking = testing.Compiled(compile_talk(tmp_path, "lacking", '["h5py==1.0", "numpy==1.0"]'))
     with failing(
