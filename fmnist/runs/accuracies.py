@@ -59,6 +59,8 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
             )
     if not rows or len(rows) > MOST:
         raise ContractError(f"{path}: expected 1 to {MOST:,} accuracies, got {len(rows):,}.")
+    for place in [i for i, name in enumerate(head) if name.casefold() == "seed" and i != at]:
+        _check_seeds(path, [(number, row[place]) for number, row in rows])
     return [accuracy_in(f"{path}, line {number}", row[at]) for number, row in rows]
 
 
@@ -103,6 +105,17 @@ def _column(path: str | Path, line: int, head: Sequence[str], column: str) -> in
     )
 
 
+def _check_seeds(path: str | Path, seeds: Sequence[tuple[int, str]]) -> None:
+    """Make sure that no seed is there twice, as in a file that was joined to itself: a run would count twice."""
+    lines: dict[str, int] = {}
+    for number, seed in seeds:
+        if (first := lines.setdefault(seed, number)) != number:
+            raise ContractError(
+                f"{path}, line {number}: expected another seed on each line, got {shown(seed)} of line {first} again. "
+                "A run counts once: remove the others."
+            )
+
+
 def is_number(text: str) -> bool:
     """Return whether somebody meant a number, although it may be none that is allowed."""
     try:
@@ -116,6 +129,7 @@ def accuracy_in(where: str, text: str) -> float:
     """Return the accuracy that a text is, which is at the place `where`."""
     if not _NUMBER.fullmatch(text):
         hint = " Divide what is in per cent by 100." if text.endswith("%") else ""
+        hint = " Separate columns by commas." if re.search("[;\t]", text) else hint
         raise ContractError(f"{where}: expected an accuracy from 0 to 1, got {shown(text)}.{hint}")
     check_accuracy(where, value := float(text))
     return value

@@ -280,6 +280,18 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "column twice": ("accuracy,accuracy\n1,0.9\n", "line 1: expected each column once, got 'accuracy' again."),
     "column thrice": ("a,b,a,a\n1,2,3,4\n", "line 1: expected each column once, got 'a' again."),
+    "a seed twice": (
+        "Seed ,accuracy\n1,0.9\n2,0.8\n 1,0.8\n",
+        "line 4: expected another seed on each line, got '1' of line 2 again. A run counts once: remove the others.",
+    ),
+    "semicolons": (
+        "seed;accuracy\n1;0.9\n",
+        "line 2: expected an accuracy from 0 to 1, got '1;0.9'. Separate columns by commas.",
+    ),
+    "tabs": (
+        "seed\taccuracy\n1\t0.9\n",
+        "line 2: expected an accuracy from 0 to 1, got '1\\t0.9'. Separate columns by commas.",
+    ),
     "other columns twice": ("accuracy,b,a,a,b\n1,2,3,4,5\n", "line 1: expected each column once, got 'b' again."),
     "short row": (
         "seed,accuracy\n1,0.9\n2\n",
