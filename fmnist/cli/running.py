@@ -233,7 +233,7 @@ def run_theirs(source: Path, parameters: Mapping[str, Any], output: Path | None,
             "if you trust whoever wrote it and its packages are in this environment, give --run-their-code."
         )
     with results_folder(output, "runs") as folder, Display() as display:
-        artifacts = run_other(source, parameters, folder, display.on_event)
+        artifacts = run_other(source, parameters, folder, display.on_event, console.warn)
     paths = {task: {name: str(path) for name, path in found.items()} for task, found in artifacts.items()}
     noted = {
         name: {task: path for task in artifacts if (path := folder / task / name).is_file()}

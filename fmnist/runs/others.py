@@ -24,6 +24,7 @@ def run_other(
     parameters: Mapping[str, Any],
     folder: str | Path,
     on_event: Callable[[local.Event], None] = lambda _: None,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, Path]]:
     """Run the pipeline in the file `source` here, with the packages of this environment, and fill `folder`.
 
@@ -38,6 +39,8 @@ def run_other(
         and the values that it returned.
     on_event : callable
         Called with each step as it starts and ends, and with each output to which nothing was written.
+    on_warning : callable
+        Called, before anything runs, with a message for each step that uses names which it does not define.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def run_other(
     """
     folder = Path(folder)
     with tempfile.TemporaryDirectory(prefix="fmnist-", ignore_cleanup_errors=True) as work:
-        content, spec = read_compiled(compile_pipeline_file(source, Path(work, PIPELINE)))
+        content, spec = read_compiled(compile_pipeline_file(source, Path(work, PIPELINE), on_warning))
         parameters = parse_arguments(spec, parameters)
         if lacking := runnable.missing(spec):
             raise ContractError(

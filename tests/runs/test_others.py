@@ -241,6 +241,19 @@ def test_their_error_is_shown(theirs: Path) -> None:
     assert "it cannot be said" in Path("out/log.txt").read_text()
 
 
+def test_names_that_a_step_misses_are_told_before_it_runs(theirs: Path) -> None:
+    """It may run for hours before it comes to them."""
+    write(theirs, "")
+    (theirs / "theirs.py").write_text((theirs / "theirs.py").read_text().replace("text.upper()", "str(Path(text))"))
+    result = run("--run-their-code", "-o", "out")
+    assert result.exit_code == 3
+    warning, error = (
+        "Warning: step say: expected names that its function ",
+        "Error: step say: NameError: name 'Path' is",
+    )
+    assert 0 <= result.stderr.find(warning) < result.stderr.find("say: started") < result.stderr.find(error)
+
+
 NO_NUMBERS = {
     "nan": {"-> str:": "-> float:", "text.upper()": 'float("nan")'},
     "inf": {"-> str:": "-> float:", "text.upper()": 'float("inf")'},
