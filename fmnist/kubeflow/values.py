@@ -3,7 +3,8 @@
 It gives whole numbers in lists and mappings as floats, and mappings in any order. It has errors of its own for a
 parameter without a value, for a null in a list, for an artifact of one of several branches, and for a number that is
 none. It gives a nested pipeline what the outer one calls by the same name, writes null into a text in the place of what
-looks like a placeholder, and lets a step change what others read.
+looks like a placeholder, and lets a step change what others read. It misses no value that a step declares and does not
+give, and finds no artifact of a step that ends its program itself.
 """
 
 import contextlib
@@ -56,6 +57,11 @@ def mends() -> list[tuple[Any, str, Any]]:
         (placeholder_utils, "resolve_individual_placeholder", partial(_replaced, placeholders, now)),
         (placeholder_utils, "resolve_io_placeholders", partial(_passed, placeholder_utils.resolve_io_placeholders)),
         (executor_output_utils, "load_executor_output", partial(_told, executor_output_utils.load_executor_output)),
+        (
+            executor_output_utils,
+            "get_outputs_from_executor_output",
+            partial(_complete, executor_output_utils.get_outputs_from_executor_output),
+        ),
     ]
 
 
@@ -167,6 +173,27 @@ def _told(theirs: Any, executor_output_path: str) -> Any:
     if (path := Path(executor_output_path)).is_file():
         json.loads(path.read_bytes(), parse_constant=_refuse)
     return theirs(executor_output_path)
+
+
+def _complete(theirs: Any, executor_output: Any, executor_input: Any, component_spec: Any) -> dict[str, Any]:
+    """Return what a step gave, with the artifacts of which it told nothing; a value may not be missing."""
+    from google.protobuf import json_format
+
+    declared, told = executor_input.outputs, Path(executor_input.outputs.output_file)
+    if not told.exists():  # the program ended before kfp could write it
+        for name, made in declared.artifacts.items():
+            executor_output.artifacts[name].CopyFrom(made)
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.write_text(json_format.MessageToJson(executor_output), encoding="utf-8")
+    given: dict[str, Any] = theirs(
+        executor_output=executor_output, executor_input=executor_input, component_spec=component_spec
+    )
+    if missing := [name for name in declared.parameters if name not in given]:
+        raise StepError(
+            "expected a value for each output that it declares, without which a cluster ends it, got none for "
+            f"{', '.join(map(repr, missing))}. Return one, also where there is nothing to tell."
+        )
+    return given
 
 
 def _refuse(_: str) -> None:

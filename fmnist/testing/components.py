@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from inspect import isfunction
 from itertools import count
 from pathlib import Path
-from typing import Any, get_origin
+from types import NoneType
+from typing import Any, get_origin, get_type_hints
 
 import pytest
 
@@ -129,7 +130,7 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         outputs = {name: _fake(kind, made / name) for name, kind in declared["outputs"].items()}
         before = {name: _bytes(one) for name, one in inputs.items()}
         returned = function(**copy.deepcopy(given), **inputs, **outputs)
-        _check_told(what, returned, outputs)
+        _check_told(function, returned, outputs)
         changed = [name for name, one in inputs.items() if _bytes(one) != before[name]]
         assert not changed, f"{what}: expected its inputs as they were, got others of {changed}"
         silent = [name for name, one in outputs.items() if _bytes(one) is None and not getattr(one, "metadata", None)]
@@ -142,9 +143,12 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
     return run
 
 
-def _check_told(what: str, returned: Any, outputs: Mapping[str, Any]) -> None:
+def _check_told(function: Callable[..., Any], returned: Any, outputs: Mapping[str, Any]) -> None:
     """Assert that a cluster can pass on what a component returned, and what it logged: as JSON, with finite numbers."""
     __tracebackhide__ = True
+    what, declared = function.__name__, get_type_hints(function).get("return", NoneType)
+    nothing = returned is None and declared not in {NoneType, Any}
+    assert not nothing, f"{what}: expected a value returned, without which a cluster ends the step, got None"
     wrong = {name: said for name, one in outputs.items() if (said := _no_json(getattr(one, "metadata", None)))}
     assert not wrong, f"{what}: expected metadata as JSON, with finite numbers, got {wrong}"
     said = _no_json(returned, default=str, skipkeys=True)

@@ -1,6 +1,7 @@
 """Tests of what kfp's local runner gets wrong about what goes into a step; the pipelines are tests' own."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -360,6 +361,53 @@ def test_a_number_that_is_none_ends_a_step(way: str, tmp_path: Path) -> None:
         "step condition-1/loses: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in "
         "what it returned or logged. Write it to a file instead."
     )
+
+
+@component
+def leave(way: str, table: Output[Dataset]) -> int:
+    """Write an artifact, and return nothing, or end the program there."""
+    with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write("a")
+    if way == "ended":
+        raise SystemExit
+    return None  # type: ignore[return-value]
+
+
+def leaving(way: str) -> None:
+    """Let a step of a part give no value."""
+    with dsl.If(way != "none"):
+        same(number=leave(way=way).outputs["Output"])
+
+
+@pytest.mark.parametrize("way", ["returned", "ended"])
+def test_a_value_that_a_step_does_not_give_ends_it(way: str, tmp_path: Path) -> None:
+    """As on a cluster; by itself kfp ends well, or blames the step that asks for the value."""
+    with pytest.raises(StepError) as caught:
+        run(leaving, tmp_path, way=way)
+    assert str(caught.value) == (
+        "step condition-1/leave: expected a value for each output that it declares, without which a cluster ends it, "
+        "got none for 'Output'. Return one, also where there is nothing to tell."
+    )
+
+
+@component
+def end(table: Output[Dataset], more: Output[Dataset]) -> None:
+    """Write an artifact, and end the program there."""
+    with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text
+        file.write("a")
+    raise SystemExit
+
+
+def ending() -> None:
+    """Hand on what was written."""
+    read(table=end().outputs["table"])
+
+
+def test_an_artifact_of_a_step_that_ends_early_is_handed_on(tmp_path: Path) -> None:
+    """As on a cluster, and what it did not write is known; by itself kfp finds no such task."""
+    assert run(ending, tmp_path) == {"read": "a"}
+    [told] = tmp_path.rglob("end/executor_output.json")
+    assert json.loads(told.read_text())["artifacts"].keys() == {"table", "more"}
 
 
 @component

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pytest
@@ -244,7 +244,11 @@ def returns_no_number() -> NamedTuple("Measured", [("loss", float), ("all", list
     return 0.5, [float("nan")]
 
 
-BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
+def returns_nothing(table: Input[Dataset]) -> Optional[int]:  # noqa: UP045 - as kfp has it
+    """Return nothing in the end."""
+
+
+BAD: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
     "changed input": (changes, {"table": "a"}, r"changes: expected its inputs as they were, got others of \['table'\]"),
     "one changed input": (changes_one, {"tables": ["a", "b"]}, r"got others of \['tables'\]"),
     "the third input changed": (changes_one, {"tables": ["a", "b", "c"]}, r"got others of \['tables'\]"),
@@ -260,6 +264,7 @@ BAD: dict[str, tuple[Callable[..., None], dict[str, Any], str]] = {
     "a metric that is no number": (logs_what_is_no_json, {"kind": "no number"}, r"got {'told': 'Out of range float"),
     "a metric without end": (logs_what_is_no_json, {"kind": "endless"}, r"got {'told': 'Out of range float values"),
     "no number": (returns_no_number, {}, r"returns_no_number: expected finite numbers returned, got \(0.5, \[nan\]\)"),
+    "nothing returned": (returns_nothing, {"table": ""}, "nothing: expected a value returned, without .*, got None"),
     "no output at a path": (silent_path, {}, r"silent_path: expected .*, got nothing of \['out'\]"),
     "no output": (silent, {}, r"silent: expected each output written or logged, got nothing of \['out'\]"),
     "the first address": (moves, {}, r"moves: expected \['out'\] at most, got \['out', 'out.csv'\]"),
