@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ def artifact(kind: type[Any], path: Path, content: Content | None = None, **meta
         for name, one in content.items():
             artifact(kind, path / name, one)
     else:
+        check_kind(path.name, content, str | bytes | bytearray | None, "a text, bytes, files by name, or a path")
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is not None:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -172,8 +174,17 @@ def _fake(kind: Any, path: Path, given: Any = None) -> Any:
         return [_fake(kind.__args__[0], path / str(i), one) for i, one in enumerate(given)]
     if get_origin(kind) is list:
         check_kind(path.name, given, list, "a list of contents")
+    if isinstance(given, Path):
+        given = _copied(given, path)
     made = given if hasattr(given, "uri") else artifact(kind if isinstance(kind, type) else dsl.Artifact, path, given)
     return made if isinstance(kind, type) else made.path
+
+
+def _copied(given: Path, folder: Path) -> Path:
+    """Return a copy, in `folder`, of what is at a path: whatever a component does to it, the user's file stays."""
+    folder.mkdir(parents=True)
+    copy_to = folder / (given if given.name.strip(".") else given.resolve()).name
+    return Path(shutil.copytree(given, copy_to) if given.is_dir() else shutil.copy2(given, copy_to))
 
 
 def _bytes(given: Any) -> Any:

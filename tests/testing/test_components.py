@@ -283,6 +283,21 @@ def test_a_bad_component_is_seen(
         run_component(function, **given)
 
 
+@pytest.mark.parametrize(
+    ("function", "name"), [(changes, "table"), (changes_folder, "folder")], ids=["a file", "a folder"]
+)
+def test_what_is_given_as_a_path_stays_as_it_is(
+    function: Any, name: str, run_component: Callable[..., testing.Ran], tmp_path: Path
+) -> None:
+    """It may be the user's only one, which a component that is wrong may not change."""
+    given = tmp_path / "folder"
+    given.mkdir()
+    (given / "a").write_text("x")
+    with failing(f": expected its inputs as they were, got others of ..{name}.."):
+        run_component(function, **{name: given if name == "folder" else given / "a"})
+    assert testing.contents(given) == {"a": b"x"}
+
+
 def test_a_component_gets_a_copy_of_each_parameter(run_component: Callable[..., testing.Ran]) -> None:
     """What it does to it, or to what is in it, the test does not see, as on a cluster."""
 
@@ -308,6 +323,14 @@ def test_one_content_is_no_list_of_them(run_component: Callable[..., testing.Ran
     """The function would get a path, which has none of what it asks of an artifact."""
     with pytest.raises(ContractError, match=rf"^tables: expected a list of contents, got a {type(given).__name__}\.$"):
         run_component(changes_one, tables=given)
+
+
+def test_what_is_no_content_is_refused(run_component: Callable[..., testing.Ran]) -> None:
+    """Also within a folder."""
+    for given, name in ((3, "table"), ({"a": 3}, "a")):
+        with pytest.raises(ContractError) as caught:
+            run_component(changes, table=given)
+        assert str(caught.value) == f"{name}: expected a text, bytes, files by name, or a path, got an int."
 
 
 def never(ran: testing.Ran) -> bool:
