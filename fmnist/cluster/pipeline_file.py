@@ -29,6 +29,12 @@ _NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
 #: What PyYAML and protobuf raise, beside their own errors, for a text that is not what its tag or its field says.
 _ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
+#: What to do about types that kfp takes for those of artifacts.
+_TYPES = (
+    " Annotate parameters with str, int, float, bool, list or dict, and artifacts with Input or Output. Leave out "
+    "'from __future__ import annotations', which makes texts of all of these."
+)
+
 
 def compile_pipeline_file(source: Path, output: str | Path, on_warning: Callable[[str], None] = lambda _: None) -> Path:
     """Compile the pipeline in the file `source` into the file `output`, and return that path.
@@ -173,7 +179,8 @@ def _pipeline(defined: Mapping[str, Any], source: Path) -> Any:
         if found:
             break
     names = ", ".join(one.name for one in found)
-    raise ContractError(f"pipeline file {source}: expected one pipeline, got {names or 'none'}.")
+    advice = " Move the others into another module, and import that whole, as in 'import parts'." if found else ""
+    raise ContractError(f"pipeline file {source}: expected one pipeline, got {names or 'none'}.{advice}")
 
 
 def _explained(error: BaseException, source: Path) -> ContractError:
@@ -184,4 +191,5 @@ def _explained(error: BaseException, source: Path) -> ContractError:
     where = f"{source}, line {lines[-1]}" if lines else source
     said = error.msg if isinstance(error, SyntaxError) else str(error)
     got = excerpt(" ".join(f"{type(error).__name__}: {said}".split()).rstrip(":."), 300)
-    return ContractError(f"pipeline file {where}: expected a pipeline that compiles, got {got}.")
+    advice = _TYPES if "a schema_title and a schema_version" in got else ""
+    return ContractError(f"pipeline file {where}: expected a pipeline that compiles, got {got}.{advice}")

@@ -160,17 +160,24 @@ def test_a_file_may_be_called_as_a_module(tmp_path: Path, name: str) -> None:
         (
             OTHER.replace("import helper", "").replace("helper.NAME", "'a'")
             + "\n@dsl.pipeline\ndef two(): greet(name='x', often=1)\n",
-            ": expected one pipeline, got a, two",
+            ": expected one pipeline, got a, two. Move the others into another module, and import that whole, as in "
+            "'import parts'",
         ),
         (
             OTHER.partition("@dsl.pipeline")[0].replace("import helper", "")
             + "\n@dsl.component(base_image='x')\ndef two() -> str:\n    return ''\n",
-            ": expected one pipeline, got greet, two",
+            ": expected one pipeline, got greet, two. Move .* as in 'import parts'",
+        ),
+        (
+            "from __future__ import annotations\n" + OTHER.replace("import helper", ""),
+            ", line 7: expected a pipeline that compiles, got TypeError: Artifacts must have both .* Got: str. "
+            "Annotate parameters with str, int, float, bool, list or dict, and artifacts with Input or Output. Leave "
+            "out 'from __future__ import annotations', which makes texts of all of these",
         ),
     ],
     ids=[
         "nothing", "name", "syntax", "function", "import", "exit", "wordless", "long", "longer", "as what", "null",
-        "not UTF-8", "kfp", "two", "two components",
+        "not UTF-8", "kfp", "two", "two components", "types as text",
     ],
 )  # fmt: skip
 def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, message: str) -> None:
