@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +196,25 @@ def test_a_confidence_may_be_rounded(artifacts: Mapping[str, Content], confidenc
     labels = Labels(np.array([8]), np.array([8]), CLASS_NAMES)
     tested = Evaluation(labels, np.array([confidence], np.float32), 0.5)
     assert folder.result_of(7, {**artifacts, **tested.artifacts()}).accuracy == 1
+
+
+def claim(path: Path, what: str) -> None:
+    """Claim a folder for a moment."""
+    with claimed(path, what):
+        pass
+
+
+@pytest.mark.parametrize("make", [folder.made, claim], ids=["made", "claimed"])
+def test_a_working_folder_that_is_gone_is_named(
+    make: Callable[[Path, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a job whose checkout was removed: the system tells no more than that there is no such file."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ContractError) as caught:
+        make(Path("runs"), "run")
+    assert str(caught.value) == (
+        "run folder: expected a working folder that is there, got one that was removed. Change to another, or give the "
+        "whole path with -o."
+    )
