@@ -1,6 +1,7 @@
 """Code for the steps of any pipeline: an author's own packages and modules, and the parts of fmnist beside them."""
 
 import importlib.util
+import os
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -147,7 +148,8 @@ class Code:
                 paths.setdefault("/".join((*prefix, *parts)), path)
                 unused = {text: one for text, one in unused.items() if not _matches(parts, one)}
             for folder in {parent.as_posix() for name in paths for parent in Path(name).parents[:-1]}:
-                if (path := root.parents[len(above) - 1] / folder / "__init__.py").is_file():
+                here = os.fsdecode(folder.encode(errors="surrogateescape"))
+                if (path := root.parents[len(above) - 1] / here / "__init__.py").is_file():
                     paths.setdefault(f"{folder}/__init__.py", path)
         if unused:
             raise self._error(
@@ -167,7 +169,8 @@ class Code:
         while folders:
             above, folder = folders.pop()
             for path in sorted(folder.iterdir()):
-                parts = (*above, path.name)
+                # In UTF-8, whatever the locale takes the bytes of a name for.
+                parts = (*above, os.fsencode(path.name).decode(errors="surrogateescape"))
                 if path.name == "__pycache__" or path.suffix in {".pyc", ".pyo"}:
                     continue
                 is_folder = path.is_dir()

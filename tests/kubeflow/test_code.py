@@ -147,6 +147,22 @@ def test_the_digest_can_be_made_with_sha256sum(place: Path) -> None:
     assert code.digest() != before, "of the files that are there now"
 
 
+def test_names_are_in_utf_8_whatever_the_locale(place: Path) -> None:
+    """A locale takes the bytes of a name for other characters, or for none."""
+    lay(place, {"mine/t\u00fcr/__init__.py": b"", "mine/t\u00fcr/\u00fc.csv": b"1"})
+    code = Code("mine", ["t\u00fcr/*.csv"])
+    program = "from fmnist.kubeflow.code import Code; print(Code('mine', ['t\\xfcr/*.csv']).digest())"
+    ascii_alone = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run([sys.executable, "-c", program], env=ascii_alone, cwd=place, check=True, capture_output=True)
+    assert "mine/t\u00fcr/__init__.py" in code.files()
+    assert done.stdout.decode().strip() == code.digest()
+
+
 def test_lists_and_tuples_are_one_code() -> None:
     """What it was given may change afterwards."""
     patterns, packages = ["*.py"], ["torch==2.9.0"]
