@@ -120,8 +120,8 @@ def refusals(folder: Path) -> Iterator[None]:
     except (ContractError, OSError) as error:
         raise ContractError(
             f"folder: expected a finished run or study in {folder}, or a study to resume, as it was recorded, got:\n"
-            f"  {error}\nNothing was changed. Restore what is named from a copy. Of a study you may also remove a "
-            "seed's file: the same study, run again, trains that seed again."
+            f"  {error}\nNothing was changed. Restore what is named from a copy, and remove what was not recorded. Of "
+            "a study you may also remove a seed's file: the same study, run again, trains that seed again."
         ) from error
 
 

@@ -425,8 +425,8 @@ def test_a_finding_that_changes_while_others_are_made_is_not_signed(
 #: What a user reads before and after what is wrong with the folder.
 BEFORE = "folder: expected a finished run or study in {}, or a study to resume, as it was recorded, got:\n  "
 AFTER = (
-    "\nNothing was changed. Restore what is named from a copy. Of a study you may also remove a seed's file: the same "
-    "study, run again, trains that seed again."
+    "\nNothing was changed. Restore what is named from a copy, and remove what was not recorded. Of a study you may "
+    "also remove a seed's file: the same study, run again, trains that seed again."
 )
 
 #: How something went.

@@ -24,8 +24,8 @@ OTHER = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
 #: What a user reads before and after what is wrong with the folder.
 BEFORE = "folder: expected a finished run or study in {}, or a study to resume, as it was recorded, got:\n  "
 AFTER = (
-    "\nNothing was changed. Restore what is named from a copy. Of a study you may also remove a seed's file: the same "
-    "study, run again, trains that seed again."
+    "\nNothing was changed. Restore what is named from a copy, and remove what was not recorded. Of a study you may "
+    "also remove a seed's file: the same study, run again, trains that seed again."
 )
 
 
