@@ -3,8 +3,8 @@
 It gives whole numbers in lists and mappings as floats, and mappings in any order. It has errors of its own for a
 parameter without a value, for a null in a list, for an artifact of one of several branches, and for a number that is
 none. It gives a nested pipeline what the outer one calls by the same name, writes null into a text in the place of what
-looks like a placeholder, and lets a step change what others read. It misses no value that a step declares and does not
-give, and finds no artifact of a step that ends its program itself.
+looks like a placeholder, and lets a step change what others read. It is content where a step gives no value that it
+declares, and finds no artifact of a step that ends its program itself.
 """
 
 import contextlib
