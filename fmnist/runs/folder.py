@@ -52,10 +52,10 @@ PLAN, SEEDS, RECORD, ACCURACIES, VERDICT = "study.json", "seeds", "record.json",
 _ROUNDING = 1e-5
 
 
-def _absolute(folder: Path, what: str) -> Path:
-    """Return the whole path of the folder of a `what`, if there is a working folder."""
+def _check_working_folder(folder: Path, what: str) -> None:
+    """Make sure that there is a working folder, if the path of the folder of a `what` begins in it."""
     try:
-        return folder.absolute()
+        folder.absolute()
     except FileNotFoundError as error:
         raise ContractError(
             f"{what} folder: expected a working folder that is there, got one that was removed. Change to another, or "
@@ -71,7 +71,7 @@ def made(folder: Path, what: str) -> None:
     ContractError
         If a file, or a link that leads nowhere, is in the place of one, or the working folder is gone.
     """
-    _absolute(folder, what)
+    _check_working_folder(folder, what)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -108,12 +108,13 @@ def claimed(folder: Path, what: str) -> Iterator[None]:
         If `folder` is a file, its path is no text, or another process has claimed it; the message calls it that of a
         `what`.
     """
-    path = str(_absolute(folder, what))
+    _check_working_folder(folder, what)
     try:
-        path.encode()
+        str(folder.absolute()).encode()
     except UnicodeEncodeError as error:
         raise ContractError(
-            f"{what} folder: expected a path in UTF-8, got {path!a}. Choose another with -o, or set LC_ALL to C.UTF-8."
+            f"{what} folder: expected a path in UTF-8, got {str(folder.absolute())!a}. Choose another with -o, or "
+            "set LC_ALL to C.UTF-8."
         ) from error
     made(folder, what)
     handle = os.open(folder, os.O_RDONLY)
