@@ -1,6 +1,7 @@
 """Tests of the catalogue of faults, and of the program that plants them, on a tiny project."""
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -222,18 +223,66 @@ def test_faults_are_told_in_the_order_of_the_catalogue(
     assert capsys.readouterr().err.splitlines() == told
 
 
+def test_a_fault_has_one_line_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is told of it: the rest was told on the way."""
+    plant.print_table([plant.Outcome(fault(), 1.25, problem="first\nsecond"), plant.Outcome(fault(), 1.25, TEST)])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "fault    what is wrong  caught by                          seconds",
+        "tripled  triples        ERROR: first                       1.2",
+        f"tripled  triples        {TEST}  1.2",
+        "1 of 2 faults caught",
+        "not caught: tripled",
+    ]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_more_tests_than_asked_for_run_at_once(jobs: int, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither with the faults, nor in the end without any."""
+    running, most = list[str](), dict[bool, list[int]]({True: [], False: []})
+
+    async def tested(_: str, copy: Path, tests: list[str], *__: float) -> tuple[str, str] | None:
+        planted = "3 * n" in (copy / "fmnist" / "__init__.py").read_text()
+        running.append(tests[0])
+        most[planted].append(len(running))
+        await asyncio.sleep(0.001)
+        running.remove(tests[0])
+        return (tests[0], "") if planted else None
+
+    monkeypatch.setattr(plant, "first_failure", tested)
+    monkeypatch.setattr(plant, "warm_python", lambda: contextlib.nullcontext("python"))
+    faults = [fault(f"tests/test_{name}.py::test_it", id=name) for name in "abc"]
+    asyncio.run(plant.run(project, faults, jobs, after_tests=False))
+    assert {planted: max(counts) for planted, counts in most.items()} == {True: jobs, False: jobs}
+
+
 def test_pytest_that_ends_otherwise_catches_nothing(project: Path) -> None:
     """A failure counts if all else works: what ends pytest may have made the test fail."""
     hook = "def pytest_sessionfinish(session):\n    session.exitstatus = 3\n"
     (project / "tests" / "conftest.py").write_text(hook)
-    found = outcome(project)
-    assert str(found).startswith("ERROR: pytest ended with exit code 3")
+    talkative(project)
+    found = str(outcome(project))
+    assert found.startswith("ERROR: pytest ended with exit code 3")
+    assert "1 failed in" in found
+
+
+def talkative(project: Path) -> None:
+    """Let the test print more than is told of it, so that its summary is in the end of that alone."""
+    path = project / "tests" / "test_double.py"
+    path.write_text(path.read_text().replace("    assert", "    print('x' * 3_000)\n    assert"))
 
 
 def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(project: Path) -> None:
-    """With files of their own, and with the same examples each time; nothing is kept for another time."""
+    """With files of their own, and with the same examples each time; nothing is kept for another time.
+
+    A program can be run there, too, and what was imported before is no warning.
+    """
+    (project / "fmnist" / "__init__.py").chmod(0o755)
+    (project / "tests" / "conftest.py").write_text("import json\n\npytest_plugins = ['json']\n")
+    (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\nfilterwarnings = ['error']\n")
     (project / "tests" / "test_double.py").write_text(
+        "import os\n\n"
         "def test_double(pytestconfig, tmp_path):\n"
+        "    assert os.access('fmnist/__init__.py', os.X_OK)\n"
         "    plugins, option = pytestconfig.pluginmanager, pytestconfig.option\n"
         "    assert not [name for name in ('randomly', 'xdist', 'cacheprovider') if plugins.has_plugin(name)]\n"
         "    assert (option.maxfail, option.tbstyle, option.color) == (1, 'native', 'no')\n"
@@ -245,7 +294,8 @@ def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(project: Path)
 
 def test_the_tests_of_a_copy_do_not_know_where_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In CI and in strict runs they would show, and fail for, what is not theirs."""
-    for name in ("BUILD_NUMBER", "CI", "FMNIST_STRICT", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "THEIRS"):
+    ours = ("BUILD_NUMBER", "CI", "FMNIST_STRICT", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTHONPATH")
+    for name in (*ours, "THEIRS"):
         monkeypatch.setenv(name, "7")
     expected = {"PYTHONPATH": str(tmp_path), "THEIRS": "7"}
     found = plant.environment(tmp_path)
@@ -324,8 +374,9 @@ def test_only_what_is_there_once_is_edited(within: str, old: str, count: int) ->
         ({"new": "2 * n"}, "its old code occurs 1 times in double of"),
         ({"old": "2 * (n"}, "no Python"),
         ({"file": "pyproject.toml", "old": "a"}, "its old code occurs"),
+        ({"file": "fmnist/gone.py"}, "its old code occurs 0 times in double of fmnist/gone.py"),
     ],
-    ids=["not there", "many times", "no change", "no Python", "text many times"],
+    ids=["not there", "many times", "no change", "no Python", "text many times", "no file"],
 )
 def test_an_edit_that_does_not_apply_is_an_error(project: Path, changes: dict[str, str], message: str) -> None:
     """An entry that the code has left behind is no catch: it fails, and says so."""
@@ -335,16 +386,30 @@ def test_an_edit_that_does_not_apply_is_an_error(project: Path, changes: dict[st
     assert result.stdout.splitlines()[-2:] == ["0 of 1 faults caught", "not caught: tripled"]
 
 
+def test_an_edit_with_other_blanks_is_no_python(project: Path) -> None:
+    """Neither is code that was left so: both are told, and end nothing else."""
+    with pytest.raises(edits.FaultError, match="^the edit does not apply: no Python: unindent does not match"):
+        fault(old="if n:\n        n\n    n").edited(project)
+    (project / "fmnist" / "__init__.py").write_text("def double(n):\n    return 2 * n\nelse\n")
+    with pytest.raises(edits.FaultError, match="^the edit does not apply: no Python: "):
+        fault().edited(project)
+
+
 @pytest.mark.parametrize(
-    ("test", "new"),
-    [("tests/test_double.py::test_nothing", "3 * n"), ("tests/test_none.py", "3 * n"), (TEST, "3 * (n")],
+    ("test", "new", "said"),
+    [
+        ("tests/test_double.py::test_nothing", "3 * n", "\nERROR: not found: "),
+        ("tests/test_none.py", "3 * n", "\nERROR: file or directory not found: tests/test_none.py"),
+        (TEST, "3 * (n", "SyntaxError: '(' was never closed"),
+    ],
     ids=["no such test", "no such file", "not collected"],
 )
-def test_tests_that_cannot_run_catch_nothing(project: Path, test: str, new: str) -> None:
-    """A test that does not exist or cannot be collected is an error, not a catch."""
+def test_tests_that_cannot_run_catch_nothing(project: Path, test: str, new: str, said: str) -> None:
+    """A test that does not exist or cannot be collected is an error, not a catch, and pytest's reason is told."""
     found = outcome(project, test, new=new)
     assert found.caught_by is None
     assert str(found).startswith("ERROR: pytest ended with exit code")
+    assert said in str(found)
 
 
 def test_a_fixture_that_fails_catches(project: Path) -> None:
@@ -359,10 +424,12 @@ def test_a_fixture_that_fails_catches(project: Path) -> None:
 def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
     """A test that fails on the code as it is catches nothing."""
     (project / "fmnist" / "__init__.py").write_text("def double(n):\n    return 5 + 2 * n\n")
+    talkative(project)
     result = invoke(*arguments(project))
     assert result.exit_code == 1
     assert f"without any fault, a test fails: {TEST}\n" in result.stderr
     assert "assert 9 == 4" in result.stderr
+    assert "1 failed in" in result.stderr
     assert result.stdout == ""
     result = invoke(*arguments(project), "--after-tests")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 of 1 faults caught")
@@ -372,13 +439,13 @@ def test_a_test_that_fails_without_a_fault_is_an_error(project: Path) -> None:
 def test_a_test_that_changes_the_project_is_an_error(project: Path) -> None:
     """All copies have the same files, which a test must leave as they are; those of the user it never has."""
     (project / "tests" / "test_double.py").write_text(
-        "import fmnist\n\ndef test_double():\n    with open('pyproject.toml', 'a') as file:\n        file.write('#')\n"
+        "import fmnist\n\ndef test_double():\n    with open(__file__, 'a') as file:\n        file.write('#')\n"
         "    assert fmnist.double(2) == 4\n"
     )
     before = testing.contents(project)
     result = invoke(*arguments(project))
     assert result.exit_code == 1
-    assert "expected tests that leave the project as it is, got others of pyproject.toml" in result.stderr
+    assert "expected tests that leave the project as it is, got others of tests/test_double.py" in result.stderr
     assert testing.contents(project) == before
 
 
@@ -388,6 +455,14 @@ def test_the_first_failure_is_written_down(tmp_path: Path) -> None:
     for test in ("first", "second"):
         plugin.pytest_runtest_logreport(SimpleNamespace(failed=True, nodeid=test))  # type: ignore[arg-type]
     assert (tmp_path / "failed").read_text() == "first"
+
+
+def test_a_test_that_is_named_runs_in_each_case() -> None:
+    """Before those of files, each in the order that pytest has."""
+    items = [SimpleNamespace(nodeid=name) for name in ("a.py::a", "b.py::b[1]", "b.py::b[2]", "b.py::c", "d.py::d")]
+    config = SimpleNamespace(args=["a.py", "b.py::b", "d.py::d"])
+    FirstFailure(Path()).pytest_collection_modifyitems(config, items)  # type: ignore[arg-type]
+    assert [item.nodeid for item in items] == ["b.py::b[1]", "b.py::b[2]", "d.py::d", "a.py::a", "b.py::c"]
 
 
 def test_a_change_of_the_same_size_is_seen(project: Path) -> None:
@@ -493,6 +568,8 @@ def test_what_tests_of_a_folder_share_concerns_them(committed: Path) -> None:
     subprocess.run([*git, "add", "."], cwd=committed, check=True)
     subprocess.run([*git, "commit", "-qm", "second"], cwd=committed, check=True)
     entries = edits.read(committed / catalogue)
+    other = replace(entries[1], title="another")
+    assert edits.concerned(committed, catalogue, [*entries, other], "HEAD") == [other]
     (committed / "tests" / "part" / "conftest.py").write_text("import sys\n")
     found = edits.concerned(committed, catalogue, entries, "HEAD")
     assert [fault.id for fault in found or ()] == ["b", "c"]
@@ -523,7 +600,7 @@ def test_ci_plants_what_the_last_commit_concerns(committed: Path) -> None:
 
 
 def test_an_unknown_id_is_bad_usage(project: Path) -> None:
-    """Only faults of the catalogue can be asked for."""
-    result = invoke(*arguments(project), "quadrupled")
+    """Only faults of the catalogue can be asked for; each other id is named."""
+    result = invoke(*arguments(project), "quadrupled", "tripled", "doubled")
     assert result.exit_code == 2
-    assert "got quadrupled" in result.stderr
+    assert "got doubled, quadrupled." in result.stderr

@@ -33,7 +33,7 @@ def tokens(code: str) -> list[tuple[str, Place, Place]]:
         for token in tokenize.generate_tokens(io.StringIO(code).readline)
         if token.type not in _LAYOUT
     ]
-    after = [*(string for string, _, _ in found[1:]), ""]
+    after = [*(string for string, _, _ in found), ""][1:]
     return [one for one, then in zip(found, after, strict=True) if one[0] != "," or then not in {")", "]", "}"}]
 
 

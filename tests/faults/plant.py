@@ -225,6 +225,7 @@ async def plant(python: str, root: Path, fault: Fault, seconds: float = TIMEOUT)
             edited = fault.edited(copy)
             (copy / fault.file).unlink()
             (copy / fault.file).write_text(edited, encoding="utf-8")
+            shutil.copymode(root / fault.file, copy / fault.file)
             caught_by, _ = await first_failure(python, copy, fault.tests, seconds) or (None, None)
     except FaultError as error:
         problem = str(error)
