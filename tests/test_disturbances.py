@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from disturbances import disturb, few, ways
 from support import helpers
 
 import fmnist
+from fmnist.steps import dataset, determinism
 
 PROGRAM = Path(disturb.__file__)
 WAYS = ways.read(ways.CATALOGUE)
@@ -108,10 +111,10 @@ def test_a_culprit_is_named(catalogue: str) -> None:
 
 
 def test_an_unknown_id_is_bad_usage() -> None:
-    """Only disturbances of the catalogue can be asked for."""
-    done = program("nothing-of-the-kind")
+    """Only disturbances of the catalogue can be asked for; each other id is named."""
+    done = program("nothing-of-the-kind", WAYS[0].id, "another")
     assert done.returncode == 2
-    assert "got nothing-of-the-kind" in done.stderr
+    assert "got another, nothing-of-the-kind." in done.stderr
 
 
 def test_all_files_but_those_with_their_time_are_compared(tmp_path: Path) -> None:
@@ -175,6 +178,16 @@ def test_a_refusal_says_what_it_should(tmp_path: Path, log: str, code: int, wron
     assert bool(said) == bool(wrong)
 
 
+def test_of_a_long_log_the_end_is_told(tmp_path: Path) -> None:
+    """There the error is: 60 words where another exit code was expected, 600 characters where another refusal was."""
+    (tmp_path / "log").write_text("\n".join(f"w{number:02}" for number in range(99, -101, -1)))
+    refused = disturb.Job("run", (way(message="no docstrings", code=3),))
+    last = " ".join(f"w{number:02}" for number in range(-41, -101, -1))
+    assert refused.outcome(tmp_path, 0, {}) == f"expected exit code 3, got 0: {last}"
+    said = refused.outcome(tmp_path, 3 << 8, {})
+    assert (len(said), said[-5:]) == (609, " w-100"[-5:])
+
+
 @pytest.mark.parametrize(("there", "wrong"), [("abc", "c"), ("a", "b")], ids=["one more", "one missing"])
 def test_a_file_that_is_missing_or_new_is_other_bytes(tmp_path: Path, there: str, wrong: str) -> None:
     """Results are the same if their names are, too."""
@@ -186,24 +199,33 @@ def test_a_file_that_is_missing_or_new_is_other_bytes(tmp_path: Path, there: str
     assert job.outcome(tmp_path, 0, {"a": b"x", "b": b"x"}) == f"other bytes in {wrong}"
 
 
-def test_a_disturbed_process_has_its_own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("target", "ran"), [("call", " first\nsecond"), ("process", " first\nsecond"), ("run", ""), ("compile", "")]
+)
+def test_a_disturbed_process_has_its_own_home(
+    target: str, ran: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Files of a disturbance lie there, and its variables may begin with it; it works in a folder that may be odd.
 
-    Of disturbances that work together each has its variables, files, switches and code.
+    Of disturbances that work together each has its variables, files, switches and, where it runs, code. No key that is
+    pressed reaches it.
     """
     code = (
         "import os, sys; print(os.environ['HOME'], os.environ['AT'], os.environ['OTHER'], os.getcwd(), "
-        "sys.flags.no_site, os.environ['PREFIX'], *sys.argv[1:], os.listdir())"
+        "sys.flags.no_site, os.environ['PREFIX'], os.readlink('/proc/self/fd/0'), os.getsid(0) == os.getpid(), "
+        "*sys.argv[1:], os.listdir())"
     )
-    monkeypatch.setitem(disturb.COMMANDS, "call", ("-c", code))
+    monkeypatch.setitem(disturb.COMMANDS, target, ("-c", code))
     one = way(home={"deep/a": "1"}, files={"b": "2"}, environment={"AT": "~/deep"}, folder="a b", python="first")
     other: dict[str, Any] = {"switches": ("-S",), "environment": {"OTHER": "a~"}, "files": {"c": "3"}}
     two = way("two", prefix=("env", "PREFIX=7"), python="second", **other)
-    _, status = os.waitpid(disturb.Job("call", (one, two)).start(tmp_path), 0)
+    with helpers.silent_stdin():
+        process = disturb.Job(target, (one, two)).start(tmp_path)
+    _, status = os.waitpid(process, 0)
     assert (status, (tmp_path / "home" / "deep" / "a").read_text()) == (0, "1")
     home, here = tmp_path / "home", tmp_path / "here" / "a b"
     said, _, listed = (tmp_path / "log").read_text().strip().partition(" [")
-    assert said == f"{home} {home}/deep a~ {here} 1 7 first\nsecond"
+    assert said == f"{home} {home}/deep a~ {here} 1 7 /dev/null True{ran}"
     assert set(ast.literal_eval(f"[{listed}")) == {"b", "c", "out"}
 
 
@@ -309,18 +331,20 @@ def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch:
     asked: list[str] = []
     wrong: list[int] = []
 
-    def instead(jobs: list[disturb.Job], _: int) -> list[Any]:
+    def instead(jobs: list[disturb.Job], slots: int) -> list[Any]:
         asked.extend(map(str, jobs))
+        assert slots == 3
         return [(jobs[at], "other bytes") for at in wrong]
 
     monkeypatch.setattr(disturb, "warm_up", lambda: None)
     monkeypatch.setattr(disturb, "disturb", instead)
-    done = CliRunner().invoke(disturb.main, ["--quick", "--catalogue", str(tmp_path / "catalogue.toml")])
+    given = ["--jobs", "3", "--catalogue", str(tmp_path / "catalogue.toml")]
+    done = CliRunner().invoke(disturb.main, ["--quick", *given])
     assert (done.exit_code, done.output) == (0, "4 of 4 disturbances gave what they must\n")
     assert asked == ["compile: refused", "compile: nothing, folder, changed"]
     # Several together, of which each is right by itself, have no culprit.
     wrong.append(1)
-    done = CliRunner().invoke(disturb.main, ["--quick", "--catalogue", str(tmp_path / "catalogue.toml")])
+    done = CliRunner().invoke(disturb.main, ["--quick", *given])
     assert done.exit_code == 1
     assert done.output.startswith("compile: nothing, folder, changed: other bytes\n4 of 4 disturb")
     wrong.clear()
@@ -328,11 +352,12 @@ def test_what_is_quick_is_refused_or_works_together(tmp_path: Path, monkeypatch:
     for options, expected in (
         (["--each"], [*alone, "functions: lone"]),
         (["--quick", "--on", "functions"], []),
+        (["--each", "--on", "run", "--on", "functions"], ["functions: lone"]),
         (["--quick", "nothing", "folder"], ["compile: nothing, folder"]),
         (["--quick", "folder"], []),
     ):
         asked.clear()
-        done = CliRunner().invoke(disturb.main, [*options, "--catalogue", str(tmp_path / "catalogue.toml")])
+        done = CliRunner().invoke(disturb.main, [*options, *given])
         assert (done.exit_code, asked) == (0, expected)
 
 
@@ -344,6 +369,40 @@ def test_the_code_of_a_disturbance_has_the_folder_around_the_results(
     assert few.disturbed(code, tmp_path / "out") == 3
     assert capsys.readouterr().err == f"OSError: {tmp_path}\n"
     assert (tmp_path / "log").exists()
+
+
+def test_the_program_names_folders_from_where_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever folder the code goes to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["few.py", "out", "import os; os.chdir('/'); raise OSError(folder)"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(few.__file__, run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().err) == (3, f"OSError: {tmp_path}\n")
+
+
+def test_the_images_have_their_own_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """400 to train on, and 200 others to test on."""
+    parts = {"train": np.arange(1_000), "test": np.arange(5_000, 6_000)}
+    monkeypatch.setitem(vars(fmnist), "load", lambda part: SimpleNamespace(images=parts[part], labels=-parts[part]))
+    monkeypatch.setattr(few, "Split", lambda images, labels: SimpleNamespace(images=images, labels=labels))
+    train, test = few.data.__wrapped__()
+    for found, first, count in ((train, 0, 400), (test, 5_000, 200)):
+        assert found.images.tolist() == (-found.labels).tolist() == [*range(first, first + count)]
+
+
+def test_each_disturbed_process_finds_the_data_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its home is: what is downloaded into that is gone with it."""
+    loaded: list[str] = []
+    monkeypatch.setenv("FMNIST_DATA_DIR", "/somewhere")
+    monkeypatch.setattr(dataset, "data_folder", lambda: Path("/data/here"))
+    monkeypatch.setattr(determinism, "tensorflow", lambda: loaded.append("tensorflow"))
+    monkeypatch.setattr(disturb, "importlib", SimpleNamespace(import_module=loaded.append))
+    monkeypatch.setattr(few, "data", lambda: loaded.append("data"))
+    disturb.warm_up()
+    assert os.environ["FMNIST_DATA_DIR"] == "/data/here"
+    assert loaded == ["tensorflow", "keras", "h5py", "matplotlib.figure", "sklearn.metrics", "data"]
 
 
 def test_a_process_that_ends_itself_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

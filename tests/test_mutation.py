@@ -129,9 +129,10 @@ def test_survivors_are_those_listed(
 
 @pytest.mark.parametrize(("survived", "good"), [(1, True), (2, False)])
 def test_nine_of_ten_are_enough(survived: int, good: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """A module whose score is 90 % has what is asked for."""
+    """A module whose score is 90 % has what is asked for; one that has less is not made up for by another."""
     ends = Counter(killed=8 - survived, timeout=2, survived=survived)
     assert mutation.print_table({"fmnist.part": ends}) == good
+    assert mutation.print_table({"fmnist.part": ends, "fmnist.other": Counter(killed=90)}) == good
     assert f"fmnist.part{10:>32}{10 - survived:>9}{survived:>9}" in capsys.readouterr().out
 
 
@@ -178,6 +179,49 @@ def test_a_function_that_lost_a_line_has_changed(tmp_path: Path, monkeypatch: py
     assert mutation.changed("HEAD", ["fmnist/part.py"]) == [("fmnist/part.py", "add_5")]
 
 
+def test_mutmut_is_asked_for_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each function by its name, each time with the same examples; each result counts for its module."""
+    ended = {
+        "a.part.x_one__mutmut_1": "killed",
+        "a.part.xǁPartǁtwo__mutmut_1": "survived",
+        "b.x_one__mutmut_1": "timeout",
+    }
+    asked: list[tuple[list[str], str]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> types.SimpleNamespace:
+        asked.append((command, env["CI"]))
+        lines = (
+            [f"    {name}: {status}" for name, status in ended.items()] if "results" in command else ["-old", "+new"]
+        )
+        return types.SimpleNamespace(stdout="\n".join([*lines, ""]))
+
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(subprocess, "run", run)
+    names = ["a.part.x_one__mutmut_*", "a.part.xǁPartǁtwo__mutmut_*"]
+    scores = {"a.part": Counter(killed=1, survived=1)}
+    survivors = {planted.Mutant("a.part.Part.two", "old", "new"): "survived"}
+    assert mutation.by_mutmut(names) == (scores, {"a.part.one", "a.part.Part.two"}, survivors)
+    assert mutation.by_mutmut(None) == (
+        scores | {"b": Counter(timeout=1)},
+        {"a.part.one", "a.part.Part.two", "b.one"},
+        survivors,
+    )
+    known = [["mutmut", "results", "--all", "true"], ["mutmut", "show", "a.part.xǁPartǁtwo__mutmut_1"]]
+    assert asked == [(one, "true") for one in (["mutmut", "run", *names], *known, ["mutmut", "run"], *known)]
+
+
+def test_both_ways_to_run_mutants_count() -> None:
+    """Of a module that each has a part of, all mutants."""
+    one, two = (planted.Mutant(name, "old", "new") for name in ("a.one", "b.two"))
+    first = mutation.Ended({"a": Counter(killed=2, survived=1)}, {"a.one"}, {one: "survived"})
+    second = mutation.Ended({"b": Counter(survived=1), "a": Counter(killed=3)}, {"b.two"}, {two: "survived"})
+    assert mutation.both(first, second) == (
+        {"a": Counter(killed=5, survived=1), "b": Counter(survived=1)},
+        {"a.one", "b.two"},
+        {one: "survived", two: "survived"},
+    )
+
+
 def test_a_run_that_crashes_is_red(copied: Path, tmp_path: Path) -> None:
     """Where mutmut dies of a signal, no mutant that it ran before decides."""
     program, real = tmp_path / "mutmut", Path(sys.executable).with_name("mutmut")
@@ -200,9 +244,10 @@ def test_methods_count_as_functions(tmp_path: Path) -> None:
     """A changed line within a method or a nested function is one of the method or the outer function."""
     path = tmp_path / "part.py"
     path.write_text(
-        "class A:\n    def one(self):\n        return 1\n\ndef two():\n    def three():\n        return 3\n"
+        "class A:\n    def one(self):\n        return 1\n    two = 2\n\n"
+        "def two():\n    def three():\n        return 3\n"
     )
-    assert list(mutation._functions(path, {3, 7})) == ["A.one", "two"]
+    assert list(mutation._functions(path, {3, 4, 8})) == ["A.one", "two"]
 
 
 @pytest.mark.parametrize(

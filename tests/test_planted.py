@@ -6,8 +6,10 @@ import json
 import subprocess
 import tomllib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -232,24 +234,33 @@ def test_results_are_kept(project: Path) -> None:
 def test_a_result_is_kept_before_the_next_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run may be broken off at any time."""
     kept: list[int] = []
+    given: list[tuple[tuple[str, ...], float]] = []
 
-    async def planted_at(_: str, __: Path, fault: Fault, ___: float) -> plant.Outcome:
+    async def planted_at(_: str, __: Path, fault: Fault, limit: float) -> plant.Outcome:
         kept.append(len(Path("results").read_text().splitlines()) if Path("results").exists() else 0)
-        return plant.Outcome(fault, 0.0, "tests/test_part.py::test_plain")
+        given.append((fault.tests, limit))
+        await asyncio.sleep(0)
+        return plant.Outcome(fault, 0.0, "tests/test_part.py::test_plain[x]")
 
-    async def passing(*_: object) -> float:
-        return 1.0
+    async def limit(_: str, __: Path, tests: tuple[str, ...]) -> float:
+        return float(len(tests))
 
     monkeypatch.setattr(plant, "plant", planted_at)
-    monkeypatch.setattr(planted, "_limit", passing)
-    planted.run(Path(), mutants(decorated_only=True), Path("results"), 1)
+    monkeypatch.setattr(planted, "_limit", limit)
+    one, *others = mutants(decorated_only=True)
+    whole, both = "tests/test_part.py", ("tests/test_part.py", "tests/test_more.py")
+    planted.run(Path(), [replace(one, tests=both), *others], Path("results"), 1)
     assert kept == [0, 1, 2, 3]
+    # Each has the time of its own tests; what has seen one of a function is tried in each case for the next.
+    seen = "tests/test_part.py::test_plain"
+    assert given == [(both, 2.0), ((seen, whole), 1.0), ((whole,), 1.0), ((seen, whole), 1.0)]
 
 
 def test_tests_must_pass_without_a_mutant(project: Path) -> None:
     """Otherwise each mutant would seem to be seen."""
-    Path("tests", "test_part.py").write_text("def test_nothing():\n    assert False\n")
-    with pytest.raises(FaultError, match="without any mutant, a test fails: tests/test_part.py::test_nothing"):
+    Path("tests", "test_part.py").write_text("def test_nothing():\n    print('x' * 3_000)\n    assert False\n")
+    said = r"without any mutant, a test fails: tests/test_part.py::test_nothing\n(?s:.*)1 failed in"
+    with pytest.raises(FaultError, match=said):
         run(mutants(decorated_only=True))
 
 
@@ -315,6 +326,34 @@ def test_what_mutmut_cannot_run_is_planted_whole(project: Path, monkeypatch: pyt
         *((FILE, within) for within in ("cached", "Part.shown")),
         *(("fmnist/other.py", within) for within in ("plain", "cached", "Part.shown", "Part.static")),
     }
+
+
+def test_what_is_planted_is_sampled_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a commit to compare with, a tenth of both: of the mutants here, those with the number 1."""
+    asked: list[Any] = []
+    nothing = mutation.Ended({}, set(), {})
+
+    def instead(given: Any) -> mutation.Ended:
+        asked.append(given)
+        return nothing
+
+    for name in ("by_mutmut", "by_planting"):
+        monkeypatch.setattr(mutation, name, instead)
+    Path("fmnist", "other.py").write_text(CODE)
+    planted.TESTS.write_text('"fmnist/other.py" = ["tests/test_part.py"]\n')
+    CliRunner().invoke(mutation.main, ["--since", "nothing"])
+    assert [asked[0], [one.id for one in asked[1]]] == [["*1"], ["fmnist.other:1"]]
+
+
+def test_survivors_are_told_where_too_many_survive(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who kills them has no other list."""
+    survivors = {planted.Mutant("fmnist.other.f", "return 1", "return 2"): "survived"}
+    ended = mutation.Ended({"fmnist.other": Counter(killed=1, survived=1)}, {"fmnist.other.f"}, survivors)
+    monkeypatch.setattr(mutation, "by_mutmut", lambda _: ended)
+    monkeypatch.setattr(mutation, "by_planting", lambda _: mutation.Ended({}, set(), {}))
+    done = CliRunner().invoke(mutation.main)
+    assert done.exit_code == 1
+    assert "# survived: kill it, or list it in tests/faults/survivors.toml\n[[survivor]]\n" in done.output
 
 
 def test_a_changed_function_with_a_decorator_is_planted(project: Path) -> None:

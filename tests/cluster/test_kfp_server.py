@@ -12,11 +12,12 @@ import kfp_server_api
 import pytest
 import urllib3
 from support import kfp_api, kfp_protocol, kfp_runs
+from support.kfp_logs import Store, look
 from support.kfp_nodes import Workflow, steps_of
 from support.kfp_protocol import Raw, RefusedError, Request, listed
-from support.kfp_server import Server, cut, judge, serving
+from support.kfp_server import Server, cut, judge, serving, unheard
 from support.kfp_state import NEVER
-from support.replay import RECORDED, Replay
+from support.replay import DOCUMENT, RECORDED, Replay
 
 PLAIN = {"train": [], "test": ["train"], "confusion-matrix": ["test"]}
 
@@ -211,11 +212,14 @@ def test_the_server_notes_what_no_api_knows(
 def test_the_server_refuses_what_clients_may_send() -> None:
     """As a real one does: no number, another user's namespace or none, a path without the prefix, the other address."""
     several, one = Server(multi_user=True, prefix="/pipeline"), Server(runs=[{"run_id": "r"}])
+    logging = Server(store=Store(ui=True, logs={"w-1": b"x", "w-2": b""}))
     pod = {"podname": "w-1", "runid": "r", "podnamespace": "kubeflow", "createdat": "2026-11-26"}
     asked: list[tuple[Server, str, str, dict[str, str], str, int]] = [
         (one, "POST", "/apis/v2beta1/experiments", {}, '{"display_name": NaN}', 400),
         (one, "POST", "/apis/v2beta1/experiments", {}, '{"display_name": "x", "namespace": "alice"}', 400),
         (one, "GET", "/k8s/pod/logs", pod, "", 404),
+        (logging, "GET", "/k8s/pod/logs", pod, "", 200),
+        (logging, "GET", "/k8s/pod/logs", pod | {"podname": "w-2"}, "", 500),
         (one, "GET", "/artifacts/get", {"source": "minio", "namespace": "a", "bucket": "b", "key": "k"}, "", 404),
         (several, "GET", "/pipeline/apis/v2beta1/experiments", {}, "", 400),
         (several, "POST", "/pipeline/apis/v2beta1/experiments", {}, '{"display_name": "x"}', 400),
@@ -251,6 +255,77 @@ def test_a_cut_connection_is_reset() -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
+    assert [(request.method, request.path) for request in server.requests] == [("GET", "/")]
+
+
+def test_faults_are_met_in_their_order() -> None:
+    """Each as often as it was put there, by requests that it is for."""
+    server, first, second, other = Server(), cut(), cut(), cut()
+    server.fail("POST", other)
+    server.fail("GET /a", first, times=2)
+    server.fail("/a$", second)
+    assert [server.fault("GET /a") for _ in range(4)] == [first, first, second, None]
+    assert [server.fault("POST /b") for _ in range(2)] == [other, None]
+
+
+def test_what_is_asked_for_is_done_though_nobody_hears_of_it() -> None:
+    """By another status or a cut; each answer has the server's time."""
+    noon = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+    with serving(clock=lambda: noon) as server:
+        path = f"{server.url}/apis/v2beta1/experiments"
+        server.fail("POST", unheard(server, 502))
+        server.fail("POST", unheard(server))
+        lost = urllib3.request("POST", path, json={"display_name": "a"}, retries=False)
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            urllib3.request("POST", path, json={"display_name": "b"}, retries=False)
+        found = urllib3.request("GET", f"{path}?filter=&namespace=")
+    assert (lost.status, found.headers["Date"]) == (502, "Thu, 26 Nov 2026 12:00:00 GMT")
+    assert sorted(one["display_name"] for one in found.json()["experiments"]) == ["a", "b"]
+    assert server.requests[-1].query == {"filter": "", "namespace": ""}
+
+
+def upload(server: Server, pipeline: str, name: str, content: str = DOCUMENT) -> Raw:
+    """Return the server's answer to a file."""
+    body = FORM.partition("\r\n\r\n")[0] + f"\r\n\r\n{content}\r\n--x--"
+    head = {"content-type": "multipart/form-data; boundary=x"}
+    query = {"pipelineid": pipeline, "name": name}
+    return judge(server, Request("POST", "/apis/v2beta1/pipelines/upload_version", query, head, body.encode()))
+
+
+def test_a_version_belongs_to_its_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may have one of the same name, and does not have this one; a name has 127 bytes, a file 32 MiB."""
+    server = Server(pipelines=[{"pipeline_id": "p"}, {"pipeline_id": "q"}])
+    assert [upload(server, one, "v").status for one in ("p", "q", "p", "r")] == [200, 200, 409, 400]
+    of_p, of_q = (one["pipeline_version_id"] for one in server.versions)
+    found = [asked(server, "GET", f"pipelines/{one}/versions/{of_p}").status for one in ("p", "q")]
+    assert (found, of_p != of_q) == ([200, 404], True)
+    assert [upload(server, "p", name).status for name in ("ü" * 63 + "u", "ü" * 64)] == [200, 400]
+    platform = f"{DOCUMENT}---\nplatforms: {{}}\n"
+    assert json.loads(upload(server, "p", "w", platform).body)["pipeline_spec"]["platform_spec"] == {"platforms": {}}
+    for largest, status in ((len(platform), 200), (len(platform) - 1, 400)):
+        monkeypatch.setattr(kfp_api, "LARGEST", largest)
+        assert upload(server, "p", f"{largest}", platform).status == status
+
+
+def test_pipelines_are_ones_own_or_those_of_all() -> None:
+    """A namespace has its own, and without one those are listed that users share; each predicate of a filter counts."""
+    server = Server(multi_user=True)
+    server.pipelines = [
+        {"pipeline_id": "1", "name": "a", "display_name": "x", "namespace": "alice"},
+        {"pipeline_id": "2", "name": "a", "display_name": "y"},
+        {"pipeline_id": "3", "name": "a", "display_name": "x"},
+    ]
+    equal = [
+        {"operation": "EQUALS", "key": key, "string_value": value}
+        for key, value in (("name", "a"), ("display_name", "x"))
+    ]
+
+    def listed_by(**query: str) -> list[str]:
+        request = Request("GET", "/apis/v2beta1/pipelines", query, {}, b"")
+        return [one["pipeline_id"] for one in json.loads(judge(server, request).body)["pipelines"]]
+
+    assert (listed_by(namespace="alice"), listed_by()) == (["1"], ["2", "3"])
+    assert listed_by(filter=json.dumps({"predicates": equal})) == ["3"]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +366,7 @@ def asked(server: Server, method: str, path: str, **body: Any) -> Raw:
 def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
     """Its history has each state once, and its end a time; one whose name fits no column has begun, untraced."""
     server = Server(experiments=[{"experiment_id": "e"}], states=["RUNNING", "RUNNING", "SUCCEEDED"])
-    run: dict[str, Any] = {"experiment_id": "e", "pipeline_spec": SPEC, "display_name": "r" * 255}
+    run: dict[str, Any] = {"experiment_id": "e", "pipeline_spec": SPEC, "display_name": "ü" * 255}
     one = json.loads(asked(server, "POST", "runs", **run).body)
     looks = [json.loads(asked(server, "GET", f"runs/{one['run_id']}").body) for _ in range(3)]
     assert [[state["state"] for state in look["state_history"]] for look in (one, *looks)] == [
@@ -302,8 +377,13 @@ def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
     ]
     assert [look["finished_at"] == NEVER for look in (one, *looks)] == [True, True, True, False]
     assert server.untraced == []
-    assert asked(server, "POST", "runs", **run | {"display_name": "r" * 256}).status == 500
+    assert asked(server, "POST", "runs", **run | {"display_name": "ü" * 256}).status == 500
     assert ([len(one["display_name"]) for one in server.untraced], len(server.runs)) == ([256], 1)
+    # What was found in the last look is found in each one after it.
+    first, last = look("RUNNING", train="RUNNING"), look("SUCCEEDED", train="SUCCEEDED")
+    server.store.looks = [first, last]
+    found = [json.loads(asked(server, "GET", f"runs/{one['run_id']}").body)["run_details"] for _ in range(3)]
+    assert found == [each["run_details"] for each in (first, last, last)]
 
 
 @pytest.mark.parametrize(
@@ -318,15 +398,18 @@ def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
     ],
 )
 def test_a_page_ends_where_it_is_full(count: int, size: str, first: int, more: bool) -> None:
-    """By default after 20, and after as many as the server gives at most; the last one names no other."""
+    """By default after 20, and after as many as the server gives at most; the last one names no other.
+
+    What is of one age comes by its id.
+    """
     items = [{"run_id": f"{number:02}", "display_name": "r"} for number in range(count)]
     request = Request("GET", "", {"page_size": size}, {}, b"")
     limit = 5 if size == "100" else 200
-    page = listed(request, "runs", items, "run_id", limit)
+    page = listed(request, "runs", items[::-1], "run_id", limit)
     assert (len(page["runs"]), page["total_size"], "next_page_token" in page) == (first, count, more)
     if more:
         request.query["page_token"] = page["next_page_token"]
-        assert listed(request, "runs", items, "run_id", limit)["runs"] == items[first : first + limit]
+        assert listed(request, "runs", items[::-1], "run_id", limit)["runs"] == items[first : first + limit]
 
 
 def test_a_name_in_other_letters_is_taken() -> None:
@@ -348,9 +431,12 @@ def test_a_name_is_measured_in_bytes() -> None:
 
 def test_steps_come_in_the_order_in_which_they_run() -> None:
     """Whatever the order in the document: by default it is the first of them that fails."""
-    tasks = {"c": {"dependentTasks": ["a", "b"]}, "b": {"dependentTasks": ["a"]}, "a": {}}
-    steps = steps_of({"root": {"dag": {"tasks": tasks}}})
-    assert [*steps.items()] == [("a", []), ("b", ["a"]), ("c", ["a", "b"])]
+    tasks = {"a": {"dependentTasks": ["c", "b"]}, "b": {"dependentTasks": ["c"]}, "c": {}}
+    spec = {"pipelineInfo": {"name": "x"}, "root": {"dag": {"tasks": tasks}}}
+    assert [*steps_of(spec).items()] == [("c", []), ("b", ["c"]), ("a", ["c", "b"])]
+    run = {"pipeline_spec": spec, "run_id": "12345-6", "state": "FAILED"}
+    assert (found := kfp_runs.workflow(Server(), run)).failing == "c"
+    assert (found.name, kfp_runs.workflow(Server(failing="b"), run).failing) == ("x-12345", "b")
 
 
 @pytest.mark.parametrize("text", ["a%", "a%zzb", "%4", "%7B%"])

@@ -7,11 +7,14 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
+import numpy as np
 import pytest
 from support import helpers
 
+from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
 
 
@@ -21,13 +24,15 @@ def test_a_failing_program_is_seen() -> None:
         helpers.python("print('all is well', flush=True); 1 / 0")
 
 
-def test_other_processes_start_as_for_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what TensorFlow was started with here, and with what is given."""
+def test_other_processes_start_as_for_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what TensorFlow was started with here, and with what is given, in the folder that is."""
     for name in (*SWITCHES, "KERAS_HOME", "THEIRS"):
         monkeypatch.setenv(name, "7")
     assert {*SWITCHES, "KERAS_HOME", "THEIRS"} & helpers.clean_environment().keys() == {"THEIRS"}
-    told = helpers.python("import os; print({**os.environ})", KERAS_HOME="given")
-    found = ast.literal_eval(told)
+    code = "import os; print(({**os.environ}, os.getcwd(), os.environ.pop('PREFIX')))"
+    prefix = ("env", "PREFIX=before")
+    found, here, before = ast.literal_eval(helpers.python(code, prefix=prefix, cwd=tmp_path, KERAS_HOME="given"))
+    assert (here, before) == (str(tmp_path), "before")
     assert {name: found.get(name) for name in (*SWITCHES, "KERAS_HOME", "THEIRS")} == {
         **dict.fromkeys(SWITCHES),
         "KERAS_HOME": "given",
@@ -57,12 +62,29 @@ def test_a_process_is_found_by_its_whole_variable() -> None:
 
 def test_nobody_writes_to_a_silent_stdin() -> None:
     """Who reads it waits; afterwards it is what it was."""
-    before = os.fstat(0)
+    before, files = os.fstat(0), len([*Path("/proc/self/fd").iterdir()])
     with helpers.silent_stdin():
         assert stat.S_ISFIFO(os.fstat(0).st_mode)
         assert select.select([0], [], [], 0) == ([], [], [])
     after = os.fstat(0)
     assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
+    assert len([*Path("/proc/self/fd").iterdir()]) == files
+
+
+def test_networks_are_equal_only_if_all_weights_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of each layer counts, and where it is; what is read again is what was written."""
+    weights = [np.arange(6.0, dtype=np.float32).reshape(2, 3), np.zeros(2, np.float32)]
+    given = [
+        weights,
+        [weights[0], np.eye(2, dtype=np.float32)[1]],
+        [weights[0].T.reshape(2, 3), weights[1]],
+        weights[:1],
+    ]
+    networks = [SimpleNamespace(get_weights=lambda one=one: one) for one in given]
+    assert len({*map(helpers.digest, networks)}) == 4
+    monkeypatch.setattr(model, "to_bytes", lambda network: helpers.digest(network).encode())
+    monkeypatch.setattr(model, "read", Path.read_text)
+    assert helpers.reloaded(networks[1], tmp_path) == helpers.digest(networks[1])
 
 
 @pytest.mark.parametrize(
