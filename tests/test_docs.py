@@ -4,12 +4,14 @@ import ast
 import csv
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from statistics import stdev
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -191,6 +193,36 @@ def test_the_tables_are_made_from_the_data(tmp_path: Path) -> None:
     page.write_text(page.read_text().replace("| `0.05` |", "| `0.5` |"))
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.count("(changed)")) == (5, 1), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"), [([], ["-r"]), (["--check"], ["--check"]), (["--check", "-v"], ["--check", "-v"])]
+)
+def test_the_tables_are_written_unless_something_else_is_asked_for(
+    given: list[str], passed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pages in one call, whose exit code is the program's."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        asked.append(command)
+        return SimpleNamespace(returncode=5)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["tables.py", *given])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(tables.DOCS / "tables.py"), run_name="__main__")
+    [command] = asked
+    at = len(command) - len(passed) - len(tables.PAGES)
+    assert (ended.value.code, command[at:]) == (5, [*passed, *tables.PAGES])
+
+
+def test_studies_of_two_margins_are_not_shown_in_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its header has one."""
+    shown = list(tables.verdicts())
+    monkeypatch.setattr(tables, "verdicts", lambda: [*shown, shown[0] | {"margin": 0.02}])
+    with pytest.raises(ValueError, match="too many values"):
+        tables.study()
 
 
 @pytest.mark.parametrize("name", tables.API)

@@ -340,6 +340,12 @@ def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, pl
     compile(edited, "edited", "exec")
 
 
+@pytest.mark.parametrize("prefix", ["b", "r", "rb"])
+def test_bytes_and_raw_texts_have_any_quotes(prefix: str) -> None:
+    """As other texts have."""
+    assert edits.replaced(f"x = {prefix}'a'\n", "", f'{prefix}"a"', "1") == ("x = 1\n", 1)
+
+
 def test_a_decorator_belongs_to_its_function() -> None:
     """An edit of it is one in the function, and none outside."""
     code = "@cache(8)\ndef f():\n    return 1\n\ncache(8)\n"

@@ -179,10 +179,13 @@ def test_outputs_are_kept_and_checked(there: Callable[..., Path], capsys: pytest
         "[]",
         "one\ntwo\n",
     ]
-    path.write_bytes(changed := kept.replace(b"two\\n", b"too\\n", 1).replace(b"print('too", b"print('two"))
+    changed = kept.replace(b"two\\n", b"too\\n", 1).replace(b"print('too", b"print('two").replace(b"[]", b"['x']", 1)
+    path.write_bytes(changed)
     assert notebook.main("--check") == 1
     assert path.read_bytes() == changed
     said = capsys.readouterr().err
+    assert "cell cell-0: expected the outputs that are kept, got others:\n--- kept\n+++ now\n" in said
+    assert "\n-['x']\n+[]\n" in said
     assert "cell cell-1: expected the outputs that are kept, got others:\n--- kept\n+++ now\n" in said
     assert "\n-too\n+two\n" in said
     assert "tox run -e notebook" in said

@@ -87,6 +87,8 @@ def test_a_run_is_shown_with_pictures_of_what_is_no_picture(
     (run / "loss_plot.html").write_text("<body style='background: rgb(1, 2, 3)'>")
     # A folder is named from here, as somebody types it.
     monkeypatch.chdir(run.parent)
+    # There was one before.
+    (docs / "run").mkdir()
     publish.publish(Path(run.name))
     found = contents(docs / "run")
     assert {name: found.pop(name) for name in publish.OF_A_RUN} == {

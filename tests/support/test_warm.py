@@ -75,13 +75,6 @@ def test_a_program_that_a_signal_ends_has_failed(python: str, tmp_path: Path) ->
     assert subprocess.run([python, "killed.py"], cwd=tmp_path, check=False).returncode == 256 - 9
 
 
-def test_nothing_is_left_open_for_the_next_program(python: str, tmp_path: Path) -> None:
-    """Each has as many files as the one before."""
-    (tmp_path / "files.py").write_text("import os\n\nprint(len(os.listdir('/proc/self/fd')))\n")
-    counts = [subprocess.check_output([python, "files.py"], cwd=tmp_path) for _ in range(2)]
-    assert counts[0] == counts[1]
-
-
 @pytest.mark.parametrize("called", [["-m", "program"], ["below/program.py"]], ids=["module", "file"])
 @pytest.mark.parametrize("environment", [{"PYTHONSAFEPATH": "1"}, {}], ids=["safe path", "as usual"])
 def test_it_imports_from_where_another_python_would(
