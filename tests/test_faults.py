@@ -274,7 +274,7 @@ def talkative(project: Path) -> None:
 def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(project: Path) -> None:
     """With files of their own, and with the same examples each time; nothing is kept for another time.
 
-    A program can be run there, too, and what was imported before is no warning.
+    A program can be run there, too, what was imported before is no warning, and TensorFlow starts as for a step.
     """
     (project / "fmnist" / "__init__.py").chmod(0o755)
     (project / "tests" / "conftest.py").write_text("import json\n\npytest_plugins = ['json']\n")
@@ -283,6 +283,7 @@ def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(project: Path)
         "import os\n\n"
         "def test_double(pytestconfig, tmp_path):\n"
         "    assert os.access('fmnist/__init__.py', os.X_OK)\n"
+        "    assert os.environ['KERAS_HOME'] == '/dev/null/keras'\n"
         "    plugins, option = pytestconfig.pluginmanager, pytestconfig.option\n"
         "    assert not [name for name in ('randomly', 'xdist', 'cacheprovider') if plugins.has_plugin(name)]\n"
         "    assert (option.maxfail, option.tbstyle, option.color) == (1, 'native', 'no')\n"

@@ -328,6 +328,29 @@ def test_what_mutmut_cannot_run_is_planted_whole(project: Path, monkeypatch: pyt
     }
 
 
+def test_what_has_changed_in_a_planted_module_is_planted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though mutmut does not run the module; no function of that name in another module is."""
+    Path("fmnist", "other.py").write_text(CODE)
+    planted.TESTS.write_text(planted.TESTS.read_text() + '"fmnist/other.py" = ["tests/test_part.py"]\n')
+    git = ["git", "-c", "user.name=a", "-c", "user.email=b"]
+    for command in (["add", "fmnist"], ["commit", "-qm", "second"]):
+        subprocess.run([*git, *command], check=True)
+    Path("fmnist", "other.py").write_text(CODE.replace("value * 2", "value * 4"))
+    chosen: list[planted.Mutation] = []
+
+    def by_planting(given: list[planted.Mutation]) -> mutation.Ended:
+        chosen.extend(given)
+        return mutation.Ended({}, set(), {})
+
+    monkeypatch.setattr(mutation, "by_planting", by_planting)
+    done = since_head()
+    assert done.exit_code == 0, done.output
+    assert [(one.file, one.within, one.new) for one in chosen] == [
+        ("fmnist/other.py", "cached", f"return value {change}") for change in ("/ 4", "* 5")
+    ]
+    assert not mutation.RESULT.exists()
+
+
 def test_what_is_planted_is_sampled_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a commit to compare with, a tenth of both: of the mutants here, those with the number 1."""
     asked: list[Any] = []

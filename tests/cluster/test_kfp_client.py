@@ -1,5 +1,7 @@
 """Tests of `kfp.Client` itself, as people use it, with what this package compiles, against a strict API server here."""
 
+import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import yaml
 from kfp import Client
 from support.kfp_server import Server
 
+import fmnist.cluster
 from fmnist import pipeline
 from fmnist.pipeline import Where
 from fmnist.runs import study_pipeline
@@ -119,3 +122,33 @@ def test_runs_and_experiments_are_found_by_name(client: Client, server: Server, 
         assert (run.display_name, run.experiment_id) == ("second", experiment.experiment_id)
     assert client.list_experiments(filter=filter_).experiments is None
     assert client.get_run(run.run_id).display_name == "second"
+
+
+def test_no_test_finds_what_is_really_there(
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a server, a login, a cluster around it nor a file of the user's is there for those that ask for that."""
+    kfps = ("ENDPOINT", "UI_ENDPOINT", "SA_TOKEN_PATH", "IAP_OAUTH2_CLIENT_ID")
+    names = [*(f"KF_PIPELINES_{name}" for name in kfps), "FMNIST_KFP_TOKEN", "FMNIST_KFP_COOKIES"]
+    for name in (*names, "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.setenv(name, "real")
+    request.getfixturevalue("nowhere")
+    assert not {*names, "KUBERNETES_SERVICE_HOST"} & os.environ.keys()
+    from kubernetes.config import kube_config
+
+    files = (Client._LOCAL_KFP_CONTEXT, Client._NAMESPACE_PATH, kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+    assert all(Path(file).is_relative_to(home) for file in files)
+    assert os.environ["HOME"] == str(home)
+
+
+def test_no_test_waits(slept: list[float]) -> None:
+    """Wherever the package sleeps between two requests."""
+    rooms = [
+        path.stem
+        for path in Path(fmnist.cluster.__path__[0]).glob("*.py")
+        if "import sleep" in path.read_text() or ", sleep" in path.read_text()
+    ]
+    for room in rooms:
+        importlib.import_module(f"fmnist.cluster.{room}").sleep(0.0)
+    assert sorted(rooms) == ["client", "download", "run", "start", "versions"]
+    assert slept == [0.0] * 5

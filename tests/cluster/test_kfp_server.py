@@ -246,6 +246,8 @@ def test_the_server_lists_the_runs_that_are_asked_for() -> None:
         return [run["run_id"] for run in json.loads(judge(server, request).body)["runs"]]
 
     assert (runs(experiment_id="b"), runs(namespace="x"), runs(namespace="y")) == (["B"], ["A", "B"], ["C"])
+    server.versions = [{"pipeline_id": "a b", "pipeline_version_id": "c+d", "name": "v", "display_name": "v"}]
+    assert asked(server, "GET", "pipelines/a%20b/versions/c%2Bd").status == 200
 
 
 def test_a_cut_connection_is_reset() -> None:
