@@ -110,3 +110,37 @@ def test_what_a_careless_command_leaves_is_told(tmp_path: Path) -> None:
         f"{kind} at {at}, {operation}": code
         for (kind, code), (at, operation) in zip(ends, enumerate(operations.split()), strict=False)
     }
+
+
+#: A command that writes over a file, removes another for good, and notes the time; its errors are its own.
+PLAIN = """
+import json, os, sys, time
+from pathlib import Path
+from support import failing
+
+def make(folder):
+    folder.mkdir()
+    for name in ("filled", "gone", "log.txt"):
+        (folder / name).write_text("old!")
+
+def command(folder):
+    with os.fdopen(os.open(folder / "filled", os.O_RDWR), "wb") as file:
+        file.write(b"new!")
+    (folder / "gone").unlink(missing_ok=True)
+    (folder / "log.txt").write_text(str(time.monotonic_ns()))
+    return 0
+
+print(json.dumps(list(failing.outcomes(command, make, Path(sys.argv[1]), every=True))))
+"""
+
+
+def test_each_operation_fails_in_each_way(tmp_path: Path) -> None:
+    """A write has written a part; what is removed on purpose is not lost, and the time is no difference."""
+    program, environment = [sys.executable, "-c", PLAIN, str(tmp_path)], {"PYTHONPATH": str(helpers.TESTS)}
+    done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [list(one.values()) for one in json.loads(done.stdout)] == [
+        [f"{kind} at {at}, {operation}", code, ["filled"] if operation == "write" else [], [], 0, []]
+        for at, operation in enumerate(("open", "open", "write", "os.remove", "open"))
+        for kind, code in (("ENOSPC", 70), ("EIO", 70), ("interrupt", 70), ("kill", -9))
+    ]

@@ -125,6 +125,16 @@ def test_each_part_of_an_answer_counts(other: dict[str, Any]) -> None:
         sent.compare(recorded)
 
 
+def test_of_a_text_only_the_beginning_may_be_cut() -> None:
+    """From where it says what has failed, all of it counts."""
+    recorded = {"what": "x", "status": 500, "content_type": "text/plain", "answer": "(…) Failed to read a: it is none"}
+    sent = Replay("http://nowhere.invalid")
+    for said, same in (("CreateJob: Failed to read a: it is none", True), ("Failed to find a: it is none", False)):
+        sent.answers["x"] = urllib3.HTTPResponse(said.encode(), {"Content-Type": "text/plain"}, status=500)
+        with contextlib.nullcontext() if same else pytest.raises(AssertionError):
+            sent.compare(recorded)
+
+
 def test_what_no_client_sends_fails_the_test_that_sends_it() -> None:
     """It is answered as by a real server, and the test fails in the end."""
     with pytest.raises(AssertionError), serving() as server:
@@ -268,6 +278,8 @@ def test_faults_are_met_in_their_order() -> None:
     server.fail("/a$", second)
     assert [server.fault("GET /a") for _ in range(4)] == [first, first, second, None]
     assert [server.fault("POST /b") for _ in range(2)] == [other, None]
+    server.requests = [Request(method, "/a", {}, {}, b"") for method in ("GET", "POST")]
+    assert server.asked("^POST /a$") == server.requests[1:]
 
 
 def test_what_is_asked_for_is_done_though_nobody_hears_of_it() -> None:
@@ -422,6 +434,19 @@ def test_a_name_in_other_letters_is_taken() -> None:
         409,
         200,
     ]
+
+
+def test_a_name_is_taken_in_its_namespace_alone() -> None:
+    """Of a pipeline that is its name, which the UI need not show; of an experiment nothing has run yet."""
+    server = Server(multi_user=True)
+    given = [("a", "x", "alice"), ("b", "x", "alice"), ("a", "y", "alice"), ("a", "x", "bob")]
+    pipelines = [
+        asked(server, "POST", "pipelines", name=name, display_name=shown, namespace=namespace).status
+        for name, shown, namespace in given
+    ]
+    assert pipelines == [200, 200, 409, 200]
+    experiments = [asked(server, "POST", "experiments", display_name="a", namespace=one) for one in ("alice", "bob")]
+    assert [json.loads(one.body)["last_run_created_at"] for one in experiments] == [NEVER, NEVER]
 
 
 def test_a_name_is_measured_in_bytes() -> None:
