@@ -196,7 +196,7 @@ def test_an_endless_answer_is_refused(server: Server, target: Cluster, monkeypat
     server.fail("healthz", respond(200, b"{}" + 999_999 * b" "))
     with pytest.raises(ClusterError, match=f"^ask at {server.url}: expected success, got more than 0 MiB. It may be"):
         target._client.once("ask", target._client.healthzs.healthz_service_get_healthz)
-    server.fail("healthz", respond(500, b"x" + 100_000 * b" "))
+    server.fail("healthz", respond(500, b"x" + 1_000_000 * b" "))
     with pytest.raises(ClusterError, match=f"^ask at {server.url}: expected success, got more than 0 MiB. It may be"):
         target._client.once("ask", target._client.healthzs.healthz_service_get_healthz)
 
