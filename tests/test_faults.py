@@ -271,11 +271,14 @@ def talkative(project: Path) -> None:
     path.write_text(path.read_text().replace("    assert", "    print('x' * 3_000)\n    assert"))
 
 
-def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(project: Path) -> None:
+def test_the_tests_of_a_copy_run_in_order_up_to_the_first_failure(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With files of their own, and with the same examples each time; nothing is kept for another time.
 
     A program can be run there, too, what was imported before is no warning, and TensorFlow starts as for a step.
     """
+    monkeypatch.delenv("KERAS_HOME", raising=False)
     (project / "fmnist" / "__init__.py").chmod(0o755)
     (project / "tests" / "conftest.py").write_text("import json\n\npytest_plugins = ['json']\n")
     (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\nfilterwarnings = ['error']\n")

@@ -329,13 +329,14 @@ def test_what_mutmut_cannot_run_is_planted_whole(project: Path, monkeypatch: pyt
 
 
 def test_what_has_changed_in_a_planted_module_is_planted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though mutmut does not run the module; no function of that name in another module is."""
+    """Though mutmut does not run the module; of two that have changed, each has its own functions."""
     Path("fmnist", "other.py").write_text(CODE)
     planted.TESTS.write_text(planted.TESTS.read_text() + '"fmnist/other.py" = ["tests/test_part.py"]\n')
     git = ["git", "-c", "user.name=a", "-c", "user.email=b"]
     for command in (["add", "fmnist"], ["commit", "-qm", "second"]):
         subprocess.run([*git, *command], check=True)
     Path("fmnist", "other.py").write_text(CODE.replace("value * 2", "value * 4"))
+    change("self.size - 1", "self.size - 5")
     chosen: list[planted.Mutation] = []
 
     def by_planting(given: list[planted.Mutation]) -> mutation.Ended:
@@ -346,7 +347,8 @@ def test_what_has_changed_in_a_planted_module_is_planted(project: Path, monkeypa
     done = since_head()
     assert done.exit_code == 0, done.output
     assert [(one.file, one.within, one.new) for one in chosen] == [
-        ("fmnist/other.py", "cached", f"return value {change}") for change in ("/ 4", "* 5")
+        *(("fmnist/other.py", "cached", f"return value {end}") for end in ("/ 4", "* 5")),
+        *((FILE, "Part.shown", f"return self.size {end}") for end in ("+ 5", "- 6")),
     ]
     assert not mutation.RESULT.exists()
 

@@ -127,9 +127,17 @@ def test_each_part_of_an_answer_counts(other: dict[str, Any]) -> None:
 
 def test_of_a_text_only_the_beginning_may_be_cut() -> None:
     """From where it says what has failed, all of it counts."""
-    recorded = {"what": "x", "status": 500, "content_type": "text/plain", "answer": "(…) Failed to read a: it is none"}
+    recorded = {
+        "what": "x",
+        "status": 500,
+        "content_type": "text/plain",
+        "answer": "(…) Failed to read a: it is none of these",
+    }
     sent = Replay("http://nowhere.invalid")
-    for said, same in (("CreateJob: Failed to read a: it is none", True), ("Failed to find a: it is none", False)):
+    for said, same in (
+        ("CreateJob: Failed to read a: it is none of these", True),
+        ("Failed to find a: it is none of these", False),
+    ):
         sent.answers["x"] = urllib3.HTTPResponse(said.encode(), {"Content-Type": "text/plain"}, status=500)
         with contextlib.nullcontext() if same else pytest.raises(AssertionError):
             sent.compare(recorded)
@@ -162,6 +170,13 @@ UNKNOWN = {
         {"filter": '{"predicates": [{"operation": "IN", "key": "name", "string_value": "x"}]}'},
         "",
         "Invalid input error: predicate",
+    ),
+    "key": (
+        "GET",
+        "/apis/v2beta1/pipelines",
+        {"filter": '{"predicates": [{"operation": "EQUALS", "key": "description", "string_value": "x"}]}'},
+        "",
+        'unrecognized field "description"',
     ),
     "order": ("GET", "/apis/v2beta1/pipelines", {"sort_by": "created_at asc"}, "", "order created_at asc"),
     "no experiment": ("POST", "/apis/v2beta1/runs", {}, '{"display_name": "x"}', "KeyError: 'experiment_id'"),
@@ -222,6 +237,7 @@ def test_the_server_notes_what_no_api_knows(
 def test_the_server_refuses_what_clients_may_send() -> None:
     """As a real one does: no number, another user's namespace or none, a path without the prefix, the other address."""
     several, one = Server(multi_user=True, prefix="/pipeline"), Server(runs=[{"run_id": "r"}])
+    artifacts = Server(artifacts=[], runs=[{"run_id": "r"}])
     logging = Server(store=Store(ui=True, logs={"w-1": b"x", "w-2": b""}))
     pod = {"podname": "w-1", "runid": "r", "podnamespace": "kubeflow", "createdat": "2026-11-26"}
     asked: list[tuple[Server, str, str, dict[str, str], str, int]] = [
@@ -229,6 +245,9 @@ def test_the_server_refuses_what_clients_may_send() -> None:
         (one, "POST", "/apis/v2beta1/experiments", {}, '{"display_name": "x", "namespace": "alice"}', 400),
         (one, "GET", "/k8s/pod/logs", pod, "", 404),
         (logging, "GET", "/k8s/pod/logs", pod, "", 200),
+        (artifacts, "GET", "/apis/v2beta1/artifact_tasks", {"run_ids": "r", "type": "OUTPUT"}, "", 200),
+        (artifacts, "GET", "/apis/v2beta1/artifact_tasks", {"run_ids": "s", "type": "OUTPUT"}, "", 404),
+        (one, "GET", "/apis/v2beta1/artifact_tasks", {"run_ids": "r", "type": "OUTPUT"}, "", 404),
         (logging, "GET", "/k8s/pod/logs", pod | {"podname": "w-2"}, "", 500),
         (one, "GET", "/artifacts/get", {"source": "minio", "namespace": "a", "bucket": "b", "key": "k"}, "", 404),
         (several, "GET", "/pipeline/apis/v2beta1/experiments", {}, "", 400),
@@ -284,7 +303,7 @@ def test_faults_are_met_in_their_order() -> None:
 
 def test_what_is_asked_for_is_done_though_nobody_hears_of_it() -> None:
     """By another status or a cut; each answer has the server's time."""
-    noon = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+    noon = dt.datetime(2026, 11, 26, 12, 0, 0, 999_999, tzinfo=dt.UTC)
     with serving(clock=lambda: noon) as server:
         path = f"{server.url}/apis/v2beta1/experiments"
         server.fail("POST", unheard(server, 502))
@@ -295,6 +314,7 @@ def test_what_is_asked_for_is_done_though_nobody_hears_of_it() -> None:
         found = urllib3.request("GET", f"{path}?filter=&namespace=")
     assert (lost.status, found.headers["Date"]) == (502, "Thu, 26 Nov 2026 12:00:00 GMT")
     assert sorted(one["display_name"] for one in found.json()["experiments"]) == ["a", "b"]
+    assert {one["created_at"] for one in server.experiments} == {"2026-11-26T12:00:00Z"}
     assert server.requests[-1].query == {"filter": "", "namespace": ""}
 
 
@@ -390,6 +410,8 @@ def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
         ["PENDING", "RUNNING", "SUCCEEDED"],
     ]
     assert [look["finished_at"] == NEVER for look in (one, *looks)] == [True, True, True, False]
+    viewed = judge(server, Request("GET", f"/apis/v2beta1/runs/{one['run_id']}", {"view": "FULL"}, {}, b""))
+    assert json.loads(viewed.body) == {"run_id": one["run_id"], "tasks": []}
     assert server.untraced == []
     assert asked(server, "POST", "runs", **run | {"display_name": "ü" * 256}).status == 500
     assert ([len(one["display_name"]) for one in server.untraced], len(server.runs)) == ([256], 1)
