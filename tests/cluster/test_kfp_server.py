@@ -299,6 +299,9 @@ def test_faults_are_met_in_their_order() -> None:
     assert [server.fault("POST /b") for _ in range(2)] == [other, None]
     server.requests = [Request(method, "/a", {}, {}, b"") for method in ("GET", "POST")]
     assert server.asked("^POST /a$") == server.requests[1:]
+    # What a test puts there comes before the API's own.
+    server.routes = [("GET", "/apis/v2beta1/healthz", set(), lambda *_: Raw(b"other"))]
+    assert asked(server, "GET", "healthz").body == b"other"
 
 
 def test_what_is_asked_for_is_done_though_nobody_hears_of_it() -> None:

@@ -8,12 +8,14 @@ import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
-from support import helpers
+from support import helpers, submission
 
+from fmnist.cluster.client import ClusterError
 from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
 
@@ -113,3 +115,16 @@ def test_abroad_it_is_later() -> None:
 def test_fewer_examples_are_a_fifth_in_each_profile() -> None:
     """At night, too, where there are many."""
     assert helpers.fewer_examples().max_examples * 5 == hypothesis.settings().max_examples
+
+
+def test_an_error_of_a_submission_has_no_other_behind_it() -> None:
+    """What has led to it may hold a secret, though it is no cause."""
+
+    def create(*_: object, **__: object) -> None:
+        error = ClusterError("no luck")
+        error.__context__ = ValueError("secret")
+        raise error
+
+    target: Any = SimpleNamespace(versions=SimpleNamespace(create=create))
+    with pytest.raises(AssertionError):
+        submission.failure(target, Path())
