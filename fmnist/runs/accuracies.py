@@ -55,7 +55,7 @@ def read_accuracies(path: str | Path, column: str = COLUMN) -> list[float]:
         if len(row) != len(head):
             raise ContractError(
                 f"{path}, line {number}: expected as many values as in line {first}, which has {len(head)}, got "
-                f"{len(row)}. Write a decimal point, not a comma."
+                + (f"{len(row)}. Write a decimal point, not a comma." if any(row) else "an empty line. Remove it.")
             )
     if not rows or len(rows) > MOST:
         raise ContractError(f"{path}: expected 1 to {MOST:,} accuracies, got {len(rows):,}.")

@@ -299,7 +299,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "gap in columns": (
         "accuracy,seed\n0.9,1\n\n0.8,2\n",
-        "line 3: expected as many values as in line 1, which has 2, got 1. Write a decimal point, not a comma.",
+        "line 3: expected as many values as in line 1, which has 2, got an empty line. Remove it.",
     ),
     "open quote": ('accuracy\n"0.9\n', "line 2: expected a CSV, got unexpected end of data."),
     "after two lines in quotes": (
