@@ -450,7 +450,7 @@ def test_a_verification_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     console.print_verification(Verification(files=files[1:2], seeds=[5, 17, 1000]))
     assert capsys.readouterr().out.splitlines() == [
-        "log  cccccccccccc  cccccccccccc  same",
+        "loss_plot.html  cccccccccccc  cccccccccccc  same",
         "Verified: made again, 1 files are the same, byte for byte. Trained again: seeds 5, 17, 1000.",
     ]
     console.print_verification(Verification(altered="gone"))

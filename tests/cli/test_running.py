@@ -93,8 +93,8 @@ def other_runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What would be run of another pipeline: `test_others.py` does it."""
     calls: list[tuple[Any, ...]] = []
 
-    def run_other(source: Path, parameters: Mapping[str, Any], folder: Path, on_event: Any) -> Any:
-        calls.append((source, parameters, folder, on_event.__name__))
+    def run_other(source: Path, parameters: Mapping[str, Any], folder: Path, on_event: Any, on_warning: Any) -> Any:
+        calls.append((source, parameters, folder, on_event.__name__, on_warning.__name__))
         return {"make": {"b": folder / "make" / "b", "a": folder / "make" / "a"}, "use": {}}
 
     monkeypatch.setattr(others, "run_other", run_other)
@@ -149,9 +149,9 @@ def test_another_pipeline_is_run_if_somebody_asks(
         "make: a    out/make/a",
     ]
     running.run_theirs(Path("x.py"), {}, None, asked=True, as_json=True)
-    [(*first, _), (*_, folder, heard)] = other_runs
+    [(*first, _, _), (*_, folder, heard, warned)] = other_runs
     assert first == [Path("x.py"), {"n": 1}, Path("out")]
-    assert (folder.parts[0], heard) == ("runs", "on_event")
+    assert (folder.parts[0], heard, warned) == ("runs", "on_event", "warn")
     text = capsys.readouterr().out
     assert json.loads(text) == {
         "folder": str(folder),

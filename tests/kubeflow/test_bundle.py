@@ -49,7 +49,7 @@ def nothing() -> None:
 #: What a source imports, and what a step carries for that: packages come with their `__init__`, rooms with their data.
 IMPORTED = {
     "import fmnist.kubeflow": "kubeflow/__init__.py",
-    "import fmnist.kubeflow.edges": "kubeflow/__init__.py kubeflow/edges.py",
+    "import fmnist.kubeflow.edges": "kubeflow/__init__.py kubeflow/edges.py steps/__init__.py steps/errors.py",
     "from fmnist.replication import published": "replication/__init__.py replication/published.json "
     "replication/published.py",
     "import fmnist, fmnistic.steps.files, json": "",
