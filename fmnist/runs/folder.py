@@ -75,7 +75,7 @@ def made(folder: Path, what: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        taken = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+        taken = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         got = "a file" if taken.exists() else "a link that leads nowhere"
         raise ContractError(f"{what} folder: expected a folder, got {got}: {taken}. Choose another with -o.") from error
 

@@ -111,7 +111,7 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
         b"9e-1\n2.5E-1\n",
         b"9.e-1\n0.025E+1\n",
         b"test accuracy\n0.9\n0.25\n",
-        b"seed,accuracy,loss\n0,0.9,7\n1,0.25,8\n",
+        b"seed,accuracy,loss\n0,0.9,7\n1,0.25,7\n",
         b'"seed","accuracy"\n"0","0.9"\n1,0.25',
         b"\xef\xbb\xbfaccuracy,run\r\n0.9,=1\r\n0.25,\r\n",
         b"accuracy\r0.9\r0.25\r",

@@ -173,16 +173,18 @@ def test_an_answer_that_dribbles_is_none_in_time(server: Server, target: Cluster
 
 def test_a_refusal_that_dribbles_is_none_in_time(server: Server, target: Cluster) -> None:
     """As an answer, be it sent for or fetched; the status alone says little."""
+    statuses = [300, 503, 503]
 
     def refuse(handler: Handler) -> None:
-        send(handler, 503, b"{", Content_Length="1000000")
+        send(handler, statuses.pop(), b"{", Content_Length="1000000")
         while not server.stopping.wait(0.02):
             handler.wfile.flush()
             handler.wfile.write(b" ")
 
-    server.fail("healthz", refuse, times=2)
+    server.fail("healthz", refuse, times=3)
     begun, client = time.monotonic(), target._client
-    for ask in (client.healthzs.healthz_service_get_healthz, partial(client._get, "/apis/v2beta1/healthz", {})):
+    sent_for = client.healthzs.healthz_service_get_healthz
+    for ask in (sent_for, partial(client._get, "/apis/v2beta1/healthz", {}), sent_for):
         with pytest.raises(TransientError, match=f"^ask at {server.url}: expected success, got no answer in time "):
             client.once("ask", ask, patience=0.1)
     assert time.monotonic() - begun < 5

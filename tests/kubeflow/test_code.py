@@ -310,6 +310,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
         Code("mine"),
         "expected names in UTF-8",
     ),
+    "a folder in no script": (
+        lambda place: lay(place, {f"mine/{os.fsdecode(b'data-' + bytes([255]))}/a.py": b""}),
+        Code("mine"),
+        "expected names in UTF-8",
+    ),
 }
 
 
