@@ -183,7 +183,7 @@ def _complete(theirs: Any, executor_output: Any, executor_input: Any, component_
     if not told.exists():  # the program ended before kfp could write it
         for name, made in declared.artifacts.items():
             executor_output.artifacts[name].CopyFrom(made)
-        told.parent.mkdir(parents=True, exist_ok=True)
+        told.parent.mkdir(exist_ok=True)
         told.write_text(json_format.MessageToJson(executor_output), encoding="utf-8")
     given: dict[str, Any] = theirs(
         executor_output=executor_output, executor_input=executor_input, component_spec=component_spec
