@@ -42,17 +42,22 @@ def check_function(function: Any) -> None:
 
 
 def check_called(function: Any) -> None:
-    """Make sure that a function does what it has to when kfp calls it, and not only when something awaits it.
+    """Make sure that a function does what it has to when kfp calls it, not only when something awaits it or wraps it.
 
     Raises
     ------
     ContractError
         If it does not.
     """
-    function = inspect.unwrap(function)  # kfp takes the text of that
+    written = inspect.unwrap(function)  # kfp takes the text of that
     for is_one, got, advice in _NOT_RUN:
-        if is_one(function):
-            raise ContractError(f"step {function.__name__}: expected a function, got {got}. {advice}")
+        if is_one(written):
+            raise ContractError(f"step {written.__name__}: expected a function, got {got}. {advice}")
+    if written is not function:
+        raise ContractError(
+            f"step {written.__name__}: expected a function as it is written, got one that a decorator wraps, which a "
+            "step leaves behind. Do in the function what the decorator does."
+        )
 
 
 def types_of(function: Callable[..., Any]) -> dict[str, dict[str, Any]]:

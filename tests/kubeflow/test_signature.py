@@ -76,7 +76,7 @@ def wrapped() -> int:
 
 @functools.wraps(plain)
 def wraps_plain() -> int:
-    """Do something else."""
+    """Do something else: a test would run this, and a cluster what is wrapped."""
     return 2
 
 
@@ -111,6 +111,11 @@ NOT_RUN = {
     "generator": (gives, "step gives: expected a function, got a generator function. Return what it yields, as a list"),
     "both": (gives_later, "step gives_later: expected a function, got an asynchronous generator function. Write it w"),
     "wrapped": (wrapped, "step waits: expected a function, got a coroutine function. Write it without 'async'"),
+    "decorated": (
+        wraps_plain,
+        "step plain: expected a function as it is written, got one that a decorator wraps, which a step leaves "
+        "behind. Do in the function what the decorator does.$",
+    ),
 }
 
 #: What else is no function.
@@ -151,14 +156,14 @@ def test_what_kfp_cannot_run_is_not_tested(function: Any, said: str, run_compone
         run_component(function)
 
 
-def test_a_component_that_does_not_run_is_not_tested(run_component: Callable[..., testing.Ran]) -> None:
-    """Kfp makes one of a coroutine function."""
-    with pytest.raises(ContractError, match="^step waits: expected a function, got a coroutine function. "):
-        run_component(dsl.component(waits, base_image="python"))
+@pytest.mark.parametrize("name", ["coroutine", "wrapped", "decorated"])
+def test_a_component_that_does_not_run_is_not_tested(name: str, run_component: Callable[..., testing.Ran]) -> None:
+    """Kfp makes one of each of these."""
+    function, said = NOT_RUN[name]
+    with pytest.raises(ContractError, match=f"^{said}"):
+        run_component(dsl.component(function, base_image="python"))
 
 
-def test_a_function_is_one_also_where_it_wraps_another(run_component: Callable[..., testing.Ran]) -> None:
-    """Its step runs what is wrapped."""
-    assert as_component(wraps_plain, code=[]).name == "plain"
-    assert run_component(wraps_plain).returned == 2
+def test_a_function_need_not_be_at_the_top_of_a_file_to_be_tested(run_component: Callable[..., testing.Ran]) -> None:
+    """It may be a lambda, of which no step can be made."""
     assert run_component(lambda: 3).returned == 3
