@@ -15,6 +15,7 @@ import yaml
 
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.compiled import documents
+from fmnist.kubeflow.edges import edges
 from fmnist.kubeflow.undefined import sentences
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
@@ -41,7 +42,7 @@ def compile_pipeline_file(source: Path, output: str | Path, on_warning: Callable
 
     This executes a Python file, as ``kfp dsl compile --py`` does, and gives the same bytes; what the file prints goes
     to stderr. It copies a YAML file, which is compiled already, if it is a pipeline. It calls `on_warning` with a
-    message for each step that uses names which it does not define.
+    message for each step that uses names which it does not define, and for the first that takes what nothing gives.
 
     Raises
     ------
@@ -54,8 +55,12 @@ def compile_pipeline_file(source: Path, output: str | Path, on_warning: Callable
         shutil.copyfile(source, output)
     else:
         _compile(source, output)
-    for sentence in sentences(read_spec(output)):
+    for sentence in sentences(spec := read_spec(output)):
         on_warning(sentence)
+    try:
+        list(edges(spec))
+    except ContractError as error:
+        on_warning(str(error))
     return Path(output)
 
 

@@ -20,7 +20,7 @@ def edges(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     Raises
     ------
     ContractError
-        If a part of the pipeline does not give what is taken of it.
+        If a part of the pipeline does not give what is taken of it, or does not get it itself.
     """
     yield from _Part(spec, spec["root"], "").edges({})
 
@@ -49,7 +49,7 @@ class _Part:
         for name, task in self.tasks.items():
             part = self.part(name)
             sources = {
-                (kind, key): self._sources(given, kind, source)
+                (kind, key): self._sources(given, name, kind, source)
                 for kind in ("Artifact", "Parameter")
                 for key, source in task.get("inputs", {}).get(f"{kind.lower()}s", {}).items()
             }
@@ -63,11 +63,23 @@ class _Part:
                     sources[kind, iterator["itemInput"]] = sources.get(listed, set())
             yield from part.edges(sources)
 
-    def _sources(self, given: _Sources, kind: str, source: Mapping[str, Any]) -> set[tuple[str, str]]:
-        """Return the outputs that an input of a task in it comes from."""
+    def _sources(self, given: _Sources, task: str, kind: str, source: Mapping[str, Any]) -> set[tuple[str, str]]:
+        """Return the outputs that an input of a `task` in it comes from."""
         if output := source.get(f"taskOutput{kind}"):
-            return self.part(output["producerTask"]).made(kind, output[f"output{kind}Key"])
-        return given.get((kind, source.get(f"componentInput{kind}", "")), set())
+            if (producer := output["producerTask"]) not in self.tasks:
+                raise ContractError(
+                    f"compiled pipeline: expected a task {self.above}{producer}, of which {self.above}{task} takes an "
+                    "output, got none."
+                )
+            return self.part(producer).made(kind, output[f"output{kind}Key"])
+        key = source.get(f"componentInput{kind}", "")
+        if key and key not in self.component.get("inputDefinitions", {}).get(f"{kind.lower()}s", {}):
+            raise ContractError(
+                f"compiled pipeline: expected an input {key} of {self.above.removesuffix('/') or 'the pipeline'}, "
+                f"which {self.above}{task} takes, got none. kfp looks outside of a condition for the items of a loop "
+                "in it that are taken apart, as in item.a: give the whole item to the task."
+            )
+        return given.get((kind, key), set())
 
     def made(self, kind: str, key: str) -> set[tuple[str, str]]:
         """Return its output `key` or, where it hands on what tasks in it make, theirs."""

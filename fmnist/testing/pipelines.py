@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fmnist.cluster.pipeline_file import read_compiled
-from fmnist.kubeflow import compiled, edges, local, runnable
+from fmnist.kubeflow import compiled, edges, local, runnable, undefined
 from fmnist.kubeflow.needs import LONGEST
 from fmnist.kubeflow.requirements import one_version
 from fmnist.steps.errors import ContractError
@@ -71,8 +71,20 @@ class Compiled:
         return {name: max((len(one.encode()) for one in task.command), default=0) for name, task in self.tasks.items()}
 
     def check(self) -> None:
-        """Assert that each task can start: Linux takes its arguments, and all that it installs is of one version."""
+        """Assert that each task can start.
+
+        It gets what it takes, Linux takes its arguments, it defines each name that it uses, and all that it installs is
+        of one version.
+
+        Raises
+        ------
+        ContractError
+            If a part of the pipeline does not give what is taken of it, or does not get it itself.
+        """
         __tracebackhide__ = True
+        list(edges.edges(self.spec))
+        unnamed = undefined.sentences(self.spec)
+        assert not unnamed, "\n".join(unnamed)
         long = {name: size for name, size in self.sizes.items() if size > LONGEST}
         assert not long, f"expected arguments of at most {LONGEST:,} bytes, got {long}"
         loose = {

@@ -82,6 +82,20 @@ def test_each_such_step_is_warned_of(tmp_path: Path) -> None:
     assert [one.partition(": ")[0] for one in warnings] == ["step greet", "step greet-2"]
 
 
+def test_what_no_part_of_a_pipeline_gives_is_warned_of(tmp_path: Path) -> None:
+    """The pipeline compiles, and no server can run it."""
+    warnings: list[str] = []
+    (tmp_path / "helper.py").write_text('NAME = "greetings"\n')
+    call = "    greet(name=name, often=often)\n"
+    loop = "    with dsl.If(often > 1), dsl.ParallelFor([{'a': 1}]) as item:\n        greet(name=name, often=item.a)\n"
+    (source := tmp_path / "somebody.py").write_text(OTHER.replace(call, loop))
+    compile_pipeline_file(source, tmp_path / "pipeline.yaml", warnings.append)
+    [warning] = warnings
+    assert warning.startswith(
+        "compiled pipeline: expected an input loop-item-param-2 of the pipeline, which condition-1 takes, got none. "
+    )
+
+
 def test_our_pipeline_compiles_to_the_same_bytes(tmp_path: Path) -> None:
     """From its file, our own pipeline is what `fmnist compile` writes."""
     got = compile_pipeline_file(ROOT / "fmnist" / "pipeline.py", tmp_path / "got.yaml")

@@ -154,14 +154,58 @@ def either(number: int = 1) -> None:
         count(texts=[text])
 
 
-def test_an_output_that_no_part_gives_is_told(tmp_path: Path) -> None:
+@dsl.pipeline(name="apart")  # type: ignore[untyped-decorator]
+def apart(number: int = 1) -> None:
+    """Take the items of a loop apart below a condition, which kfp compiles as if they came from outside of it."""
+    with dsl.If(number > 0), dsl.ParallelFor([{"a": 1}, {"a": 2}]) as item:
+        name(number=item.a)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        (
+            either,
+            "an output pipelinechannel--condition-branches-1-oneof-1 of condition-branches-1, which another task "
+            "takes, got none. kfp forgets that of branches which a loop goes over: give dsl.OneOf to a task, and loop "
+            "over what that returns.",
+        ),
+        (
+            apart,
+            "an input loop-item-param-2 of the pipeline, which condition-1 takes, got none. kfp looks outside of a "
+            "condition for the items of a loop in it that are taken apart, as in item.a: give the whole item to the "
+            "task.",
+        ),
+    ],
+    ids=["output", "input"],
+)
+def test_what_no_part_gives_is_told(pipeline: object, said: str, tmp_path: Path) -> None:
     """No server finds it either."""
-    compiler.Compiler().compile(either, str(tmp_path / "pipeline.yaml"))
+    compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
     [spec] = documents((tmp_path / "pipeline.yaml").read_bytes())
     with pytest.raises(ContractError) as caught:
         list(edges(spec))
-    assert str(caught.value) == (
-        "compiled pipeline: expected an output pipelinechannel--condition-branches-1-oneof-1 of condition-branches-1, "
-        "which another task takes, got none. kfp forgets that of branches which a loop goes over: give dsl.OneOf to a "
-        "task, and loop over what that returns."
-    )
+    assert str(caught.value) == f"compiled pipeline: expected {said}"
+
+
+@pytest.mark.parametrize("kind", ["artifact", "parameter"])
+@pytest.mark.parametrize("declared", [{}, {"near": {}}])
+def test_an_input_of_a_part_is_one_that_it_declares(kind: str, declared: dict[str, object]) -> None:
+    """The part is named by its path."""
+    takes = {"inputs": {f"{kind}s": {"text": {f"componentInput{kind.title()}": "far"}}}}
+    leaf = {"componentRef": {"name": "leaf"}}
+    part = {"dag": {"tasks": {"b": leaf | takes}}, "inputDefinitions": {f"{kind}s": declared}}
+    spec = {
+        "root": {"dag": {"tasks": {"a": {"componentRef": {"name": "part"}}}}},
+        "components": {"leaf": {}, "part": part},
+    }
+    with pytest.raises(ContractError, match="expected an input far of a, which a/b takes, got none"):
+        list(edges(spec))
+
+
+def test_what_a_task_takes_is_of_one_that_is_there() -> None:
+    """A file that somebody edited may name another one."""
+    takes = {"parameters": {"text": {"taskOutputParameter": {"producerTask": "a", "outputParameterKey": "Output"}}}}
+    task = {"componentRef": {"name": "leaf"}, "inputs": takes}
+    with pytest.raises(ContractError, match="expected a task a, of which b takes an output, got none"):
+        list(edges({"root": {"dag": {"tasks": {"b": task}}}, "components": {"leaf": {}}}))

@@ -57,7 +57,7 @@ def test_characters_without_any_font_are_told(install: Install) -> None:
 
 def test_a_machine_may_have_no_other_font(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then what is missing stays so, in the first picture of a process as in the later ones."""
-    own = [font for font in font_manager.fontManager.ttflist if font.name == fonts.OWN]
+    own = [font for font in font_manager.fontManager.ttflist if font.name == "DejaVu Sans"]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
     assert fonts.families(f"a{BOOT}") == (["DejaVu Sans"], {BOOT})
 

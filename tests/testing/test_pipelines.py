@@ -96,6 +96,22 @@ def test_the_longest_argument_can_start(tmp_path: Path) -> None:
         testing.Compiled(compile_talk(tmp_path, "long", "[]", "x" * (room + 1))).check()
 
 
+def test_a_task_that_misses_a_name_cannot_start(tmp_path: Path) -> None:
+    """Each one is named with what it misses."""
+    source = talk(tmp_path)
+    source.write_text(source.read_text().replace("return text", "return SUFFIX + text").replace("{often}", "{MUCH}"))
+    with failing(r"step hear: expected names .*, got MUCH\. .*\n *step say: expected names .*, got SUFFIX\. "):
+        testing.Compiled(compile_pipeline_file(source, tmp_path / "talk.yaml")).check()
+
+
+def test_a_task_that_takes_what_nothing_gives_cannot_start(tmp_path: Path) -> None:
+    """The part that lacks it is named."""
+    compiled = testing.Compiled(compile_talk(tmp_path, "talk", "[]"))
+    del compiled.spec["root"]["inputDefinitions"]["parameters"]["often"]
+    with pytest.raises(ContractError, match="expected an input often of the pipeline, which hear takes, got none"):
+        compiled.check()
+
+
 def test_a_package_of_an_address_can_start(tmp_path: Path) -> None:
     """One file by its address is one version."""
     testing.Compiled(compile_talk(tmp_path, "wheel", '["numpy @ https://example.org/numpy.whl"]')).check()
