@@ -135,7 +135,10 @@ def test_a_restart_in_between_is_survived(
             server.fail("GET .*/runs/", cut())
             server.fail("GET .*/runs/", hang(server))
             monkeypatch.setattr(client, "READ_TIMEOUT", 0.3)
+        elif len(slept) == 7:
+            monkeypatch.setattr(client, "READ_TIMEOUT", patience)
 
+    patience = client.READ_TIMEOUT
     monkeypatch.setattr("fmnist.cluster.run.sleep", sleep)
     assert run.wait(timeout=60) == "SUCCEEDED"
     assert slept == [5, 1, 2, 4, 8, 16, 30]
