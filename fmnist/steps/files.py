@@ -140,7 +140,7 @@ def write(path: str | Path, content: bytes) -> None:
     Raises
     ------
     OSError
-        If the folder cannot be written or the disk is full; no temporary file is left.
+        If the folder cannot be written or the disk is full, with the name of a file; no temporary file is left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,8 +153,10 @@ def write(path: str | Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
             temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not error.filename:
+            error.filename = str(path)
         raise
 
 

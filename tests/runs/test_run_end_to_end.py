@@ -386,7 +386,7 @@ def test_a_full_disk_is_a_clear_error(
 @pytest.mark.parametrize("disk", ["16k"], indirect=True)
 def test_a_result_that_does_not_fit_is_not_begun(disk: Path, folder: Path, run_files: dict[str, bytes]) -> None:
     """Of the results of a step those that fit are there, whole, and the next one is not there at all."""
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/confusion_matrix.png'"):
         files.save(disk, confusion.confusion_matrix(Labels.read(folder / "labels")))
     table = "confusion_matrix.csv"
     testing.assert_same_files(got=testing.contents(disk), expected={table: run_files[table]})

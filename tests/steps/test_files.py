@@ -110,6 +110,7 @@ def test_a_failed_write_keeps_the_old_file(
     with pytest.raises(type(error)) as raised:
         files.write(tmp_path / "a", b"new")
     assert raised.value is error
+    assert getattr(error, "filename", "") in {"", str(tmp_path / "a")}
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 
