@@ -106,8 +106,11 @@ def _forecast(name: str, key: Mapping[str, Any], old: Mapping[str, Any] | None, 
     changes = [
         Change(part, words)
         for part in key
-        if part not in {"asked", "caching"} and (words := list(_words(part, old[part], key[part])))
+        if part not in {"asked", "caching", "imports", "mounted"}
+        and (words := list(_words(part, old[part], key[part])))
     ]
+    if key["imports"]:
+        return Forecast(name, changes, "run", "it imports another artifact each time")
     if key["caching"] not in {"on", "off"} and key["caching"] == old["caching"]:
         return Forecast(name, changes, "hit", f"its key is {key['caching']}, whatever changed")
     if key["caching"] != "on" or old["caching"] != "on":
@@ -131,6 +134,8 @@ def _above(key: Mapping[str, Any], known: Mapping[str, Forecast]) -> tuple[Outco
         for given, source in key["parameters"].items():
             if _is_from(source, [one.task]):
                 found.append(("unknown", f"{one.task} would have to give the same {given}"))
+        if any(_is_from(source, [one.task]) for source in key["mounted"]):
+            found.append(("unknown", f"{one.task} would have to give the same volume"))
         if any(_is_from(source, [one.task]) for source in key["asked"]):
             found.append(("unknown", f"what {one.task} gives decides whether it runs"))
     return next((one for one in found if one[0] == "run"), found[0] if found else None)
@@ -195,7 +200,9 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
         for name, one in task.component.get("inputDefinitions", {}).get("parameters", {}).items()
         if "defaultValue" in one
     }
+    volumes = _volumes(task, spec, platforms)
     return {
+        "imports": bool((task.executor.get("importer") or {}).get("reimport")),
         "caching": options.get("cacheKey") or ("on" if options.get("enableCache") else "off"),
         "pipeline": spec["pipelineInfo"]["name"],
         "image": task.container.get("image", json.dumps(task.executor, sort_keys=True)),
@@ -206,11 +213,13 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
             "archives": compiled.ARCHIVE.findall(program),
         },
         "packages": task.installation,
+        "installer": task.installer,
         "command": [one for one in task.command if one != program],
         "parameters": defaults | _sources(task, spec, inputs.get("parameters", {}), "parameters"),
         "artifacts": _sources(task, spec, inputs.get("artifacts", {}), "artifacts"),
         "outputs": types | made,
-        "volumes": _volumes(task, platforms),
+        "volumes": sorted({one["said"] for one in volumes}),
+        "mounted": volumes,
         "condition": [text for text, _ in _conditions(task, spec)],
         "asked": [source for _, asked in _conditions(task, spec) for source in asked],
         "environment": {one["name"]: one.get("value") or "" for one in task.container.get("env", ())},
@@ -227,15 +236,16 @@ def _conditions(task: Task, spec: Mapping[str, Any]) -> Iterator[tuple[str, list
             yield text, [_source(path[: depth - 1], spec, one, "parameters") for one in inputs]
 
 
-def _volumes(task: Task, platforms: list[Mapping[str, Any]]) -> list[str]:
-    """Return the volumes that are mounted, as the document for Kubernetes names them."""
+def _volumes(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return where the name of each mounted volume comes from: the key has names alone, not where they are mounted."""
     label = task.component["executorLabel"]
     executors = [
         platform.get("deploymentSpec", {}).get("executors", {}).get(label, {})
         for one in platforms
         for platform in one.get("platforms", {}).values()
     ]
-    return [json.dumps(mount, sort_keys=True) for one in executors for mount in one.get("pvcMount", ())]
+    names = [mount.get("pvcNameParameter") or mount for one in executors for mount in one.get("pvcMount", ())]
+    return [_source(task.path.split("/")[:-1], spec, one, "parameters") for one in names]
 
 
 def _sources(task: Task, spec: Mapping[str, Any], inputs: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -280,7 +290,7 @@ def _part(path: list[str], spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _producers(key: Mapping[str, Any]) -> list[Any]:
-    return [*key["artifacts"].values(), *key["parameters"].values(), *key["asked"]]
+    return [*key["artifacts"].values(), *key["parameters"].values(), *key["mounted"], *key["asked"]]
 
 
 def _is_from(source: Mapping[str, str], names: list[str]) -> bool:

@@ -25,6 +25,9 @@ ASKED = r"inputs\.parameter_values\['([^']+)'\]"
 
 _NAME = re.compile(r"\w[\w-]*")
 
+#: A package in the script that installs, in quotes as Python chooses them: a marker may have single ones.
+_PACKAGE = re.compile(r"""'([^'\s-][^']*)'|"([^"\s$-][^"]*)\"""")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -68,10 +71,19 @@ class Task:
         return carried(self.program)
 
     @property
+    def _installs(self) -> str:
+        return self._command[2] if without_installation(self._command) != self._command else ""
+
+    @property
     def installation(self) -> list[str]:
         """What the task has pip install before it runs."""
-        installs = self._command if without_installation(self._command) != self._command else ["", "", ""]
-        return re.findall(r"'([^'\s-][^']*)'", installs[2])
+        return [one or other for one, other in _PACKAGE.findall(self._installs)]
+
+    @property
+    def installer(self) -> list[str]:
+        """The rest of the script that installs, each option with what follows it, as the address of an index."""
+        text = " ".join(_PACKAGE.sub("", self._installs).split())
+        return re.split(r" && | (?=['\"]?-)", text) if text else []
 
     @property
     def requirements(self) -> list[str]:

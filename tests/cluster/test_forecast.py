@@ -171,9 +171,10 @@ OF_COUNT = {"taskOutputParameter": {"producerTask": "count", "outputParameterKey
 OF_MAKE = {"taskOutputParameter": {"producerTask": "make", "outputParameterKey": "x"}}
 
 
-def platform(*disks: str) -> dict[str, Any]:
-    """Return the document for Kubernetes with volumes of a task."""
-    mounts = [{"mountPath": "/data", "constant": disk} for disk in disks]
+def platform(*disks: Any, path: str = "/data") -> dict[str, Any]:
+    """Return the document for Kubernetes with volumes of a task, each by its name or where that comes from."""
+    named = [one if isinstance(one, dict) else {"constant": one} for one in disks]
+    mounts = [{"mountPath": path, **one} for one in named]
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-make": {"pvcMount": mounts}}}}}}
 
 
@@ -266,8 +267,18 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "order of packages": (
         NOTHING,
-        {PACKAGES: "pip install 'numpy==2' 'kfp==2.1'"},
+        {PACKAGES: INSTALL.replace("'kfp==2.1' 'numpy==2'", "'numpy==2' 'kfp==2.1'")},
         "packages changed: their order",
+    ),
+    "the index of packages": (
+        {PACKAGES: INSTALL.replace(" 'kfp", " --index-url https://me:pw@a/simple --pre 'kfp")},
+        {PACKAGES: INSTALL.replace(" 'kfp", " --index-url https://b/simple --pre 'kfp")},
+        "installer changed: - --index-url https://***@a/simple, + --index-url https://b/simple",
+    ),
+    "another installer": (
+        NOTHING,
+        {PACKAGES: f". venv && {INSTALL} '-r more.txt'"},
+        "installer changed: + . venv, + '-r more.txt'",
     ),
     "command": (
         NOTHING,
@@ -302,17 +313,22 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a volume more": (
         NOTHING,
         {"platform": platform("disk")},
-        'volumes changed: + {"constant": "disk", "mountPath": "/data"}',
+        'volumes changed: + "disk"',
     ),
     "a second volume": (
         {"platform": platform("one")},
         {"platform": platform("one", "two")},
-        'volumes changed: + {"constant": "two", "mountPath": "/data"}',
+        'volumes changed: + "two"',
     ),
     "another volume": (
         {"platform": platform("one")},
         {"platform": platform("two")},
-        'volumes changed: - {"constant": "one", "mountPath": "/data"}, + {"constant": "two", "mountPath": "/data"}',
+        'volumes changed: - "one", + "two"',
+    ),
+    "a volume of another task": (
+        {"platform": platform("one")},
+        {"platform": platform({"taskOutputParameter": {"producerTask": "lone", "outputParameterKey": "x"}})},
+        'volumes changed: - "one", + x of lone',
     ),
     "cache off": (NOTHING, {OPTIONS: {}}, "unchanged, would run: its cache was on, and is off"),
     "cache as by default": (NOTHING, {OPTIONS: None}, "unchanged, would run: its cache was on, and is off"),
@@ -523,6 +539,33 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
             '"system.Model"}}} → {"importer": {"artifactUri": {"constant": "gs://y"}, "typeSchema": {"schemaTitle": '
             '"system.Model"}}}, would run',
             "files/file": again("lone", "one"),
+        },
+    ),
+    "what is imported each time": (
+        {"deploymentSpec.executors.exec-importer.importer.reimport": True, f"{TASKS}.lone.cachingOptions": {}},
+        {"deploymentSpec.executors.exec-importer.importer.reimport": True, f"{TASKS}.lone.cachingOptions": {}},
+        {
+            "lone": "unchanged, would run: it imports another artifact each time",
+            "files/file": again("lone", "one"),
+        },
+    ),
+    "where volumes are mounted": (
+        {"platform": platform("a", "b", {"pvcNameParameter": {"runtimeValue": {"constant": "c"}}, "constant": "x"})},
+        {"platform": platform("c", "b", "a", "a", path="/more")},
+        {},
+    ),
+    "the task that names a volume": (
+        {"platform": platform(OF_COUNT), f"{MAKE}.inputs.artifacts": None, f"{TASKS}.count.inputs": None},
+        {
+            "platform": platform(OF_COUNT),
+            f"{MAKE}.inputs.artifacts": None,
+            f"{TASKS}.count.inputs": None,
+            f"{TASKS}.count.cachingOptions": {},
+        },
+        {
+            "count": "unchanged, would run: its cache was on, and is off",
+            "make": "unchanged, may hit: count would have to give the same volume",
+            **{name: said for name, said in PERHAPS.items() if name != "count"},
         },
     ),
     "what decides whether a part of a part runs": (

@@ -19,7 +19,8 @@ START = "program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executo
 INSTALL = """
 PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip install --quiet --index-url https://h/simple \
 'kfp==2.17.0' '--no-deps' 'typing-extensions>=3.7.4,<5; python_version<"3.9"' && \
-python3 -m pip install --quiet 'numpy==1.0' 'kfp-server-api==2.16.0' 'a @ https://x/y.whl' && "$0" "$@"
+python3 -m pip install --quiet 'numpy==1.0' 'kfp-server-api==2.16.0' 'a @ https://x/y.whl' \
+"b[c]==1; python_version<'3.12'" && "$0" "$@"
 """
 
 
@@ -54,8 +55,13 @@ def test_a_task_of_a_function_is_taken_apart() -> None:
         "numpy==1.0",
         "kfp-server-api==2.16.0",
         "a @ https://x/y.whl",
+        "b[c]==1; python_version<'3.12'",
     ]
-    assert whole.requirements == whole.installation[2:]
+    assert whole.requirements == whole.installation[2:5]
+    assert whole.installer == [
+        *("PIP_DISABLE_PIP_VERSION_CHECK=1 python3", "-m pip install", "--quiet", "--index-url https://h/simple"),
+        *("'--no-deps'", "python3", "-m pip install", "--quiet", '"$0" "$@"'),
+    ]
     extras = task(["sh", "-c", INSTALL.replace("kfp==2.17.0", "kfp[kubernetes]==2.17.0"), "sh", "-ec", START, program])
     assert extras.installation[0] == "kfp[kubernetes]==2.17.0"
     assert extras.requirements == whole.requirements
@@ -80,7 +86,7 @@ PLAIN: dict[str, tuple[compiled.Task, list[str]]] = {
 def test_what_is_no_function_has_a_command_alone(plain: compiled.Task, command: list[str]) -> None:
     """Nothing is taken for a program or an installation that is none."""
     assert (plain.command, plain.program, plain.code) == (command, "", {})
-    assert (plain.installation, plain.requirements) == ([], [])
+    assert (plain.installation, plain.requirements, plain.installer) == ([], [], [])
 
 
 def test_a_document_without_content_does_not_count() -> None:
