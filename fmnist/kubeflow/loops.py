@@ -5,7 +5,8 @@ guesses what a loop goes over from the name of an input, and so takes the whole 
 two loops over artifacts, one in the other, it takes the turn of the inner one for both. What a loop in a loop gives it
 collects in a list of lists, of which a server makes one list.
 
-It guesses what a condition is about in the same way, does not quote it, and skips what depends on a condition that it
+It guesses what a condition is about in the same way, does not quote it, compares a number with the text that a server
+has made of it, and skips what depends on a condition that it
 cannot evaluate: the run ends well without those steps.
 
 After a step that failed it runs others, such as those that clean up, and does not say what happened first.
@@ -159,9 +160,15 @@ def _task(theirs: Any, failed: Callable[[str], None], *, task_name: str, **other
         raise RuntimeError(message) from error
 
 
-def with_inputs(task: Mapping[str, Any]) -> str:
-    """Return the condition of a task together with the inputs that it is about, of which kfp tells the names alone."""
-    return json.dumps([task["triggerPolicy"]["condition"], asked(task)])
+def with_inputs(task: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    """Return the condition of a task together with the inputs that it is about, of which kfp tells the names alone.
+
+    With them are the names of those that are texts to the component of the task, its `part` of the pipeline.
+    """
+    kinds = part.get("inputDefinitions", {}).get("parameters", {})
+    inputs = asked(task)
+    texts = [name for name in inputs if kinds.get(name, {}).get("parameterType") == "STRING"]
+    return json.dumps([task["triggerPolicy"]["condition"], inputs, texts])
 
 
 def _holds(failed: Callable[[str], None], condition: str, io_store: Any) -> bool:
@@ -170,10 +177,12 @@ def _holds(failed: Callable[[str], None], condition: str, io_store: Any) -> bool
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
     from kfp.pipeline_spec.pipeline_spec_pb2 import TaskInputsSpec
 
-    text, parameters = json.loads(condition)
+    text, parameters, texts = json.loads(condition)
     try:
         inputs = json_format.ParseDict({"parameters": parameters}, TaskInputsSpec())
-        names = {"given": OrchestratorUtils.make_task_arguments(inputs, io_store), "true": True, "false": False}
+        given = OrchestratorUtils.make_task_arguments(inputs, io_store)
+        given |= {name: values.as_text(given[name]) for name in texts if name in given}
+        names = {"given": given, "true": True, "false": False}
         functions = {"int": int, "double": float, "__builtins__": {}}
         # It is of the pipeline, whose steps run here too.
         return bool(eval(_PART.sub(_python, text), {**names, **functions}))  # noqa: S307

@@ -37,7 +37,8 @@ def made(spec: Mapping[str, Any]) -> dict[str, Any]:
             if task.keys() & {"parameterIterator", "artifactIterator"}:
                 task["iteratorPolicy"] = {"parallelismLimit": 1}
             if task.get("triggerPolicy", {}).get("condition"):
-                task["triggerPolicy"]["condition"] = with_inputs(task)
+                component = document["components"][task["componentRef"]["name"]]
+                task["triggerPolicy"]["condition"] = with_inputs(task, component)
     for executor in document["deploymentSpec"]["executors"].values():
         if command := executor.get("container", {}).get("command"):
             executor["container"]["command"] = without_installation(command)

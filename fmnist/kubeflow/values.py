@@ -20,7 +20,7 @@ from typing import Any
 from fmnist.kubeflow.needs import LONGEST
 from fmnist.steps.errors import StepError
 
-__all__ = ["NOT_FINITE", "arguments", "check_lengths", "check_unchanged", "mends", "state"]
+__all__ = ["NOT_FINITE", "arguments", "as_text", "check_lengths", "check_unchanged", "mends", "state"]
 
 #: Said of a step that tells of a number which JSON has not.
 NOT_FINITE = (
@@ -97,6 +97,11 @@ def _as_sent(executor_input: Any, component_spec: Any) -> dict[str, Any]:
         if one.parameter_type == ParameterType.STRING and not isinstance(given.get(name), str | None):
             given[name] = _text(given[name])
     return found
+
+
+def as_text(value: Any) -> str:
+    """Return a value as a part of a pipeline gets it where a text is asked for."""
+    return value if isinstance(value, str) else _text(_written(value))
 
 
 def _text(value: Any) -> str:

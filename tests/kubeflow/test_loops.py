@@ -377,8 +377,41 @@ def test_a_condition_that_cannot_be_evaluated_ends_the_run(pipeline: Callable[..
 def test_a_condition_may_be_about_nothing(task: dict[str, Any]) -> None:
     """Inputs that it does not name are not among its own, nor are names that are no inputs."""
     for condition in ("true", "inputs.parameter_values['one'] == 'other'"):
-        told = loops.with_inputs({**task, "triggerPolicy": {"condition": condition}})
-        assert json.loads(told) == [condition, {}]
+        told = loops.with_inputs({**task, "triggerPolicy": {"condition": condition}}, {})
+        assert json.loads(told) == [condition, {}, []]
+
+
+@pytest.mark.parametrize(
+    ("value", "condition"),
+    [
+        (2.0, "%s == '2'"),
+        (0.25, "%s < '0.3'"),
+        (True, "%s == 'true'"),
+        ("2", "%s == '2'"),
+        ({"b": 1.0, "a": 2}, """%s == '{"a":2,"b":1}'"""),
+    ],
+)
+def test_a_condition_is_about_texts_where_a_part_asks_for_them(value: Any, condition: str) -> None:
+    """The item of a loop over a list of anything is one, on a server; by itself kfp finds no number equal to it."""
+    store, name = IOStore(), "inputs.parameter_values['x']"
+    store.put_parent_input("item", value)
+    inputs = {"parameters": {"x": {"componentInputParameter": "item"}}}
+    task = {"inputs": inputs, "triggerPolicy": {"condition": condition % name}}
+    part = {"inputDefinitions": {"parameters": {"x": {"parameterType": "STRING"}, "y": {"parameterType": "STRING"}}}}
+    assert loops._holds(list[str]().append, loops.with_inputs(task, part), store)
+    of_itself = {"inputs": inputs, "triggerPolicy": {"condition": f"{name} != ''"}}
+    kept = loops.with_inputs(of_itself, {"inputDefinitions": {"parameters": {"x": {"parameterType": "STRUCT"}}}})
+    assert json.loads(kept)[2] == json.loads(loops.with_inputs(of_itself, {}))[2] == []
+
+
+def test_a_condition_about_a_text_that_is_not_there_is_told() -> None:
+    """It is not taken for an empty one."""
+    told = list[str]()
+    with pytest.raises(RuntimeError):
+        loops._holds(told.append, json.dumps(["inputs.parameter_values['x'] != 'a'", {}, ["x"]]), IOStore())
+    assert told == [
+        "condition: expected one that can be evaluated, got inputs.parameter_values['x'] != 'a': KeyError: 'x'"
+    ]
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError])
@@ -423,10 +456,10 @@ def test_a_condition_calls_nothing_of_python() -> None:
     """The compiler writes two functions alone."""
     told = list[str]()
     with pytest.raises(RuntimeError) as failed:
-        loops._holds(told.append, json.dumps(["len('a') == 1", {}]), None)
+        loops._holds(told.append, json.dumps(["len('a') == 1", {}, []]), None)
     assert str(failed.value) == (
         "condition: expected one that can be evaluated, got len('a') == 1: NameError: name 'len' is not defined"
     )
     assert told == [str(failed.value)]
     for condition in ("double(int('2')) > 1.5", "double('1.7') > 1.5", "(false) || (true)"):
-        assert loops._holds(told.append, json.dumps([condition, {}]), None)
+        assert loops._holds(told.append, json.dumps([condition, {}, []]), None)

@@ -400,6 +400,7 @@ def test_a_condition_has_its_inputs(others: Path) -> None:
     assert json.loads(tasks["condition-3"]["triggerPolicy"]["condition"]) == [
         condition,
         {"pipelinechannel--write-Output": source},
+        ["pipelinechannel--write-Output"],
     ]
     document = of(container={})
     document["root"]["dag"]["tasks"]["a"]["triggerPolicy"] = {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
