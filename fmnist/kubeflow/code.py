@@ -125,7 +125,9 @@ class Code:
         try:
             spec = importlib.util.find_spec(self.package)
         except Exception as error:  # importing somebody's parent package may raise anything
-            raise self._error(expected, f"{type(error).__name__}: {error}") from error
+            name = self.package.removesuffix(".py")
+            advice = f". Name it as an import does, {name!r}" if name != self.package else ""
+            raise self._error(expected, f"{type(error).__name__}: {error}{advice}") from error
         # Namespace packages have several, and what a program made while it ran has none.
         found = [one for one in (spec.submodule_search_locations or (spec.origin,)) if one] if spec else []
         roots = [

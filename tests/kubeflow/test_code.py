@@ -261,6 +261,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], Code, str]] = {
         "one of Python's own.",
     ),
     "no parent": (lambda _: None, Code("nowhere.deep"), "got ModuleNotFoundError: No module named 'nowhere'."),
+    "a file": (
+        lambda _: None,
+        Code("nowhere.py"),
+        "got ModuleNotFoundError: No module named 'nowhere'. Name it as an import does, 'nowhere'.",
+    ),
     "a parent that fails": (
         lambda place: lay(place, {"bad/__init__.py": b"1 / 0", "bad/deep/__init__.py": b""}),
         Code("bad.deep"),
