@@ -25,6 +25,9 @@ Outcome = Literal["hit", "run", "unknown", "new", "removed"]
 
 _DIGEST = re.compile(r"(?<=require\(')[0-9a-f]{64}(?=')")
 
+#: What a server gives as a parameter that no two runs share: names and times of the run, and how a task of it ended.
+_OF_RUN = re.compile(r'"{{\$\.pipeline_(job_(resource_name|uuid|\w+_time_utc)|task_uuid)}}"|{"taskFinalStatus": .*')
+
 #: The parts that are not in the key of each server, or in none, and what they may do even so.
 _UNKEYED = {
     "condition": "under the other one it may not have run",
@@ -115,8 +118,9 @@ def _forecast(name: str, key: Mapping[str, Any], old: Mapping[str, Any] | None, 
         return Forecast(name, changes, "hit", f"its key is {key['caching']}, whatever changed")
     if key["caching"] != "on" or old["caching"] != "on":
         return Forecast(name, changes, "run", f"its cache was {old['caching']}, and is {key['caching']}")
-    if {one.part for one in changes} - _UNKEYED.keys():
-        return Forecast(name, changes, "run")
+    again = [given for given, source in key["parameters"].items() if _OF_RUN.fullmatch(source["said"])]
+    if again or {one.part for one in changes} - _UNKEYED.keys():
+        return Forecast(name, changes, "run", "".join(f"each run has a {one} of its own" for one in again[:1]))
     on_its_own: tuple[Outcome, str] = ("unknown", _UNKEYED[changes[0].part]) if changes else ("hit", "")
     return Forecast(name, changes, *(_above(key, known) or on_its_own))
 
@@ -200,7 +204,6 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
         for name, one in task.component.get("inputDefinitions", {}).get("parameters", {}).items()
         if "defaultValue" in one
     }
-    volumes = _volumes(task, spec, platforms)
     return {
         "imports": bool((task.executor.get("importer") or {}).get("reimport")),
         "caching": options.get("cacheKey") or ("on" if options.get("enableCache") else "off"),
@@ -218,8 +221,8 @@ def _key(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]
         "parameters": defaults | _sources(task, spec, inputs.get("parameters", {}), "parameters"),
         "artifacts": _sources(task, spec, inputs.get("artifacts", {}), "artifacts"),
         "outputs": types | made,
-        "volumes": sorted({one["said"] for one in volumes}),
-        "mounted": volumes,
+        "mounted": (mounted := _volumes(task, spec, platforms)),
+        "volumes": sorted({one["said"] for one in mounted}),
         "condition": [text for text, _ in _conditions(task, spec)],
         "asked": [source for _, asked in _conditions(task, spec) for source in asked],
         "environment": {one["name"]: one.get("value") or "" for one in task.container.get("env", ())},
@@ -239,11 +242,8 @@ def _conditions(task: Task, spec: Mapping[str, Any]) -> Iterator[tuple[str, list
 def _volumes(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return where the name of each mounted volume comes from: the key has names alone, not where they are mounted."""
     label = task.component["executorLabel"]
-    executors = [
-        platform.get("deploymentSpec", {}).get("executors", {}).get(label, {})
-        for one in platforms
-        for platform in one.get("platforms", {}).values()
-    ]
+    parts = [platform.get("deploymentSpec", {}) for one in platforms for platform in one.get("platforms", {}).values()]
+    executors = [one.get("executors", {}).get(label, {}) for one in parts]
     names = [mount.get("pvcNameParameter") or mount for one in executors for mount in one.get("pvcMount", ())]
     return [_source(task.path.split("/")[:-1], spec, one, "parameters") for one in names]
 

@@ -492,6 +492,18 @@ def beside(given: str) -> dict[str, Any]:
     }
 
 
+#: What a server fills in: of the run, in a part; how a task ended; the name of a run, which another one may have.
+OF_RUN: dict[str, Any] = {
+    f"{TASKS}.part.inputs.parameters.what": {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}},
+    "components.comp-loop.dag.tasks.each.inputs.parameters.status": {"taskFinalStatus": {"producerTask": "x"}},
+    f"{TASKS}.count.inputs": {
+        "parameters": {
+            "name": {"runtimeValue": {"constant": "{{$.pipeline_job_name}}"}},
+            "text": {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}} and more"}},
+        }
+    },
+}
+
 #: What changes elsewhere, and what is told of all tasks.
 ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "a parameter of parts": (
@@ -547,6 +559,17 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
         {
             "lone": "unchanged, would run: it imports another artifact each time",
             "files/file": again("lone", "one"),
+        },
+    ),
+    "what each run has of its own": (
+        OF_RUN,
+        OF_RUN,
+        {
+            "part/deep": "unchanged, would run: each run has a what of its own",
+            "part/deeper": again("part/deep"),
+            "last": again("part/deep"),
+            "loop/each": "unchanged, would run: each run has a status of its own",
+            "named/each": "unchanged, would run: each run has a status of its own",
         },
     ),
     "where volumes are mounted": (
