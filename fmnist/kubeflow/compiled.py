@@ -25,6 +25,9 @@ ASKED = r"inputs\.parameter_values\['([^']+)'\]"
 
 _NAME = re.compile(r"\w[\w-]*")
 
+#: kfp itself, and what it adds for old releases of Python.
+_KFPS = re.compile(r"""kfp\b(?!-)|typing-extensions[^;]*; python_version<"3\.9\"$""")
+
 #: A package in the script that installs, in quotes as Python chooses them: a marker may have single ones.
 _PACKAGE = re.compile(r"""'([^'\s-][^']*)'|"([^"\s$-][^"]*)\"""")
 
@@ -87,8 +90,8 @@ class Task:
 
     @property
     def requirements(self) -> list[str]:
-        """As `installation`, without kfp itself and what only some releases of Python need."""
-        return [one for one in self.installation if not re.match(r"kfp\b(?!-)", one) and ";" not in one]
+        """As `installation`, without kfp itself and what it adds for old releases of Python."""
+        return [one for one in self.installation if not _KFPS.match(one)]
 
 
 def asked(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,7 +149,10 @@ def missing(spec: Mapping[str, Any]) -> list[str]:
 
 def _lack(requirement: str) -> str:
     """Return a requirement that this environment does not have, with the version that it has, or no text."""
-    found = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(?:$|[@<>!~=])", requirement)
+    with contextlib.suppress(ValueError):  # it is none that Python knows
+        if (marker := Requirement(requirement).marker) and not marker.evaluate():
+            return ""
+    found = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(?:$|[@<>!~=;])", requirement)
     if not found:  # an address says no name
         return ""
     name, version = found[1], one_version(requirement)

@@ -182,6 +182,10 @@ VERSIONS = {
     "local-one": "",
     "absent": "absent (for a)",
     "absent[x]>=2": "absent[x]>=2 (for a)",
+    "whole==2; python_version>'3'": "whole==2; python_version>'3', of which 1.0 is here (for a)",
+    "whole==1;python_version>'3'": "",
+    "absent ; python_version>'3'": "absent ; python_version>'3' (for a)",
+    "absent==1; python_version<'3'": "",
     "absent-of @ https://x/y.whl": "absent-of @ https://x/y.whl (for a)",
 }
 
