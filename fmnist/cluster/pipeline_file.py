@@ -15,7 +15,7 @@ import yaml
 
 from fmnist.kubeflow import bundle
 from fmnist.kubeflow.compiled import documents
-from fmnist.kubeflow.edges import edges
+from fmnist.kubeflow.edges import ITEMS, edges
 from fmnist.kubeflow.undefined import sentences
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
@@ -30,11 +30,13 @@ _NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
 #: What PyYAML and protobuf raise, beside their own errors, for a text that is not what its tag or its field says.
 _ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
-#: What to do about types that kfp takes for those of artifacts.
-_TYPES = (
-    " Annotate parameters with str, int, float, bool, list or dict, and artifacts with Input or Output. Leave out "
-    "'from __future__ import annotations', which makes texts of all of these."
-)
+#: What to do about what kfp says: here of types that it takes for those of artifacts, and of the items of a loop.
+_ADVICE = {
+    "a schema_title and a schema_version": " Annotate parameters with str, int, float, bool, list or dict, and "
+    "artifacts with Input or Output. Leave out 'from __future__ import annotations', which makes texts of all of "
+    "these.",
+    "loop-item": ITEMS,
+}
 
 
 def compile_pipeline_file(source: Path, output: str | Path, on_warning: Callable[[str], None] = lambda _: None) -> Path:
@@ -196,5 +198,5 @@ def _explained(error: BaseException, source: Path) -> ContractError:
     where = f"{source}, line {lines[-1]}" if lines else source
     said = error.msg if isinstance(error, SyntaxError) else str(error)
     got = excerpt(" ".join(f"{type(error).__name__}: {said}".split()).rstrip(":."), 300)
-    advice = _TYPES if "a schema_title and a schema_version" in got else ""
+    advice = "".join(what for sign, what in _ADVICE.items() if sign in got)
     return ContractError(f"pipeline file {where}: expected a pipeline that compiles, got {got}.{advice}")

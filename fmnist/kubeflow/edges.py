@@ -6,7 +6,16 @@ from typing import Any
 
 from fmnist.steps.errors import ContractError
 
-__all__ = ["edges"]
+__all__ = ["ITEMS", "edges"]
+
+#: What to do where kfp forgets where the items of a loop come from.
+ITEMS = (
+    " kfp looks outside of a loop for its items where they are taken apart, as in item.a, below a condition or within "
+    "a text: give the whole item to the task."
+)
+_BRANCHES = (
+    " kfp forgets that of branches which a loop goes over: give dsl.OneOf to a task, and loop over what that returns."
+)
 
 #: By the kind and the name of an input the outputs that it comes from: of each the path of the task, and the name.
 _Sources = dict[tuple[str, str], set[tuple[str, str]]]
@@ -76,22 +85,21 @@ class _Part:
         if key and key not in self.component.get("inputDefinitions", {}).get(f"{kind.lower()}s", {}):
             raise ContractError(
                 f"compiled pipeline: expected an input {key} of {self.above.removesuffix('/') or 'the pipeline'}, "
-                f"which {self.above}{task} takes, got none. kfp looks outside of a condition for the items of a loop "
-                "in it that are taken apart, as in item.a: give the whole item to the task."
+                f"which {self.above}{task} takes, got none.{ITEMS}"
             )
         return given.get((kind, key), set())
 
     def made(self, kind: str, key: str) -> set[tuple[str, str]]:
         """Return its output `key` or, where it hands on what tasks in it make, theirs."""
-        if not self.tasks:
-            return {(self.above.removesuffix("/"), key)}
-        output = self.component["dag"].get("outputs", {}).get(f"{kind.lower()}s", {}).get(key)
-        if not output:
+        path, kinds = self.above.removesuffix("/"), f"{kind.lower()}s"
+        made = self.component["dag"].get("outputs", {}) if self.tasks else self.component.get("outputDefinitions", {})
+        if not (output := made.get(kinds, {}).get(key)):
+            advice = ITEMS if "loop-item" in key else _BRANCHES
             raise ContractError(
-                f"compiled pipeline: expected an output {key} of {self.above.removesuffix('/')}, which another task "
-                "takes, got none. kfp forgets that of branches which a loop goes over: give dsl.OneOf to a task, and "
-                "loop over what that returns."
+                f"compiled pipeline: expected an output {key} of {path}, which another task takes, got none.{advice}"
             )
+        if not self.tasks:
+            return {(path, key)}
         one = output.get("valueFromParameter")
         chosen = [one] if one else output.get("artifactSelectors") or output["valueFromOneof"]["parameterSelectors"]
         found = (self.part(one["producerSubtask"]).made(kind, one[f"output{kind}Key"]) for one in chosen)

@@ -44,6 +44,12 @@ again = greetings
 print("compiled")
 '''
 
+#: A condition on a part of the items of a loop.
+ITEMS = """
+    with dsl.ParallelFor([{'a': 1}]) as item, dsl.If(item.a == 1):
+        greet(name=name, often=item.a)
+"""
+
 #: A compiled pipeline of one task.
 SMALL = b"pipelineInfo: {name: small}\nroot: {dag: {tasks: {a: {}}}}\n"
 
@@ -188,10 +194,17 @@ def test_a_file_may_be_called_as_a_module(tmp_path: Path, name: str) -> None:
             "Annotate parameters with str, int, float, bool, list or dict, and artifacts with Input or Output. Leave "
             "out 'from __future__ import annotations', which makes texts of all of these",
         ),
+        (
+            OTHER.replace("import helper", "")
+            .replace("helper.NAME", "'a'")
+            .replace("    greet(name=name, often=often)", ITEMS),
+            ", line 12: expected a pipeline that compiles, got AssertionError: component_input_parameter: .* } }. "
+            "kfp looks outside of a loop for its items where .*, as in item.a, .*: give the whole item to the task",
+        ),
     ],
     ids=[
         "nothing", "name", "syntax", "function", "import", "exit", "wordless", "long", "longer", "as what", "null",
-        "not UTF-8", "kfp", "two", "two components", "types as text",
+        "not UTF-8", "kfp", "two", "two components", "types as text", "item taken apart",
     ],
 )  # fmt: skip
 def test_a_pipeline_file_with_an_error_is_refused(tmp_path: Path, source: str, message: str) -> None:

@@ -138,7 +138,10 @@ def test_a_condition_asks_for_what_it_names_whole() -> None:
     branch = {"componentRef": {"name": "part"}, "triggerPolicy": asks, "inputs": {"parameters": inputs}}
     spec = {
         "root": {"dag": {"tasks": {"a": leaf, "a-2": leaf, "if": branch}}},
-        "components": {"leaf": {}, "part": {"dag": {"tasks": {"b": leaf}}}},
+        "components": {
+            "leaf": {"outputDefinitions": {"parameters": {"Output": {"parameterType": "STRING"}}}},
+            "part": {"dag": {"tasks": {"b": leaf}}},
+        },
     }
     assert list(edges(spec)) == [("a-2", "Output", "if")]
 
@@ -161,9 +164,22 @@ def apart(number: int = 1) -> None:
         name(number=item.a)
 
 
+@dsl.pipeline(name="within")  # type: ignore[untyped-decorator]
+def within() -> None:
+    """Put a part of the items of a loop, which a task gives, into a text."""
+    with dsl.ParallelFor(name(number=1).outputs["Output"]) as item:
+        count(texts=[f"{item.a}"])
+
+
 @pytest.mark.parametrize(
     ("pipeline", "said"),
     [
+        (
+            within,
+            "an output Output-loop-item-subvar-a of name, which another task takes, got none. kfp looks outside of a "
+            "loop for its items where they are taken apart, as in item.a, below a condition or within a text: give the "
+            "whole item to the task.",
+        ),
         (
             either,
             "an output pipelinechannel--condition-branches-1-oneof-1 of condition-branches-1, which another task "
@@ -173,11 +189,11 @@ def apart(number: int = 1) -> None:
         (
             apart,
             "an input loop-item-param-2 of the pipeline, which condition-1 takes, got none. kfp looks outside of a "
-            "condition for the items of a loop in it that are taken apart, as in item.a: give the whole item to the "
-            "task.",
+            "loop for its items where they are taken apart, as in item.a, below a condition or within a text: give the "
+            "whole item to the task.",
         ),
     ],
-    ids=["output", "input"],
+    ids=["output of a task", "output", "input"],
 )
 def test_what_no_part_gives_is_told(pipeline: object, said: str, tmp_path: Path) -> None:
     """No server finds it either."""
