@@ -48,9 +48,10 @@ class Stream(io.TextIOBase):
             raise io.UnsupportedOperation("fileno")
         return self._stream.fileno()
 
-    def write(self, text: str) -> int:
-        """Write what can be shown of `text`."""
-        shown = self._clean(text).encode(self.encoding, self.errors).decode(self.encoding)
+    def write(self, text: str | bytes) -> int:  # type: ignore[override]  # wider than a text's
+        """Write what can be shown of `text`; click has bytes for a shell that completes what is typed."""
+        whole = text if isinstance(text, str) else text.decode(errors=self.errors)
+        shown = self._clean(whole).encode(self.encoding, self.errors).decode(self.encoding)
         self._do(lambda stream: stream.write(shown))
         return len(text)
 

@@ -65,6 +65,21 @@ def test_help_teaches(command: list[str]) -> None:
     assert "\\b" not in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("shell", "typed", "place", "said"),
+    [
+        ("bash_complete", "fmnist ju", "1", "plain,judge\n"),
+        ("fish_complete", "fmnist run --", "--js", "plain,--json\tPrint the record of the run as JSON.\n"),
+        ("zsh_source", "", "", "#compdef fmnist\n"),
+    ],
+)
+def test_a_shell_completes_what_is_typed(shell: str, typed: str, place: str, said: str) -> None:
+    """Click prints bytes for it."""
+    asked = {"_FMNIST_COMPLETE": shell, "COMP_WORDS": typed, "COMP_CWORD": place}
+    done = CliRunner().invoke(cli.main, [], env=asked, prog_name="fmnist")
+    assert (done.exit_code, done.stderr, done.stdout[: len(said)]) == (0, "", said)
+
+
 def test_without_a_program_file_the_defaults_run(executed: list[tuple[Settings, Path]]) -> None:
     """In an empty folder the defaults are run, into a folder of the time."""
     assert invoke("run").exit_code == 0
