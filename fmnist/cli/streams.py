@@ -48,7 +48,7 @@ class Stream(io.TextIOBase):
             raise io.UnsupportedOperation("fileno")
         return self._stream.fileno()
 
-    def write(self, text: str | bytes) -> int:  # type: ignore[override]  # wider than a text's
+    def write(self, text: str | bytes) -> int:
         """Write what can be shown of `text`; click has bytes for a shell that completes what is typed."""
         whole = text if isinstance(text, str) else text.decode(errors=self.errors)
         shown = self._clean(whole).encode(self.encoding, self.errors).decode(self.encoding)

@@ -1,6 +1,6 @@
 """The judgement of accuracies of any runs: whether published ones replicate, and the folder of what is found."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fmnist.runs.folder import VERDICT, check_free, made
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import canonical_json, write
+from fmnist.steps.messages import kind_of
 
 __all__ = ["judge", "write_judged"]
 
@@ -24,14 +25,16 @@ __all__ = ["judge", "write_judged"]
 _MOST_FIGURES = 3
 
 
-def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin: float = verdict.MARGIN) -> Judged:
+def judge(
+    accuracies: Sequence[float], figures: Sequence[Figure] | Figure | float, margin: float = verdict.MARGIN
+) -> Judged:
     """Judge by `accuracies` of any runs whether published ones replicate, as a study does it.
 
     Parameters
     ----------
     accuracies : sequence of n float
         At least one, in [0, 1], each of a seed that was chosen before anybody saw its result.
-    figures : sequence of Figure, or float
+    figures : sequence of Figure, Figure, or float
         What was published for such runs.
     margin : float
         How far the mean may be from a published accuracy, between 0 and 1; to be chosen before anybody saw a result.
@@ -47,11 +50,12 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
     'replicated'
     """
     given: Any = figures.item() if isinstance(figures, np.number) else figures
-    figures = [single(given)] if isinstance(given, float | int) else given
-    for figure in figures if isinstance(figures, Sequence) else [figures]:
+    given = single(given) if isinstance(given, float | int) else given
+    figures = given if isinstance(given, Sequence) else [given]
+    for figure in figures:
         check_kind("published accuracies", figure, Figure, "a number, or Figures")
         check_accuracy("published accuracy", figure.accuracy)
-    check_kind("accuracies", accuracies, Collection, "a list of numbers")
+    _check_list(accuracies)
     for i, accuracy in enumerate(accuracies):
         check_accuracy(f"accuracies[{i}]", accuracy)
     values = [float(one) for one in accuracies]
@@ -63,6 +67,13 @@ def judge(accuracies: Sequence[float], figures: Sequence[Figure] | float, margin
     if not 0 < margin < 1:
         raise ContractError(f"margin: expected a number greater than 0 and less than 1, got {margin!r}.")
     return Judged(values, list(figures), float(margin))
+
+
+def _check_list(accuracies: Any) -> None:
+    """Refuse what has no accuracy for each run: a set has equal ones once, and a mapping gives its keys."""
+    one_each = isinstance(accuracies, Collection) and not isinstance(accuracies, Set | Mapping | bytes | bytearray)
+    if not one_each or getattr(accuracies, "ndim", 1) != 1:
+        raise ContractError(f"accuracies: expected a list of numbers, got {kind_of(accuracies)}.")
 
 
 def write_judged(judged: Judged, folder: str | Path) -> None:

@@ -632,6 +632,7 @@ def test_from_python_values_are_checked() -> None:
     verdict = judging.judge([0.95, 0.96] * 10, 0.955).conclusions[0].verdict
     assert (verdict.outcome, verdict.margin) == ("replicated", 0.015)
     assert single(0.955) == Figure("published", "", 0.955, {}, "", "", None)
+    assert judging.judge([0.9], single(0.9)).figures == [single(0.9)]
     # Those of a network have 32 bits, and are not added up in as few.
     few_bits: Any = np.array([0.9, 0.8], np.float32)
     assert [type(one) for one in judging.judge(few_bits, 0.9).accuracies] == [float, float]
@@ -675,6 +676,12 @@ SECOND = "published accuracy: expected an accuracy from 0 to 1, got 1.5. Divide 
         (([True, False], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got True."),
         (([[0.9]], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got [0.9]."),
         ((None, 0.9), "accuracies: expected a list of numbers, got None."),
+        # Equal accuracies of two runs are one in a set, and a mapping would give its seeds.
+        (({0.9, 0.8}, 0.9), "accuracies: expected a list of numbers, got a set."),
+        (({0: 0.9, 1: 0.8}, 0.9), "accuracies: expected a list of numbers, got a dict."),
+        ((b"\0\1", 0.9), "accuracies: expected a list of numbers, got a bytes."),
+        ((np.array(0.9), 0.9), "accuracies: expected a list of numbers, got a ndarray."),
+        ((np.array([[0.9]]), 0.9), "accuracies: expected a list of numbers, got a ndarray."),
         (([0.9], True), "published accuracy: expected an accuracy from 0 to 1, got True."),
         (([0.9], "0.9"), "published accuracies: expected a number, or Figures, got a str."),
         (([0.9], None), "published accuracies: expected a number, or Figures, got None."),
