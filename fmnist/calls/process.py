@@ -47,7 +47,7 @@ def run(folder: str | Path, **parameters: Any) -> Run:
     SettingsError
         If a parameter is not valid.
     ContractError
-        If `folder` is no path, or holds anything else.
+        If `folder` is no path, or holds anything else; or if nobody knows where Python is.
     DataError
         If the dataset cannot be found or fetched.
     StepError
@@ -144,6 +144,11 @@ def _answer(*request: Any) -> Any:
 
     It ends with this call, in whatever way that ends; in a session of its own, where no Ctrl-C reaches it first.
     """
+    if not sys.executable:
+        raise ContractError(
+            f"sys.executable: expected the path of Python, got {sys.executable!r}, as in a program that embeds it. Set "
+            "it: runs and studies have processes of their own."
+        )
     if caveat := determinism.caveat():
         warnings.warn(caveat, stacklevel=3)
     ours, theirs = multiprocessing.Pipe()

@@ -137,6 +137,18 @@ def test_what_is_no_folder_is_refused(folder: Any, message: str) -> None:
         assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_python_that_is_nowhere_is_told_of(nothing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that embeds Python may leave out where it is."""
+    monkeypatch.setattr(sys, "executable", nothing)
+    with pytest.raises(ContractError) as caught:
+        fmnist.run(tmp_path / "run", epochs=1)
+    assert str(caught.value) == (
+        f"sys.executable: expected the path of Python, got {nothing!r}, as in a program that embeds it. Set it: runs and "
+        "studies have processes of their own."
+    )
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the folder is named from here, and an event loop runs; no program file here counts.
 
