@@ -144,8 +144,8 @@ def test_a_python_that_is_nowhere_is_told_of(nothing: Any, tmp_path: Path, monke
     with pytest.raises(ContractError) as caught:
         fmnist.run(tmp_path / "run", epochs=1)
     assert str(caught.value) == (
-        f"sys.executable: expected the path of Python, got {nothing!r}, as in a program that embeds it. Set it: runs and "
-        "studies have processes of their own."
+        f"sys.executable: expected the path of Python, got {nothing!r}, as in a program that embeds it. Set it: runs "
+        "and studies have processes of their own."
     )
 
 
