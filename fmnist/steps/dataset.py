@@ -96,7 +96,10 @@ class Split:
 
     def __post_init__(self) -> None:
         for name in ("images", "labels"):
-            check_kind(name, getattr(self, name), np.ndarray, "an array, as load() returns it")
+            check_kind(name, array := getattr(self, name), np.ndarray, "an array, as load() returns it")
+            if np.ma.is_masked(array):
+                raise ContractError(f"{name}: expected an array without masked values, got some. Leave those rows out.")
+        check_kind("class names", self.class_names, tuple, "a tuple of texts")
         n = len(self.images) if self.images.ndim else 0
         if n == 0:
             raise ContractError("images: expected at least one, got none. Give a split that holds images.")

@@ -237,6 +237,30 @@ def test_labels_of_ones_own_are_of_its_classes() -> None:
     assert str(caught.value) == "labels: expected 0 to 1, got 2. Give the number of a class."
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"class_names": ["cat", "dog", "emu"]}, "class names: expected a tuple of texts, got a list."),
+        ({"class_names": np.array(["cat", "dog", "emu"])}, "class names: expected a tuple of texts, got a ndarray."),
+        ({"class_names": None}, "class names: expected a tuple of texts, got None."),
+        # What is below a mask would be trained on, and no number there is too high for its maximum.
+        (
+            {"images": np.ma.masked_equal(IMAGES, 0)},
+            "images: expected an array without masked values, got some. Leave those rows out.",
+        ),
+        (
+            {"labels": np.ma.masked_greater(LABELS + np.uint8(1), 2)},
+            "labels: expected an array without masked values, got some. Leave those rows out.",
+        ),
+    ],
+)
+def test_another_form_of_data_of_ones_own_is_refused(given: Any, said: str) -> None:
+    """At once, and not after the training."""
+    with pytest.raises(ContractError) as caught:
+        dataset.Split(**{"images": IMAGES, "labels": LABELS, "class_names": ("cat", "dog", "emu"), **given})
+    assert str(caught.value) == said
+
+
 def test_images_of_ones_own_may_be_the_greatest_numbers() -> None:
     """Each is finite, though a float32 could not hold their sum."""
     images = np.full((3, 3), np.finfo(np.float32).max)
