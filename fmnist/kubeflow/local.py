@@ -292,7 +292,8 @@ class _LogSplitter(io.TextIOBase):
         errors = _ENDED.findall(text)
         if errors and not errors[-1].startswith("MemoryError"):
             return safe(f"step {self._step}: {errors[-1].strip()}")
-        # kfp first prints the inputs, as JSON.
-        said = text.partition("\n}\n")[2].splitlines()[-LAST_LINES:]
+        # kfp first prints the inputs, as JSON, unless the step ended before that, as where it could not be written.
+        before, inputs, after = text.partition("\n}\n")
+        said = (after if inputs else before.rstrip()).splitlines()[-LAST_LINES:]
         last = " It last said:" * bool(said) + "".join(f"\n  {line}" for line in said)
         return safe(f"step {self._step}: {self.ending or _COLOUR.sub('', otherwise)}{last}")

@@ -535,6 +535,9 @@ FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a
     [
         (f"{FRAMES}ValueError: bad\n", "step tell: ValueError: bad"),
         (f"{FRAMES}ValueError: a MemoryError\n", "step tell: ValueError: a MemoryError"),
+        ("sh: no room\n", "step tell: it ended. It last said:\n  sh: no room"),
+        ("", "step tell: it ended."),
+        ("{\n  1\n}\n", "step tell: it ended."),
         ("{\n}\n{\n}\nsaid\n", "step tell: it ended. It last said:\n  {\n  }\n  said"),
         ("{\n}\nepoch 1/3: loss 0.5\nsaid\n", "step tell: it ended. It last said:\n  said"),
         (
@@ -548,6 +551,9 @@ FRAMES = 'Traceback (most recent call last):\n  File "<frozen runpy>"\n  File "a
     ids=[
         "one error",
         "an error about memory",
+        "before the inputs",
+        "nothing",
+        "the inputs",
         "JSON of its own",
         "an epoch",
         "memory after another error",
