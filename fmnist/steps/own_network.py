@@ -85,6 +85,8 @@ def check(network: Any, again: Any, data: Split) -> None:
     model.check_fits(network, data)
     for sentence in _odd(network):
         raise _refused(*sentence)
+    if shared := _shared(network, again):
+        raise _refused("new layers each time", f"{shared[0]!r} of the time before. Make it within the function")
     pairs = zip(network.variables, again.variables, strict=False)
     for variable in (one for one, other in pairs if not np.array_equal(one, other)):
         raise _refused("equal weights each time", f"others in {variable.path}. Derive them from the seed alone")
@@ -110,6 +112,14 @@ def _odd(network: Any) -> Iterator[tuple[str, str]]:
         yield "a network that is trained by its loss", f"its own {name}, which would be ignored. Leave it out"
     for metric in network.metrics:
         yield "no metric of its own, which would be left out", f"{metric.name!r}"
+
+
+def _shared(network: Any, again: Any) -> list[str]:
+    """Return the layers of both networks, by name, that a training changes: not the weights of frozen ones."""
+    layers = list(network._flatten_layers(include_self=False))  # noqa: SLF001 - the public `layers` has no nested ones
+    frozen = {id(weight) for layer in layers if not layer.trainable for weight in layer.weights}
+    others = {id(variable) for variable in again.variables} - frozen
+    return [layer.name for layer in layers if any(id(variable) in others for variable in layer.variables)]
 
 
 def _last(network: Any) -> Any:

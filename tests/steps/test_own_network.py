@@ -336,6 +336,8 @@ def two_outputs() -> Any:
     return keras.Model(image, [layers.Dense(3)(flat), layers.Dense(3)(flat)])
 
 
+#: Layers that a function of somebody's takes from elsewhere.
+KEPT, KEPT_DROPOUT = layers.Dense(3, name="kept"), layers.Dropout(0.5, name="kept_dropout")
 SHAPES = r"expected the data's shapes of input and output, \(\(None, 8, 8, 1\), \(None, 3\)\), got "
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: None, r"expected a keras.Sequential or a functional keras.Model, got a NoneType\."),
@@ -398,6 +400,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
             [keras.Input((8, 8, 1), 32), layers.Reshape((8, 8)), layers.LSTM(2, stateful=True), layers.Dense(3)]
         ),
         SHAPES + r"\(\(32, 8, 8, 1\), \(32, 3\)\)",
+    ),
+    "a layer of the time before": (
+        lambda: ending(KEPT),
+        "expected new layers each time, got 'kept' of the time before. Make it within the function.",
+    ),
+    "a dropout of the time before": (
+        lambda: ending(frozen(KEPT_DROPOUT), layers.Dense(3)),
+        "expected new layers each time, got 'kept_dropout' of the time before",
     ),
     "other weights each time": (unseeded, "expected equal weights each time, got others in sequential.*kernel"),
     "another network each time": (
@@ -505,6 +515,15 @@ def test_a_network_with_a_layer_more_is_another(data: Split) -> None:
     )
     with pytest.raises(ContractError, match="expected the same file each time"):
         own_network.check(one, more, data)
+
+
+def test_a_frozen_part_may_be_that_of_the_time_before() -> None:
+    """As one that was trained elsewhere: nothing changes it."""
+    part = frozen(keras.Sequential([keras.Input((192,)), layers.Dense(4), layers.BatchNormalization()]))
+    networks = [ending(layers.Dense(192), part, layers.Dense(3)) for _ in range(2)]
+    assert own_network._shared(*networks) == []
+    part.trainable = True
+    assert own_network._shared(*networks)[0] == part.name
 
 
 def test_a_compiled_network_is_refused(data: Split) -> None:
