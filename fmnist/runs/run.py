@@ -122,7 +122,9 @@ def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
     """
     if not (folder / DIGESTS).is_file():
         return None
-    record = dict(read_sample(folder).record)
+    if (sample := read_sample(folder)).is_study:
+        return None
+    record = dict(sample.record)
     now = provenance() | {"parameters": asdict(settings)}
     require_same("run", folder, {name: record[name] for name in now}, now)
     if not (folder / page.FILE_NAME).exists():

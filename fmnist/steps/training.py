@@ -113,7 +113,7 @@ def train(
     checkpoint : path, optional
         A file that keeps the state after each epoch. Where it exists, the training resumes from it, to the same bytes.
     create : callable
-        Returns the untrained network for a seed, the same each time: an uncompiled `keras.Sequential` or functional
+        Returns the untrained network for a seed, made anew and the same each time: an uncompiled `keras.Sequential` or functional
         `keras.Model` from a batch of images to a logit for each class. What draws numbers in it, as an initializer or
         Dropout, and has no seed of its own, gets one that depends on this seed alone.
 
@@ -131,6 +131,7 @@ def train(
     check_kind("data", data, Split, "a Split, as load() returns it")
     check_kind("on_epoch", on_epoch, Callable, "a function")
     check_kind("checkpoint", checkpoint or "", (str, os.PathLike), "a path")
+    check_kind("create", create, Callable, "a function of a seed")
     trainer = Trainer(settings, data, create)
     return trainer.train(settings.seed, on_epoch, trainer.checkpoint(checkpoint) if checkpoint else None)
 
@@ -293,7 +294,6 @@ def _means(step: Callable[[Any, Any], tuple[Any, Any]], n: int, *, filled: bool)
 def losses_and_correct(trained: Any, images: Any, labels: Any, *, training: bool) -> tuple[Any, Any]:
     """Return for each of n images its cross-entropy, float32, and whether it is classified right, bool."""
     tf = started()
-
     logits = trained(model.scale(images), training=training)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return losses, tf.equal(tf.argmax(logits, -1, output_type=tf.int32), labels)

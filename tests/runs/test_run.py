@@ -165,6 +165,17 @@ def test_a_finished_run_of_something_else_is_refused(
     assert testing.contents(folder) == before
 
 
+def test_a_finished_study_is_no_run(copy: Callable[[str], Path]) -> None:
+    """Its folder is refused as that of something else, without advice to ask for the same run."""
+    before = testing.contents(folder := copy("study"))
+    with pytest.raises(ContractError) as refused:
+        run.run_pipeline(folders.SETTINGS, folder)
+    assert str(refused.value).startswith(
+        f"run folder: expected a new or empty folder, got {folder} with RECORD.sha256,"
+    )
+    assert testing.contents(folder) == before
+
+
 def test_other_settings_are_refused_where_a_run_is_finished(copy: Callable[[str], Path]) -> None:
     """A run of other settings does not take a finished run's folder."""
     folder = copy("run")

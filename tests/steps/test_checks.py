@@ -57,6 +57,7 @@ def network() -> Any:
         (lambda: train(SETTINGS, "train"), "data: expected a Split, as load() returns it, got a str."),
         (lambda: train(SETTINGS, DATA, None), "on_epoch: expected a function, got None."),
         (lambda: train(SETTINGS, DATA, checkpoint=3), "checkpoint: expected a path, got an int."),
+        (lambda: train(SETTINGS, DATA, create="cnn"), "create: expected a function of a seed, got a str."),
         (
             lambda: fmnist.test(TRAINING, DATA),
             "network: expected a network of Keras, as the model of a Training, got a Training.",
