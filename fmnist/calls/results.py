@@ -124,7 +124,16 @@ class Study:
 
 def _short(folder: Path) -> str:
     """Return the path of a folder, from here if it is below."""
-    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+    from_here = _from_here(folder)
+    return str(folder) if Path(from_here).parts[:1] == (os.pardir,) else from_here
+
+
+def _from_here(path: Path) -> str:
+    """Return a path from the working folder, or the whole path where that was removed."""
+    try:
+        return os.path.relpath(path)
+    except FileNotFoundError:
+        return str(path)
 
 
 def _html(folder: Path, sentences: Sequence[str], values: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
@@ -136,7 +145,7 @@ def _html(folder: Path, sentences: Sequence[str], values: Mapping[str, Any], pic
     )
     return environment.get_template("result.html.j2").render(
         folder=_short(folder),
-        report=quote(os.path.relpath(folder / FILE_NAME)),
+        report=quote(_from_here(folder / FILE_NAME)),
         sentences=sentences,
         values=values,
         pictures={

@@ -114,8 +114,8 @@ def train(
         A file that keeps the state after each epoch. Where it exists, the training resumes from it, to the same bytes.
     create : callable
         Returns the untrained network for a seed, anew and the same each time: an uncompiled `keras.Sequential` or
-        functional `keras.Model` from a batch of images to a logit for each class. What draws numbers in it, as an initializer or
-        Dropout, and has no seed of its own, gets one that depends on this seed alone.
+        functional `keras.Model` from a batch of images to a logit for each class. What draws numbers in it, as an
+        initializer or Dropout, and has no seed of its own, gets one that depends on this seed alone.
 
     Raises
     ------

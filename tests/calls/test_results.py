@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+import os
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,16 @@ def test_in_a_line(here: Path) -> None:
     assert repr(Study(here / "two", two)) == "<Study in two: 2 seeds from 0 on, accuracy 0.8750 ± 0.0071>"
     equal = samples.study_sample(samples.sample([0.88, 0.88], first=0))
     assert repr(Study(here / "two", equal)) == "<Study in two: 2 seeds from 0 on, accuracy 0.8800 ± 0.0000>"
+
+
+def test_a_result_is_shown_where_the_working_folder_is_gone(here: Path) -> None:
+    """By its whole path."""
+    (here / "gone").mkdir()
+    os.chdir(here / "gone")
+    (here / "gone").rmdir()
+    run = Run(here / "run", RECORD)
+    assert repr(run) == f"<Run in {here}/run: accuracy 0.8812, loss 0.3456>"
+    assert f'href="{here}/run/report.html"' in run._repr_html_()
 
 
 def test_the_numbers_of_a_study(here: Path) -> None:
