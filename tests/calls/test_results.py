@@ -1,8 +1,8 @@
 """Tests of what a notebook shows of a run or a study."""
 
+import os
 import re
 from html.parser import HTMLParser
-import os
 from pathlib import Path
 from typing import Any
 
