@@ -50,8 +50,9 @@ class Stream(io.TextIOBase):
 
     def write(self, text: str | bytes) -> int:
         """Write what can be shown of `text`; click has bytes for a shell that completes what is typed."""
-        whole = text if isinstance(text, str) else text.decode(errors=self.errors)
-        shown = self._clean(whole).encode(self.encoding, self.errors).decode(self.encoding)
+        if isinstance(text, bytes):
+            text = text.decode(errors=self.errors)
+        shown = self._clean(text).encode(self.encoding, self.errors).decode(self.encoding)
         self._do(lambda stream: stream.write(shown))
         return len(text)
 
