@@ -1,5 +1,6 @@
 """The benchmarks decide as they say, on made-up numbers just at their bounds and just beyond them."""
 
+import inspect
 import itertools
 import json
 import subprocess
@@ -17,6 +18,7 @@ from statsmodels.stats import weightstats
 from support import samples
 
 from benchmarks import (
+    conftest,
     process,
     test_accuracy,
     test_large_study,
@@ -27,7 +29,7 @@ from benchmarks import (
 )
 from fmnist.runs import shard_folder, shards
 from fmnist.runs import study as runs_study
-from fmnist.steps import dataset
+from fmnist.steps import dataset, determinism
 from fmnist.steps.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -176,8 +178,67 @@ def test_a_command_is_measured_at_its_quickest(
     """Of five calls the quickest counts: whatever else the machine does makes the others longer."""
     times = list(itertools.chain.from_iterable((0, count) for count in counts))
     monkeypatch.setattr(process, "time", SimpleNamespace(perf_counter=answer(*times)))
-    monkeypatch.setattr(process, "subprocess", SimpleNamespace(run=lambda *_, **__: None, DEVNULL=None))
+    run = Mock()
+    monkeypatch.setattr(process, "subprocess", SimpleNamespace(run=run, DEVNULL=-3))
     assert process.seconds("true", folder=tmp_path) == expected
+    # What it writes goes into the folder, and one that fails is not measured.
+    assert run.mock_calls == 5 * [call(("true",), check=True, stdout=-3, cwd=tmp_path, env=process.environment())]
+
+
+def test_what_is_measured_starts_as_for_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the switches that fmnist has set in this process; the result is on the last line."""
+    for name in (*determinism.SWITCHES, "KERAS_HOME", "OF_A_USER"):
+        monkeypatch.setenv(name, "7")
+    code = "import json, os; print('{}'); print(json.dumps({k: v for k, v in os.environ.items() if v == '7'}))"
+    assert process.python("-c", code) == {"OF_A_USER": "7"}
+    started = Mock(return_value=SimpleNamespace(returncode=0, stdout='Epoch 1\n{"accuracy": 0.5}\n'))
+    monkeypatch.setattr(subprocess, "run", started)
+    script, settings = str(Path(test_seeding_trap.__file__).with_name("seeding_trap.py")), Settings("sgd", 3, 0.1, 7)
+    for variant, arguments in (
+        ("seeded", [script, "seeded", "7", "3", "0.1"]),
+        ("unseeded", [script, "unseeded", "7", "3", "0.1"]),
+        (
+            "engine",
+            [
+                "-c",
+                test_seeding_trap.ENGINE,
+                '{"compile_optimizer": "sgd", "epochs": 3, "validation_split": 0.1, "seed": 7}',
+            ],
+        ),
+    ):
+        assert test_seeding_trap.start(variant, settings) == {"accuracy": 0.5}
+        assert started.call_args.args[0][1:] == arguments
+        of_ours = {name: started.call_args.kwargs["env"].get(name) for name in (*determinism.SWITCHES, "KERAS_HOME")}
+        # One thread each, as two of them train at the same time.
+        assert {name: value for name, value in of_ours.items() if value} == {"TF_NUM_INTRAOP_THREADS": "1"}
+
+
+def options(**values: int) -> Any:
+    """Return a configuration of pytest with these options."""
+    return SimpleNamespace(getoption=values.__getitem__)
+
+
+def test_what_was_asked_for_is_measured(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study has as many seeds and jobs as were asked for; those that grow have one epoch; no folder is used twice."""
+    asked, settings = list[Any](), Settings("sgd", 3, 0.1, 7)
+
+    def measure(*given: Any) -> int:
+        asked.append(given)
+        assert not given[-1].exists()
+        return len(asked)
+
+    monkeypatch.setattr(process, "study", measure)
+    monkeypatch.setattr(process, "pace", measure)
+    assert inspect.unwrap(conftest.pace)(settings, tmp_path_factory) == 1
+    assert inspect.unwrap(conftest.study)(settings, options(seeds=9, jobs=2), tmp_path_factory) == 2
+    grown = inspect.unwrap(test_study_speed.grown)(settings, options(jobs=3), tmp_path_factory)
+    assert grown == {4: 3, 16: 4, 60: 5}
+    one_epoch = Settings("sgd", 1, 0.1, 7)
+    growing = [(one_epoch, seeds, 3) for seeds in (4, 16, 60)]
+    assert [given[:-1] for given in asked] == [(settings,), (settings, 9, 2), *growing]
+    assert len({given[-1] for given in asked}) == 5
 
 
 def test_all_are_asked_for_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,6 +501,35 @@ def test_a_run_of_the_trap_is_kept_by_what_decides_it() -> None:
     measured: dict[str, Any] = {}
     test_seeding_trap.report(TRAP, measured, "seeded")
     assert measured["seeded"].keys() == {"runs", "orders", "mean", "deviation"}
+
+
+def test_the_trap_is_resumed_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run is kept at once, and not trained again; one that a killed measurement left half-written is."""
+    kept, trained, lines = tmp_path / "results" / "seeding_trap.jsonl", list[tuple[str, int]](), list[int]()
+
+    def start(variant: str, settings: Settings) -> dict[str, Any]:
+        trained.append((variant, settings.seed))
+        return {"accuracy": len(variant) + settings.seed}
+
+    monkeypatch.setattr(test_seeding_trap, "RESULTS", kept.parent)
+    monkeypatch.setattr(test_seeding_trap, "start", start)
+    monkeypatch.setattr(test_seeding_trap, "say", lambda *_: lines.append(len(kept.read_text().splitlines())))
+    runs, settings = inspect.unwrap(test_seeding_trap.runs), Settings()
+    found = runs(settings, options(trap_runs=2))
+    assert found == {
+        "seeded": [{"accuracy": 6}, {"accuracy": 7}],
+        "unseeded": [{"accuracy": 8}, {"accuracy": 9}],
+        "engine": [{"accuracy": 6}, {"accuracy": 7}],
+    }
+    assert lines == [1, 2, 3, 4, 5, 6]
+    *whole, last = kept.read_text().splitlines(keepends=True)
+    [again] = set(trained) - {(one["key"]["variant"], one["key"]["seed"]) for one in map(json.loads, whole)}
+    kept.write_text("".join(whole) + last[:-9])
+    trained.clear()
+    assert runs(settings, options(trap_runs=2)) == found
+    assert trained == [again]
+    assert [*test_seeding_trap.whole(kept)] == [json.loads(line) for line in (*whole, last)]
+    assert len(kept.read_text().splitlines()) == 6
 
 
 @pytest.mark.parametrize("variant", ["seeded", "unseeded", "engine"])

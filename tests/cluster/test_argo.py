@@ -34,3 +34,10 @@ def test_below_what_works_there_is_nothing() -> None:
     leaves = ["w.root.a.executor", "w.root.a.executor(0)", "w.root.a-driver", "w.root.a-driver(10)"]
     others = ["w.root.a", "w.root.a(0)", "w.root.driver", "w.root.executor-a", "w.root.a-driver.b"]
     assert [name for name in leaves + others if argo.LEAF.search(name)] == leaves
+
+
+def test_an_executor_is_of_the_step_above_it() -> None:
+    """Also of a step that is called as its executor is; what is called otherwise is of none."""
+    steps = {"w.root.a.executor": "w.root.a", "w.root.executor.executor": "w.root.executor"}
+    others = dict.fromkeys(["w.root.a", "w.root.a.executor(0)", "w.root.my-executor"], "")
+    assert {name: argo.parent_of_executor(name) for name in steps | others} == steps | others

@@ -89,6 +89,11 @@ def test_a_step_that_waits_long_is_told_with_what_may_be_wrong(clock: list[float
         f"train has waited 10 min{advice}",
         f"train has waited 20 min{advice}",
     ]
+    # Twice of what it was when that was told, however late one looked.
+    lines = told(clock, *[look("RUNNING", train="PENDING")] * 6, seconds=1000)
+    assert [line.partition(" for its pod")[0] for line in lines[1:]] == [
+        "train has waited 16 min 40 s", "train has waited 33 min 20 s", "train has waited 1 h 6 min",
+    ]  # fmt: skip
 
 
 def test_each_step_that_waits_long_is_told(clock: list[float]) -> None:
