@@ -398,6 +398,8 @@ def test_a_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         r"report     a\nb\nc/report.html",
         r"picture    a\nb\nc/distribution.png",
     ]
+    console.print_rows([("a\nb", "c")])
+    assert capsys.readouterr().out == "a\\nb        c\n"
     console.print_sample(samples.study_sample(samples.sample([0.87, 0.88], first=3)), "2", None)
     assert capsys.readouterr().out.splitlines() == [
         "seeds      2",

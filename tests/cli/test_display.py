@@ -4,6 +4,7 @@ import io
 import re
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,14 @@ def test_each_seed_is_told_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -
         "seeds: 2/2, seed 7: accuracy 0.8800, about 0:00:00 left",
         "seeds: done in 3.5 s",
     ]
+
+
+def test_a_line_is_there_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at a log file meanwhile sees how far it is."""
+    with (tmp_path / "log").open("w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        Display().on_event(RunFinished())
+        assert (tmp_path / "log").read_text() == "The run was finished before: these are its results.\n"
 
 
 def test_the_time_left_is_that_of_the_seeds_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,14 +156,24 @@ def test_the_streams_are_guarded_for_a_while(monkeypatch: pytest.MonkeyPatch) ->
     assert [one.buffer.getvalue() for one in (out, err)] == [b"out\\x1b\n", b"err\\x1b\n"]
 
 
-def test_a_closed_stream_is_occupied() -> None:
+@pytest.mark.parametrize("numbers", [[0], [0, 1, 2], [1, 2]])
+def test_a_closed_stream_is_occupied(numbers: list[int]) -> None:
     """The next file that a program opens does not take what steps print: there is a file already, for them too."""
-    kept = os.dup(0)
-    os.close(0)
+    kept = {number: os.dup(number) for number in numbers}
+    for number in numbers:
+        os.close(number)
     try:
         with guarded():
-            found = os.fstat(0).st_rdev, os.get_inheritable(0), fcntl.fcntl(0, fcntl.F_GETFL) & os.O_ACCMODE
+            found = [
+                (
+                    os.fstat(number).st_rdev,
+                    os.get_inheritable(number),
+                    fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE,
+                )
+                for number in numbers
+            ]
     finally:
-        os.dup2(kept, 0)
-        os.close(kept)
-    assert found == (Path(os.devnull).stat().st_rdev, True, os.O_RDWR)
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+    assert found == len(numbers) * [(Path(os.devnull).stat().st_rdev, True, os.O_RDWR)]

@@ -296,6 +296,19 @@ def test_a_step_from_the_cache_is_looked_for_in_its_part(target: Cluster) -> Non
     assert [trouble[: len(head)] for trouble in found.troubles] == [head]
 
 
+def test_of_two_steps_of_one_name_the_one_in_the_same_part_is_asked(server: Server, target: Cluster, run: Run) -> None:
+    """What another part's step made in the earlier run is not taken for it."""
+    for part, accuracy in (("one", 0.5), ("two", 0.6)):
+        log = printed(run.id, "train", {"metrics": "Metrics"}, metrics={"accuracy": accuracy})
+        server.store.logs[kfp_logs.node(f".root.{part}.train.executor")] = log
+    server.store.looks = [kfp_logs.nested("SUCCEEDED", one="SUCCEEDED", two="SUCCEEDED")]
+    uri = artifact(run.id, "train", "metrics")["artifacts"][0]["uri"]
+    for part, accuracy in (("one", 0.5), ("two", 0.6)):
+        found = Found()
+        _add_cached(target._client, None, Step(f"{part}/train", "CACHED", path=f"{part}/train"), [uri], found)
+        assert [one.metadata for _, one in found.artifacts] == [{"accuracy": accuracy}], found.troubles
+
+
 def test_an_earlier_run_may_have_its_steps_in_the_full_view(
     server: Server, target: Cluster, compiled: Path, run: Run
 ) -> None:
