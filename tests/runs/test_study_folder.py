@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,11 @@ def test_findings_of_other_seeds_are_refused(made_up: folders.MadeUp, tmp_path: 
     (tmp_path / "verdict.json").write_bytes(b"[{}]\n")
     folders.sign_again(tmp_path)
     before = testing.contents(tmp_path)
+    told: list[Sequence[int]] = []
     with pytest.raises(ContractError, match=f"^folder: .* {re.escape(str(tmp_path))},(?s:.*)verdict.json"):
-        study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3)
-    assert testing.contents(tmp_path) == before
+        study.run_study(SETTINGS, range(7, 10), tmp_path, jobs=3, on_seeds=told.append)
+    # Nobody was told that these are the results.
+    assert (testing.contents(tmp_path), told) == (before, [])
 
 
 @pytest.mark.usefixtures("made_up")

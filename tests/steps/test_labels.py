@@ -78,6 +78,8 @@ def test_labels_are_read_back_unchanged(labels: Labels, tmp_path_factory: pytest
         ("class_names.txt", b"\xff\xfe\n", r"expected UTF-8 text in .*class_names\.txt"),
         ("class_names.txt", b"".join(b"%d\n" % i for i in range(101)), "expected at most 100, got 101"),
         ("class_names.txt", b"cat\n" + b"x" * 101 + b"\n", "at most 100 characters each, got 'x{99} ... of 101"),
+        # Also where most of them are invisible.
+        ("class_names.txt", b"cat\ndog" + "\u200b".encode() * 98 + b"\n", "at most 100 characters each, got .* of 101"),
         ("class_names.txt", b"cat\n" * 100, r"expected distinct names.*got .{300} \.\.\.\. Names that look the same"),
         ("true.txt", b"x" * 10_000 + b"\n", r"expected a class number in line 1 of .*, got 'x{99} \.\.\.\.$"),
         ("true.txt", bytes(2**24 + 1), r"expected a file .*true\.txt, got it is larger than 16777216 bytes"),
