@@ -1,6 +1,5 @@
 """The benchmarks decide as they say, on made-up numbers just at their bounds and just beyond them."""
 
-import inspect
 import itertools
 import json
 import subprocess
@@ -18,7 +17,6 @@ from statsmodels.stats import weightstats
 from support import samples
 
 from benchmarks import (
-    conftest,
     process,
     test_accuracy,
     test_large_study,
@@ -213,34 +211,6 @@ def test_what_is_measured_starts_as_for_a_user(monkeypatch: pytest.MonkeyPatch) 
         assert {name: value for name, value in of_ours.items() if value} == {"TF_NUM_INTRAOP_THREADS": "1"}
 
 
-def options(**values: int) -> Any:
-    """Return a configuration of pytest with these options."""
-    return SimpleNamespace(getoption=values.__getitem__)
-
-
-def test_what_was_asked_for_is_measured(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A study has as many seeds and jobs as were asked for; those that grow have one epoch; no folder is used twice."""
-    asked, settings = list[Any](), Settings("sgd", 3, 0.1, 7)
-
-    def measure(*given: Any) -> int:
-        asked.append(given)
-        assert not given[-1].exists()
-        return len(asked)
-
-    monkeypatch.setattr(process, "study", measure)
-    monkeypatch.setattr(process, "pace", measure)
-    assert inspect.unwrap(conftest.pace)(settings, tmp_path_factory) == 1
-    assert inspect.unwrap(conftest.study)(settings, options(seeds=9, jobs=2), tmp_path_factory) == 2
-    grown = inspect.unwrap(test_study_speed.grown)(settings, options(jobs=3), tmp_path_factory)
-    assert grown == {4: 3, 16: 4, 60: 5}
-    one_epoch = Settings("sgd", 1, 0.1, 7)
-    growing = [(one_epoch, seeds, 3) for seeds in (4, 16, 60)]
-    assert [given[:-1] for given in asked] == [(settings,), (settings, 9, 2), *growing]
-    assert len({given[-1] for given in asked}) == 5
-
-
 def test_all_are_asked_for_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tutorial, a run and a study get all parameters; a study may also end with a negative verdict."""
     asked: list[tuple[str, ...]] = []
@@ -366,7 +336,8 @@ def test_the_bounds_of_a_large_study(
     assert "spread(10000)" in test_large_study.FINDINGS
 
     def python(*arguments: str) -> dict[str, float]:
-        Path(arguments[-1], "report.html").write_bytes(b"x" * page)
+        # Its bytes count, not its characters.
+        Path(arguments[-1], "report.html").write_bytes("é".encode() * (page // 2) + b"x" * (page % 2))
         return took
 
     monkeypatch.setattr(process, "python", python)
@@ -501,35 +472,6 @@ def test_a_run_of_the_trap_is_kept_by_what_decides_it() -> None:
     measured: dict[str, Any] = {}
     test_seeding_trap.report(TRAP, measured, "seeded")
     assert measured["seeded"].keys() == {"runs", "orders", "mean", "deviation"}
-
-
-def test_the_trap_is_resumed_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each run is kept at once, and not trained again; one that a killed measurement left half-written is."""
-    kept, trained, lines = tmp_path / "results" / "seeding_trap.jsonl", list[tuple[str, int]](), list[int]()
-
-    def start(variant: str, settings: Settings) -> dict[str, Any]:
-        trained.append((variant, settings.seed))
-        return {"accuracy": len(variant) + settings.seed}
-
-    monkeypatch.setattr(test_seeding_trap, "RESULTS", kept.parent)
-    monkeypatch.setattr(test_seeding_trap, "start", start)
-    monkeypatch.setattr(test_seeding_trap, "say", lambda *_: lines.append(len(kept.read_text().splitlines())))
-    runs, settings = inspect.unwrap(test_seeding_trap.runs), Settings()
-    found = runs(settings, options(trap_runs=2))
-    assert found == {
-        "seeded": [{"accuracy": 6}, {"accuracy": 7}],
-        "unseeded": [{"accuracy": 8}, {"accuracy": 9}],
-        "engine": [{"accuracy": 6}, {"accuracy": 7}],
-    }
-    assert lines == [1, 2, 3, 4, 5, 6]
-    *whole, last = kept.read_text().splitlines(keepends=True)
-    [again] = set(trained) - {(one["key"]["variant"], one["key"]["seed"]) for one in map(json.loads, whole)}
-    kept.write_text("".join(whole) + last[:-9])
-    trained.clear()
-    assert runs(settings, options(trap_runs=2)) == found
-    assert trained == [again]
-    assert [*test_seeding_trap.whole(kept)] == [json.loads(line) for line in (*whole, last)]
-    assert len(kept.read_text().splitlines()) == 6
 
 
 @pytest.mark.parametrize("variant", ["seeded", "unseeded", "engine"])

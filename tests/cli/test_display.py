@@ -52,7 +52,8 @@ def test_a_line_is_there_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Who looks at a log file meanwhile sees how far it is."""
     with (tmp_path / "log").open("w") as log:
         monkeypatch.setattr(sys, "stderr", log)
-        Display().on_event(RunFinished())
+        display = Display()
+        display.on_event(RunFinished())
         assert (tmp_path / "log").read_text() == "The run was finished before: these are its results.\n"
 
 
