@@ -804,6 +804,13 @@ def test_a_class_without_images_has_no_recall() -> None:
     figure = drawn(lambda **look: pictures.confusion_matrix(counts, ("a", "b", "c"), **look))
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[:12] == ["3.0", "1.0", "0", "0", "0", "0", "0", "0.5", "1.5", "0.750", "none", "0.750"]
+    # What is right is bold and what is there is dark, whatever it is of the other.
+    looks = [(text.get_fontweight(), text.get_color() == pictures.LIGHT.ink) for text in figure.axes[0].texts[:9]]
+    assert looks == [
+        ("bold", True), ("normal", True), ("normal", False),
+        ("normal", False), ("bold", False), ("normal", False),
+        ("normal", False), ("normal", True), ("bold", True),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK], ids=["light", "dark"])
