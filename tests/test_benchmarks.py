@@ -93,6 +93,19 @@ def test_what_cannot_be_measured_is_bad_usage(arguments: list[str], message: str
     assert message in done.stderr
 
 
+def test_each_option_says_its_default() -> None:
+    """In its help, which is all that is said of it."""
+    parser = pytest.Parser(_ispytest=True)
+    conftest.pytest_addoption(parser)
+    options = [(option.names(), option.attrs()) for option in parser.getgroup("fmnist").options]
+    assert [(*names, told["type"], told["default"], told["help"]) for names, told in options] == [
+        ("--epochs", int, 10, "epochs to train; compared with the figures published for them"),
+        ("--seeds", int, 20, "how many seeds to train, from 0 on  [default: 20]"),
+        ("--jobs", int, 2, "how many seeds to train at once  [default: 2]"),
+        ("--trap-runs", int, 20, "runs of each variant of the seeding trap  [default: 20]"),
+    ]
+
+
 def test_the_result_is_written_pass_or_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The JSON holds each benchmark that passed, failed or could not start, and a table of them ends the output."""
     git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false")

@@ -16,9 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import click
 import hypothesis
 import pytest
 import yaml
+from click.testing import CliRunner
+from disturbances import disturb
+from faults import mutation, plant
 from pytest_regressions.data_regression import DataRegressionFixture
 
 ROOT = Path(__file__).parents[1]
@@ -305,6 +309,54 @@ def test_ci_draws_the_same_examples_each_time(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("CI", given)
         runpy.run_path(str(ROOT / "tests" / "conftest.py"))
     assert loaded == ["ci", "default"]
+
+
+#: The options of the programs that check, as their help has them.
+OPTIONS = {
+    plant: """
+  -j, --jobs INTEGER RANGE  How many faults to plant at once.  [default: one a
+                            core]  [x>=1]
+  --catalogue PATH          Another catalogue.
+  --after-tests             All tests have just passed here: run none without a
+                            fault.
+  --since COMMIT            Only the faults that a change since then concerns.
+  --root PATH               Another project.
+  -h, --help                Show this message and exit.
+""",
+    mutation: """
+  --since COMMIT  Only the functions that have changed since then.
+  -h, --help      Show this message and exit.
+""",
+    disturb: """
+  --on [functions|compile|run|call|process]
+                                  Only this.  [default: all]
+  --each                          Let each disturbance work by itself, which
+                                  takes an hour.
+  --quick                         Only what takes a minute: functions and
+                                  compile, refused or together.
+  -j, --jobs INTEGER RANGE        How many processes to disturb at once.
+                                  [default: one a core]  [x>=1]
+  --catalogue PATH                Another catalogue.
+  -h, --help                      Show this message and exit.
+""",
+}
+
+
+@pytest.mark.parametrize(("program", "options"), OPTIONS.items(), ids=["plant", "mutation", "disturb"])
+def test_the_programs_that_check_take_what_they_say(program: Any, options: str) -> None:
+    """Each option is in the help; by default each core has a job, and files and folders must be there."""
+    runner, command = CliRunner(), program.main
+    assert isinstance(command, click.Command)
+    for name in ("-h", "--help"):
+        assert runner.invoke(command, [name]).output.partition("\n\nOptions:")[2] == options
+    given = {option.name: option for option in command.params}
+    assert ["jobs"] * ("jobs" in given) == [
+        name for name, option in given.items() if option.default == len(os.sched_getaffinity(0))
+    ]
+    for name in {"catalogue", "root"} & given.keys():
+        assert given[name].default == {"catalogue": program.CATALOGUE, "root": ROOT}[name]
+        refused = runner.invoke(command, [f"--{name}", "gone"])
+        assert (refused.exit_code, "Path 'gone' does not exist." in refused.output) == (2, True)
 
 
 def test_no_command_may_fail() -> None:
