@@ -168,12 +168,13 @@ def test_one_that_would_hide_others_works_alone(what: dict[str, Any]) -> None:
         ("Error: something else", 3, "it says: Error: something else"),
         ("Traceback (most recent call last):\nError: no docstrings", 3, "it says: Traceback"),
         ("Error: no docstrings", 0, "expected exit code 3, got 0"),
+        ("Error: no docstrings in \udcff", 3, ""),
     ],
-    ids=["refused", "other words", "traceback", "done"],
+    ids=["refused", "other words", "traceback", "done", "no UTF-8"],
 )
 def test_a_refusal_says_what_it_should(tmp_path: Path, log: str, code: int, wrong: str) -> None:
     """It ends with its exit code and its message, and with no traceback."""
-    (tmp_path / "log").write_text(log)
+    (tmp_path / "log").write_bytes(os.fsencode(log))
     job = disturb.Job("run", (way(message="no docstrings", code=3),))
     said = job.outcome(tmp_path, code << 8, {})
     assert said.startswith(wrong)
@@ -220,12 +221,12 @@ def test_a_disturbed_process_has_its_own_home(
     monkeypatch.setitem(disturb.COMMANDS, target, ("-c", code))
     one = way(home={"deep/a": "1"}, files={"b": "2"}, environment={"AT": "~/deep"}, folder="a b", python="first")
     other: dict[str, Any] = {"switches": ("-S",), "environment": {"OTHER": "a~"}, "files": {"c": "3"}}
-    two = way("two", prefix=("env", "PREFIX=7"), python="second", **other)
+    two = way("two", prefix=("env", "PREFIX=7"), python="second", folder="c d", **other)
     with helpers.silent_stdin():
         process = disturb.Job(target, (one, two)).start(tmp_path)
     _, status = os.waitpid(process, 0)
     assert (status, (tmp_path / "home" / "deep" / "a").read_text()) == (0, "1")
-    home, here = tmp_path / "home", tmp_path / "here" / "a b"
+    home, here = tmp_path / "home", tmp_path / "here" / "a b" / "c d"
     said, _, listed = (tmp_path / "log").read_text().strip().partition(" [")
     assert said == f"{home} {home}/deep a~ {here} 1 7 /dev/null True{ran}"
     assert set(ast.literal_eval(f"[{listed}")) == {"b", "c", "out"}

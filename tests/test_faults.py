@@ -256,8 +256,9 @@ def test_no_more_tests_than_asked_for_run_at_once(jobs: int, project: Path, monk
 
 
 def test_pytest_that_ends_otherwise_catches_nothing(project: Path) -> None:
-    """A failure counts if all else works: what ends pytest may have made the test fail."""
-    hook = "def pytest_sessionfinish(session):\n    session.exitstatus = 3\n"
+    """A failure counts if all else works: what ends pytest may have made the test fail, and printed what is no text."""
+    hook = "import os\n\ndef pytest_unconfigure():\n    os.write(2, b'\\xff')\n\n"
+    hook += "def pytest_sessionfinish(session):\n    session.exitstatus = 3\n"
     (project / "tests" / "conftest.py").write_text(hook)
     talkative(project)
     found = str(outcome(project))
