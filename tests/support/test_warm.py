@@ -27,6 +27,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(early))
+            # As for most users: what is printed into a pipe waits there until it is flushed.
+            patch.delenv("PYTHONUNBUFFERED", raising=False)
             forking = warm.python(tmp_path_factory.mktemp("a path"), {"ADDED": "added"}, ("wave", "early"))
             program = stack.enter_context(forking)
         yield program
@@ -102,6 +104,19 @@ def test_an_error_is_shown_and_ends_the_program_alone(python: str, tmp_path: Pat
         )
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1] == "ValueError: broken"
+
+
+def test_a_program_that_has_ended_leaves_no_process(python: str, tmp_path: Path) -> None:
+    """Below the process that forks, which waits for none, and runs hundreds."""
+    (tmp_path / "program.py").write_text(
+        "import os\n"
+        "from pathlib import Path\n"
+        "stats = [path.read_text().rpartition(')')[2].split()[:2] for path in Path('/proc').glob('[0-9]*/stat')]\n"
+        "forking = Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(')')[2].split()[1]\n"
+        "print(stats.count(['Z', forking]))\n"
+    )
+    command = [python, "program.py"]
+    assert [subprocess.check_output(command, cwd=tmp_path, env={}) for _ in range(2)] == [b"0\n", b"0\n"]
 
 
 def test_a_program_ends_with_all_that_it_started(python: str, tmp_path: Path) -> None:
