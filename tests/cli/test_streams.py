@@ -156,7 +156,7 @@ def test_the_streams_are_guarded_for_a_while(monkeypatch: pytest.MonkeyPatch) ->
     assert [one.buffer.getvalue() for one in (out, err)] == [b"out\\x1b\n", b"err\\x1b\n"]
 
 
-@pytest.mark.parametrize("numbers", [[0], [0, 1, 2], [1, 2]])
+@pytest.mark.parametrize("numbers", [[0], [1], [2], [0, 1, 2], [1, 2]])
 def test_a_closed_stream_is_occupied(numbers: list[int]) -> None:
     """The next file that a program opens does not take what steps print: there is a file already, for them too."""
     kept = {number: os.dup(number) for number in numbers}

@@ -29,6 +29,7 @@ CHANGES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "another value": (lambda: os.environ.update(PATH="/gone"), ["PATH"]),
     "a variable less": (lambda: os.environ.pop("PATH"), ["PATH"]),
     "what is imported late": (lambda: os.environ.update(KMP_INIT_AT_FORK="1"), []),
+    "a variable with such a name within": (lambda: os.environ.update(MY_TF_X="1", TF="1"), ["MY_TF_X", "TF"]),
     "a folder": (lambda: os.chdir("/"), ["the working directory"]),
     "a mask": (lambda: os.umask(0o777), ["the umask"]),
     "a time zone": (eastward, ["TZ", "the time zone"]),
