@@ -148,6 +148,10 @@ def test_what_no_client_sends_fails_the_test_that_sends_it() -> None:
     with pytest.raises(AssertionError), serving() as server:
         status = urllib3.request("GET", f"{server.url}/nonsense").status
     assert (status, server.problems) == (404, ["GET /nonsense: no such path at ''"])
+    # A restart forgives nothing.
+    server.start()
+    server.stop()
+    assert len(server.problems) == 1
 
 
 FORM = "".join(
@@ -202,6 +206,13 @@ UNKNOWN = {
         {"podname": "w-1", "runid": "r", "podnamespace": "kubeflow", "createdat": "today"},
         "",
         "'createdat': 'today'",
+    ),
+    "month of a pod": (
+        "GET",
+        "/k8s/pod/logs",
+        {"podname": "w-1", "runid": "r", "podnamespace": "kubeflow", "createdat": "2026-11"},
+        "",
+        "'createdat': '2026-11'",
     ),
     "namespace of a pod": (
         "GET",
@@ -434,6 +445,7 @@ def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
         (2, "2", 2, False),
         (7, "100", 5, True),
         (5, "100", 5, False),
+        (21, "0", 20, True),
     ],
 )
 def test_a_page_ends_where_it_is_full(count: int, size: str, first: int, more: bool) -> None:
