@@ -18,6 +18,7 @@ from support import helpers, submission
 from fmnist.cluster.client import ClusterError
 from fmnist.steps import model
 from fmnist.steps.determinism import SWITCHES
+from fmnist.steps.errors import ContractError
 
 
 def test_a_failing_program_is_seen() -> None:
@@ -44,11 +45,15 @@ def test_other_processes_start_as_for_a_user(tmp_path: Path, monkeypatch: pytest
 
 def test_each_import_that_takes_long_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the command ends itself; others are none of them."""
-    code = "import sys\n\ndef main(names):\n    sys.modules |= dict.fromkeys(names, sys)\n    sys.exit(1)\n"
+    code = "import sys\n\ndef main(names):\n    if names[0].startswith('raise'): exec(names[0])\n"
+    code += "    sys.modules |= dict.fromkeys(names, sys)\n    sys.exit(1)\n"
     (tmp_path / "heavy.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     slow = {"keras", "kfp", "matplotlib", "pydantic", "sklearn", "tensorflow"}
     assert helpers.heavy_imports("heavy", *slow, "others") == slow
+    # One that crashes before it imports them has not shown that it needs none.
+    with pytest.raises(AssertionError, match="ValueError: no luck"):
+        helpers.heavy_imports("heavy", "raise ValueError('no luck')")
 
 
 def test_a_process_is_found_by_its_whole_variable() -> None:
@@ -117,12 +122,27 @@ def test_fewer_examples_are_a_fifth_in_each_profile() -> None:
     assert helpers.fewer_examples().max_examples * 5 == hypothesis.settings().max_examples
 
 
-def test_an_error_of_a_submission_has_no_other_behind_it() -> None:
-    """What has led to it may hold a secret, though it is no cause."""
+class BothError(ClusterError, ContractError):
+    """An error of a server that is one of the input, too."""
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "context"),
+    [
+        (ClusterError("no luck"), None, ValueError("secret")),
+        (ClusterError("no luck"), ValueError("secret"), None),
+        (ClusterError("no\nluck"), None, None),
+        (BothError("no luck"), None, None),
+    ],
+    ids=["context", "cause", "two lines", "bad input"],
+)
+def test_an_error_of_a_submission_is_one_line_with_nothing_behind_it(
+    error: Exception, cause: Exception | None, context: Exception | None
+) -> None:
+    """What has led to it may hold a secret, though it is no cause; and what a server does is no bad input."""
 
     def create(*_: object, **__: object) -> None:
-        error = ClusterError("no luck")
-        error.__context__ = ValueError("secret")
+        error.__cause__, error.__context__ = cause, context
         raise error
 
     target: Any = SimpleNamespace(versions=SimpleNamespace(create=create))
