@@ -414,6 +414,8 @@ def asked(server: Server, method: str, path: str, **body: Any) -> Raw:
 def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
     """Its history has each state once, and its end a time; one whose name fits no column has begun, untraced."""
     server = Server(experiments=[{"experiment_id": "e"}], states=["RUNNING", "RUNNING", "SUCCEEDED"])
+    moments = itertools.count(dt.datetime.now(dt.UTC).timestamp(), 1)
+    server.clock = lambda: dt.datetime.fromtimestamp(next(moments), dt.UTC)
     run: dict[str, Any] = {"experiment_id": "e", "pipeline_spec": SPEC, "display_name": "ü" * 255}
     one = json.loads(asked(server, "POST", "runs", **run).body)
     looks = [json.loads(asked(server, "GET", f"runs/{one['run_id']}").body) for _ in range(3)]
@@ -424,6 +426,7 @@ def test_a_run_goes_on_each_time_it_is_looked_at() -> None:
         ["PENDING", "RUNNING", "SUCCEEDED"],
     ]
     assert [look["finished_at"] == NEVER for look in (one, *looks)] == [True, True, True, False]
+    assert one["created_at"] < looks[-1]["state_history"][-1]["update_time"] < looks[-1]["finished_at"]
     viewed = judge(server, Request("GET", f"/apis/v2beta1/runs/{one['run_id']}", {"view": "FULL"}, {}, b""))
     assert json.loads(viewed.body) == {"run_id": one["run_id"], "tasks": []}
     assert server.untraced == []
