@@ -261,12 +261,22 @@ def test_everybody_stays_who_they_are_without_a_network(user: int, options: list
 
 @pytest.mark.parametrize(("strict", "code"), [("1", 1), ("", -9)], ids=["strict", "elsewhere"])
 @pytest.mark.parametrize("user", [0, 1000])
-def test_where_the_network_cannot_be_taken_away_this_is_said(strict: str, code: int, user: int) -> None:
+@pytest.mark.parametrize(
+    "programs",
+    [{}, {"unshare": 'while [ "$1" != sh ]; do shift; done; shift; exec /bin/sh "$@"', "ip": "exit 1"}],
+    ids=["no unshare", "no right to set lo up"],
+)
+def test_where_the_network_cannot_be_taken_away_this_is_said(
+    strict: str, code: int, user: int, programs: dict[str, str], tmp_path: Path
+) -> None:
     """Without unshare the program runs nevertheless and the check is named, but a strict run fails.
 
     It ends as the program does, also where a signal ends that.
     """
-    environment = {"PATH": "", "FMNIST_STRICT": strict}
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": str(tmp_path), "FMNIST_STRICT": strict}
     program = f"import os, runpy; os.getuid = lambda: {user}; runpy.run_path({OFFLINE!r}, run_name='__main__')"
     killed = "import os; print('ran', flush=True); os.kill(os.getpid(), 9)"
     command = [sys.executable, "-c", program, sys.executable, "-c", killed]
