@@ -110,6 +110,7 @@ def test_a_culprit_is_named(catalogue: str) -> None:
     assert together == "compile: nothing, folder, changed: other bytes in pipeline.yaml"
     assert culprit == "compile: changed: other bytes in pipeline.yaml"
     assert score == "2 of 4 disturbances gave what they must"
+    assert "compile: folder: as expected  (" in done.stderr
 
 
 def test_an_unknown_id_is_bad_usage() -> None:
@@ -292,7 +293,9 @@ def test_a_refusal_is_tried_alone() -> None:
     assert each == [["b"], ["d"], ["a"], ["c"]]
 
 
-def test_no_more_processes_than_asked_for_work_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_processes_than_asked_for_work_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The next one starts when one has ended, each in a folder of its own; what came of it is that one's."""
     told: list[str] = []
     places: list[Path] = []
@@ -324,6 +327,9 @@ def test_no_more_processes_than_asked_for_work_at_once(tmp_path: Path, monkeypat
         ("run", "0 0 {}"),
         ("compile", "2 0 {}"),
     ]
+    lines = ["call: undisturbed: 1 256 {'a': b'x'}", "run: undisturbed: 0 0 {}", "compile: undisturbed: 2 0 {}"]
+    out, err = capsys.readouterr()
+    assert (out, [re.sub(r"  \(\d+\.\d s\)$", "", line) for line in err.splitlines()]) == ("", lines)
     assert [place for *_, place in ended] == [places[1], places[0], places[2]]
     assert len(set(places)) == 3
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -121,6 +122,17 @@ def test_a_copy_for_a_fault_has_the_whole_project() -> None:
     assert all((plant.ROOT / name).exists() for name in plant.PARTS)
 
 
+def test_a_copy_has_all_files_of_a_part(project: Path) -> None:
+    """Also those that are hidden, or in folders of folders, with the right to run them."""
+    for name in ("tests/golden/pages/.hidden.yml", "fmnist/a b/data.json.gz"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text(name)
+        (project / name).chmod(0o755)
+    with plant.copied(project) as copy:
+        assert testing.contents(copy) == testing.contents(project)
+        assert os.access(copy / "fmnist" / "a b" / "data.json.gz", os.X_OK)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.id))
 def test_every_fault_applies(fault: edits.Fault) -> None:
     """The edit changes today's code, in a part that is copied, and the tests named are there."""
@@ -156,6 +168,7 @@ def test_a_caught_fault_names_the_test(project: Path) -> None:
     assert result.exit_code == 0
     assert TEST in result.stdout
     assert result.stdout.splitlines()[-1] == "1 of 1 faults caught"
+    assert re.fullmatch(r"without any fault: all these tests pass  \(\d+\.\d s\)", result.stderr.splitlines()[-1])
     assert testing.contents(project) == before
 
 
@@ -331,9 +344,17 @@ def test_the_tests_of_a_copy_do_not_know_where_they_run(tmp_path: Path, monkeypa
         ("Second.call", 'return {"a": value, "b": value}', "return {}", "return{}"),
         ("Second.call", 'return {"a": value, "b": value,}', "return {}", "return{}"),
         ("Second", "value = f(1, axis=0)", "value = 0\nvalue = 1", "value=0value=1"),
+        ("Second", "f(1, axis=0)", "0\nvalue = 1", "value=0value=1"),
         ("", '"left", "right"', '"right", "left"', "WORDS=('right','left')"),
     ],
-    ids=["an argument", "a statement", "a last comma", "two lines in a class", "outside of functions"],
+    ids=[
+        "an argument",
+        "a statement",
+        "a last comma",
+        "two lines in a class",
+        "the end of a line",
+        "outside of functions",
+    ],
 )
 def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, planted: str) -> None:
     """An edit applies in its function alone, however the code is laid out and wherever it stands."""
@@ -349,6 +370,14 @@ def test_an_edit_follows_the_code(code: str, within: str, old: str, new: str, pl
 def test_bytes_and_raw_texts_have_any_quotes(prefix: str) -> None:
     """As other texts have."""
     assert edits.replaced(f"x = {prefix}'a'\n", "", f'{prefix}"a"', "1") == ("x = 1\n", 1)
+
+
+@pytest.mark.parametrize("brackets", ["()", "[]", "{}"])
+def test_a_last_comma_may_be_there_or_not(brackets: str) -> None:
+    """Before whichever bracket, in the code as in the edit."""
+    long, short = (f"{brackets[0]}1, 2{end}{brackets[1]}" for end in (",", ""))
+    found = [edits.replaced(f"x = {code}\n", "", old, "1") for code, old in ((long, short), (short, long))]
+    assert found == [("x = 1\n", 1)] * 2
 
 
 def test_a_decorator_belongs_to_its_function() -> None:

@@ -100,8 +100,8 @@ def in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 #: What the fixture's run has found.
 FOUND = {
-    planted.Mutant("fmnist.part.add_13", "return value + 13", new): "survived"
-    for new in ("return value - 13", "return value + 14")
+    planted.Mutant("fmnist.part.add_13", "return value + 13", new): status
+    for new, status in {"return value - 13": "survived", "return value + 14": "no tests"}.items()
 }
 
 
@@ -109,7 +109,12 @@ FOUND = {
     ("listed", "good", "message"),
     [
         (BOTH, True, ""),
-        (survivor("return value - 13"), False, 'old = "return value + 13"\nnew = "return value + 14"\nreason = ""'),
+        (
+            survivor("return value - 13"),
+            False,
+            "# no tests: kill it, or list it in tests/faults/survivors.toml\n[[survivor]]\n"
+            'function = "fmnist.part.add_13"\nold = "return value + 13"\nnew = "return value + 14"\nreason = ""',
+        ),
         (BOTH + survivor("return value - 2", "add_2"), True, "no survivor any more, take it off tests/faults/surviv"),
         (BOTH + survivor("return value - 3", "add_3"), True, ""),
         (BOTH.replace("nobody looks", "", 1), False, "without a reason in tests/faults/survivors.toml"),
@@ -188,7 +193,8 @@ def test_mutmut_is_asked_for_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> 
     }
     asked: list[tuple[list[str], str]] = []
 
-    def run(command: list[str], *, env: dict[str, str], **_: object) -> types.SimpleNamespace:
+    def run(command: list[str], *, env: dict[str, str], **how: object) -> types.SimpleNamespace:
+        assert "stderr" not in how  # it is shown
         asked.append((command, env["CI"]))
         lines = (
             [f"    {name}: {status}" for name, status in ended.items()] if "results" in command else ["-old", "+new"]

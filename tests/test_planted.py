@@ -366,7 +366,9 @@ def test_what_is_planted_is_sampled_too(project: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(mutation, name, instead)
     Path("fmnist", "other.py").write_text(CODE)
     planted.TESTS.write_text('"fmnist/other.py" = ["tests/test_part.py"]\n')
-    CliRunner().invoke(mutation.main, ["--since", "nothing"])
+    done = CliRunner().invoke(mutation.main, ["--since", "nothing"])
+    said = "NOT WHAT HAS CHANGED: there is no commit nothing here; a tenth of all mutants instead\n"
+    assert (done.stderr, done.stdout.split()[0]) == (said, "module")
     assert [asked[0], [one.id for one in asked[1]]] == [["*1"], ["fmnist.other:1"]]
 
 
@@ -397,7 +399,7 @@ def test_a_changed_function_without_mutants_is_no_error(project: Path) -> None:
     change("pass", "return")
     ended = since_head()
     assert ended.exit_code == 0, ended.output
-    assert ended.output == "no function that is mutated has changed since HEAD\n"
+    assert ended.stdout == ended.output == "no function that is mutated has changed since HEAD\n"
 
 
 def test_all_together(project: Path) -> None:
