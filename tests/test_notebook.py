@@ -202,6 +202,11 @@ def test_a_cell_that_was_executed_in_another_place_differs() -> None:
         fresh.cells[number].execution_count = 7
     told = [one.partition(":")[0] for one in notebook.differences(kept, fresh)]
     assert told == ["cell cell-0", "cell cell-2"]
+    # Of many lines the first are told.
+    fresh = small("1")
+    fresh.cells[0].outputs = [nbformat.v4.new_output("stream", text="line\n" * 1_000)]
+    [one] = notebook.differences(small("1"), fresh)
+    assert len(one.partition(" others:\n")[2]) == 2000
 
 
 def test_of_progress_only_the_result_stays(there: Callable[..., Path]) -> None:
