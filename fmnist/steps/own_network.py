@@ -115,10 +115,12 @@ def _odd(network: Any) -> Iterator[tuple[str, str]]:
 
 
 def _shared(network: Any, again: Any) -> list[str]:
-    """Return the layers of both networks, by name, that a training changes: not the weights of frozen ones."""
+    """Return the layers of both networks, by name, that a training changes: not weights that are frozen or adapted."""
+    from keras.layers import Normalization
+
     layers = list(network._flatten_layers(include_self=False))  # noqa: SLF001 - the public `layers` has no nested ones
-    frozen = {id(weight) for layer in layers if not layer.trainable for weight in layer.weights}
-    others = {id(variable) for variable in again.variables} - frozen
+    kept = [layer.weights for layer in layers if not layer.trainable or isinstance(layer, Normalization)]
+    others = {id(variable) for variable in again.variables} - {id(weight) for weights in kept for weight in weights}
     return [layer.name for layer in layers if any(id(variable) in others for variable in layer.variables)]
 
 

@@ -526,6 +526,13 @@ def test_a_frozen_part_may_be_that_of_the_time_before() -> None:
     assert own_network._shared(*networks)[0] == part.name
 
 
+def test_a_layer_that_was_adapted_may_be_that_of_the_time_before(data: Split) -> None:
+    """Its figures are those of the data, and no training changes them."""
+    adapted = layers.Normalization(axis=None)
+    adapted.adapt(data.images)
+    own_network.check(*(own_network.created(lambda _: sequential(adapted), data, 1) for _ in range(2)), data)
+
+
 def test_a_compiled_network_is_refused(data: Split) -> None:
     """The message says what to do."""
     compiled = sequential()
