@@ -530,7 +530,8 @@ def test_a_layer_that_was_adapted_may_be_that_of_the_time_before(data: Split) ->
     """Its figures are those of the data, and no training changes them."""
     adapted = layers.Normalization(axis=None)
     adapted.adapt(data.images)
-    own_network.check(*(own_network.created(lambda _: sequential(adapted), data, 1) for _ in range(2)), data)
+    network, again = (own_network.created(lambda _: sequential(adapted), data, 1) for _ in range(2))
+    own_network.check(network, again, data)
 
 
 def test_a_compiled_network_is_refused(data: Split) -> None:
