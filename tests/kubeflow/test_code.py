@@ -332,6 +332,7 @@ def test_what_would_be_missing_on_the_cluster_is_refused(
     with pytest.raises(ContractError) as caught:
         code.files()
     assert said.replace("{place}", str(place)) in str(caught.value)
+    assert ("as an import does" in said) == ("as an import does" in str(caught.value))
 
 
 def test_a_file_that_cannot_be_read_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
