@@ -3,6 +3,7 @@
 kfp copies a component's source text into the compiled pipeline, so each imports what it needs in its body.
 """
 
+import gzip
 import re
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from inspect import getdoc, getsource, signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from kfp import compiler, dsl
@@ -24,7 +26,7 @@ from fmnist.kubeflow.signature import check_function
 from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
-from fmnist.steps.files import write
+from fmnist.steps.files import default, write
 from fmnist.steps.settings import Settings
 
 __all__ = [
@@ -36,6 +38,9 @@ __all__ = [
     "test",
     "train",
 ]
+
+#: What `gzip` takes for the clock while kfp embeds a folder, as a machine may have a time that it cannot hold.
+_CLOCK = SimpleNamespace(time=int)
 
 #: The image of each step, where none is given.
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
@@ -196,7 +201,7 @@ def as_component(
     files = carried_by(function, code) if carried else {}
     _check_names(function, files)
     # kfp embeds an empty folder: in its place comes an archive of `files`.
-    with tempfile.TemporaryDirectory() as empty:
+    with tempfile.TemporaryDirectory() as empty, default(gzip, "time", _CLOCK):
         component = dsl.component(
             function,
             base_image=image or BASE_IMAGE,

@@ -1,6 +1,8 @@
 """Contracts of the components: what each declares, it takes and gives, as kfp calls it."""
 
+import gzip
 import json
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -142,6 +144,16 @@ def test_another_release_of_kfp_compiles_to_the_same_bytes(tmp_path: Path, monke
     one, other = sorted(tmp_path.iterdir())
     assert one.read_bytes() == other.read_bytes()
     assert "sdkVersion: kfp-2.17.0" in one.read_text().splitlines()
+
+
+def test_a_clock_before_1970_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No gzip holds such a time, and kfp writes one, which is not kept."""
+    clock = gzip.time  # type: ignore[attr-defined]
+    for name, seconds in (("now", time.time()), ("early", -1.0)):
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: seconds)
+        components.compile_to(components.as_component(components.confusion_matrix), tmp_path / f"{name}.yaml")
+    assert Path(tmp_path, "early.yaml").read_bytes() == Path(tmp_path, "now.yaml").read_bytes()
+    assert gzip.time is clock  # type: ignore[attr-defined]
 
 
 def test_a_description_may_name_a_release_of_kfp(tmp_path: Path) -> None:
