@@ -57,7 +57,8 @@ def stopwatch() -> Callable[[], dict[str, Any]]:
         return {
             "machine": {"system": platform.system(), "cpu": determinism.cpu(), "caveat": determinism.caveat()},
             "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - clock, 1),
+            # A clock that is faked for this process may be let go meanwhile, and be earlier then.
+            "seconds": max(round(time.monotonic() - clock, 1), 0.0),
         }
 
     return stop

@@ -68,7 +68,7 @@ def test_a_plan_has_parameters_seeds_and_what_decides() -> None:
 
 def test_start_seconds_and_machine_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start in UTC, tenths of a second, and the machine with its caveat."""
-    seconds = iter([100.0, 112.34])
+    seconds = iter([100.0, 112.34, 99.0])
     moments = iter([datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC), datetime(2026, 1, 2, 3, 4, 18, 0, UTC)])
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
     monkeypatch.setattr(provenance, "datetime", SimpleNamespace(now=lambda zone: next(moments).replace(tzinfo=zone)))
@@ -82,6 +82,8 @@ def test_start_seconds_and_machine_are_recorded(monkeypatch: pytest.MonkeyPatch)
     assert found["seconds"] == 12.3
     assert found["started"] == "2026-01-02T03:04:05+00:00"
     assert list(found) == ["machine", "started", "seconds"]
+    # Below 0 none can be read again: faketime, which the variables of a process switch on, ends where they go.
+    assert stop()["seconds"] == 0.0
 
 
 def test_differences_are_named_by_their_path() -> None:
