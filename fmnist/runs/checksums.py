@@ -43,5 +43,6 @@ def digests_in(files: Mapping[str, bytes]) -> dict[str, str]:
     text = files[DIGESTS].decode("utf-8", "replace")
     digests = {name: digest for digest, name in _LINE.findall(text)}
     if listing(digests) != files[DIGESTS] or not all(map(str.isprintable, digests)):
-        raise ContractError(f"{DIGESTS}: expected lines of a SHA-256 and a name, each once, by name, got others")
+        got = "line ends of Windows, as git writes them with core.autocrlf" if b"\r\n" in files[DIGESTS] else "others"
+        raise ContractError(f"{DIGESTS}: expected lines of a SHA-256 and a name, each once, by name, got {got}")
     return digests

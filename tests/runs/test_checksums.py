@@ -49,6 +49,17 @@ def test_a_folder_that_cannot_be_signed_is_not_finished(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["SHA256SUMS"]
 
 
+def test_line_ends_that_git_wrote_are_named() -> None:
+    """A folder that was committed on Windows is no forgery: who has it learns what to undo."""
+    listed = checksums.listing({"a": "0" * 64, "b": "1" * 64}).replace(b"\n", b"\r\n")
+    with pytest.raises(ContractError) as caught:
+        checksums.digests_in({"RECORD.sha256": listed})
+    assert str(caught.value) == (
+        "RECORD.sha256: expected lines of a SHA-256 and a name, each once, by name, got line ends of Windows, as git "
+        "writes them with core.autocrlf"
+    )
+
+
 @pytest.mark.parametrize("name", ["\x1b[2J", "\u202egnp.rewop"], ids=ascii)
 def test_a_name_that_steers_a_terminal_is_refused(name: str) -> None:
     """Names of files are printed where they are compared."""
