@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -138,6 +139,7 @@ def accuracy_in(where: str, text: str) -> float:
 def check_accuracy(where: str, value: Any) -> None:
     """Make sure that the value at the place `where` is a number, and an accuracy."""
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:
+    # Of a negative zero Python says that it is not below 0, and prints its sign.
+    if not number or not 0 <= value <= 1 or math.copysign(1, value) < 0:
         hint = " Divide what is in per cent by 100." if number and 1 < value <= 100 else ""  # noqa: PLR2004 - per cent
         raise ContractError(f"{where}: expected an accuracy from 0 to 1, got {value!r}.{hint}")

@@ -674,6 +674,13 @@ SECOND = "published accuracy: expected an accuracy from 0 to 1, got 1.5. Divide 
         ((["50"], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got '50'."),
         # Whether each image was right is not the accuracy of a run.
         (([True, False], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got True."),
+        # It would be printed with its sign.
+        (([0.1, -0.0], 0.9), "accuracies[1]: expected an accuracy from 0 to 1, got -0.0."),
+        (([0.0], -0.0), "published accuracy: expected an accuracy from 0 to 1, got -0.0."),
+        (
+            ([0.0], replace(single(0.0), accuracy=-0.0)),
+            "published accuracy: expected an accuracy from 0 to 1, got -0.0.",
+        ),
         (([[0.9]], 0.9), "accuracies[0]: expected an accuracy from 0 to 1, got [0.9]."),
         ((None, 0.9), "accuracies: expected a list of numbers, got None."),
         # Equal accuracies of two runs are one in a set, and a mapping would give its seeds.
