@@ -135,6 +135,10 @@ def _failure(error: BaseException) -> Failure:
             return Failure("memory: expected enough for this, got too little. Free some, or give less input.", FAILED)
         case KeyboardInterrupt():
             return Failure(f"interrupted; {str(error) or 'the same command starts afresh.'}", INTERRUPTED)
+        case OSError(errno=errno.EROFS | errno.EACCES):
+            return Failure(
+                f"{error}. Choose a folder in which you may read and write, or copy the results to one.", FAILED
+            )
         case _:
             return Failure(
                 _FULL.sub(r"\g<0>. Free room on that disk, then run the same command again.", str(error)), FAILED

@@ -141,6 +141,7 @@ def called(body: Callable[..., object], *arguments: str, options: Sequence[Any] 
 
 FULL, QUOTA = "No space left on device", "Disk quota exceeded"
 FREE_ROOM = "Free room on that disk, then run the same command again."
+ANOTHER = "Choose a folder in which you may read and write, or copy the results to one."
 
 
 def failing(error: BaseException) -> Result:
@@ -161,6 +162,8 @@ def failing(error: BaseException) -> Result:
         (OSError(28, "No space left"), 3, "Error: [Errno 28] No space left\n"),
         (OSError(28, FULL, "x"), 3, f"Error: [Errno 28] {FULL}: 'x'. {FREE_ROOM}\n"),
         (OSError(122, QUOTA), 3, f"Error: [Errno 122] {QUOTA}. {FREE_ROOM}\n"),
+        (OSError(30, "Read-only file system", "x"), 3, f"Error: [Errno 30] Read-only file system: 'x'. {ANOTHER}\n"),
+        (PermissionError(13, "Permission denied", "x"), 3, f"Error: [Errno 13] Permission denied: 'x'. {ANOTHER}\n"),
         (
             StepError(f"step train: OSError: [Errno 28] {FULL}"),
             3,
@@ -183,6 +186,8 @@ def failing(error: BaseException) -> Result:
         "system",
         "disk",
         "quota",
+        "read-only",
+        "permission",
         "disk of a step",
         "disk, with advice",
         "levels",
