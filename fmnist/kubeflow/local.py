@@ -16,7 +16,8 @@ from typing import Any, TextIO
 
 from fmnist.kubeflow import processes, values
 from fmnist.kubeflow.environment import clean_environment
-from fmnist.kubeflow.processes import OutOfMemory, explained
+from fmnist.kubeflow.processes import THIS_PROGRAM as _THIS_PROGRAM
+from fmnist.kubeflow.processes import OutOfMemory, explained, no_program
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.redaction import safe
 
@@ -81,9 +82,6 @@ Event = StepStarted | StepFinished | OutputMissing | Epoch | Resumed | RunFinish
 
 #: Where a run keeps its temporary files, in its folder.
 TEMPORARY = "tmp"
-
-#: Where TensorFlow looks for the program that it is in.
-_THIS_PROGRAM = Path("/proc/self/exe")
 
 #: kfp puts it before each line of a step.
 _INDENT = "    "
@@ -219,10 +217,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         return code
 
     if sys.platform == "linux" and not _THIS_PROGRAM.exists():
-        raise ContractError(
-            f"system: expected {_THIS_PROGRAM}, without which TensorFlow ends the process of a step, got no such file. "
-            "Mount it: mount -t proc proc /proc"
-        )
+        raise ContractError(no_program(_THIS_PROGRAM))
     program = folder / "bin" / "python3"
     program.parent.mkdir()
     interpreter = shlex.quote(sys.executable)

@@ -12,7 +12,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OutOfMemory", "explained", "guarded", "run"]
+__all__ = ["THIS_PROGRAM", "OutOfMemory", "explained", "guarded", "no_program", "run"]
+
+#: Where TensorFlow looks for the program that it is in.
+THIS_PROGRAM = Path("/proc/self/exe")
 
 #: By the name of a cgroup's controller, in version 2 and 1: the root, the limit in bytes, and the count of kills.
 _CGROUPS = {
@@ -39,6 +42,14 @@ _ADVICE: Mapping[int, str] = {
     signal.SIGTERM: " Something else asked it to end.",
     signal.SIGXCPU: " It used up its CPU seconds: raise the limit with `ulimit -t`.",
 }
+
+
+def no_program(program: Path) -> str:
+    """Say that there is no `program` where TensorFlow looks for it, and what to do."""
+    return (
+        f"system: expected {program}, without which TensorFlow ends the process of a step, got no such file. "
+        "Mount it: mount -t proc proc /proc"
+    )
 
 
 class OutOfMemory:

@@ -10,14 +10,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 
 import pebble
 
-from fmnist.kubeflow.processes import OutOfMemory, explained
+from fmnist.kubeflow.processes import THIS_PROGRAM, OutOfMemory, explained, no_program
 from fmnist.replication.sample import Result
 from fmnist.steps import dataset, determinism, evaluation, model, training
-from fmnist.steps.errors import StepError
+from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.redaction import safe
 from fmnist.steps.settings import Settings
 
@@ -41,13 +42,15 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
     on_failure: Callable[[int], None],
 ) -> dict[int, str]:
     """Train and test each of `seeds` in processes, which print into `log`, or as this one; return errors by seed."""
+    context = multiprocessing.get_context("spawn")
+    _check_system(context)
     failures: dict[int, str] = {}
     out_of_memory = OutOfMemory()
     pool = pebble.ProcessPool(
         max_workers=max(1, min(jobs, len(seeds))),
         initializer=_start,
         initargs=[log],
-        context=multiprocessing.get_context("spawn"),
+        context=context,
     )
     try:
         futures: dict[Future[Result], int] = {pool.schedule(_result, args=[settings, seed]): seed for seed in seeds}
@@ -70,6 +73,19 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
     return failures
+
+
+def _check_system(context: SpawnContext) -> None:
+    """Make sure that this system has what workers, and TensorFlow in them, cannot begin without."""
+    if sys.platform == "linux" and not THIS_PROGRAM.exists():
+        raise ContractError(no_program(THIS_PROGRAM))
+    try:
+        context.Lock()
+    except OSError as error:
+        raise ContractError(
+            f"system: expected /dev/shm to be a folder that can be written into, where processes share locks, got: "
+            f"{error.strerror}. Mount it: mount -t tmpfs tmpfs /dev/shm"
+        ) from error
 
 
 def _start(log: Path | None) -> None:

@@ -18,7 +18,7 @@ from support.folders import HISTORY
 from fmnist.runs import workers
 from fmnist.steps import model
 from fmnist.steps.dataset import CLASS_NAMES
-from fmnist.steps.errors import StepError
+from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.evaluation import Evaluation
 from fmnist.steps.labels import Labels
 from fmnist.steps.settings import Settings
@@ -66,6 +66,44 @@ def test_each_seed_is_told(train: Train, results: list[stand_in.Told], failed: l
     assert results[0].signal == 9
     lines = [line for seed in (6, 7, 8) for line in (f"seed {seed}", "an error")]
     assert (tmp_path / "log").read_text().splitlines() == ["before", *lines]
+
+
+def refuse(error: OSError) -> Callable[..., None]:
+    """Return a lock that cannot be made."""
+
+    def lock(**_: Any) -> None:
+        raise error
+
+    return lock
+
+
+@pytest.mark.parametrize(
+    ("error", "got"),
+    [
+        (OSError(30, "Read-only file system"), "Read-only file system"),
+        (FileNotFoundError(2, "No such file or directory"), "No such file or directory"),
+    ],
+)
+def test_a_system_without_shared_memory_is_refused(
+    train: Train, monkeypatch: pytest.MonkeyPatch, error: OSError, got: str
+) -> None:
+    """The error of the system names no file."""
+    monkeypatch.setattr("multiprocessing.synchronize.Lock", refuse(error))
+    with pytest.raises(ContractError) as caught:
+        train([6])
+    assert str(caught.value) == (
+        "system: expected /dev/shm to be a folder that can be written into, where processes share locks, got: "
+        f"{got}. Mount it: mount -t tmpfs tmpfs /dev/shm"
+    )
+
+
+def test_a_system_without_proc_is_refused(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There TensorFlow kills each worker, and a study would only say with which signal."""
+    monkeypatch.setattr(workers, "THIS_PROGRAM", tmp_path / "proc")
+    with pytest.raises(ContractError, match=rf"^system: expected {tmp_path}/proc, without which TensorFlow ends "):
+        train([6])
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert train([]) == {}
 
 
 @pytest.fixture
