@@ -106,6 +106,10 @@ def test_the_page_is_whole_and_everyone_can_read_it(visit: Any, name: str, size:
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+    # As for whoever has small windows and large letters.
+    page.set_viewport_size({"width": 320, "height": size[1]})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert [url for url in opened.requests if not url.startswith("data:")] == [page.url]
     assert opened.messages == []
 
