@@ -98,7 +98,8 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
                 f"are, as {_options(figures[0].parameters)}."
             )
         return figures
-    matching = [one for one in figures if _meant(one.parameters, parameters)]
+    meant = _apart(parameters)
+    matching = [one for one in figures if _meant(_apart(one.parameters), meant)]
     if not matching:
         raise ContractError(
             f"{path}: expected a figure for these parameters, got those for "
@@ -121,9 +122,21 @@ def _meant(parameters: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
 def _read(value: Any) -> Any:
     """Return what JSON reads in a text, if it reads it, or a value as it is."""
     try:
-        return json.loads(value) if isinstance(value, str) else value
+        return _apart(json.loads(value)) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return value
+
+
+def _apart(value: Any) -> Any:
+    """Return a value of JSON with others for true and false, which Python takes for 1 and 0."""
+    match value:
+        case bool():
+            return bool, value
+        case list():
+            return [*map(_apart, value)]
+        case Mapping():
+            return {name: _apart(one) for name, one in value.items()}
+    return value
 
 
 def _options(parameters: Mapping[str, Any]) -> str:

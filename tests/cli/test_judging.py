@@ -502,6 +502,12 @@ def test_parameters_may_be_text() -> None:
     for given in ({"optimizer": "adam", "epochs": "[" * 100_000}, {"optimizer": "Adam", "epochs": 3}, {}):
         with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
             read_figures("figures.json", given)
+    # Python takes true for 1, and nobody else does.
+    figures({"parameters": {"epochs": 1}}, {"name": "b", "parameters": {"epochs": True, "rates": [{"decay": False}]}})
+    for told, name in (({"epochs": "1"}, "paper"), ({"epochs": True, "rates": '[{"decay": false}]'}, "b")):
+        assert [one.name for one in read_figures("figures.json", told)] == [name]
+    with pytest.raises(ContractError, match="expected a figure for these parameters, got those for"):
+        read_figures("figures.json", {"epochs": "true", "rates": '[{"decay": 0}]'})
     figures({"parameters": {"momentum": None}})
     with pytest.raises(ContractError, match="expected a figure for these parameters, got those for -p momentum=null"):
         read_figures("figures.json", {"epochs": 3})
