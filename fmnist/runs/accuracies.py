@@ -24,6 +24,9 @@ MOST, _LARGEST = 100_000, 2**24
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
+#: A whole number, also as 1.0, which it becomes where tables with gaps are joined, or 001, and its digits that count.
+_WHOLE = re.compile(r"0*(\d+?)(?:\.0*)?", re.ASCII)
+
 #: How an accuracy begins, whatever sign, mark or word stands before it, and no name of a column that is not asked for.
 _LIKE_A_SHARE = re.compile(r"(?<![^\W_])[01oO]?\.\d", re.ASCII)
 
@@ -110,7 +113,8 @@ def _check_seeds(path: str | Path, seeds: Sequence[tuple[int, str]]) -> None:
     """Make sure that no seed is there twice, as in a file that was joined to itself: a run would count twice."""
     lines: dict[str, int] = {}
     for number, seed in seeds:
-        if (first := lines.setdefault(seed, number)) != number:
+        whole = _WHOLE.fullmatch(seed)
+        if (first := lines.setdefault(whole[1] if whole else seed, number)) != number:
             raise ContractError(
                 f"{path}, line {number}: expected another seed on each line, got {shown(seed)} of line {first} again. "
                 "A run counts once: remove the others."

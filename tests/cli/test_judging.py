@@ -113,6 +113,8 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
         b"test accuracy\n0.9\n0.25\n",
         b"seed,accuracy,loss\n0,0.9,7\n1,0.25,7\n",
         b'"seed","accuracy"\n"0","0.9"\n1,0.25',
+        b"seed,accuracy\n1,0.9\n1.5,0.25",
+        b"seed,accuracy\n10,0.9\n1,0.25",
         b"\xef\xbb\xbfaccuracy,run\r\n0.9,=1\r\n0.25,\r\n",
         b"accuracy\r0.9\r0.25\r",
         "accuracy,note\n0.9,a\x0bb\u2028c\x85d\n0.25,\x1c\x0ce\n".encode(),
@@ -128,6 +130,8 @@ def test_the_exit_code_is_that_of_a_study(options: list[str], text: str, code: i
         "one column",
         "columns",
         "quotes",
+        "seeds with a point",
+        "seeds with zeros",
         "of a spreadsheet",
         "CR",
         "other separators",
@@ -291,6 +295,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "tabs": (
         "seed\taccuracy\n1\t0.9\n",
         "line 2: expected an accuracy from 0 to 1, got '1\\t0.9'. Separate columns by commas.",
+    ),
+    "a seed twice, once with a point": (
+        "seed,accuracy\n10,0.9\n1,0.8\n1.0,0.9\n",
+        "line 4: expected another seed on each line, got '1.0' of line 3 again. A run counts once: remove the others.",
+    ),
+    "a seed twice, once with zeros": (
+        "seed,accuracy\n0,0.9\n1,0.8\n00.,0.9\n",
+        "line 4: expected another seed on each line, got '00.' of line 2 again. A run counts once: remove the others.",
     ),
     "other columns twice": ("accuracy,b,a,a,b\n1,2,3,4,5\n", "line 1: expected each column once, got 'b' again."),
     "short row": (
