@@ -126,6 +126,11 @@ def claimed(folder: Path, what: str) -> Iterator[None]:
                 f"{what} folder: expected one in which no other process works, got {folder}. Wait for it, end it, or "
                 "choose another with -o."
             ) from error
+        except OSError as error:
+            raise ContractError(
+                f"{what} folder: expected a file system with locks, which keep other processes out, got for {folder}: "
+                f"{error.strerror}. Choose another with -o."
+            ) from error
         yield
     finally:
         os.close(handle)

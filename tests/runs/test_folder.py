@@ -67,8 +67,12 @@ def test_a_disk_without_locks_is_not_one_at_work(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(OSError, match=r"^\[Errno 37\] No locks available$"), claimed(tmp_path, "run"):
+    with pytest.raises(ContractError) as refused, claimed(tmp_path, "run"):
         pass
+    assert str(refused.value) == (
+        f"run folder: expected a file system with locks, which keep other processes out, got for {tmp_path}: No locks "
+        "available. Choose another with -o."
+    )
 
 
 def test_a_folder_that_the_system_refuses_is_no_file(tmp_path: Path) -> None:
