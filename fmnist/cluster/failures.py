@@ -47,6 +47,12 @@ _PROXY = (
 #: OpenSSL's codes for what only strict clients refuse, as Python 3.13 and newer are.
 _STRICT = range(80, 94)
 _UNKNOWN = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+#: OpenSSL's codes for a certificate that is not valid yet, or no more.
+_TIMES = dict.fromkeys((9, 10), "Have the server's certificate renewed, or set the clock of this machine right.")
+_ALERT = (
+    "The server refuses to talk: it may not know the host by this name, take other versions of TLS only, or want a "
+    "client's certificate, which a kubeconfig can name."
+)
 _LACKING = "Have the certificate made again with what RFC 5280 asks for, or use Python 3.12, which asks for less."
 _PLAIN = "The host may speak http: give its address with http://, as in http://127.0.0.1:8080."
 _REMEDIES = {
@@ -68,6 +74,8 @@ _TLS = "HTTP request (was sent )?to (an )?HTTPS"
 _PORT = "Check the address and its port: with https:// it may be right."
 #: What the server says of input that is not valid, also with the status 500 of its own failures.
 _INVALID = "Invalid input|unknown template format"
+#: Where an error has its message, and what else it has at most.
+_SAID, _BESIDE = {"message", "error_message", "error"}, {"code", "details", "status"}
 #: What of a page nobody reads: its styles, scripts, comments and tags.
 _MARKUP = re.compile(r"(?is)<(style|script)\b[^>]*>.*?(?:</\1\s*>|\Z)|<!--.*?-->|<[^>]*>")
 _SERVER_FAILED = "Try again later; if it stays, the log of the ml-pipeline server or of the proxy says why."
@@ -118,6 +126,8 @@ def parsed(data: bytes, wanted: str | None) -> dict[str, Any]:
         if text.lstrip().startswith("{"):
             raise HalfAnswerError(f"half of an answer: {text}")
         raise AnswerError(f"no JSON of the Pipelines API, but: {_without_markup(text).strip() or text or 'nothing'}")
+    if any(map(answer.get, _SAID)) and answer.keys() <= _SAID | _BESIDE:
+        raise AnswerError(f"an error in the place of an answer: {_said(json.dumps(answer))}")
     answer = checked(answer)
     if wanted and not answer.get(wanted):
         raise AnswerError(f"an answer without {wanted}")
@@ -135,16 +145,20 @@ def explain(error: Exception) -> tuple[type[ClusterError], str, str]:
         return TransientError if half else ClusterError, got, remedy
     reason = _reason(error)
     if isinstance(reason, urllib3.exceptions.SSLError):
-        certificate = getattr(reason.args[0], "verify_message", None) or reason.args[0]
-        remedy = _LACKING if getattr(reason.args[0], "verify_code", 0) in _STRICT else _UNKNOWN
         plain = getattr(reason.args[0], "reason", None) == "WRONG_VERSION_NUMBER"
-        got = f"a certificate or connection that is not trusted: {certificate}"
-        return (ClusterError, "an answer that is not https", _PLAIN) if plain else (ClusterError, got, remedy)
+        return ClusterError, *(("an answer that is not https", _PLAIN) if plain else _untrusted(reason.args[0]))
     if isinstance(reason, urllib3.exceptions.ProxyError):
         return TransientError, f"no way through the proxy: {reason.original_error}", _PROXY
     if type(_last(reason)) is http.client.BadStatusLine:
         return TransientError, f"an answer that is not HTTP: {_last(reason)}", _PORT
     return TransientError, _cut(reason), _TRY_AGAIN
+
+
+def _untrusted(error: Any) -> tuple[str, str]:
+    """Return what came instead of a connection that can be trusted, and what to do."""
+    code, alert = getattr(error, "verify_code", 0), "_ALERT_" in str(getattr(error, "reason", None))
+    remedy = _LACKING if code in _STRICT else _TIMES.get(code) or (_ALERT if alert else _UNKNOWN)
+    return f"a certificate or connection that is not trusted: {getattr(error, 'verify_message', None) or error}", remedy
 
 
 def _reason(error: Exception) -> Any:
@@ -178,7 +192,7 @@ def _explain_status(error: ApiException) -> tuple[type[ClusterError], str, str]:
         got += f": {said}"
     if 300 <= status < 400:  # noqa: PLR2004 - the statuses of a redirection
         target = re.split("[?#]", (error.headers or {}).get("Location", ""))[0]
-        return ClusterError, f"{got}, to {target}", _moved(target)
+        return ClusterError, f"{got}, to {target or 'no address'}", _moved(target)
     if status == HTTPStatus.BAD_REQUEST and said and re.search(_TLS, said):
         return ClusterError, got, "The host speaks https: give its address with https://."
     # The API has these two statuses for it; a page of a proxy may have the words too.
@@ -205,7 +219,9 @@ def _said(body: str) -> str:
     """Return what the server says in the body of an error: the API in JSON, a proxy in text or HTML."""
     try:
         answer = json.loads(body)
-        return str(next(answer[key] for key in ("message", "error_message", "error") if answer.get(key)))
+        said = next(answer[key] for key in ("message", "error_message", "error") if answer.get(key))
+        # Google's gateways have the message within.
+        return str((said.get("message") if isinstance(said, dict) else None) or said)
     except (ValueError, StopIteration, AttributeError, RecursionError):
         return _without_markup(body)
 

@@ -1,6 +1,7 @@
 """What is told of each failure between here and a cluster: its kind, what came, and what to do, word for word."""
 
 import http.client
+import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ NETWORK = (
     "A proxy may also limit size or time."
 )
 CERTIFICATE = "Give the CA's certificate if it is your own, and the host by the name that the certificate has."
+UNTRUSTED = "a certificate or connection that is not trusted"
+TIME = "Have the server's certificate renewed, or set the clock of this machine right."
 
 POOL, CONNECTION = urllib3.HTTPConnectionPool("h"), urllib3.connection.HTTPConnection("h")
 
@@ -35,17 +38,17 @@ def status(number: int, body: str | None = None, reason: str = "Why", **headers:
     return error
 
 
-def verified(message: str) -> urllib3.exceptions.SSLError:
-    """Return the error for a certificate that is not trusted, with OpenSSL's own words."""
-    inner = OSError("long text")
-    inner.verify_message = message  # type: ignore[attr-defined]
+def verified(message: str, code: int = 0) -> urllib3.exceptions.SSLError:
+    """Return the error for a certificate that is not trusted, with OpenSSL's own words and code."""
+    inner = ssl.SSLCertVerificationError("long text")
+    inner.verify_message, inner.verify_code, inner.reason = message, code, "CERTIFICATE_VERIFY_FAILED"
     return urllib3.exceptions.SSLError(inner)
 
 
-def answered_in_http() -> urllib3.exceptions.SSLError:
-    """Return the error for a server that answers in another way than that of https, with OpenSSL's own words."""
-    inner = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
-    inner.reason = "WRONG_VERSION_NUMBER"
+def ended(reason: str = "WRONG_VERSION_NUMBER") -> urllib3.exceptions.SSLError:
+    """Return the error for a talk in TLS that has ended: by default, as the server answers in another way."""
+    inner = ssl.SSLError(1, "no talk")
+    inner.reason = reason
     return urllib3.exceptions.SSLError(inner)
 
 
@@ -100,10 +103,27 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "HTTP 399 Why: Moved, to /x",
         f"It may be a login page: {LOGIN} Or {PATH}",
     ),
-    "to nowhere": (status(302), ClusterError, "HTTP 302 Why, to ", f"It may be a login page: {LOGIN} Or {PATH}"),
+    "to nowhere": (
+        status(302),
+        ClusterError,
+        "HTTP 302 Why, to no address",
+        f"It may be a login page: {LOGIN} Or {PATH}",
+    ),
     "a message": (status(500, '{"message": "m", "error": "e"}'), TransientError, "HTTP 500 Why: m", LATER),
     "an older one": (status(500, '{"message": "", "error_message": "o"}'), TransientError, "HTTP 500 Why: o", LATER),
     "an error": (status(500, '{"error": "e"}'), TransientError, "HTTP 500 Why: e", LATER),
+    "an error within": (
+        status(503, '{"error": {"code": 14, "message": "no upstream"}}'),
+        TransientError,
+        "HTTP 503 Why: no upstream",
+        LATER,
+    ),
+    "an error of numbers": (
+        status(503, '{"error": {"code": 14}}'),
+        TransientError,
+        "HTTP 503 Why: {'code': 14}",
+        LATER,
+    ),
     "many levels": (status(500, 100_000 * "["), TransientError, f"HTTP 500 Why: {100_000 * '['}", LATER),
     "no message": (status(500, '{"code": 1}'), TransientError, 'HTTP 500 Why: {"code": 1}', LATER),
     "a list": (status(500, "[1]"), TransientError, "HTTP 500 Why: [1]", LATER),
@@ -169,6 +189,16 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "a certificate or connection that is not trusted: expired",
         CERTIFICATE,
     ),
+    "a certificate that is not valid yet": (verified("early", 9), ClusterError, f"{UNTRUSTED}: early", TIME),
+    "a certificate that is valid no more": (verified("late", 10), ClusterError, f"{UNTRUSTED}: late", TIME),
+    "a certificate of another time": (verified("CRL", 11), ClusterError, f"{UNTRUSTED}: CRL", CERTIFICATE),
+    "a server that wants a certificate": (
+        ended("TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+        ClusterError,
+        f"{UNTRUSTED}: no talk",
+        "The server refuses to talk: it may not know the host by this name, take other versions of TLS only, or want a "
+        "client's certificate, which a kubeconfig can name.",
+    ),
     "no certificate": (
         urllib3.exceptions.SSLError("wrong version"),
         ClusterError,
@@ -176,7 +206,7 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         CERTIFICATE,
     ),
     "http": (
-        urllib3.exceptions.MaxRetryError(POOL, "/", answered_in_http()),
+        urllib3.exceptions.MaxRetryError(POOL, "/", ended()),
         ClusterError,
         "an answer that is not https",
         "The host may speak http: give its address with http://, as in http://127.0.0.1:8080.",
@@ -302,6 +332,8 @@ def test_each_failure_is_told(error: Exception, kind: type[ClusterError], got: s
         (b"\xff{", None, "no JSON of the Pipelines API, but: \ufffd{"),
         (b'{"id": ""}', "id", "an answer without id"),
         (b"{}", "run_id", "an answer without run_id"),
+        (b'{"error": "expired", "code": 16}', None, "an error in the place of an answer: expired"),
+        (b'{"message": "expired", "details": []}', "id", "an error in the place of an answer: expired"),
         (b"<!doctype html><style>a {}</style><p>Log in", None, "no JSON of the Pipelines API, but: Log in"),
         (100_000 * b'{"a":', None, "an answer of too many levels"),
     ],
@@ -311,7 +343,9 @@ def test_what_is_no_answer_is_refused(data: bytes, wanted: str | None, message: 
     with pytest.raises(AnswerError) as caught:
         failures.parsed(data, wanted)
     assert str(caught.value) == message
-    assert failures.parsed(b'{"id": "x"}', "id") == {"id": "x"}
+    whole = {"id": "x", "error": {"message": "failed"}}
+    assert failures.parsed(json.dumps(whole).encode(), "id") == whole
+    assert failures.parsed(b'{"message": ""}', None) == {"message": ""}
     assert failures.parsed(b"{}", None) == {}
 
 
@@ -352,7 +386,7 @@ def test_a_text_is_told_in_one_line() -> None:
         (urllib3.exceptions.ProxyError("long", OSError("Tunnel connection failed: 403")), False),
         (urllib3.exceptions.ProxyError("long", ConnectionResetError("x")), True),
         (urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF")), True),
-        (answered_in_http(), False),
+        (ended(), False),
     ],
 )
 def test_what_the_server_refused_has_not_worked(error: Any, expected: bool) -> None:
