@@ -54,7 +54,7 @@ class Run:
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             else:
                 trouble, pause, backoff = "", POLL, BACKOFF
-                before, state = state, str(answer.get("state", state))
+                before, state = state, str(answer.get("state") or state)
                 answer = full(self._client, answer, deadline - monotonic())
                 lines = [self._client.without_secrets(line) for line in progress.changes(steps_of(answer))]
                 # The steps begin after the run has, and end before it does.

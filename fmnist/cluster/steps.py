@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, takewhile
 from typing import Any
 
@@ -291,6 +291,8 @@ def _seconds(task: Json) -> float | None:
 
 def _time(text: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(text))
+        time = datetime.fromisoformat(str(text))
+        # A gateway may leave the zone out.
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
     except ValueError:
         return None

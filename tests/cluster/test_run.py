@@ -274,14 +274,15 @@ def test_a_state_that_was_told_is_the_state(
     assert passed == [5, 1]
 
 
-def test_a_look_without_a_state_changes_nothing(server: Server, target: Cluster, compiled: Path) -> None:
+@pytest.mark.parametrize("state", ["", '"state": "", '])
+def test_a_look_without_a_state_changes_nothing(server: Server, target: Cluster, compiled: Path, state: str) -> None:
     """A server that leaves it out says nothing new."""
     run, lines = submitted(target, compiled), list[str]()
     server.states, server.store.looks = ["RUNNING", "SUCCEEDED"], [look("RUNNING"), look("SUCCEEDED")]
 
     def tell(line: str) -> None:
         lines.append(line)
-        server.fail("GET .*/runs/", respond(200, b'{"run_id": "one", "run_details": {"task_details": []}}'))
+        server.fail("GET .*/runs/", respond(200, f'{{{state}"run_id": "one", "run_details": {{}}}}'.encode()))
 
     assert run.wait(timeout=60, on_change=tell) == "SUCCEEDED"
     assert lines == ["RUNNING", "SUCCEEDED"]
