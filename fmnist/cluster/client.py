@@ -79,6 +79,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         pool.request = partial(_sent, pool.request)
         # For messages: that of a kubeconfig may hold a password.
         self.host: str = safe(self._existing_config.host)
+        # A refusal may be that of the proxy.
+        self._way = f" through the proxy {place}" if (place := self._existing_config.proxy) else ""
         #: The server's time at its last answer, as the API writes it; empty if it does not say.
         self.now = ""
         self._cookies = cookies or self._context_setting.get("client_authentication_cookie") or ""
@@ -138,7 +140,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             error = _refusal(caught)
             kind, got, remedy = failures.explain(error)
             got = excerpt(in_one_line(self.without_secrets(got)), 400)
-            failure = kind(f"{action} at {self.host}: expected success, got {got}. {remedy}")
+            failure = kind(f"{action} at {self.host}{self._way}: expected success, got {got}. {remedy}")
             failure.status, failure.got = getattr(error, "status", None), got
             failure.unsure, failure.pause = failures.may_have_worked(error), failures.retry_after(error)
         # Outside the `except`, so that no other error is attached: the original one may show a token.
@@ -195,7 +197,10 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     def _load_config(self, host: str | None, *settings: Any) -> Any:
         config = super()._load_config(host, *settings)
         if not host and config.host == Configuration().host:
-            raise ContractError(_NO_HOST)
+            raise ContractError(_NO_HOST + connection.kubeconfig_trouble())
+        if settings[-2]:
+            # With the host of a proxy of Google's, kfp forgets how a token is sent.
+            config.api_key_prefix["authorization"] = "Bearer"
         # Inside a cluster it lacks the scheme.
         address = config.host.rstrip("/") if "://" in config.host else f"http://{config.host}"
         renew = credentials.refresh_api_key_hook if (credentials := settings[-2]) else config.refresh_api_key_hook
@@ -203,6 +208,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         def refresh(config: Any) -> None:
             if renew:
                 renew(config)
+            # The one of a kubeconfig is whatever its file or its program has.
+            connection.checked_header(config.api_key.get("authorization"), "token of the kubeconfig")
             # The hook of a kubeconfig sets both: itself, and a host without the path of the Pipelines API.
             config.host, config.refresh_api_key_hook = address, refresh
 

@@ -12,12 +12,23 @@ from urllib.parse import unquote, urlsplit
 
 import kfp
 import kfp.client
+from kfp_server_api import Configuration
 
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import opened, read
 from fmnist.steps.redaction import COOKIES, TOKEN
 
-__all__ = ["COOKIES", "TOKEN", "Token", "checked_ca", "checked_header", "checked_host", "credentials", "proxy_for"]
+__all__ = [
+    "COOKIES",
+    "TOKEN",
+    "Token",
+    "checked_ca",
+    "checked_header",
+    "checked_host",
+    "credentials",
+    "kubeconfig_trouble",
+    "proxy_for",
+]
 
 #: No file with a token has more bytes.
 LARGEST = 2**20
@@ -74,6 +85,21 @@ def checked_host(host: str) -> str:
         )
     # Kfp's client takes only a scheme in lower case for one.
     return re.sub(r"/apis(/v\d\w*)?$", "", (parts.scheme + url[len(parts.scheme) :]).rstrip("/"))
+
+
+def kubeconfig_trouble() -> str:
+    """Return why the kubeconfig cannot be used, which kfp does not tell, or nothing if there is none."""
+    from kubernetes import config
+
+    try:
+        config.load_kube_config(client_configuration=Configuration())
+    except (config.ConfigException, OSError) as error:
+        why = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever its file makes of the loader; the text may show a token
+        why = f"something else than one ({type(error).__name__})"
+    else:
+        why = "it has no cluster"
+    return "" if "No configuration found" in why else f" The kubeconfig cannot be used: {why}."
 
 
 def proxy_for(host: str, given: str | None) -> tuple[str | None, dict[str, str] | None]:

@@ -53,6 +53,42 @@ def test_no_host_is_bad_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("token: [s3cret", "something else than one (ParserError)"),
+        ("- s3cret", "something else than one (TypeError)"),
+        ("", "Invalid kube-config. {} file is empty"),
+        ("kind: Config", "Invalid kube-config file. Expected key current-context in {}"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_told(home: Path, text: str, why: str) -> None:
+    """It is there, so that asking for one says nothing. What it holds is not shown."""
+    file = home / "kubeconfig"
+    file.write_text(text)
+    with pytest.raises(ContractError) as caught:
+        connect()
+    assert str(caught.value).endswith(f"with -t local. The kubeconfig cannot be used: {why.format(file)}.")
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret\u0107"])
+def test_a_token_of_a_kubeconfig_that_no_header_can_hold_is_refused(home: Path, token: str) -> None:
+    """It is not shown, as in a traceback."""
+    write_kubeconfig(home, {"server": "http://127.0.0.1:9"}, token)
+    with pytest.raises(ContractError) as caught:
+        connect()
+    assert str(caught.value) == ("token of the kubeconfig: expected printable ASCII in one line, got other characters.")
+
+
+def test_a_token_is_a_bearers_where_kfp_looks_for_googles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials of Google's, kfp would send the one that is given without the word before it."""
+    error = google.auth.exceptions.DefaultCredentialsError("no credentials")
+    monkeypatch.setattr(google.auth, "default", Mock(side_effect=error))
+    monkeypatch.setenv(connection.TOKEN, TOKEN)
+    made = Client("https://one.pipelines.googleusercontent.com", None, None, None, None)
+    assert made._existing_config.get_api_key_with_prefix("authorization") == f"Bearer {TOKEN}"
+
+
 def test_the_endpoint_is_taken_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """$KF_PIPELINES_ENDPOINT is the host if none is given."""
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"{server.url}/")
@@ -174,7 +210,7 @@ def test_the_password_of_a_kubeconfig_is_not_shown(home: Path) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def write_kubeconfig(home: Path, place: dict[str, Any]) -> None:
+def write_kubeconfig(home: Path, place: dict[str, Any], token: str | None = None) -> None:
     """Write a kubeconfig for the cluster at `place`."""
     config = {
         "apiVersion": "v1",
@@ -182,7 +218,7 @@ def write_kubeconfig(home: Path, place: dict[str, Any]) -> None:
         "current-context": "one",
         "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
         "clusters": [{"name": "one", "cluster": place}],
-        "users": [{"name": "one", "user": {"token": TOKEN}}],
+        "users": [{"name": "one", "user": {"token": token or TOKEN}}],
     }
     (home / "kubeconfig").write_text(yaml.safe_dump(config))
 
