@@ -124,6 +124,9 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         def request(**limits: Any) -> T:
             response = self._get(path, query, **limits)
             try:
+                if response.status != HTTPStatus.OK:
+                    # A range of a file, or nothing, is a success too.
+                    raise failures.HalfAnswerError(f"HTTP {response.status} {response.reason}, no whole answer")
                 return take(response)
             finally:
                 # What is still to come may be endless.

@@ -21,6 +21,7 @@ __all__ = [
     "AnswerError",
     "ClusterError",
     "GoneError",
+    "HalfAnswerError",
     "InvalidInputError",
     "TransientError",
     "UnfinishedError",

@@ -259,12 +259,14 @@ def test_files_that_cannot_be_had_are_said_so(server: Server, run: Run, fault: A
         (respond(404, b"no such key"), "HTTP 404 Not Found: no such key"),
         (respond(500, b"no such key"), "HTTP 500 Internal Server Error: no such key. Try again later; .* says why"),
         (respond(200, b"<html>", Content_Type="text/html"), "a page in the place of model, perhaps of a login"),
+        (respond(206, b"PK"), "HTTP 206 Partial Content, no whole answer. Check the network, .* limit size or time"),
+        (respond(204), "HTTP 204 No Content, no whole answer. Check the network, .* limit size or time"),
     ],
-    ids=["401", "404", "500", "page"],
+    ids=["401", "404", "500", "page", "a range", "nothing"],
 )
 def test_a_file_that_is_missing_keeps_no_other_away(server: Server, run: Run, fault: Any, got: str) -> None:
     """It is named with its own cause: the address of the others is the right one."""
-    server.fail("GET /artifacts/get", fault, times=4 if "500" in got else 1)
+    server.fail("GET /artifacts/get", fault, times=4 if "500" in got or "whole" in got else 1)
     with pytest.raises(MissingError, match=rf"got no train/model: .*{got}\.$") as caught:
         run.files()
     assert caught.value.files == {name: content for name, content in FILES.items() if name != "model.keras"}
