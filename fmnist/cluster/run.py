@@ -17,6 +17,8 @@ __all__ = ["Run"]
 
 #: Seconds between two looks at a run, and the shortest and longest back-off while the server is away.
 POLL, BACKOFF, LONGEST_BACKOFF = 5.0, 1.0, 30.0
+#: The back-off of the third failure in a row, of which somebody who waits is told.
+_LONG = 4 * BACKOFF
 
 #: The states that a run ends in.
 _ENDS = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
@@ -35,7 +37,7 @@ class Run:
         """Wait until the run has ended well, at most `timeout` seconds, and return ``SUCCEEDED`` or ``SKIPPED``.
 
         This calls `on_change` with each new state of the run, and with a line for each change of a step. While the
-        server is away, as for a restart, it asks again.
+        server is away, as for a restart, it asks again, and says so once.
 
         Raises
         ------
@@ -51,6 +53,8 @@ class Run:
                 answer = self._look(max(1.0, deadline - monotonic()))
             except TransientError as error:
                 trouble, pause = f"; the last attempt got {error.got}", error.pause or backoff
+                if backoff == _LONG:
+                    on_change(f"no answer for a while: {error.got}; asking again")
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             else:
                 trouble, pause, backoff = "", POLL, BACKOFF

@@ -109,7 +109,8 @@ class Versions:
         """Return the two newest versions, in the server's order."""
         call = self._client.pipelines.pipeline_service_list_pipeline_versions
         page = self._client.ask("find version", call, pipeline_id, sort_by="created_at desc", page_size=2)
-        return list(page.get("pipeline_versions") or ())
+        # Another server than the API's own may give the id alone.
+        return [{"display_name": one["pipeline_version_id"], **one} for one in page.get("pipeline_versions") or ()]
 
     def spec(self, version: Version) -> dict[str, Any]:
         """Return the document of the compiled pipeline, without the one for Kubernetes."""

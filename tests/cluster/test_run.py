@@ -140,8 +140,12 @@ def test_a_restart_in_between_is_survived(
 
     patience = client.READ_TIMEOUT
     monkeypatch.setattr("fmnist.cluster.run.sleep", sleep)
-    assert run.wait(timeout=60) == "SUCCEEDED"
+    lines = list[str]()
+    assert run.wait(timeout=60, on_change=lines.append) == "SUCCEEDED"
     assert slept == [5, 1, 2, 4, 8, 16, 30]
+    away = "no answer for a while: no connection: [Errno 111] Connection refused; asking again"
+    assert lines[0] == "RUNNING"
+    assert [line for line in lines if line.startswith("no answer")] == [away]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 507, 520])
@@ -152,8 +156,10 @@ def test_a_server_that_fails_for_a_while_is_waited_for(
     server.states = ["SUCCEEDED"]
     run = submitted(target, compiled)
     server.fail("GET .*/runs/", respond(status), times=2)
-    assert run.wait(timeout=600) == "SUCCEEDED"
+    lines = list[str]()
+    assert run.wait(timeout=600, on_change=lines.append) == "SUCCEEDED"
     assert slept == [1, 2]
+    assert not [line for line in lines if line.startswith("no answer")]
 
 
 def test_a_step_that_waits_is_looked_for_where_its_pod_is(

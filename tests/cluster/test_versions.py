@@ -166,6 +166,9 @@ def test_versions_that_nothing_orders_are_not_guessed(server: Server, target: Cl
         "Run the file itself, without --run-only, or upload one again."
         for both in (f"'{version.name}' and 'ui'", f"'ui' and '{version.name}'")
     ]
+    del server.versions[1]["display_name"]
+    with pytest.raises(ContractError, match="'other'"):
+        target.versions.latest("fashion")
     server.versions.append(server.versions[0] | {"pipeline_version_id": "new", "name": "new", "created_at": "2099"})
     assert target.versions.latest("fashion").id == "new"
     server.versions[-1]["created_at"] = "2000"
@@ -289,6 +292,8 @@ def test_servers_with_one_name_are_known(server: Server, target: Cluster, compil
     for item in (*server.pipelines, *server.versions):
         del item["name"]
     assert target.versions.create(compiled, name="fashion") == target.versions.latest("fashion") == version
+    del server.versions[0]["display_name"]
+    assert target.versions.latest("fashion").name == version.id
 
 
 def test_all_pages_are_looked_through(server: Server, target: Cluster, compiled: Path) -> None:
