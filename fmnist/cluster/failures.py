@@ -39,7 +39,7 @@ LONGEST_PAUSE = 60.0
 TIMED_OUT = "no answer in time (time-out)"
 
 _LOGIN = f"Give a valid token, in a file or in ${connection.TOKEN}, or cookies in ${connection.COOKIES}."
-_PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+_PATH = "the host may not be the Pipelines API of version 2, or lack a path, as in https://kubeflow.example/pipeline."
 #: What to do where there is nothing at the address that was asked.
 ADDRESS = f"Check the address: {_PATH}"
 _PROXY = (

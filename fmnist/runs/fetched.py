@@ -71,7 +71,7 @@ def keep(files: Mapping[str, bytes], folder: Path, *, whole: bool = True) -> Non
     Raises
     ------
     ContractError
-        If `folder` is neither new nor empty.
+        If `folder` is neither new nor empty, or somebody fills it meanwhile.
     OSError
         If it cannot be written.
     """
@@ -87,6 +87,11 @@ def keep(files: Mapping[str, bytes], folder: Path, *, whole: bool = True) -> Non
         # An empty folder makes room by itself, another one does not.
         work.replace(folder)
     except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise ContractError(
+                f"folder: expected {folder} to stay new or empty until the files have come, got another file there. "
+                "Nothing was changed. Choose another folder with -o."
+            ) from error
         if error.errno not in {errno.EBUSY, errno.EXDEV} or any(folder.iterdir()):
             raise
         _fill(folder, work)

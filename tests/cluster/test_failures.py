@@ -14,7 +14,7 @@ from support import certificates
 from fmnist.cluster import failures
 from fmnist.cluster.failures import AnswerError, ClusterError, GoneError, InvalidInputError, TransientError
 
-PATH = "the host may not be the Pipelines API, or lack a path, as in https://kubeflow.example/pipeline."
+PATH = "the host may not be the Pipelines API of version 2, or lack a path, as in https://kubeflow.example/pipeline."
 LOGIN = "Give a valid token, in a file or in $FMNIST_KFP_TOKEN, or cookies in $FMNIST_KFP_COOKIES."
 PROXY = "Check --proxy or $HTTPS_PROXY, with the user and password of the proxy; $NO_PROXY names hosts to ask directly."
 CHECK = "Check names, namespace and parameters against the server's message."

@@ -245,8 +245,12 @@ def test_a_folder_that_fills_meanwhile_stays(tmp_path: Path, monkeypatch: pytest
     folder = tmp_path / "run"
     folder.mkdir()
     monkeypatch.setattr(fetched, "check_new", lambda _: (folder / "mine").write_text("mine"))
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(ContractError) as caught:
         fetched.keep(FILES, folder)
+    assert str(caught.value) == (
+        f"folder: expected {folder} to stay new or empty until the files have come, got another file there. "
+        "Nothing was changed. Choose another folder with -o."
+    )
     assert testing.contents(tmp_path) == {"run/mine": b"mine"}
 
 
