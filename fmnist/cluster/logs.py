@@ -48,6 +48,8 @@ _ABSENT = re.compile(
 _STATUS = re.compile(rf"^{_GO} launcher_v2\.go:\d+\] .*failed to execute successfully: exit status (\d+)$")
 _GO_LINE = re.compile(rf"^{_GO} \w+\.go:\d+\] ")
 _TRACEBACK = "Traceback (most recent call last):"
+#: What comes before the traceback of an error that ends nothing.
+_IGNORED = "Exception ignored "
 
 
 class LogError(ClusterError):
@@ -123,15 +125,22 @@ class Log:
         lines = self.text.splitlines()
         end = next((i for i in reversed(range(len(lines))) if _STATUS.match(lines[i])), len(lines))
         own = [line for line in lines[:end] if line.strip()]
-        last = next((i for i in reversed(range(len(own))) if own[i].strip() == _TRACEBACK), None)
+        last = _last_traceback(own)
         # What a signal killed has told no error any more.
         if last is None or (self.exit_code or 0) > _SIGNALS:
             # Of a driver, or of a pod that did not come so far, those of the launcher are all.
             said = [line for line in own if not _GO_LINE.match(line)] or [_GO_LINE.sub("", line) for line in own]
             return excerpt("\n".join(line[-_LONGEST_ERROR:] for line in said[-LAST_LINES:]), _LONGEST_ERROR)
+        own = own[: next((i for i in range(last, len(own)) if own[i].startswith(_IGNORED)), None)]
         error = next((i for i in range(last + 1, len(own)) if not own[i][0].isspace()), len(own))
         # Python names the class with its module.
         return excerpt(re.sub(r"^(?:\w+\.)+(?=\w+(:|$))", "", "\n".join(own[error:])), _LONGEST_ERROR)
+
+
+def _last_traceback(lines: list[str]) -> int | None:
+    """Return where the last traceback begins, but for those of errors that Python passes over, as at its exit."""
+    found = (i for i in reversed(range(len(lines))) if lines[i].strip() == _TRACEBACK)
+    return next((i for i in found if not lines[max(0, i - 1)].startswith(_IGNORED)), None)
 
 
 class Logs:

@@ -124,6 +124,8 @@ def test_an_error_from_before_a_kill_is_not_its_cause() -> None:
 
 
 TRACEBACK = "Traceback (most recent call last):"
+#: What Python says at its exit of an error in what it takes down, as TensorFlow has it.
+PASSED_OVER = f"Exception ignored in: <function f at 0x1>\n{TRACEBACK}\n  y\nOdd: at exit\n"
 
 
 def ended(code: int) -> str:
@@ -145,6 +147,9 @@ def ended(code: int) -> str:
         ("Traceback (most recent call last):\n  x\nKeyboardInterrupt", "KeyboardInterrupt"),
         ("Traceback (most recent call last):\n  x\nconcurrent.futures.CancelledError", "CancelledError"),
         ("Traceback (most recent call last):\nOdd: at once", "Odd: at once"),
+        (f"{TRACEBACK}\n  x\nOdd: own\n{PASSED_OVER}", "Odd: own"),
+        (f"{TRACEBACK}\n  x\nOdd: handled\n{PASSED_OVER}{TRACEBACK}\n  x\nOdd: own\n{PASSED_OVER}", "Odd: own"),
+        (f"{PASSED_OVER}last", f"{PASSED_OVER}last"),
         ("Traceback (most recent call last):\n  x\nE is odd", "E is odd"),
         (f"Traceback (most recent call last):\n  x\nOdd: 128\n{ended(128)}", "Odd: 128"),
         (f"Traceback (most recent call last):\n  x\nOdd: 129\nlast\n{ended(129)}", f"{TRACEBACK}\n  x\nOdd: 129\nlast"),
