@@ -65,6 +65,7 @@ _REMEDIES = {
     407: _PROXY,
     409: "Something of that name is there or being made: try again, or choose another name.",
     413: "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
+    414: "The description of the pipeline is too long for the server or a proxy, as part of an address: shorten it.",
     429: "The server is busy: try again later.",
     431: "The token or the cookies are too long for the server or a proxy: give only those that it needs.",
 }

@@ -82,6 +82,12 @@ FAILURES: dict[str, tuple[Exception, type[ClusterError], str, str]] = {
         "HTTP 413 Why",
         "The file is too large for the server or a proxy: raise the limit there, or go around the proxy.",
     ),
+    "414": (
+        status(414),
+        ClusterError,
+        "HTTP 414 Why",
+        "The description of the pipeline is too long for the server or a proxy, as part of an address: shorten it.",
+    ),
     "418": (status(418), ClusterError, "HTTP 418 Why", LATER),
     "428": (status(428), ClusterError, "HTTP 428 Why", LATER),
     "429": (status(429), TransientError, "HTTP 429 Why", "The server is busy: try again later."),
