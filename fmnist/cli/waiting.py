@@ -51,8 +51,9 @@ def follow(run: "Run", known: Mapping[str, Any], given: Mapping[str, Any], outpu
 
     state, again = "still running", f"To wait for it again: `{_again(run.id, given, output)}`."
     try:
-        state = run.wait(timeout=given["timeout"], on_change=lambda line: click.echo(line, err=True))
-        _tell(run, state, known, given, output, ours=ours)
+        with console.terminable():
+            state = run.wait(timeout=given["timeout"], on_change=lambda line: click.echo(line, err=True))
+            _tell(run, state, known, given, output, ours=ours)
     except KeyboardInterrupt as error:
         raise console.Failure(
             f"interrupted; run {run.id} is {state}. {again} Look at it, or terminate it, at {run.link}.",

@@ -150,6 +150,7 @@ def terminated() -> Iterator[kfp_server.Fault]:
     [
         ("POST .*upload_version", "Error: interrupted; the same command starts afresh.\n"),
         ("POST .*/runs$", "Error: interrupted; the run 'default' may have started even so: look at "),
+        ("GET .*/runs/", "Error: interrupted; run "),
     ],
 )
 def test_sigterm_ends_as_ctrl_c_does(  # noqa: PLR0913, PLR0917 - fixtures
@@ -165,7 +166,7 @@ def test_sigterm_ends_as_ctrl_c_does(  # noqa: PLR0913, PLR0917 - fixtures
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     server.fail(asked, terminated)
-    run = invoke(*RUN, "--host", server.url)
+    run = invoke(*RUN, "--host", server.url, "--wait")
     assert run.exit_code == 130
     assert run.stderr.startswith(said)
     assert list((tmp_path / "tmp").iterdir()) == []
