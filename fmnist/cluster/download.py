@@ -187,7 +187,10 @@ def _apart(files: Mapping[str, bytes], made: dict[str, bytes]) -> dict[str, byte
 
 def _content(client: Client, artifact: Artifact, namespace: str | None, room: int, *, folder: bool) -> dict[str, bytes]:
     """Return the content of an artifact: that of a file without a name, or those of a folder's files by theirs."""
-    address = urlsplit(artifact.uri)
+    try:
+        address = urlsplit(artifact.uri)
+    except ValueError:
+        _refuse(f"{shown(artifact.uri)}, which is no address of a file")
     source, key = _SOURCES.get(address.scheme, address.scheme), address.path.lstrip("/")
     where = {"source": source, "namespace": namespace or NAMESPACE, "bucket": address.netloc}
 

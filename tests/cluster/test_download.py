@@ -456,6 +456,13 @@ def test_what_is_missing_of_no_step_is_named_alone(server: Server) -> None:
     assert caught.value.files == {"two": b"2"}
 
 
+def test_an_address_that_is_none_keeps_no_other_away(server: Server) -> None:
+    """A server may say of an artifact whatever it likes."""
+    with pytest.raises(MissingError, match=r"got no a/one: 's3://\[b', which is no address of a file\.$") as caught:
+        brought(server, Found([("a", made("one", uri="s3://[b")), ("a", made("two"))]), two=b"2")
+    assert caught.value.files == {"a/two": b"2"}
+
+
 def test_names_of_ours_in_another_pipeline_are_its_own(server: Server) -> None:
     """Steps of others have models, labels and metrics too, each its own, and their labels are a file."""
     steps = {"fit": ("labels", "metrics", "model"), "test": ("model",), "train": ("metrics", "model")}
