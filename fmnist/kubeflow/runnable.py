@@ -18,6 +18,7 @@ from fmnist.kubeflow.compiled import LARGEST, tasks, without_installation
 from fmnist.kubeflow.loops import with_inputs
 from fmnist.kubeflow.needs import needed
 from fmnist.kubeflow.requirements import one_version
+from fmnist.kubeflow.values import written
 from fmnist.steps.errors import ContractError
 from fmnist.steps.files import read
 
@@ -99,11 +100,13 @@ def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
 
 def _written(parameters: Mapping[str, Any], place: Path) -> dict[str, Any]:
     """Return the values that a task wrote to paths in `place`, read as a cluster does."""
-    texts = {name: read(place / name, LARGEST).decode() for name in parameters if (place / name).is_file()}
-    kinds = {name: parameters[name].get("parameterType") for name in texts}
-    # A program may write True for true.
-    loads: dict[str, Callable[[str], Any]] = {"STRING": str, "BOOLEAN": lambda text: json.loads(text.lower())}
-    return {name: loads.get(kinds[name], json.loads)(text) for name, text in texts.items()}
+    found = {}
+    for name in parameters:
+        if (place / name).is_file():
+            kind, text = parameters[name].get("parameterType"), read(place / name, LARGEST).decode()
+            loads: dict[str | None, Callable[[str], Any]] = {"STRING": str, None: json.loads}
+            found[name] = loads[kind](text) if kind in loads else written(name, kind, text)
+    return found
 
 
 def _named(path: str, loops: list[str]) -> str:

@@ -4,13 +4,14 @@ It gives whole numbers in lists and mappings as floats, and mappings in any orde
 parameter without a value, for a null in a list, for an artifact of one of several branches, and for a number that is
 none. It gives a nested pipeline what the outer one calls by the same name, writes null into a text in the place of what
 looks like a placeholder, and lets a step change what others read. It is content where a step gives no value that it
-declares, and finds no artifact of a step that ends its program itself.
+declares, or writes one of another kind, and finds no artifact of a step that ends its program itself.
 """
 
 import contextlib
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -19,14 +20,27 @@ from typing import Any
 
 from fmnist.kubeflow.needs import LONGEST
 from fmnist.steps.errors import StepError
+from fmnist.steps.messages import shown
 
-__all__ = ["NOT_FINITE", "arguments", "as_text", "check_lengths", "check_unchanged", "mends", "state"]
+__all__ = ["NOT_FINITE", "arguments", "as_text", "check_lengths", "check_unchanged", "mends", "state", "written"]
 
 #: Said of a step that tells of a number which JSON has not.
 NOT_FINITE = (
     "expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it returned or logged. "
     "Write it to a file instead."
 )
+
+#: What a cluster takes for false, and as many for true.
+_BOOLEANS = ["0", "f", "F", "false", "False", "FALSE", "1", "t", "T", "true", "True", "TRUE"]
+
+#: What a value of each kind is, its type, and what reads it from a text.
+_READ: Mapping[str, tuple[str, type, Callable[[str], Any]]] = {
+    "BOOLEAN": ("true or false", bool, lambda text: _BOOLEANS.index(text.strip()) >= len(_BOOLEANS) / 2),
+    "NUMBER_INTEGER": ("a whole number", int, lambda text: int(_number_of(text))),
+    "NUMBER_DOUBLE": ("a finite number", float, lambda text: float(_number_of(text))),
+    "LIST": ("a list in JSON", list, json.loads),
+    "STRUCT": ("a mapping in JSON", dict, json.loads),
+}
 
 #: An input or an output, in a text that kfp compiled.
 _PASSED = re.compile(r"\{\{\$\.(?:in|out)puts\.(?:parameters|artifacts)\[.*?\}\}")
@@ -56,6 +70,7 @@ def mends() -> list[tuple[Any, str, Any]]:
         (task_spec_utils, "build_nested_dag_arguments", _nested),
         (placeholder_utils, "resolve_individual_placeholder", partial(_replaced, placeholders, now)),
         (placeholder_utils, "resolve_io_placeholders", partial(_passed, placeholder_utils.resolve_io_placeholders)),
+        (executor_output_utils, "special_dsl_outputpath_read", _from_path),
         (executor_output_utils, "load_executor_output", partial(_told, executor_output_utils.load_executor_output)),
         (
             executor_output_utils,
@@ -180,6 +195,41 @@ def _told(theirs: Any, executor_output_path: str) -> Any:
     return theirs(executor_output_path)
 
 
+def _from_path(parameter_name: str, output_file: str, dtype: int) -> Any:
+    """Read the value that a step wrote to a path."""
+    from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
+
+    kind = ParameterType.ParameterTypeEnum.Name(dtype)
+    return written(parameter_name, kind, Path(output_file).read_bytes().decode(errors="backslashreplace"))
+
+
+def written(name: str, kind: str, text: str) -> Any:
+    """Return the value of the output `name` that a step wrote to its path as `text`, read as a cluster does.
+
+    Raises
+    ------
+    StepError
+        If it is of another kind.
+    """
+    if kind == "STRING":
+        return text
+    expected, wanted, read = _READ[kind]
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(value := read(text), wanted):
+            return value
+    raise StepError(
+        f"expected {expected} at the path of its output {name!r}, which a cluster reads, got {shown(text)}. Write that "
+        "alone, or declare an output of another type."
+    )
+
+
+def _number_of(text: str) -> str:
+    """Return the number that a text has, which Python reads in more ways than a cluster."""
+    if not re.fullmatch(r"[-+.eE0-9]+", text.strip()) or not math.isfinite(float(text)):
+        raise ValueError(text)
+    return text
+
+
 def _complete(theirs: Any, executor_output: Any, executor_input: Any, component_spec: Any) -> dict[str, Any]:
     """Return what a step gave, with the artifacts of which it told nothing; a value may not be missing."""
     from google.protobuf import json_format
@@ -188,7 +238,7 @@ def _complete(theirs: Any, executor_output: Any, executor_input: Any, component_
     if not told.exists():  # the program ended before kfp could write it
         for name, made in declared.artifacts.items():
             executor_output.artifacts[name].CopyFrom(made)
-        told.parent.mkdir(exist_ok=True)
+        told.parent.mkdir(parents=True, exist_ok=True)
         told.write_text(json_format.MessageToJson(executor_output), encoding="utf-8")
     given: dict[str, Any] = theirs(
         executor_output=executor_output, executor_input=executor_input, component_spec=component_spec

@@ -381,10 +381,10 @@ def guarded(items: list[str], last: str, place: Path) -> Callable[..., None]:
         (
             ["no number", "2"],
             "good",
-            "step exit-handler-1/for-loop-3/train-on: ValueError: Could not deserialize output 'number' from path ",
+            "step exit-handler-1/for-loop-3/train-on: expected a whole number at the path of its output 'number', which a ",
         ),
     ],
-    ids=["one", "both", "the last", "a turn", "two turns", "what kfp cannot read"],
+    ids=["one", "both", "the last", "a turn", "two turns", "what no cluster reads"],
 )
 def test_the_step_that_failed_first_is_named(tmp_path: Path, items: list[str], last: str, said: str) -> None:
     """With the error of its last attempt, though others ran after it."""

@@ -398,16 +398,96 @@ def end(table: Output[Dataset], more: Output[Dataset]) -> None:
     raise SystemExit
 
 
+@component
+def stop() -> None:
+    """End the program, which has nothing to give."""
+    raise SystemExit
+
+
 def ending() -> None:
     """Hand on what was written."""
-    read(table=end().outputs["table"])
+    read(table=end().after(stop()).outputs["table"])
 
 
 def test_an_artifact_of_a_step_that_ends_early_is_handed_on(tmp_path: Path) -> None:
-    """As on a cluster, and what it did not write is known; by itself kfp finds no such task."""
+    """As on a cluster, and what it did not write is known, if there is any; by itself kfp finds no such task."""
     assert run(ending, tmp_path) == {"read": "a"}
     [told] = tmp_path.rglob("end/executor_output.json")
     assert json.loads(told.read_text())["artifacts"].keys() == {"table", "more"}
+
+
+@component
+def note(text: str, told: dsl.OutputPath(str), number: dsl.OutputPath(int)) -> None:  # type: ignore[valid-type]
+    """Write a value to its path, and another text to that of a number."""
+    for path, one in ((told, "a\r\n"), (number, text)):
+        with open(path, "w", newline="") as file:  # noqa: PTH123 - kfp copies this text
+            file.write(one)
+
+
+@component
+def state(told: str, number: int) -> str:
+    """Return what comes in, as Python writes it."""
+    return repr((told, number))
+
+
+def writing(text: str) -> None:
+    """Hand on what was written to paths."""
+    noted = note(text=text).outputs
+    state(told=noted["told"], number=noted["number"])
+
+
+def test_a_value_that_is_written_to_a_path_is_read_as_a_cluster_does(tmp_path: Path) -> None:
+    """Texts keep their ends of lines, and a number may have a sign and zeros, which kfp refuses."""
+    assert run(writing, tmp_path, text=" +07\n") == {"state": r"('a\r\n', 7)"}
+
+
+def test_what_is_no_such_value_ends_the_step_that_wrote_it(tmp_path: Path) -> None:
+    """By itself kfp takes it, or names a path and no more."""
+    with pytest.raises(StepError) as caught:
+        run(writing, tmp_path, text="7.0")
+    assert str(caught.value) == (
+        "step note: expected a whole number at the path of its output 'number', which a cluster reads, got '7.0'. "
+        "Write that alone, or declare an output of another type."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        *(("NUMBER_INTEGER", text, int(text)) for text in ("0012", "-5", "+5")),
+        *(("NUMBER_DOUBLE", text, float(text)) for text in ("1e3\n", ".5", "7", "-0.0")),
+        *(("BOOLEAN", text, True) for text in ("1", "t", "T", "true", "True\n", "TRUE")),
+        *(("BOOLEAN", text, False) for text in ("0", "f", "F", "false", " False", "FALSE")),
+        ("LIST", " [1, null]\n", [1, None]),
+        ("STRUCT", '{"a": 1}', {"a": 1}),
+        ("STRING", " 1\r\n", " 1\r\n"),
+    ],
+)
+def test_a_text_is_a_value_of_its_kind(kind: str, text: str, value: object) -> None:
+    """As Go reads it."""
+    assert repr(values.written("a", kind, text)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        *(("NUMBER_INTEGER", text, "a whole number") for text in ("", "12abc", "7.0", "1e3", "1_000", "\u0661")),
+        *(
+            ("NUMBER_DOUBLE", text, "a finite number")
+            for text in ("", "nan", "-inf", "1e999", "0x10", "1_0.5", "1.2.3")
+        ),
+        *(("BOOLEAN", text, "true or false") for text in ("", "yes", "tRUE", "2")),
+        *(("LIST", text, "a list in JSON") for text in ("", "[1, 2", '{"a": 1}', "1", "[" * 100_000)),
+        *(("STRUCT", text, "a mapping in JSON") for text in ("{'a': 1}", "[]", "null")),
+    ],
+)
+def test_a_text_of_another_kind_is_refused(kind: str, text: str, expected: str) -> None:
+    """As Go refuses it."""
+    with pytest.raises(StepError) as caught:
+        values.written("a", kind, text)
+    assert str(caught.value).startswith(
+        f"expected {expected} at the path of its output 'a', which a cluster reads, got "
+    )
 
 
 @component
