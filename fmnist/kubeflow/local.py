@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmnist.kubeflow import processes, values
+from fmnist.kubeflow import processes, runnable, values
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.kubeflow.processes import THIS_PROGRAM as _THIS_PROGRAM
 from fmnist.kubeflow.processes import OutOfMemory, explained, no_program
@@ -141,7 +141,7 @@ def run_compiled(
     from kfp import components, local
     from kfp.local.config import LocalExecutionConfig
 
-    from fmnist.kubeflow import loops, runnable
+    from fmnist.kubeflow import loops
     from fmnist.kubeflow.compiled import documents
 
     root = Path(folder).absolute()
@@ -213,6 +213,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         # By print, which kfp indents, and a line each, so that what kfp says next is in a line of its own.
         with tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True) as place:
             code, usage = processes.run(full_command, variables, lambda line: print(line.removesuffix("\n")), place)  # noqa: T201
+            runnable.collect([] if code else full_command, place)
         out.ending = explained(code, out_of_memory, usage)
         return code
 
@@ -220,8 +221,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         raise ContractError(no_program(_THIS_PROGRAM))
     program = folder / "bin" / "python3"
     program.parent.mkdir()
-    interpreter = shlex.quote(sys.executable)
-    program.write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n', encoding="utf-8")
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     if not os.access(program, os.X_OK):
         raise ContractError(

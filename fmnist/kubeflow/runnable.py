@@ -7,7 +7,9 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ from fmnist.kubeflow.loops import with_inputs
 from fmnist.kubeflow.needs import needed
 from fmnist.kubeflow.requirements import one_version
 from fmnist.kubeflow.values import written
-from fmnist.steps.errors import ContractError
+from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.files import read
 
-__all__ = ["made", "missing", "outputs", "separated"]
+__all__ = ["collect", "made", "missing", "outputs", "separated", "settle"]
 
 
 def made(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +98,51 @@ def outputs(spec: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
             values = _written(task.component.get("outputDefinitions", {}).get("parameters", {}), place)
             found[name] = {**artifacts, **values, **document.get("parameterValues", {})}
     return found
+
+
+def collect(command: Sequence[str], folder: str) -> None:
+    """Do with all outputs of a step what `settle` does, before its working `folder` is gone.
+
+    Without a `command` there is nothing to do.
+    """
+    given = (
+        json.loads(command[command.index("--executor_input") + 1])["outputs"] if "--executor_input" in command else {}
+    )
+    told: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # it told nothing, or what is refused later
+        told = json.loads(Path(given.get("outputFile", "")).read_bytes()).get("artifacts", {})
+    for name, one in given.get("artifacts", {}).items():
+        own = told.get(name, {}).get("artifacts", [{}])[0].get("custom_path")
+        settle(name, Path(one["artifacts"][0]["uri"]), own and Path(folder, own))
+
+
+def settle(name: str, path: Path, own: Path | None = None) -> None:
+    """Have at the `path` of an output what a step wrote to a place of its `own`, or to which there are links.
+
+    So does a cluster, which takes no links along.
+
+    Raises
+    ------
+    StepError
+        If there is a link that a cluster cannot follow.
+    """
+    if own:
+        _copy(own, path)
+    for link in [one for one in (path, *path.rglob("*")) if one.is_symlink()]:
+        if link != path and not link.is_file():
+            raise StepError(
+                f"expected files and folders in its output {name!r}, got the link {link.relative_to(path)} to a folder "
+                "or to nothing, which a cluster does not follow. Copy what it is to hold."
+            )
+        _copy(link.resolve(), link)
+
+
+def _copy(source: Path, path: Path) -> None:
+    """Put a copy of the file or the folder `source`, if it is there, in the place of what is at `path`."""
+    if source.exists() and source != path:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        (partial(shutil.copytree, dirs_exist_ok=True) if source.is_dir() else shutil.copy2)(source, path)
 
 
 def _written(parameters: Mapping[str, Any], place: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, get_origin, get_type_hints
 
 import pytest
 
+from fmnist.kubeflow.runnable import settle
 from fmnist.kubeflow.signature import check_called, types_of
 from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
@@ -132,6 +133,9 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         outputs = {name: _fake(kind, made / name) for name, kind in declared["outputs"].items()}
         before = {name: _bytes(one) for name, one in inputs.items()}
         returned = function(**copy.deepcopy(given), **inputs, **outputs)
+        own = {name: Path(path) for name, one in outputs.items() if (path := getattr(one, "custom_path", ""))}
+        for name in outputs:
+            settle(name, made / name, own.get(name))
         _check_told(function, returned, outputs)
         changed = [name for name, one in inputs.items() if _bytes(one) != before[name]]
         assert not changed, f"{what}: expected its inputs as they were, got others of {changed}"
@@ -139,6 +143,7 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         assert not silent, f"{what}: expected each output written or logged, got nothing of {silent}"
         written = {path.name for path in made.iterdir()}
         known = [Path(os.path.relpath(getattr(one, "path", one), made)).parts[0] for one in outputs.values()]
+        known += own
         assert written <= set(known), f"{what}: expected {[*outputs]} at most, got {sorted(written)}"
         return Ran(returned, outputs, **declared, files=contents(made))
 
@@ -264,10 +269,15 @@ def _given(by: Ran | Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             f"file {name}": content for name, content in by.files.items()
         }
         artifacts = by.artifacts
+        here = {name.partition("/")[0] for name in by.files}
+        elsewhere = {name: one for name, one in artifacts.items() if name not in here}
+        values |= {f"content of {name}": _bytes(one) for name, one in elsewhere.items()}
     else:
         outputs = {f"{name} of {task}": one for task, given in by.items() for name, one in given.items()}
         artifacts = {name: one for name, one in outputs.items() if hasattr(one, "uri")}
         values = {name: repr(one) for name, one in outputs.items() if name not in artifacts}
         values |= {f"content of {name}": _bytes(one) for name, one in artifacts.items()}
+    remote = {name: one.uri for name, one in artifacts.items() if "://" in getattr(one, "uri", "")}
+    values |= {f"address of {name}": uri for name, uri in remote.items()}
     logged = {name: getattr(one, "metadata", None) for name, one in artifacts.items()}
     return values | {f"metadata of {name}": repr(one) for name, one in logged.items()}

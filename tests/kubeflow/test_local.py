@@ -282,6 +282,63 @@ def test_values_that_a_step_writes_to_paths_are_found(tmp_path: Path) -> None:
     assert outputs == {"count": {"stamp": "it's 12:00", "number": 10}}
 
 
+def place(way: str, table: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Dataset]) -> None:
+    """Write to places of its own, of which some are gone when the step has ended."""
+    from pathlib import Path
+
+    Path("mine").mkdir()
+    Path("mine/a").write_text("a")
+    folder.custom_path = "mine"
+    if way == "custom":
+        table.custom_path = str(Path("mine/a").resolve())
+    elif way == "link":
+        Path(table.path).symlink_to(Path("mine/a").resolve())
+    elif way == "folder":
+        Path(table.path).symlink_to(Path("mine").resolve())
+    else:
+        Path(table.path).mkdir()
+        Path(table.path, "a").symlink_to(Path(way).resolve())
+
+
+def find(table: dsl.Input[dsl.Dataset], folder: dsl.Input[dsl.Dataset]) -> str:
+    """Return what is there."""
+    from pathlib import Path
+
+    at = Path(table.path)
+    return Path(folder.path, "a").read_text() + (at if at.is_file() else at / "a").read_text() + str(at.is_symlink())
+
+
+def placed(way: str, folder: Path) -> Any:
+    """Run a step that writes to places of its own, and return what the next one finds."""
+    write, read = (dsl.component(one, base_image="python", install_kfp_package=False) for one in (place, find))
+
+    @dsl.pipeline(name="placing")  # type: ignore[untyped-decorator]
+    def placing() -> None:
+        given = write(way=way).outputs
+        read(table=given["table"], folder=given["folder"])
+
+    compiler.Compiler().compile(placing, str(folder / "placing.yaml"))
+    (folder / "work").mkdir()
+    return local.run_compiled(folder / "placing.yaml", {}, folder / "work", io.StringIO())["find"]["Output"]
+
+
+@pytest.mark.parametrize("way", ["custom", "link", "folder", "mine/a"])
+def test_what_a_step_wrote_elsewhere_is_handed_on(way: str, tmp_path: Path) -> None:
+    """As a cluster does before the working folder of the step is gone; kfp's runner looks at one place alone."""
+    assert placed(way, tmp_path) == "aaFalse"
+
+
+@pytest.mark.parametrize("way", ["mine", "nothing"])
+def test_a_link_that_a_cluster_does_not_follow_ends_the_step(way: str, tmp_path: Path) -> None:
+    """In an output that is a folder it follows those to files alone."""
+    with pytest.raises(StepError) as caught:
+        placed(way, tmp_path)
+    assert str(caught.value) == (
+        "step place: expected files and folders in its output 'table', got the link a to a folder or to nothing, which "
+        "a cluster does not follow. Copy what it is to hold."
+    )
+
+
 def keep(place: str, history: dsl.Output[dsl.Artifact]) -> None:
     """Use the folder that the steps of a run share."""
     from pathlib import Path
@@ -381,7 +438,7 @@ def guarded(items: list[str], last: str, place: Path) -> Callable[..., None]:
         (
             ["no number", "2"],
             "good",
-            "step exit-handler-1/for-loop-3/train-on: expected a whole number at the path of its output 'number', which a ",
+            "step exit-handler-1/for-loop-3/train-on: expected a whole number at the path of its output 'number', ",
         ),
     ],
     ids=["one", "both", "the last", "a turn", "two turns", "what no cluster reads"],

@@ -364,6 +364,24 @@ def test_a_number_that_is_none_ends_a_step(way: str, tmp_path: Path) -> None:
 
 
 @component
+def halve() -> str:
+    """Return half a character."""
+    return "\ud83d"
+
+
+def halving() -> None:
+    """Let a step return what is no text."""
+    halve()
+
+
+def test_what_kfp_cannot_read_ends_a_step(tmp_path: Path) -> None:
+    """As on a cluster, with what kfp says of it."""
+    with pytest.raises(StepError) as caught:
+        run(halving, tmp_path)
+    assert str(caught.value).startswith("step halve: ParseError: Failed to parse parameterValues field: 'utf-8' codec ")
+
+
+@component
 def leave(way: str, table: Output[Dataset]) -> int:
     """Write an artifact, and return nothing, or end the program there."""
     with open(table.path, "w") as file:  # noqa: PTH123 - kfp copies this text

@@ -16,7 +16,7 @@ from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
 from support.failing_test import failing
 
 from fmnist import testing
-from fmnist.steps.errors import ContractError
+from fmnist.steps.errors import ContractError, StepError
 from fmnist.testing import components
 
 
@@ -426,6 +426,47 @@ def test_what_is_another_each_time_is_seen(run_component: Callable[..., testing.
     DRAWN[:] = [0, 1]
     with failing(rf"^expected the same from two calls, got another {said}\n"):
         testing.assert_reproducible(lambda: run_component(draws, what=what))
+
+
+def goes(way: str, out: Output[Dataset]) -> None:
+    """Write to another place than that of the output, or to none."""
+    value, folder = DRAWN.pop(0), Path(out.path).parents[1]
+    out.metadata["way"] = way
+    (folder / "mine").write_text(str(value))
+    if way == "custom":
+        out.custom_path = str(folder / "mine")
+    elif way == "link":
+        Path(out.path).symlink_to(folder / "mine")
+    else:
+        out.uri = str(folder / "mine") if way == "moved" else f"s3://bucket/{value}"
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [("custom", "file out"), ("link", "file out"), ("moved", "content of out"), ("remote", "address of out")],
+)
+def test_what_is_elsewhere_is_compared(run_component: Callable[..., testing.Ran], way: str, said: str) -> None:
+    """As are its bytes, or, where there are none here, its address."""
+    DRAWN[:] = [0, 1]
+    with failing(rf"^expected the same from two calls, got another {said}\n"):
+        testing.assert_reproducible(lambda: run_component(goes, way=way))
+    DRAWN[:] = [0, 0]
+    testing.assert_reproducible(lambda: run_component(goes, way=way))
+
+
+def links(out: Output[Dataset]) -> None:
+    """Write a folder with a link to a folder."""
+    Path(out.path).mkdir()
+    (Path(out.path) / "all").symlink_to(Path(out.path).parent)
+
+
+def test_a_link_that_a_cluster_does_not_follow_is_refused(run_component: Callable[..., testing.Ran]) -> None:
+    """What it leads to is not seen in a test either."""
+    with pytest.raises(
+        StepError, match=r"^expected files and folders in its output 'out', got the link all to a folder "
+    ):
+        run_component(links)
 
 
 def packs(out: Output[Dataset]) -> None:
