@@ -106,8 +106,9 @@ def compile_each_way(tmp_path: Path) -> Callable[..., Compiled]:
 
     def compile_all(source: Path, *commands: Sequence[str]) -> Compiled:
         __tracebackhide__ = True
-        program = str(Path(sys.executable).with_name("kfp"))
-        kfp = [program, "dsl", "compile", "--output", "kfp.yaml", "--py", str(Path(source).resolve())]
+        # Its program need not be beside this Python, which can have kfp from another environment.
+        program = [sys.executable, "-c", "from kfp.cli.__main__ import main; main()"]
+        kfp = [*program, "dsl", "compile", "--output", "kfp.yaml", "--py", str(Path(source).resolve())]
         first = _compiled_by(kfp, tmp_path / f"way {next(ways)}", {}, 0o022)
         for command in (kfp, *commands):
             path = _compiled_by(list(map(str, command)), tmp_path / f"way {next(ways)}", _ELSEWHERE, 0o077)

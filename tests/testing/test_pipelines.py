@@ -1,5 +1,6 @@
 """Tests of what looks at compiled pipelines in tests: whatever it checks fails on a bad example."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -151,7 +152,10 @@ def test_a_way_with_other_bytes_is_seen(
 def test_several_are_compiled_each_way(
     tmp_path: Path, compile_each_way: Callable[..., testing.Compiled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by paths from here; and a command that writes no file, or two, is seen."""
+    """Also by paths from here, and by a Python with no program of kfp beside it; no file, or two, are seen."""
+    (program := tmp_path / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.chdir(tmp_path)
     source = talk(tmp_path).relative_to(tmp_path)
     assert compile_each_way(source).path.read_bytes() == compile_each_way(source).path.read_bytes()
