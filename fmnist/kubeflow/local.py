@@ -272,6 +272,7 @@ class _LogSplitter(io.TextIOBase):
             self._on_event(Epoch(int(match[1]), int(match[2]), match[3]))
         else:
             self._step_lines.append(line)
+            del self._step_lines[:-10_000]  # a step may print without end
 
     def fail(self, message: str) -> None:
         """Keep the error with which the run fails, of the last step if there is no text, unless it failed before."""
@@ -282,8 +283,7 @@ class _LogSplitter(io.TextIOBase):
 
         Without one, or where memory ran out, say how its process ended, with the last lines that it printed.
         """
-        own = [line.removeprefix(_INDENT) for line in self._step_lines if line.startswith(_INDENT)]
-        text = "\n".join([*own, ""])
+        text = "".join(f"{one.removeprefix(_INDENT)}\n" for one in self._step_lines if one.startswith(_INDENT))
         errors = _ENDED.findall(text)
         if errors and not errors[-1].startswith("MemoryError"):
             return safe(f"step {self._step}: {errors[-1].strip()}")

@@ -626,6 +626,14 @@ def test_the_last_words_of_a_step_are_all_that_it_said(printed: str, told: str) 
     assert splitter.failure("") == told
 
 
+def test_what_a_step_prints_without_end_is_not_kept_whole() -> None:
+    """It would fill memory; the log has all of it."""
+    splitter = local._LogSplitter(io.StringIO(), lambda _: None)
+    splitter._step_lines = ["    said"] * 20_000
+    splitter.write("    last\n")
+    assert (len(splitter._step_lines), splitter._step_lines[-2:]) == (10_000, ["    said", "    last"])
+
+
 def imitate(message: str, history: dsl.Output[dsl.Artifact]) -> None:
     """Print what kfp's runner prints of other steps, and fail if asked."""
     import atexit
