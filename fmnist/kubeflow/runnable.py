@@ -6,10 +6,10 @@ import glob
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,15 +134,20 @@ def settle(name: str, path: Path, own: Path | None = None) -> None:
                 f"expected files and folders in its output {name!r}, got the link {link.relative_to(path)} to a folder "
                 "or to nothing, which a cluster does not follow. Copy what it is to hold."
             )
-        _copy(link.resolve(), link)
+        _copy(Path(os.path.realpath(link)), link)  # not by pathlib, which refuses a link in a circle
 
 
 def _copy(source: Path, path: Path) -> None:
     """Put a copy of the file or the folder `source`, if it is there, in the place of what is at `path`."""
-    if source.exists() and source != path:
-        if path.is_symlink() or path.is_file():
-            path.unlink()
-        (partial(shutil.copytree, dirs_exist_ok=True) if source.is_dir() else shutil.copy2)(source, path)
+    if not source.exists() or source == path:
+        return
+    draft = path.with_name(f"{path.name}.copy")  # what is at the path may hold the source
+    (shutil.copytree if source.is_dir() else shutil.copy2)(source, draft)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    draft.rename(path)
 
 
 def _written(parameters: Mapping[str, Any], place: Path) -> dict[str, Any]:

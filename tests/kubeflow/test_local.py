@@ -288,6 +288,8 @@ def place(way: str, table: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Datas
 
     Path("mine").mkdir()
     Path("mine/a").write_text("a")
+    Path(folder.path).mkdir()
+    Path(folder.path, "b").write_text("b")
     folder.custom_path = "mine"
     if way == "custom":
         table.custom_path = str(Path("mine/a").resolve())
@@ -305,6 +307,7 @@ def find(table: dsl.Input[dsl.Dataset], folder: dsl.Input[dsl.Dataset]) -> str:
     from pathlib import Path
 
     at = Path(table.path)
+    assert [one.name for one in Path(folder.path).iterdir()] == ["a"]
     return Path(folder.path, "a").read_text() + (at if at.is_file() else at / "a").read_text() + str(at.is_symlink())
 
 
@@ -326,6 +329,15 @@ def placed(way: str, folder: Path) -> Any:
 def test_what_a_step_wrote_elsewhere_is_handed_on(way: str, tmp_path: Path) -> None:
     """As a cluster does before the working folder of the step is gone; kfp's runner looks at one place alone."""
     assert placed(way, tmp_path) == "aaFalse"
+
+
+def test_what_is_in_a_circle_or_nowhere_is_nothing(tmp_path: Path) -> None:
+    """The step that looks for it says so, as where nothing was written."""
+    for path in (circle := tmp_path / "circle", nowhere := tmp_path / "nowhere"):
+        path.symlink_to(path if path == circle else tmp_path / "none")
+        runnable.settle("table", path)
+        runnable.settle("table", path, nowhere)
+        assert (path.is_symlink(), path.exists()) == (True, False)
 
 
 @pytest.mark.parametrize("way", ["mine", "nothing"])
