@@ -143,6 +143,10 @@ def _optional(node: ast.AST) -> Sequence[ast.AST]:
         # Python's own modules are there, so that nothing is caught.
         tops = {name.partition(".")[0] for one in node.body for name in bundle.imports(ast.unparse(one))}
         return [*node.body, *(node.handlers if tops and tops <= sys.stdlib_module_names else [])]
+    if isinstance(node, ast.With):
+        calls = [one.context_expr for one in node.items if isinstance(one.context_expr, ast.Call)]
+        passed = [_names(kind) for one in calls if "suppress" in _names(one.func) for kind in one.args]
+        return node.body if _GUARDS & set[str]().union(*passed) else []
     if not isinstance(node, ast.If):
         return []
     if isinstance(node.test, ast.UnaryOp):
