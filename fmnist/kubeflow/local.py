@@ -213,7 +213,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         # By print, which kfp indents, and a line each, so that what kfp says next is in a line of its own.
         with tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True) as place:
             code, usage = processes.run(full_command, variables, lambda line: print(line.removesuffix("\n")), place)  # noqa: T201
-            runnable.collect([] if code else full_command, place)
+            runnable.collect([] if code else full_command, folder=place)
         out.ending = explained(code, out_of_memory, usage)
         return code
 
