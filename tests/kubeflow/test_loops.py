@@ -284,7 +284,7 @@ def test_kfp_is_as_it_was_after_a_run() -> None:
 
     assert replaced() == []
     with contextlib.suppress(KeyError), loops.mended(lambda _: None):
-        assert len(replaced()) == 17
+        assert len(replaced()) == 18
         raise KeyError
     assert replaced() == []
 

@@ -275,8 +275,11 @@ def test_a_number_that_json_cannot_express_is_an_error(theirs: Path, changes: di
     result = run("--run-their-code", "-o", "out")
     assert result.exit_code == 3
     assert result.stderr.endswith(
-        "Error: step say: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what it "
-        "returned or logged. Write it to a file instead.\n"
+        "Error: step say: expected a finite number at the path of its output 'loss', which a cluster reads, got 'NaN'. "
+        "Write that alone, or declare an output of another type.\n"
+        if "file.write(text)" in changes
+        else "Error: step say: expected finite numbers, which a cluster can pass on, got a NaN or an infinity in what "
+        "it returned or logged. Write it to a file instead.\n"
     )
 
 
