@@ -120,7 +120,7 @@ def _forecast(name: str, key: Mapping[str, Any], old: Mapping[str, Any] | None, 
         return Forecast(name, changes, "run", f"its cache was {old['caching']}, and is {key['caching']}")
     again = [given for given, source in key["parameters"].items() if _OF_RUN.fullmatch(source["said"])]
     if again or {one.part for one in changes} - _UNKEYED.keys():
-        return Forecast(name, changes, "run", "".join(f"each run has a {one} of its own" for one in again[:1]))
+        return Forecast(name, changes, "run", next((f"each run has a {one} of its own" for one in again), ""))
     on_its_own: tuple[Outcome, str] = ("unknown", _UNKEYED[changes[0].part]) if changes else ("hit", "")
     return Forecast(name, changes, *(_above(key, known) or on_its_own))
 
@@ -245,10 +245,10 @@ def _volumes(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, A
     parts = [platform.get("deploymentSpec", {}) for one in platforms for platform in one.get("platforms", {}).values()]
     executors = [one.get("executors", {}).get(label, {}) for one in parts]
     names = [mount.get("pvcNameParameter") or mount for one in executors for mount in one.get("pvcMount", ())]
-    return [_source(task.path.split("/")[:-1], spec, one, "parameters") for one in names]
+    return list(_sources(task, spec, dict(enumerate(names)), "parameters").values())
 
 
-def _sources(task: Task, spec: Mapping[str, Any], inputs: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def _sources(task: Task, spec: Mapping[str, Any], inputs: Mapping[Any, Any], kind: str) -> dict[Any, Any]:
     """Return where each input of a task comes from, up to the pipeline's own parameters."""
     return {name: _source(task.path.split("/")[:-1], spec, one, kind) for name, one in inputs.items()}
 

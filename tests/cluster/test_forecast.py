@@ -496,12 +496,24 @@ def beside(given: str) -> dict[str, Any]:
 OF_RUN: dict[str, Any] = {
     f"{TASKS}.part.inputs.parameters.what": {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}},
     "components.comp-loop.dag.tasks.each.inputs.parameters.status": {"taskFinalStatus": {"producerTask": "x"}},
+    "components.comp-loop.dag.tasks.each.inputs.parameters.too": {
+        "runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}
+    },
     f"{TASKS}.count.inputs": {
         "parameters": {
             "name": {"runtimeValue": {"constant": "{{$.pipeline_job_name}}"}},
             "text": {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}} and more"}},
         }
     },
+}
+
+#: A volume of which a parameter of the part says the name.
+VOLUME_OF_A_PART = {
+    "platforms": {
+        "kubernetes": {
+            "deploymentSpec": {"executors": {"exec-other": {"pvcMount": [{"componentInputParameter": "what"}]}}}
+        }
+    }
 }
 
 #: What changes elsewhere, and what is told of all tasks.
@@ -533,6 +545,11 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
         {"platform": {}},
         {},
     ),
+    "a variable without a value": (
+        {f"{CONTAINER}.env": [{"name": "MODE"}]},
+        {f"{CONTAINER}.env": [{"name": "MODE", "value": ""}]},
+        {},
+    ),
     "the name": (
         NOTHING,
         {"pipelineInfo.name": "new"},
@@ -559,6 +576,25 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
         {
             "lone": "unchanged, would run: it imports another artifact each time",
             "files/file": again("lone", "one"),
+        },
+    ),
+    "what is imported each time no more": (
+        {"deploymentSpec.executors.exec-importer.importer.reimport": True},
+        NOTHING,
+        {
+            "lone": 'image changed: {"importer": {"artifactUri": {"constant": "gs://x"}, "reimport": true, '
+            '"typeSchema": {"schemaTitle": "system.Model"}}} → {"importer": {"artifactUri": {"constant": "gs://x"}, '
+            '"typeSchema": {"schemaTitle": "system.Model"}}}, would run',
+            "files/file": again("lone", "one"),
+        },
+    ),
+    "a volume that a part names": (
+        NOTHING,
+        {"platform": VOLUME_OF_A_PART},
+        {
+            **dict.fromkeys(("check", "count", "last"), "volumes changed: + the pipeline's what, would run"),
+            **dict.fromkeys(("loop/each", "named/each", "files/file"), "volumes changed: + {}, would run"),
+            **dict.fromkeys([one for one in ORDER if "deep" in one], f"volumes changed: + {PIPELINES}, would run"),
         },
     ),
     "what each run has of its own": (
