@@ -27,7 +27,7 @@ def test_its_own_tests_pass() -> None:
     command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull]
     environment = {**helpers.clean_environment(), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
-        [*command, "--rootdir", "."], cwd=DIGITS, env=environment, capture_output=True, text=True, check=False
+        [*command, "--rootdir", ".", "."], cwd=DIGITS, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("2 passed in ")
