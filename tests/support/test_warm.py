@@ -29,7 +29,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             patch.setenv("PYTHONPATH", str(early))
             # As for most users: what is printed into a pipe waits there until it is flushed.
             patch.delenv("PYTHONUNBUFFERED", raising=False)
-            forking = warm.python(tmp_path_factory.mktemp("a path"), {"ADDED": "added"}, ("wave", "early"))
+            folder = tmp_path_factory.mktemp("a path, longer than that of a socket may be, as it is in some homes" * 2)
+            forking = warm.python(folder, {"ADDED": "added"}, ("wave", "early"))
             program = stack.enter_context(forking)
         yield program
 

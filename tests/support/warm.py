@@ -41,15 +41,16 @@ with socket.socket(socket.AF_UNIX) as server:
 def python(folder: Path, environment: Mapping[str, str], modules: Sequence[str] = MODULES) -> Iterator[str]:
     """Give the path of the Python, which takes a file or ``-m`` and a module; `environment` is added to each one's."""
     address, program = folder / "socket", folder / "python"
-    client = shlex.join([sys.executable, "-ISc", CLIENT, str(address)])
-    program.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    # The address of a socket has at most 107 bytes, so its folder is an open file here.
+    client = shlex.join([sys.executable, "-ISc", CLIENT, f"/proc/self/fd/9/{address.name}"])
+    program.write_text(f'#!/bin/sh\nexec {client} "$@" 9<{shlex.quote(str(folder))}\n')
     program.chmod(0o755)
     command = [sys.executable, __file__, str(address), json.dumps(dict(environment)), *modules]
     # In a session of its own, where no Ctrl-C reaches it.
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, start_new_session=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # now it listens
+        assert process.stdout.readline(), "expected a process that listens, got one that ended: see its error"
         try:
             yield str(program)
         finally:
@@ -72,7 +73,9 @@ def main(address: str, environment: str, *modules: str) -> None:
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
+        folder = os.open(Path(address).parent, os.O_PATH)
+        listening.bind(f"/proc/self/fd/{folder}/{Path(address).name}")
+        os.close(folder)
         listening.listen()
         os.write(1, b"\n")
         while (
