@@ -539,7 +539,7 @@ def test_every_page_is_linked() -> None:
 @pytest.fixture(scope="module")
 def pytest_help() -> str:
     """What pytest says of its options, those of the benchmarks included."""
-    command = [sys.executable, "-m", "pytest", "benchmarks", "--help"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "benchmarks", "--help"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 

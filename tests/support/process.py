@@ -1,11 +1,12 @@
 """What all tests of a process share, and each must leave as it was."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 #: Variables that pytest and what is imported late set, for as long as the process is there.
@@ -16,6 +17,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.
 
 #: What is there at the start, which depends on what started Python; asyncio puts another of them back.
 NO_HANDLERS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """Let programs print as they do for most, whatever this user wants pytest to look like."""
+    looks = ("CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTEST_ADDOPTS", "PY_COLORS")
+    kept = {name: os.environ.pop(name) for name in looks if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def state() -> dict[str, str]:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -83,3 +84,19 @@ def test_tensorflow_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process.changed(before | others) == [
         *("the search path", "the signals' handlers", "the time zone", "the umask", "the working directory")
     ]
+
+
+def test_programs_print_as_for_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user wants pytest to look like is no matter of the programs that tests start, and comes back."""
+    names = ["CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTEST_ADDOPTS", "PY_COLORS"]
+    assert not os.environ.keys() & {*names}
+    for name in names[1:]:
+        monkeypatch.setenv(name, "20")
+    with process.plain():
+        assert not os.environ.keys() & {*names}
+    assert sorted(os.environ.keys() & {*names}) == names[1:]
+
+
+def test_a_checkout_may_be_read_only() -> None:
+    """That pytest cannot keep what has failed is no error, which it would show as one of its own."""
+    warnings.warn("cache could not write path /gone: Permission denied", pytest.PytestCacheWarning, stacklevel=1)
