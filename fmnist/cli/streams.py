@@ -51,6 +51,9 @@ class Stream(io.TextIOBase):
     def write(self, text: str | bytes) -> int:
         """Write what can be shown of `text`; click has bytes for a shell that completes what is typed."""
         if isinstance(text, bytes):
+            if not text:
+                # So click asks whether it must turn text into bytes itself, which loses what they cannot express.
+                raise TypeError
             text = text.decode(errors=self.errors)
         shown = self._clean(text).encode(self.encoding, self.errors).decode(self.encoding)
         self._do(lambda stream: stream.write(shown))
