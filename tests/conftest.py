@@ -23,11 +23,6 @@ hypothesis.settings.register_profile("nightly", hypothesis.settings.get_profile(
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Let a checkout be read-only, in which pytest cannot keep what has failed: its warning would end it."""
-    config.addinivalue_line("filterwarnings", "ignore:cache could not write:pytest.PytestCacheWarning")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def plain() -> Iterator[None]:
     """Let programs print as they do for most, whatever this user wants pytest to look like."""

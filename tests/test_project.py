@@ -31,7 +31,7 @@ CHECKS = {"benchmarks", "crosscpu", "kfp", "isolation", "disturbances", "faults"
 
 
 #: What is imported where its user has it, or comes with a dependency that hands it out.
-TAKEN_ALONG = {"IPython", "PIL", "google", "kubernetes", "pydantic_core", "pytest"}
+TAKEN_ALONG = {"IPython", "PIL", "google", "pydantic_core", "pytest"}
 
 
 def script(name: str) -> str:

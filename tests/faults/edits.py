@@ -160,8 +160,8 @@ def concerned(root: Path, catalogue: Path, faults: Iterable[Fault], reference: s
         The project, in whose folder `catalogue` is.
     """
     try:
-        changed = {Path(name) for name in _git(root, "diff", "--name-only", "--no-renames", reference).splitlines()}
-        before = _faults(_git(root, "show", f"{reference}:{catalogue.as_posix()}"))
+        changed = {Path(name) for name in git(root, "diff", "--name-only", "--no-renames", reference).splitlines()}
+        before = _faults(git(root, "show", f"{reference}:{catalogue.as_posix()}"))
     except subprocess.CalledProcessError:
         return None
     helpers = [path for path in changed if path.parts[0] == "tests" and path.suffix == ".py"]
@@ -180,5 +180,13 @@ def concerned(root: Path, catalogue: Path, faults: Iterable[Fault], reference: s
     return [fault for fault in faults if concerns(fault)]
 
 
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
+def git(root: Path, *arguments: str) -> str:
+    """Return what git prints in a checkout, whoever owns that: CI may run as root in a container.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If git ends with an error.
+    """
+    command = ["git", "-c", "safe.directory=*", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout

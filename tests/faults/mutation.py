@@ -23,7 +23,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a program it has only its own folder
 
-from faults import planted
+from faults import edits, planted
 from faults.edits import FaultError
 from faults.planted import Mutant
 
@@ -66,12 +66,12 @@ def results(patterns: Iterable[str]) -> dict[str, str]:
 
 def changed(reference: str, files: Iterable[str]) -> list[tuple[str, str]] | None:
     """Return file and name of each function of `files` that has changed, or None without the reference."""
-    command = ["git", "diff", "--unified=0", reference, "--", *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    try:
+        told = edits.git(Path(), "diff", "--unified=0", reference, "--", *files)
+    except subprocess.CalledProcessError:
         return None
     lines: dict[str, set[int]] = {}
-    for line in done.stdout.splitlines():
+    for line in told.splitlines():
         if line.startswith("+++ b/"):
             found = lines.setdefault(line.removeprefix("+++ b/"), set())
         elif place := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
