@@ -3,8 +3,10 @@
 import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from fmnist.steps.errors import DeterminismError
@@ -20,6 +22,23 @@ FREETYPE, BACKEND = "FREETYPE_PROPERTIES", "MPLBACKEND"
 Kind = Literal["png", "svg"]
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back: in the import of a library in C++ it would end Python without a word of its own."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
+
+
 def render(
     draw: Callable[[Any], None],
     kind: Kind = "png",
@@ -33,19 +52,19 @@ def render(
     `style` adds to matplotlib's default rcParams, and `figure` goes to the Figure: its size in inches, dpi and layout.
     """
     mpl = import_matplotlib()
-    from matplotlib.figure import Figure
     from PIL import ImageFile
 
     out = io.BytesIO()
     settings: Any = {**mpl.rcParamsDefault, "font.family": OWN, **(style or {})}
     metadata: Any = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     with mpl.rc_context(settings), default(ImageFile, "MAXBLOCK", 65_536):
-        drawn = _canvas(kind)(Figure(**figure)).figure
+        drawn = _figure(kind, figure)
         draw(drawn)
         drawn.savefig(out, format=kind, metadata=metadata, facecolor=facecolor)
     return out.getvalue()
 
 
+@_uninterrupted()
 def import_matplotlib() -> Any:
     """Import matplotlib, whatever the environment says of fonts and backends, and return it; Keras imports it too.
 
@@ -72,12 +91,15 @@ def import_matplotlib() -> Any:
     return mpl
 
 
-def _canvas(kind: Kind) -> Any:
-    """Return the class that writes such files, not what is registered for them."""
+@_uninterrupted()
+def _figure(kind: Kind, settings: Mapping[str, Any]) -> Any:
+    """Return a new Figure, which is written as such a file by matplotlib's own class, not by what is registered."""
+    from matplotlib.figure import Figure
+
     if kind == "png":
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        return FigureCanvasAgg
+        return FigureCanvasAgg(Figure(**settings)).figure
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    return FigureCanvasSVG
+    return FigureCanvasSVG(Figure(**settings)).figure

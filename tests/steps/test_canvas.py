@@ -1,9 +1,12 @@
 """Tests of the canvas that every picture is drawn on."""
 
+import builtins
 import io
 import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import matplotlib as mpl
@@ -79,6 +82,31 @@ def test_what_looks_at_fonts_first_imports_matplotlib_as_a_picture_does(look: st
     code = f"{look}; from fmnist.steps.canvas import render; render(lambda figure: None)"
     others = {"MPLBACKEND": "nonsense", "FREETYPE_PROPERTIES": "truetype:interpreter-version=35"}
     subprocess.run([sys.executable, "-c", code], env={**os.environ, **others}, check=True)
+
+
+def test_ctrl_c_waits_for_the_import_of_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the midst of it, Python would end without a word."""
+    imported, theirs = [], builtins.__import__
+
+    def interrupted(name: str, *others: Any, **more: Any) -> Any:
+        if name == "matplotlib":
+            signal.raise_signal(signal.SIGINT)
+            imported.append(name)
+        return theirs(name, *others, **more)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, "__import__", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                import_matplotlib()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert imported == ["matplotlib", "matplotlib"]
+    # Where no signal comes.
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(import_matplotlib).result() is mpl
 
 
 def test_the_kind_is_what_is_asked_for_whatever_the_style_says() -> None:
