@@ -13,7 +13,7 @@ from typing import Any
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.replication.sample import Result, Sample
 from fmnist.runs import checked, findings, workers
-from fmnist.runs.checksums import digests_of, sign
+from fmnist.runs.checksums import CHECKSUMS, digests_in, digests_of, sign
 from fmnist.runs.folder import LOG, RECORD, claimed
 from fmnist.runs.provenance import stopwatch
 from fmnist.runs.shard_folder import read_shard
@@ -80,7 +80,8 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
     folder, stop, jobs = Path(folder), stopwatch(), jobs or workers.cores()
     with claimed(folder, "study"), clean_environment():
         study = opened(folder, settings, seeds, on_progress)
-        missing = study.missing
+        if missing := study.missing:
+            workers.check_system()
         finished = not missing and RECORD in study.files
         if finished:
             checked.check_finished(folder, list(study.results.values()), study.files)
@@ -88,7 +89,10 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
         if failures := study.train(jobs, on_result, on_failure, log=folder / LOG):
             raise StepError(_message(failures, folder))
         now = stop() | {"jobs": jobs, "trained": len(missing)}
-        return _conclude(study, json.loads(study.files[RECORD]) if finished else now)
+        record = json.loads(study.files[RECORD]) if finished else now
+        if finished and _is_whole(study):
+            return _sample(study, record)
+        return _conclude(study, record)
 
 
 def gather(settings: Settings, seeds: range, shards: Iterable[str | Path], folder: str | Path) -> Sample:
@@ -121,9 +125,19 @@ def gather(settings: Settings, seeds: range, shards: Iterable[str | Path], folde
         return _conclude(study, stop() | {"jobs": 1, "trained": 0})
 
 
+def _is_whole(study: StudyFolder) -> bool:
+    """Return whether all that a finished study has is there as it was recorded, be it where nobody can write."""
+    digests = digests_in(study.files)
+    return CHECKSUMS in digests and digests_of(study.folder, digests) == digests
+
+
+def _sample(study: StudyFolder, record: Mapping[str, Any]) -> Sample:
+    return Sample.of_study(study.plan, list(study.results.values()), record)
+
+
 def _conclude(study: StudyFolder, record: Mapping[str, Any]) -> Sample:
     """Write all that follows from the seeds, and sign it."""
-    sample = Sample.of_study(study.plan, list(study.results.values()), record)
+    sample = _sample(study, record)
     study.close()
     write(study.folder / RECORD, canonical_json(record))
     names = findings.write_findings(sample, study.folder)

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext
 from pathlib import Path
 
 import pebble
@@ -22,7 +21,7 @@ from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.redaction import safe
 from fmnist.steps.settings import Settings
 
-__all__ = ["cores", "train"]
+__all__ = ["check_system", "cores", "train"]
 
 #: Of Linux' prctl: which signal this process gets when the one that started it ends.
 _PR_SET_PDEATHSIG = 1
@@ -42,8 +41,8 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
     on_failure: Callable[[int], None],
 ) -> dict[int, str]:
     """Train and test each of `seeds` in processes, which print into `log`, or as this one; return errors by seed."""
+    check_system()
     context = multiprocessing.get_context("spawn")
-    _check_system(context)
     failures: dict[int, str] = {}
     out_of_memory = OutOfMemory()
     pool = pebble.ProcessPool(
@@ -75,12 +74,12 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
     return failures
 
 
-def _check_system(context: SpawnContext) -> None:
+def check_system() -> None:
     """Make sure that this system has what workers, and TensorFlow in them, cannot begin without."""
     if sys.platform == "linux" and not THIS_PROGRAM.exists():
         raise ContractError(no_program(THIS_PROGRAM))
     try:
-        context.Lock()
+        multiprocessing.get_context("spawn").Lock()
     except OSError as error:
         raise ContractError(
             f"system: expected /dev/shm to be a folder that can be written into, where processes share locks, got: "

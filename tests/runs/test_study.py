@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_seeds_of_two_modes_are_not_mixed(tmp_path: Path, monkeypatch: pytest.Mo
         ContractError, match="switches.TF_DETERMINISTIC_OPS: it was 1, now it is 0\nNothing was changed"
     ):
         study.run_study(Settings(), range(2), tmp_path, jobs=1)
+
+
+def test_a_system_that_is_refused_is_told_before_any_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads that seeds have started, and then that none can."""
+    monkeypatch.setattr(workers, "THIS_PROGRAM", tmp_path / "proc")
+    told: list[Sequence[int]] = []
+    with pytest.raises(ContractError, match="^system: expected "):
+        study.run_study(Settings(), range(2), tmp_path / "study", on_seeds=told.append)
+    assert told == []
 
 
 @pytest.mark.usefixtures("no_data")

@@ -51,6 +51,10 @@ def test_a_finished_study_is_returned(made_up: folders.MadeUp, tmp_path: Path) -
     )
     testing.assert_same_files(got=testing.contents(tmp_path), expected=before)
     assert (announced, made_up.tried, sample.record["jobs"]) == ([[]], [7, 8, 9], 3)
+    # Then nothing is written, as nothing can be in a folder for reading only.
+    files = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
+    assert study.run_study(SETTINGS, range(7, 10), tmp_path).accuracies == sample.accuracies
+    assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == files
 
 
 def test_a_study_that_was_killed_after_its_last_seed_is_finished(made_up: folders.MadeUp, tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ def test_no_result_takes_the_place_of_another(tmp_path: Path) -> None:
     """Of several that come, whichever is there already is refused, and none is kept."""
     there = folders.result(8)
     begun = study_folder.StudyFolder(tmp_path, {}, {}, {}, {8: there})
-    with pytest.raises(ContractError, match=r"^seed 8: expected one result, got another\.$"):
+    with pytest.raises(ContractError, match=r"^seed 8: expected one result, got another, with those of seeds 7-8\. "):
         begun.keep([(one, one.to_json()) for one in (replace(there, seed=7), there)])
     assert (begun.results, begun.digests, list(tmp_path.iterdir())) == ({8: there}, {}, [])
 
