@@ -84,6 +84,12 @@ def read_shard(folder: str | Path, study: Mapping[str, Any]) -> list[tuple[Resul
     files = recorded.read_files(folder)
     of_shard = recorded.plan_in(folder, files)
     seeds = of_shard["seeds"]
+    first, last = study["seeds"]["first"], study["seeds"]["first"] + study["seeds"]["count"] - 1
+    if not first <= seeds["first"] <= seeds["first"] + seeds["count"] - 1 <= last:
+        raise ContractError(
+            f"shard of {seeds['count']} seeds from {seeds['first']} on: expected seeds of this study, {first} to "
+            f"{last}, got others. Give the shards of this study alone, or ask for all of their seeds."
+        )
     if changes := differences({**study, "seeds": seeds}, of_shard):
         lines = [f"  {name}: expected {wanted}, got {got}" for name, (wanted, got) in changes.items()]
         raise ContractError(

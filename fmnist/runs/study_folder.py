@@ -11,7 +11,7 @@ from typing import Any
 
 from fmnist.replication.sample import Result
 from fmnist.report import FILE_NAME
-from fmnist.runs import recorded, workers
+from fmnist.runs import recorded, shards, workers
 from fmnist.runs.checksums import DIGESTS, digests_in, listing
 from fmnist.runs.folder import PLAN, SEEDS, check_free, seed_path
 from fmnist.runs.provenance import plan, require_same
@@ -67,7 +67,11 @@ class StudyFolder:
             If the result of a seed is there already.
         """
         if twice := sorted(self.results.keys() & {one.seed for one, _ in found}):
-            raise ContractError(f"seed {twice[0]}: expected one result, got another.")
+            others = shards.name(range(found[0][0].seed, found[-1][0].seed + 1))
+            raise ContractError(
+                f"seed {twice[0]}: expected one result, got another, with those of seeds {others}. Give each shard "
+                "once, and a new folder."
+            )
         contents = {seed_path(Path(), one.seed).as_posix(): content for one, content in found}
         self.digests |= {name: sha256(content) for name, content in contents.items()}
         # First the digests: a seed without one is refused, a digest without a seed is not.

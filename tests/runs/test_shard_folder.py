@@ -205,7 +205,11 @@ def put_together(found: Sequence[Path], folder: Path) -> None:
         ([0], "study: expected 3 seeds from 5 on, each once, got 1, and not 6."),
         ([1], "study: expected 3 seeds from 5 on, each once, got 2, and not 5."),
         ([], "study: expected 3 seeds from 5 on, each once, got 0, and not 5."),
-        ([0, 1, 1], "seed 6: expected one result, got another."),
+        (
+            [0, 1, 1],
+            "seed 6: expected one result, got another, with those of seeds 6-7. Give each shard once, and a new "
+            "folder.",
+        ),
     ],
     ids=["last", "first", "all", "twice"],
 )
@@ -219,10 +223,17 @@ def test_a_study_takes_each_seed_once(two: list[Path], tmp_path: Path, shards_th
 def test_a_shard_of_other_seeds_is_refused(two: list[Path], tmp_path: Path) -> None:
     """Seeds that the study does not have, and those that two shards have, are told."""
     shard_folder.train_shard(SETTINGS, range(7, 9), tmp_path / "7-8")
-    with pytest.raises(ContractError, match="^seed 7: expected one result, got another"):
-        put_together([*two, tmp_path / "7-8"], tmp_path / "study")
-    with pytest.raises(ContractError, match="^study: expected 3 seeds from 5 on, each once, got 4, and not 6"):
-        study.gather(SETTINGS, range(5, 8), [two[0], *divided(tmp_path / "more", 3, 8, 1)], tmp_path / "another study")
+    for seeds, name in ((range(5, 8), "one"), (range(8, 11), "another"), (range(1, 8), "third")):
+        with pytest.raises(ContractError) as error:
+            study.gather(SETTINGS, seeds, [tmp_path / "7-8"], tmp_path / name)
+        assert not (tmp_path / name / "seeds").exists()
+        assert str(error.value) == (
+            f"shard of 2 seeds from 7 on: expected seeds of this study, {seeds[0]} to {seeds[-1]}, got others. Give "
+            "the shards of this study alone, or ask for all of their seeds."
+        )
+    shard_folder.train_shard(SETTINGS, range(7, 8), tmp_path / "7-7")
+    with pytest.raises(ContractError, match="^seed 7: expected one result, got another, with those of seeds 7-7"):
+        put_together([*two, tmp_path / "7-7"], tmp_path / "study")
 
 
 def forged(folder: Path) -> None:
