@@ -151,12 +151,25 @@ def write(path: str | Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
             temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and not error.filename:
             error.filename = str(path)
+        raise
+
+
+def _sync(file: BinaryIO) -> None:
+    """Make sure that what is written is on the disk."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno in {errno.EINVAL, errno.ENOTSUP}:
+            error.strerror = (
+                f"expected a file system with fsync, which keeps files in a crash, got: {error.strerror}. Choose a "
+                "folder on another"
+            )
         raise
 
 

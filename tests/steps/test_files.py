@@ -115,6 +115,22 @@ def test_a_failed_write_keeps_the_old_file(
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_without_fsync_is_told(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some that are mounted over a network: the error says what is missing and what to do."""
+
+    def refuse(_: int) -> None:
+        raise OSError(number, "no luck")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="no luck") as caught:
+        files.write(tmp_path / "a", b"new")
+    assert str(caught.value) == (
+        f"[Errno {number}] expected a file system with fsync, which keeps files in a crash, got: no luck. Choose a "
+        f"folder on another: '{tmp_path / 'a'}'"
+    )
+
+
 def test_an_interrupt_after_a_write_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary file has its name then, and is not looked for."""
     replace = Path.replace
