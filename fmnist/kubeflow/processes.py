@@ -172,7 +172,7 @@ def explained(code: int, out_of_memory: OutOfMemory, usage: resource.struct_rusa
     """
     number = -code if code < 0 else code - 128
     name = next((f" ({one.name})" for one in signal.Signals if one == number), "")
-    used = ""
+    used, limited = "", resource.getrlimit(resource.RLIMIT_CPU)[0]
     if usage:
         seconds = usage.ru_utime + usage.ru_stime
         # Until it has its own memory, a process counts with that of the one that started it: with this one's, which
@@ -180,9 +180,11 @@ def explained(code: int, out_of_memory: OutOfMemory, usage: resource.struct_rusa
         own = re.search(r"^VmHWM:\s+(\d+)", _text(Path("/proc/self/status")), re.MULTILINE)
         most = "at most " * (own is not None and usage.ru_maxrss <= 1.01 * int(own[1]))
         used = f", after {seconds:.1f} CPU seconds, with {most}{usage.ru_maxrss / 2**20:.2f} GiB of memory at its peak"
-        if number == signal.SIGKILL and 0 <= resource.getrlimit(resource.RLIMIT_CPU)[0] <= seconds + 1:
+        if number == signal.SIGKILL and 0 <= limited <= seconds + 1:
             number = signal.SIGXCPU
     advice = _ADVICE.get(number, "")
+    if number == signal.SIGKILL and not usage and limited >= 0:
+        advice = " It may have used up its CPU seconds: raise the limit with `ulimit -t`. Or else `dmesg` may say why."
     if number == signal.SIGKILL and out_of_memory:
         advice = f" Memory ran out{out_of_memory.limit()}. A step needs 1 GiB, and so does each job of a study."
     return f"its process ended with exit code {code}{name}{used}.{advice}{_limits()}"

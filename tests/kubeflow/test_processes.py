@@ -230,6 +230,26 @@ def test_cpu_seconds_are_used_up_within_the_last(
 
 
 @pytest.mark.parametrize(
+    ("code", "limits", "advice"),
+    [
+        (
+            -9,
+            {"CPU": 0},
+            "It may have used up its CPU seconds: raise the limit with `ulimit -t`. Or else `dmesg` may say why.",
+        ),
+        (-9, {}, "Something else killed it; `dmesg` may say what."),
+        (-15, {"CPU": 0}, "Something else asked it to end."),
+    ],
+)
+def test_a_worker_that_is_killed_may_have_met_the_limit(
+    code: int, limits: dict[str, int], advice: str, limited: Callable[..., None]
+) -> None:
+    """What it used, nobody knows: its parent counts all workers together."""
+    limited(**limits)
+    assert f"). {advice}" in explained(code, OutOfMemory(Path("none")))
+
+
+@pytest.mark.parametrize(
     ("limits", "said"),
     [
         ({}, ""),
