@@ -1,6 +1,7 @@
 """Accuracies that a user gives: what one may be, and the files that have many."""
 
 import csv
+import errno
 import io
 import math
 import re
@@ -84,7 +85,8 @@ def read_text(path: str | Path) -> str:
     try:
         return read(path, _LARGEST).decode("utf-8-sig")
     except OSError as error:
-        raise ContractError(f"{path}: expected a readable file, got: {error.strerror}.") from error
+        advice = " Save what it gives in a file." if error.errno == errno.EINVAL else ""
+        raise ContractError(f"{path}: expected a readable file, got: {error.strerror}.{advice}") from error
     except UnicodeDecodeError as error:
         raise ContractError(f"{path}: expected UTF-8 text, got {error}. Save it as UTF-8.") from error
 
@@ -95,6 +97,11 @@ def _column(path: str | Path, line: int, head: Sequence[str], column: str) -> in
         raise ContractError(
             f"{path}, line {line}: expected one accuracy, or the names of columns, got {len(head)} numbers. Write a "
             f"decimal point, not a comma; or give the columns names, one of them {column!r}."
+        )
+    if len(head) > 1 and not head[-1] and all(map(is_number, filter(None, head))):
+        raise ContractError(
+            f"{path}, line {line}: expected one accuracy, or the names of columns, got a comma at the end. Remove it "
+            "from each line."
         )
     if twice := [name for name, count in Counter(head).items() if count > 1]:
         raise ContractError(f"{path}, line {line}: expected each column once, got {shown(twice[0])} again.")

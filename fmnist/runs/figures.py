@@ -1,6 +1,7 @@
 """Published figures that a user gives to be judged: an accuracy, or a JSON file of them."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -15,8 +16,15 @@ from fmnist.runs.accuracies import accuracy_in, check_accuracy, is_number, read_
 from fmnist.runs.schemas import Share, Text
 from fmnist.steps.errors import ContractError
 from fmnist.steps.messages import excerpt, shown
+from fmnist.steps.redaction import without_secrets
 
 __all__ = ["figures_of", "read_figures", "single"]
+
+#: What an address has that lets people in: a user, or a parameter of such a name.
+_SECRET = re.compile(
+    r"://[^/?#\s]*@|[?&#;][^=?&#;\s]*(?:token|key|secret|pass|signature|credential|auth(?!or)|session|\bsig\b)[^=?&#;\s]*=",
+    re.IGNORECASE,
+)
 
 
 def single(accuracy: float) -> Figure:
@@ -90,7 +98,7 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
         raise ContractError(f"{path}: expected JSON, got: {excerpt(str(error), 200)}.") from error
     if twice := [name for name, count in Counter(one.name for one in found).items() if count > 1]:
         raise ContractError(f"{path}: expected each figure's name once, got {shown(twice[0])} again.")
-    figures = [published.figure(one.model_dump(exclude_none=True)) for one in found]
+    figures = [published.figure(_told(one)) for one in found]
     if parameters is None:
         if any(one.parameters != figures[0].parameters for one in figures):
             raise ContractError(
@@ -106,6 +114,12 @@ def read_figures(path: str | Path, parameters: Mapping[str, Any] | None = None) 
             f"{excerpt('; '.join(_options(one.parameters) for one in figures), 500)}."
         )
     return matching
+
+
+def _told(one: _Figure) -> dict[str, Any]:
+    """Return a figure without what an address in it hides; a query that only names a page stays, as in forum?id=3."""
+    values = one.model_dump(exclude_none=True)
+    return values | {name: without_secrets(values[name]) for name in ("source", "note") if _SECRET.search(values[name])}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -269,6 +269,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "0.9\n0,8\n",
         "line 2: expected as many values as in line 1, which has 1, got 2. Write a decimal point, not a comma.",
     ),
+    "comma at the end": (
+        "0.9,\n0.8,\n",
+        "line 1: expected one accuracy, or the names of columns, got a comma at the end. Remove it from each line.",
+    ),
     "no such column": (
         "seed,loss,time,accuracies\n1,2,3,0.9\n",
         "line 1: expected a column 'accuracy', got 'seed', 'loss', 'time', 'accuracies'. Did you mean 'accuracies'? "
@@ -351,8 +355,8 @@ def test_what_is_no_file_is_refused_at_once() -> None:
     """Neither a pipe nor a device nor a folder is waited for."""
     os.mkfifo("pipe")
     for name, reason in (
-        ("pipe", "it is no regular file"),
-        ("/dev/zero", "it is no regular file"),
+        ("pipe", "it is no regular file. Save what it gives in a file"),
+        ("/dev/zero", "it is no regular file. Save what it gives in a file"),
         (".", "Is a directory"),
         ("nothing", "No such file or directory"),
     ):
@@ -595,6 +599,21 @@ def test_a_folder_has_verdicts_pictures_and_a_report() -> None:
     told = invoke("--published", "figures.json", "-o", "judged", "--json", "accuracies.csv")
     assert (told.exit_code, json.loads(told.stdout)) == (0, json.loads(before["verdict.json"]))
     assert {path.name: path.read_bytes() for path in Path("judged").iterdir()} == before
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("see https://host/paper?v=1&token=s3cret-one.", "see https://host/paper?v=***&token=***."),
+        ("https://me:s3cret-one@host/paper", "https://***@host/paper"),
+        ("https://host/forum?id=a-paper&author=b", "https://host/forum?id=a-paper&author=b"),
+    ],
+)
+def test_what_an_address_hides_is_not_told(source: str, told: str) -> None:
+    """Reports are handed on; a query that only names a paper stays, so that readers find it."""
+    found = read_figures(figures({"source": source, "note": source}))
+    assert (found[0].source, found[0].note) == (told, told)
 
 
 @pytest.mark.usefixtures("here")
