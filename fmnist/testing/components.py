@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isfunction
 from itertools import count
@@ -20,6 +20,7 @@ from fmnist.kubeflow.signature import check_called, types_of
 from fmnist.kubeflow.undefined import sentence, undefined
 from fmnist.steps.checks import check_kind
 from fmnist.steps.errors import ContractError
+from fmnist.steps.files import default
 
 __all__ = [
     "Ran",
@@ -122,6 +123,8 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
             name = getattr(component, "name", component)
             raise ContractError(f"expected a function, or a component of one, got {name!r}. Test it on a cluster.")
         check_called(function)
+        from kfp.dsl.types import artifact_types
+
         if component is not function:
             names = undefined(component.component_spec.implementation.container.command[-1])
             assert not names, sentence(component.name, names)
@@ -132,7 +135,8 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         (made := folder / "outputs").mkdir(parents=True)
         outputs = {name: _fake(kind, made / name) for name, kind in declared["outputs"].items()}
         before = {name: _bytes(one) for name, one in inputs.items()}
-        returned = function(**copy.deepcopy(given), **inputs, **outputs)
+        with default(artifact_types, "CONTAINER_TASK_ROOT", str(made)):  # where `dsl.get_uri` gives places
+            returned = function(**copy.deepcopy(given), **inputs, **outputs)
         own = {name: Path(path) for name, one in outputs.items() if (path := getattr(one, "custom_path", ""))}
         for name in outputs:
             settle(name, made / name, own.get(name))
@@ -142,12 +146,18 @@ def run_component(tmp_path: Path) -> Callable[..., Ran]:
         silent = [name for name, one in outputs.items() if _bytes(one) is None and not getattr(one, "metadata", None)]
         assert not silent, f"{what}: expected each output written or logged, got nothing of {silent}"
         written = {path.name for path in made.iterdir()}
-        known = [Path(os.path.relpath(getattr(one, "path", one), made)).parts[0] for one in outputs.values()]
+        told = [*outputs.values(), *(one for one in _several(returned) if hasattr(one, "uri"))]
+        known = [Path(os.path.relpath(getattr(one, "path", one), made)).parts[0] for one in told]
         known += own
         assert written <= set(known), f"{what}: expected {[*outputs]} at most, got {sorted(written)}"
         return Ran(returned, outputs, **declared, files=contents(made))
 
     return run
+
+
+def _several(returned: Any) -> Sequence[Any]:
+    """Return the values that a function returned."""
+    return returned if isinstance(returned, tuple) else [returned]
 
 
 def _check_told(function: Callable[..., Any], returned: Any, outputs: Mapping[str, Any]) -> None:

@@ -114,6 +114,23 @@ def test_an_input_may_be_empty(run_component: Callable[..., testing.Ran], nothin
     assert (ran.returned, ran.files) == (True, {})
 
 
+def placed(out: Output[Dataset], more: Output[Dataset]) -> Artifact:
+    """Write to places that a step asks for, and return one of them."""
+    out.uri, more.uri = dsl.get_uri("one"), str(Path(dsl.get_uri(), "folder"))
+    Path(more.path).mkdir(parents=True)
+    for path in (out.path, f"{more.path}/two", dsl.get_uri("three")):
+        Path(path).write_text("text")
+    return Artifact(uri=dsl.get_uri("three"))
+
+
+def test_a_component_may_ask_for_places(run_component: Callable[..., testing.Ran]) -> None:
+    """Those of `dsl.get_uri`, as here and on Vertex AI; afterwards there are none."""
+    ran = run_component(placed)
+    assert ran.files == {"one": b"text", "Output/folder/two": b"text", "three": b"text"}
+    with pytest.raises(RuntimeError, match="can only be called at task runtime"):
+        dsl.get_uri()
+
+
 def test_an_output_may_have_an_ending(run_component: Callable[..., testing.Ran]) -> None:
     """Kfp keeps the address that a component gave its output, as some libraries write to certain names alone."""
 
