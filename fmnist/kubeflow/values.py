@@ -157,6 +157,12 @@ def _nested(task_spec: Any, component_spec: Any, io_store: Any, **_: Any) -> dic
     """Return the arguments of a part of a pipeline: what its task says, None for artifacts that are optional."""
     from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 
+    for name, one in task_spec.inputs.parameters.items():
+        if found := _PASSED.search(str(one.runtime_value)):
+            raise StepError(
+                f"expected a value for {name!r}, got a text with {_named(found)!r} in it, which is put there for a "
+                "step alone. Make the text in a step, or in the inner pipeline."
+            )
     optional = {name: None for name, one in component_spec.input_definitions.artifacts.items() if one.is_optional}
     return {**optional, **OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)}
 
@@ -185,7 +191,32 @@ def _replaced(theirs: Any, now: str, element: str, *, pipeline_resource_name: st
 
 def _passed(theirs: Any, executor_input: Any, command: str) -> str:
     """Replace inputs and outputs in a text as kfp does, but leave what only looks like one, as in a template of Go."""
-    return _PASSED.sub(lambda found: theirs(executor_input, found[0]), command)
+    within = bool(_PASSED.search(command)) and _is_mapping(command)
+
+    def replaced(found: re.Match[str]) -> str:
+        value = str(theirs(executor_input, found[0]))
+        if within and json.dumps(value, ensure_ascii=False) != f'"{value}"':
+            raise StepError(
+                f"expected {_named(found)!r}, a part of a text in a list or a mapping, to have neither quotes, "
+                f"backslashes nor line ends, which change the JSON around it, got {shown(value)}. Hand it on by "
+                "itself, or make that text in a step."
+            )
+        return value
+
+    return _PASSED.sub(replaced, command)
+
+
+def _named(found: re.Match[str]) -> str:
+    """Return the name of what `_PASSED` found, as a pipeline calls it."""
+    return str(re.findall(r"[\w-]+", found[0])[2]).removeprefix("pipelinechannel--")
+
+
+def _is_mapping(text: str) -> bool:
+    """Return whether a text is a mapping as JSON, as the inputs of a step are."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _told(theirs: Any, executor_output_path: str) -> Any:

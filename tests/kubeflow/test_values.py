@@ -559,6 +559,55 @@ def test_a_text_is_handed_on_as_it_is(text: str, tmp_path: Path) -> None:
     }
 
 
+def within(text: str, share: float = 2.5) -> None:
+    """Hand on texts that are made of values, in a mapping and in a list."""
+    show(many=[f"{text}!"], named={"a": f"{text} {share}"}, share=share)
+
+
+def test_a_text_within_a_list_is_filled_in(tmp_path: Path) -> None:
+    """Unless it would change the JSON around it, here and on a cluster: with quotes it may even stay JSON."""
+    assert run(within, tmp_path, text="\u00fc /") == {"show": "(['\u00fc /!'], {'a': '\u00fc / 2.5'}, 2.5)"}
+
+
+@pytest.mark.parametrize("text", ['a", "b": "c', "a\\", "a\nb"])
+def test_a_text_that_changes_the_json_around_it_is_refused(text: str, tmp_path: Path) -> None:
+    """The parameter is named."""
+    with pytest.raises(StepError) as error:
+        run(within, tmp_path, text=text)
+    assert str(error.value) == (
+        "step show: expected 'text', a part of a text in a list or a mapping, to have neither quotes, backslashes nor "
+        f"line ends, which change the JSON around it, got {text!r}. Hand it on by itself, or make that text in a step."
+    )
+
+
+@dsl.pipeline  # type: ignore[untyped-decorator]
+def section(text: str = "", many: list = []) -> None:  # type: ignore[type-arg]  # noqa: B006 - a default of kfp
+    """Be a part of another pipeline."""
+    say(text=text)
+    gather(many=many)
+
+
+def made_for_a_part(text: str) -> None:
+    """Give a part a text that is made of values."""
+    section(text=f"<{say(text=text).output}>")
+
+
+def listed_for_a_part(text: str) -> None:
+    """Give a part a list of values."""
+    section(many=[say(text=text).output])
+
+
+@pytest.mark.parametrize(("pipeline", "name"), [(made_for_a_part, "text"), (listed_for_a_part, "many")])
+def test_a_text_that_is_made_for_a_part_is_refused(pipeline: Callable[..., None], name: str, tmp_path: Path) -> None:
+    """By itself kfp gives the part's steps null in the place of each value."""
+    with pytest.raises(StepError) as error:
+        run(pipeline, tmp_path, text="a")
+    assert str(error.value) == (
+        f"task section: StepError: expected a value for '{name}', got a text with 'say-Output' in it, which is put "
+        "there for a step alone. Make the text in a step, or in the inner pipeline."
+    )
+
+
 @component
 def mixed() -> list:  # type: ignore[type-arg]
     """Return values of many kinds."""
