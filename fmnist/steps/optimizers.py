@@ -61,7 +61,14 @@ _LARGEST = 3.4e38
 #: Keys that have an effect only sometimes: when they have none, and when they have one.
 _NEEDS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bool]]] = {
     "ema_momentum": ("without use_ema", lambda config: config["use_ema"]),
-    "ema_overwrite_frequency": ("without use_ema", lambda config: config["use_ema"]),
+    "ema_overwrite_frequency": (
+        "without use_ema and unless it is greater than 0",
+        lambda config: config["use_ema"] and config["ema_overwrite_frequency"] > 0,
+    ),
+    "gradient_accumulation_steps": (
+        "unless it is greater than 1",
+        lambda config: config["gradient_accumulation_steps"] > 1,
+    ),
     "nesterov": ("without momentum", lambda config: config["momentum"] != 0),
     "clipnorm": ("unless it is greater than 0", lambda config: config["clipnorm"] > 0),
     "clipvalue": ("unless it is greater than 0", lambda config: config["clipvalue"] > 0),

@@ -267,6 +267,14 @@ def test_the_print_mode_of_numpy_does_not_matter() -> None:
         (config(clipnorm=-1), "clipnorm -1.0 has no effect unless it is greater than 0"),
         (config(ema_momentum=0.5), "ema_momentum 0.5 has no effect without use_ema. Change it, or leave it out"),
         (config(ema_overwrite_frequency=5), "ema_overwrite_frequency 5 has no effect without use_ema"),
+        (
+            config(use_ema=True, ema_overwrite_frequency=0),
+            "ema_overwrite_frequency 0 has no effect without use_ema and",
+        ),
+        (
+            config(gradient_accumulation_steps=0),
+            "gradient_accumulation_steps 0 has no effect unless it is greater than 1",
+        ),
         (config("sgd", nesterov=True), "nesterov True has no effect without momentum"),
         (config("muon", exclude_embeddings=False), "has no effect on this network"),
         (
