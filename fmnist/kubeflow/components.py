@@ -45,6 +45,13 @@ _CLOCK = SimpleNamespace(time=int)
 #: The image of each step, where none is given.
 BASE_IMAGE = "python:3.11.13-slim-bookworm"
 
+#: The name of an image: a host, which may have upper case, folders and a name, a tag, and a digest.
+_IMAGE = re.compile(
+    r"(?:(?:[\w.-]+|\[[\da-f:]+\])(?::\d+)?/)?(?:[a-z\d]+(?:[._-]+[a-z\d]+)*/)*[a-z\d]+(?:[._-]+[a-z\d]+)*"
+    r"(?::\w[\w.-]{0,127})?(?:@sha256:[\da-f]{64}|@sha512:[\da-f]{128})?",
+    re.ASCII,
+)
+
 #: The release that a compiled file names: the oldest one allowed here, as no other compiles to anything else.
 SDK_VERSION = b"sdkVersion: kfp-2.17.0"
 
@@ -233,6 +240,11 @@ def check_image(image: str | None) -> None:
     if image is not None and not re.fullmatch(r"\S+", image):
         raise ContractError(
             f"image: expected a name as in registry.example/fmnist:1, got {image!r}. Is a variable empty?"
+        )
+    if image is not None and not _IMAGE.fullmatch(image):
+        raise ContractError(
+            f"image: expected a name as in registry.example/fmnist:1, got {image!r}, of which Kubernetes makes no pod. "
+            "Write lower case after the host, and all 64 digits of a digest after @sha256:."
         )
 
 

@@ -125,6 +125,21 @@ def test_a_link_is_replaced_not_written_through(tmp_path: Path) -> None:
     [
         ("", "a name as in registry.example/fmnist:1, got ''. Is a variable empty?"),
         ("an image", "a name as in registry.example/fmnist:1, got 'an image'. Is a variable empty?"),
+        *(
+            (
+                name,
+                f"a name as in registry.example/fmnist:1, got '{name}', of which Kubernetes makes no pod. Write lower "
+                "case after the host, and all 64 digits of a digest after @sha256:.",
+            )
+            for name in (
+                "Host/Fmnist:1",
+                "host/fmnist@sha256:...",
+                "host/fmnist@sha256:0a0a0a0a0a0a",
+                "https://host/fmnist",
+                "host//fmnist",
+                "host/fmnist:",
+            )
+        ),
         (7, "a text, got an int."),
     ],
 )
@@ -133,6 +148,15 @@ def test_an_image_without_a_name_is_refused(image: Any, got: str) -> None:
     with pytest.raises(ContractError) as caught:
         components.as_component(components.confusion_matrix, image)
     assert str(caught.value) == f"image: expected {got}"
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["fmnist", "Host/a/b_c-d:V1", "localhost:5000/a.b__c", "[::1]:5000/a", f"host/a:1@sha256:{'0a' * 32}", "a--b:_1"],
+)
+def test_an_image_may_have_any_name_that_kubernetes_takes(image: str) -> None:
+    """Hosts with a port or of any case, folders, tags and whole digests."""
+    components.check_image(image)
 
 
 def test_another_release_of_kfp_compiles_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

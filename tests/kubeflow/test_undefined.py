@@ -170,7 +170,7 @@ def notes_in_a_class() -> str:
 
 
 @pytest.mark.parametrize("function", [uses_a_constant, has_a_default, notes_in_a_class])
-@pytest.mark.parametrize("image", [None, "registry.example/mine@sha256:1"])
+@pytest.mark.parametrize("image", [None, "registry.example/mine:1"])
 def test_a_component_with_such_names_is_refused(function: Callable[..., Any], image: str | None) -> None:
     """It is when it is made, and not on a cluster; the message says what to do."""
     with pytest.raises(ContractError) as refused:
