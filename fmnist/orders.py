@@ -60,7 +60,7 @@ class EpochOrders:
 
     model: Any
 
-    def __new__(cls, **_: Any) -> Any:
+    def __new__(cls, *_: Any, **__: Any) -> Any:
         """Return a `keras.callbacks.Callback`: Keras is imported no earlier."""
         return super().__new__(_callback(cls))  # type: ignore[arg-type]  # a class has a hash
 
@@ -110,7 +110,9 @@ class EpochOrders:
         from keras import ops
 
         if (state := int(ops.convert_to_numpy(self._state))) == _START:
-            raise OrderError("EpochOrders: expected to read the batches, got none: another callback compiled anew")
+            raise OrderError(
+                "EpochOrders: expected to read the batches, got none: there are none, or another callback compiled anew"
+            )
         fingerprint = f"{state:016x}"
         self.fingerprints.append(fingerprint)
         age = len(self.fingerprints) - 1 - self.fingerprints.index(fingerprint)
@@ -153,7 +155,8 @@ def _digest(tensor: Any) -> Any:
     """Return one number for a batch of n rows: their values and their places, weighted by pseudo-random numbers."""
     from keras import ops
 
-    rows = ops.reshape(_bits(tensor), (ops.shape(tensor)[0], -1))
+    bits = _bits(tensor)
+    rows = ops.reshape(bits, (ops.shape(bits)[0] if bits.shape.rank != 0 else 1, -1))
     n, size = ops.shape(rows)
     return ops.sum(_scramble(ops.sum(rows * _weights(size), axis=1)) * _weights(n))
 
@@ -162,6 +165,8 @@ def _bits(tensor: Any) -> Any:
     """Return the values of a tensor as uint64, other values as other numbers."""
     from keras import ops
 
+    if type(tensor).__name__ in {"RaggedTensor", "SparseTensor"}:
+        raise OrderError(f"EpochOrders: expected dense batches of real numbers, got a {type(tensor).__name__}")
     tensor = ops.convert_to_tensor(tensor)
     dtype = tensor.dtype
     if dtype.is_floating:

@@ -399,6 +399,38 @@ def test_several_devices_are_refused() -> None:
         orders.on_train_begin()
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(tf.sparse.from_dense([[1.0, 0.0]]), "SparseTensor"), (tf.ragged.constant([[1.0], [2.0, 3.0]]), "RaggedTensor")],
+)
+def test_batches_that_are_not_dense_are_refused(values: Any, kind: str) -> None:
+    """They are called what they are."""
+    from fmnist import orders
+
+    step = orders._reading(lambda data: data, keras.Variable(1, dtype="uint64"))
+    with pytest.raises(OrderError, match=f"^EpochOrders: expected dense batches of real numbers, got a {kind}$"):
+        step((values, tf.constant([0])))
+
+
+def test_a_batch_may_be_one_number() -> None:
+    """As a weight for the loss of each whole batch: it is no row, and counts."""
+    from fmnist import orders
+
+    digests = {int(keras.ops.convert_to_numpy(orders._digest(tf.constant(value)))) for value in (1.0, 2.0)}
+    assert len(digests) == 2
+
+
+def test_a_check_may_have_arguments_of_its_own() -> None:
+    """Also those without names, which are for its own class alone."""
+
+    class Named(EpochOrders):
+        def __init__(self, name: str) -> None:
+            super().__init__(strict=False)
+            self.name = name
+
+    assert (Named("mine").name, Named("mine").strict) == ("mine", False)
+
+
 def test_batches_that_were_not_read_are_not_judged() -> None:
     """Where something else makes the train function again, the callback says so and finds no repeated order."""
     model = network()
@@ -406,7 +438,9 @@ def test_batches_that_were_not_read_are_not_judged() -> None:
     with pytest.raises(OrderError) as caught:
         model.fit(IMAGES, LABELS, epochs=2, callbacks=[EpochOrders(), again], verbose=0)
     assert not isinstance(caught.value, RepeatedOrderError)
-    assert str(caught.value) == ("EpochOrders: expected to read the batches, got none: another callback compiled anew")
+    assert str(caught.value) == (
+        "EpochOrders: expected to read the batches, got none: there are none, or another callback compiled anew"
+    )
 
 
 def test_bits_are_mixed_as_murmurhash_mixes_them() -> None:
