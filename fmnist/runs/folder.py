@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -47,6 +48,9 @@ UNFINISHED, CHECKPOINT = ".unfinished", "checkpoint"
 
 #: Of a study the plan, the folder of its seeds' results, the record of how it went, and what follows from the seeds.
 PLAN, SEEDS, RECORD, ACCURACIES, VERDICT = "study.json", "seeds", "record.json", "accuracies.csv", "verdict.json"
+
+#: The errors of a file system that has no locks.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL, errno.EBADF}
 
 #: How far a float32 softmax may be from a probability.
 _ROUNDING = 1e-5
@@ -127,6 +131,9 @@ def claimed(folder: Path, what: str) -> Iterator[None]:
                 "choose another with -o."
             ) from error
         except OSError as error:
+            error.filename = str(folder)
+            if error.errno not in _NO_LOCKS:
+                raise
             raise ContractError(
                 f"{what} folder: expected a file system with locks, which keep other processes out, got for {folder}: "
                 f"{error.strerror}. Choose another with -o."

@@ -75,6 +75,17 @@ def test_a_disk_without_locks_is_not_one_at_work(tmp_path: Path, monkeypatch: py
     )
 
 
+def test_a_disk_that_fails_is_not_one_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an error of the system, with the name of the folder: the same command may do later."""
+
+    def fail(*_: int) -> None:
+        raise OSError(errno.EIO, "no luck")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with pytest.raises(OSError, match=f"no luck: '{tmp_path}'"), claimed(tmp_path, "run"):
+        pass
+
+
 def test_a_folder_that_the_system_refuses_is_no_file(tmp_path: Path) -> None:
     """As where a name is too long, or where one may not write: what the system says is told."""
     with pytest.raises(OSError, match="File name too long"):
