@@ -155,8 +155,7 @@ def _digest(tensor: Any) -> Any:
     """Return one number for a batch of n rows: their values and their places, weighted by pseudo-random numbers."""
     from keras import ops
 
-    bits = _bits(tensor)
-    rows = ops.reshape(bits, (ops.shape(bits)[0] if bits.shape.rank != 0 else 1, -1))
+    rows = ops.reshape(_bits(tensor), ((ops.shape(tensor) or (1,))[0], -1))
     n, size = ops.shape(rows)
     return ops.sum(_scramble(ops.sum(rows * _weights(size), axis=1)) * _weights(n))
 

@@ -217,6 +217,20 @@ def test_every_row_of_a_batch_counts_and_each_value(rows: int, shape: tuple[int,
         assert int(orders._digest(changed)) != digest, place
 
 
+def test_a_fingerprint_is_that_of_earlier_releases() -> None:
+    """So that those which somebody has kept can be compared."""
+    from fmnist import orders
+
+    batch = np.arange(24).reshape(2, 3, 4)
+    batches = [batch.astype(np.float32), batch.astype(np.uint8), batch.astype(np.float64), batch[:, 0, 0]]
+    assert [f"{int(orders._digest(one)):016x}" for one in batches] == [
+        "1250e89b19094610",
+        "f6e66ffcda8b3b55",
+        "3f2bf777f35d45f0",
+        "e99addc43f5178c9",
+    ]
+
+
 @pytest.mark.parametrize("size", [1, 7, 33, 64, N, 100])
 def test_batches_of_any_size_are_read(size: int) -> None:
     """Whatever the size of a batch, also above that of the data: a swap of the last two images is another order."""

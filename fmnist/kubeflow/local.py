@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from fmnist.kubeflow import processes, runnable, values
 from fmnist.kubeflow.environment import clean_environment
+from fmnist.kubeflow.inputs import check_lengths
 from fmnist.kubeflow.processes import THIS_PROGRAM as _THIS_PROGRAM
 from fmnist.kubeflow.processes import OutOfMemory, explained, no_program
 from fmnist.steps.errors import ContractError, StepError
@@ -208,7 +209,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
     from kfp.local import subprocess_task_handler as handler
 
     def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
-        values.check_lengths(full_command)
+        check_lengths(full_command)
         out_of_memory, variables = OutOfMemory(), {**os.environ, **(env_vars or {})}
         # By print, which kfp indents, and a line each, so that what kfp says next is in a line of its own.
         with tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True) as place:

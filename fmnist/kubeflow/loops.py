@@ -22,6 +22,7 @@ from typing import Any
 
 from fmnist.kubeflow import values
 from fmnist.kubeflow.compiled import ASKED, asked
+from fmnist.kubeflow.inputs import check_unchanged, state
 from fmnist.steps.errors import StepError
 
 __all__ = ["mended", "with_inputs"]
@@ -138,10 +139,10 @@ def _step(theirs: Any, failed: Callable[[str], None], *, task_spec: Any, io_stor
 
     try:
         inputs = OrchestratorUtils.make_task_arguments(task_spec.inputs, io_store)
-        before = values.state(inputs)
+        before = state(inputs)
         outputs, status = theirs(task_spec=task_spec, io_store=io_store, **others)
         if status.name == "SUCCESS":
-            values.check_unchanged(before, values.state(inputs))
+            check_unchanged(before, state(inputs))
     except Exception as error:
         said = error if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
         failed(message := f"step {task_spec.component_ref.name.removeprefix('comp-')}: {said}")

@@ -3,26 +3,25 @@
 It gives whole numbers in lists and mappings as floats, and mappings in any order. It has errors of its own for a
 parameter without a value, for a null in a list, for an artifact of one of several branches, and for a number that is
 none. It gives a nested pipeline what the outer one calls by the same name, writes null into a text in the place of what
-looks like a placeholder, and lets a step change what others read. It is content where a step gives no value that it
-declares, or writes one of another kind, and finds no artifact of a step that ends its program itself.
+looks like a placeholder. It is content where a step gives no value that it declares, or writes one of another kind, and
+finds no artifact of a step that ends its program itself.
 """
 
 import contextlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fmnist.kubeflow.needs import LONGEST
 from fmnist.steps.errors import StepError
 from fmnist.steps.messages import shown
 
-__all__ = ["NOT_FINITE", "arguments", "as_text", "check_lengths", "check_unchanged", "mends", "state", "written"]
+__all__ = ["NOT_FINITE", "arguments", "as_text", "mends", "written"]
 
 #: Said of a step that tells of a number which JSON has not.
 NOT_FINITE = (
@@ -284,45 +283,3 @@ def _complete(theirs: Any, executor_output: Any, executor_input: Any, component_
 
 def _refuse(_: str) -> None:
     raise StepError(NOT_FINITE)
-
-
-def check_lengths(command: Iterable[str]) -> None:
-    """Make sure that Linux takes each argument of a step's command: its program, and its inputs as JSON.
-
-    Raises
-    ------
-    StepError
-        If it does not.
-    """
-    if (longest := max(len(one.encode()) for one in command)) > LONGEST:
-        raise StepError(
-            f"expected a program and inputs of at most {LONGEST:,} bytes each, which Linux takes as one argument, here "
-            f"and on a cluster, got {longest:,}. Hand on a large value as an artifact."
-        )
-
-
-def state(given: Mapping[str, Any]) -> dict[str, list[dict[str, tuple[int, int]]]]:
-    """Return when each file of a task's arguments was changed, and its size; by the arguments' names."""
-    return {name: [*map(_files, one if isinstance(one, list) else [one])] for name, one in given.items()}
-
-
-def _files(given: Any) -> dict[str, tuple[int, int]]:
-    if not (path := getattr(given, "path", None)):
-        return {}
-    found = {one: one.stat() for one in (Path(path), *Path(path).rglob("*")) if one.is_file()}
-    return {str(one): (stat.st_mtime_ns, stat.st_size) for one, stat in found.items()}
-
-
-def check_unchanged(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Make sure that a step left its inputs as they were, given their `state` before and after.
-
-    Raises
-    ------
-    StepError
-        If it did not.
-    """
-    if changed := [name for name in before if after[name] != before[name]]:
-        raise StepError(
-            f"expected its inputs as they were, got {changed[0]!r} changed in place. On a cluster each step has a copy "
-            "of its own, and no other sees the change. Change a copy, or write to an output."
-        )

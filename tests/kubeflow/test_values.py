@@ -15,7 +15,7 @@ from kfp import compiler, dsl
 from kfp.dsl import Dataset, Input, Metrics, Output
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from fmnist.kubeflow import local, values
+from fmnist.kubeflow import inputs, local, values
 from fmnist.steps.errors import StepError
 
 
@@ -304,12 +304,24 @@ def test_the_first_input_that_changed_is_named(tmp_path: Path) -> None:
         (tmp_path / name / "deep" / "file").write_text("x")
     (tmp_path / "one" / "deep" / "file").rename(tmp_path / "elsewhere")
     (tmp_path / "one" / "deep" / "file").symlink_to(tmp_path / "elsewhere")
-    before = values.state(folders)
-    values.check_unchanged(before, values.state(folders))
+    before = inputs.state(folders)
+    inputs.check_unchanged(before, inputs.state(folders))
     for name in ("another", "one"):
         (tmp_path / name / "deep" / "file").write_text("more")
     with pytest.raises(StepError, match="got 'one' changed in place"):
-        values.check_unchanged(before, values.state(folders))
+        inputs.check_unchanged(before, inputs.state(folders))
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_each_file_of_an_input_counts(tmp_path: Path, name: str) -> None:
+    """Whichever is looked at last."""
+    for one in "ab":
+        (tmp_path / one).write_text("x")
+    given = {"folder": SimpleNamespace(path=str(tmp_path))}
+    before = inputs.state(given)
+    (tmp_path / name).write_text("more")
+    with pytest.raises(StepError, match="got 'folder' changed in place"):
+        inputs.check_unchanged(before, inputs.state(given))
 
 
 def test_only_a_whole_number_becomes_a_float() -> None:
@@ -667,6 +679,6 @@ def test_a_value_may_be_as_long_as_linux_takes(tmp_path: Path) -> None:
 
 def test_the_longest_argument_that_linux_takes_is_taken() -> None:
     """It is counted in bytes, and one byte more is refused."""
-    values.check_lengths(["python", "ü" * 65_535 + "x"])
+    inputs.check_lengths(["python", "ü" * 65_535 + "x"])
     with pytest.raises(StepError, match=r"at most 131,071 bytes each, .* got 131,072\."):
-        values.check_lengths(["python", "ü" * 65_536])
+        inputs.check_lengths(["python", "ü" * 65_536])
