@@ -91,6 +91,7 @@ def run_study(  # noqa: PLR0913 - all but the first four are callbacks
         now = stop() | {"jobs": jobs, "trained": len(missing)}
         record = json.loads(study.files[RECORD]) if finished else now
         if finished and _is_whole(study):
+            study.sweep(digests_in(study.files))
             return _sample(study, record)
         return _conclude(study, record)
 

@@ -4,7 +4,8 @@ The plan is written before the first seed is trained, and a folder takes seeds o
 the parameters or the number of seeds in the light of the results.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,15 @@ class StudyFolder:
     def close(self) -> None:
         """Make sure that every file is as it was written, as training may take days, and sweep what was left."""
         recorded.check_files(self.folder, self.digests)
-        ours = {self.folder / name for name in (DIGESTS, *self.digests)}
+        self.sweep(self.digests)
+
+    def sweep(self, names: Iterable[str]) -> None:
+        """Remove what killed processes left of the files of these names; it stays where nobody can write."""
+        ours = {self.folder / name for name in (DIGESTS, *names)}
         for path in (*self.folder.glob(".*"), *self.folder.glob(f"{SEEDS}/.*")):
             if (left := TEMPORARY.fullmatch(path.name)) and path.with_name(left[1]) in ours:
-                path.unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def opened(folder: Path, settings: Settings, seeds: range, on_progress: dataset.Progress | None = None) -> StudyFolder:

@@ -192,6 +192,21 @@ def test_files_of_the_user_stay(made_up: folders.MadeUp, tmp_path: Path, place: 
     assert made_up.tried == [7, 8, 9]
 
 
+def test_what_was_left_stays_where_nobody_can_write(
+    made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk for reading only, from which a finished study is shown."""
+    shard_folder.train_shard(SETTINGS, range(7, 10), tmp_path)
+    (left := tmp_path / "seeds" / ".7.json.0123abcd.tmp").write_text("{")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", Mock(side_effect=OSError(errno.EROFS, "read-only")))
+        study_folder.opened(tmp_path, SETTINGS, range(7, 10)).sweep(["seeds/7.json"])
+    assert left.exists()
+    study_folder.opened(tmp_path, SETTINGS, range(7, 10)).sweep(["seeds/7.json"])
+    assert not left.exists()
+    assert made_up.tried == [7, 8, 9]
+
+
 def test_a_resumed_study_records_how_many_it_trained(
     made_up: folders.MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
