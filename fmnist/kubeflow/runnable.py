@@ -112,7 +112,7 @@ def collect(command: Sequence[str], folder: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # it told nothing, or what is refused later
         told = json.loads(Path(given.get("outputFile", "")).read_bytes()).get("artifacts", {})
     for name, one in given.get("artifacts", {}).items():
-        own = told.get(name, {}).get("artifacts", [{}])[0].get("custom_path")
+        own = (told.get(name, {}).get("artifacts") or [{}])[0].get("custom_path")
         settle(name, Path(one["artifacts"][0]["uri"]), own and Path(folder, own))
 
 

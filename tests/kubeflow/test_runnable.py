@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from support.documents import SPEC, ref
 
 from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle, compiled, local, runnable
+from fmnist.steps.errors import StepError
 
 
 def write(text: str, table: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]) -> str:
@@ -439,3 +441,63 @@ def test_nothing_else_is_changed_for_the_runner() -> None:
     command = ["sh", "-ec", "python3 -m kfp.dsl.executor_main", "import json"]
     function = {"container": {"image": "python:3.11", "command": command}}
     assert made["deploymentSpec"] == {"executors": {**executors, "function": function}}
+
+
+@pytest.mark.parametrize(
+    ("told", "moved"),
+    [
+        ('{"artifacts": {"moved": {"artifacts": [{"custom_path": "own.txt"}]}, "plain": {"artifacts": []}}}', "own"),
+        ("{}", None),
+        ("no JSON", None),
+        (None, None),
+    ],
+    ids=["told", "nothing told", "broken", "no file"],
+)
+def test_what_a_step_wrote_elsewhere_is_collected(told: str | None, moved: str | None, tmp_path: Path) -> None:
+    """At a path of its own, from where it worked, or behind a link; what lies in its place stays."""
+    work, out = tmp_path / "work", tmp_path / "out"
+    for folder in (work, out):
+        folder.mkdir()
+    for name in ("own", "linked"):
+        (work / f"{name}.txt").write_text(name)
+    (out / "linked").symlink_to(work / "linked.txt")
+    (out / "plain").write_text("plain")
+    if told is not None:
+        (tmp_path / "told.json").write_text(told)
+    artifacts = {name: {"artifacts": [{"uri": str(out / name)}]} for name in ("moved", "linked", "plain", "silent")}
+    given = {"outputs": {"outputFile": str(tmp_path / "told.json"), "artifacts": artifacts}}
+    for command in ([], ["echo", "done"], ["python", "--executor_input", json.dumps(given), "--function_to_execute"]):
+        assert (out / "linked").is_symlink()
+        runnable.collect(command, str(work))
+    shutil.rmtree(work)
+    expected = {"linked": "linked", "plain": "plain"} | ({"moved": moved} if moved else {})
+    assert {path.name: path.read_text() for path in out.iterdir()} == expected
+
+
+@pytest.mark.parametrize("target", ["..", "nowhere"], ids=["folder", "nothing"])
+def test_a_link_that_a_cluster_cannot_follow_is_refused(target: str, tmp_path: Path) -> None:
+    """It is named by its place in the output."""
+    (tmp_path / "made" / "deep").mkdir(parents=True)
+    (tmp_path / "made" / "deep" / "link").symlink_to(target)
+    with pytest.raises(StepError) as caught:
+        runnable.settle("model", tmp_path / "made")
+    assert str(caught.value) == (
+        "expected files and folders in its output 'model', got the link deep/link to a folder or to nothing, which a "
+        "cluster does not follow. Copy what it is to hold."
+    )
+
+
+def test_a_value_at_a_path_is_read_by_its_kind(tmp_path: Path) -> None:
+    """One of no kind is JSON; one of another is named."""
+    for name, text in (("text", "1"), ("free", "[1]"), ("number", "7")):
+        (tmp_path / name).write_text(text)
+    parameters: dict[str, Any] = {
+        "text": {"parameterType": "STRING"},
+        "free": {},
+        "number": {"parameterType": "NUMBER_INTEGER"},
+        "gone": {},
+    }
+    assert runnable._written(parameters, tmp_path) == {"text": "1", "free": [1], "number": 7}
+    (tmp_path / "number").write_text("seven")
+    with pytest.raises(StepError, match="at the path of its output 'number'"):
+        runnable._written(parameters, tmp_path)
