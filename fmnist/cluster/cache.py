@@ -118,9 +118,9 @@ def _forecast(name: str, key: Mapping[str, Any], old: Mapping[str, Any] | None, 
         return Forecast(name, changes, "hit", f"its key is {key['caching']}, whatever changed")
     if key["caching"] != "on" or old["caching"] != "on":
         return Forecast(name, changes, "run", f"its cache was {old['caching']}, and is {key['caching']}")
-    again = [given for given, source in key["parameters"].items() if _OF_RUN.fullmatch(source["said"])]
-    if again or {one.part for one in changes} - _UNKEYED.keys():
-        return Forecast(name, changes, "run", next((f"each run has a {one} of its own" for one in again), ""))
+    own = [given for given, source in key["parameters"].items() if _OF_RUN.fullmatch(source["said"])]
+    if own or {one.part for one in changes} - _UNKEYED.keys():
+        return Forecast(name, changes, "run", *(f"each run has a {one} of its own" for one in own[:1]))
     on_its_own: tuple[Outcome, str] = ("unknown", _UNKEYED[changes[0].part]) if changes else ("hit", "")
     return Forecast(name, changes, *(_above(key, known) or on_its_own))
 
@@ -241,9 +241,8 @@ def _conditions(task: Task, spec: Mapping[str, Any]) -> Iterator[tuple[str, list
 
 def _volumes(task: Task, spec: Mapping[str, Any], platforms: list[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return where the name of each mounted volume comes from: the key has names alone, not where they are mounted."""
-    label = task.component["executorLabel"]
     parts = [platform.get("deploymentSpec", {}) for one in platforms for platform in one.get("platforms", {}).values()]
-    executors = [one.get("executors", {}).get(label, {}) for one in parts]
+    executors = [one.get("executors", {}).get(task.component["executorLabel"], {}) for one in parts]
     names = [mount.get("pvcNameParameter") or mount for one in executors for mount in one.get("pvcMount", ())]
     return list(_sources(task, spec, dict(enumerate(names)), "parameters").values())
 

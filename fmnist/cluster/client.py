@@ -198,7 +198,8 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
                 )
 
     def _load_config(self, host: str | None, *settings: Any) -> Any:
-        config = super()._load_config(host, *settings)
+        with connection.quoting_nothing():
+            config = super()._load_config(host, *settings)
         if not host and config.host == Configuration().host:
             raise ContractError(_NO_HOST + connection.kubeconfig_trouble())
         if settings[-2]:

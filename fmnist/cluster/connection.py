@@ -1,11 +1,12 @@
 """Where the Pipelines API is, and how to get in there: host, proxy, token, cookies and certificates, checked first."""
 
 import base64
+import logging
 import os
 import re
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,6 +29,7 @@ __all__ = [
     "credentials",
     "kubeconfig_trouble",
     "proxy_for",
+    "quoting_nothing",
 ]
 
 #: No file with a token has more bytes.
@@ -87,18 +89,39 @@ def checked_host(host: str) -> str:
     return re.sub(r"/apis(/v\d\w*)?$", "", (parts.scheme + url[len(parts.scheme) :]).rstrip("/"))
 
 
+#: A part of a kubeconfig, as it stands in messages of the library that reads it; it may hold passwords.
+_PART = re.compile(r"\{.*\}", re.DOTALL)
+
+
+@contextmanager
+def quoting_nothing() -> Iterator[None]:
+    """Let the library that reads a kubeconfig log none of its parts, until the end of the context."""
+
+    def masked(record: logging.LogRecord) -> bool:
+        record.msg, record.args = _PART.sub("***", record.getMessage()), ()
+        return True
+
+    logger = logging.getLogger()
+    logger.addFilter(masked)
+    try:
+        yield
+    finally:
+        logger.removeFilter(masked)
+
+
 def kubeconfig_trouble() -> str:
     """Return why the kubeconfig cannot be used, which kfp does not tell, or nothing if there is none."""
     from kubernetes import config
 
     try:
-        config.load_kube_config(client_configuration=Configuration())
+        with quoting_nothing():
+            config.load_kube_config(client_configuration=Configuration())
     except (config.ConfigException, OSError) as error:
-        why = str(error)
+        why = _PART.sub("***", str(error))
     except Exception as error:  # noqa: BLE001 - whatever its file makes of the loader; the text may show a token
         why = f"something else than one ({type(error).__name__})"
     else:
-        why = "it has no cluster"
+        return ""
     return "" if "No configuration found" in why else f" The kubeconfig cannot be used: {why}."
 
 

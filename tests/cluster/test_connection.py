@@ -53,6 +53,15 @@ def test_no_host_is_bad_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out == ""
 
 
+#: A kubeconfig of one cluster and one user.
+KUBECONFIG = """
+current-context: one
+contexts: [{{name: one, context: {{cluster: one, user: one}}}}]
+clusters: [{{name: one, cluster: {cluster}}}]
+users: [{{name: one, user: {user}}}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -60,6 +69,14 @@ def test_no_host_is_bad_usage(capfd: pytest.CaptureFixture[str]) -> None:
         ("- s3cret", "something else than one (TypeError)"),
         ("", "Invalid kube-config. {} file is empty"),
         ("kind: Config", "Invalid kube-config file. Expected key current-context in {}"),
+        (
+            KUBECONFIG.format(cluster="{server: null, x: {y: s3cret}}", user="{}"),
+            "Invalid kube-config file. Expected key server in {}/***/cluster",
+        ),
+        (
+            KUBECONFIG.format(cluster="{server: 'http://a'}", user="{username: u, password: null, x: s3cret}"),
+            "Invalid kube-config file. Expected key password in {}/***/user",
+        ),
     ],
 )
 def test_a_kubeconfig_that_cannot_be_used_is_told(home: Path, text: str, why: str) -> None:
@@ -69,6 +86,18 @@ def test_a_kubeconfig_that_cannot_be_used_is_told(home: Path, text: str, why: st
     with pytest.raises(ContractError) as caught:
         connect()
     assert str(caught.value).endswith(f"with -t local. The kubeconfig cannot be used: {why.format(file)}.")
+
+
+def test_what_a_kubeconfig_holds_is_not_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The library that reads it quotes the whole user where the command for a token is missing."""
+    user = "{exec: {apiVersion: v1, command: null, env: [{name: s3cret}]}}"
+    (home / "kubeconfig").write_text(KUBECONFIG.format(cluster="{server: 'http://127.0.0.1:9'}", user=user))
+    with pytest.raises(TransientError):
+        connect()
+    assert [record.getMessage() for record in caplog.records if record.name == "root"] == [
+        f"Invalid kube-config file. Expected key command in {home}/kubeconfig/***/user/exec"
+    ]
+    assert not logging.getLogger().filters
 
 
 @pytest.mark.parametrize("token", ["s3cret\n", "s3cret\u0107"])
