@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +156,7 @@ def _written(parameters: Mapping[str, Any], place: Path) -> dict[str, Any]:
     for name in parameters:
         if (place / name).is_file():
             kind, text = parameters[name].get("parameterType"), read(place / name, LARGEST).decode()
-            loads: dict[str | None, Callable[[str], Any]] = {"STRING": str, None: json.loads}
-            found[name] = loads[kind](text) if kind in loads else written(name, kind, text)
+            found[name] = written(name, kind, text) if kind else json.loads(text)
     return found
 
 

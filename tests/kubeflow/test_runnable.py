@@ -13,6 +13,7 @@ import pytest
 from kfp import compiler, dsl
 from support.documents import SPEC, ref
 
+from fmnist import testing
 from fmnist.cluster.pipeline_file import read_spec
 from fmnist.kubeflow import bundle, compiled, local, runnable
 from fmnist.steps.errors import StepError
@@ -474,17 +475,41 @@ def test_what_a_step_wrote_elsewhere_is_collected(told: str | None, moved: str |
     assert {path.name: path.read_text() for path in out.iterdir()} == expected
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"), [("own", {"a": b"own"}), ("made", {"b": b"made"}), ("gone", {"b": b"made"})]
+)
+def test_a_folder_takes_the_place_of_another(own: str, expected: dict[str, bytes], tmp_path: Path) -> None:
+    """Where it is another, and there."""
+    for folder, name in (("own", "a"), ("made", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(folder)
+    runnable.settle("model", tmp_path / "made", tmp_path / own)
+    assert testing.contents(tmp_path / "made") == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "own"]
+
+
 @pytest.mark.parametrize("target", ["..", "nowhere"], ids=["folder", "nothing"])
 def test_a_link_that_a_cluster_cannot_follow_is_refused(target: str, tmp_path: Path) -> None:
     """It is named by its place in the output."""
     (tmp_path / "made" / "deep").mkdir(parents=True)
     (tmp_path / "made" / "deep" / "link").symlink_to(target)
+    given = {"outputs": {"artifacts": {"model": {"artifacts": [{"uri": str(tmp_path / "made")}]}}}}
     with pytest.raises(StepError) as caught:
-        runnable.settle("model", tmp_path / "made")
+        runnable.collect(["python", "--executor_input", json.dumps(given)], str(tmp_path))
     assert str(caught.value) == (
         "expected files and folders in its output 'model', got the link deep/link to a folder or to nothing, which a "
         "cluster does not follow. Copy what it is to hold."
     )
+
+
+def test_a_link_to_a_file_within_an_output_is_followed(tmp_path: Path) -> None:
+    """The file is there then, and the link is not."""
+    (tmp_path / "made").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "made" / "link").symlink_to(tmp_path / "file")
+    runnable.settle("model", tmp_path / "made")
+    assert testing.contents(tmp_path / "made") == {"link": b"x"}
+    assert not (tmp_path / "made" / "link").is_symlink()
 
 
 def test_a_value_at_a_path_is_read_by_its_kind(tmp_path: Path) -> None:
