@@ -17,8 +17,7 @@ from typing import Any, TextIO
 from fmnist.kubeflow import processes, runnable, values
 from fmnist.kubeflow.environment import clean_environment
 from fmnist.kubeflow.inputs import check_lengths
-from fmnist.kubeflow.processes import THIS_PROGRAM as _THIS_PROGRAM
-from fmnist.kubeflow.processes import OutOfMemory, explained, no_program
+from fmnist.kubeflow.processes import OutOfMemory, explained
 from fmnist.steps.errors import ContractError, StepError
 from fmnist.steps.redaction import safe
 
@@ -218,8 +217,7 @@ def _this_python(folder: Path, out: "_LogSplitter") -> Iterator[None]:
         out.ending = explained(code, out_of_memory, usage)
         return code
 
-    if sys.platform == "linux" and not _THIS_PROGRAM.exists():
-        raise ContractError(no_program(_THIS_PROGRAM))
+    processes.check_program()
     program = folder / "bin" / "python3"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', encoding="utf-8")

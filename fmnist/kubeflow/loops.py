@@ -6,8 +6,7 @@ two loops over artifacts, one in the other, it takes the turn of the inner one f
 collects in a list of lists, of which a server makes one list.
 
 It guesses what a condition is about in the same way, does not quote it, compares a number with the text that a server
-has made of it, and skips what depends on a condition that it
-cannot evaluate: the run ends well without those steps.
+has made of it, and skips what depends on a condition that it cannot evaluate: the run ends well without those steps.
 
 After a step that failed it runs others, such as those that clean up, and does not say what happened first.
 """

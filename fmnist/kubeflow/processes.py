@@ -6,16 +6,19 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
 
-__all__ = ["THIS_PROGRAM", "OutOfMemory", "explained", "guarded", "no_program", "run"]
+from fmnist.steps.errors import ContractError
+
+__all__ = ["OutOfMemory", "check_program", "explained", "guarded", "run"]
 
 #: Where TensorFlow looks for the program that it is in.
-THIS_PROGRAM = Path("/proc/self/exe")
+_THIS_PROGRAM = Path("/proc/self/exe")
 
 #: By the name of a cgroup's controller, in version 2 and 1: the root, the limit in bytes, and the count of kills.
 _CGROUPS = {
@@ -44,12 +47,19 @@ _ADVICE: Mapping[int, str] = {
 }
 
 
-def no_program(program: Path) -> str:
-    """Say that there is no `program` where TensorFlow looks for it, and what to do."""
-    return (
-        f"system: expected {program}, without which TensorFlow ends the process of a step, got no such file. "
-        "Mount it: mount -t proc proc /proc"
-    )
+def check_program() -> None:
+    """Make sure that TensorFlow finds the program that it is in.
+
+    Raises
+    ------
+    ContractError
+        If it does not.
+    """
+    if sys.platform == "linux" and not _THIS_PROGRAM.exists():
+        raise ContractError(
+            f"system: expected {_THIS_PROGRAM}, without which TensorFlow ends the process of a step, got no such file. "
+            "Mount it: mount -t proc proc /proc"
+        )
 
 
 class OutOfMemory:

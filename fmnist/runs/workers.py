@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pebble
 
-from fmnist.kubeflow.processes import THIS_PROGRAM, OutOfMemory, explained, no_program
+from fmnist.kubeflow.processes import OutOfMemory, check_program, explained
 from fmnist.replication.sample import Result
 from fmnist.steps import dataset, determinism, evaluation, model, training
 from fmnist.steps.errors import ContractError, StepError
@@ -76,8 +76,7 @@ def train(  # noqa: PLR0913, PLR0917 - as `run_study`
 
 def check_system() -> None:
     """Make sure that this system has what workers, and TensorFlow in them, cannot begin without."""
-    if sys.platform == "linux" and not THIS_PROGRAM.exists():
-        raise ContractError(no_program(THIS_PROGRAM))
+    check_program()
     try:
         multiprocessing.get_context("spawn").Lock()
     except OSError as error:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from support import helpers
 
+from fmnist.kubeflow import processes
 from fmnist.kubeflow.processes import OutOfMemory, explained, guarded, run
+from fmnist.steps.errors import ContractError
 
 GIB = 2**30
 
@@ -352,3 +354,17 @@ def alive(number: int) -> bool:
         return Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except OSError:
         return False
+
+
+def test_a_system_without_proc_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Linux alone: other systems have another way."""
+    processes.check_program()
+    monkeypatch.setattr(processes, "_THIS_PROGRAM", tmp_path / "proc")
+    with pytest.raises(ContractError) as caught:
+        processes.check_program()
+    assert str(caught.value) == (
+        f"system: expected {tmp_path / 'proc'}, without which TensorFlow ends the process of a step, got no such file. "
+        "Mount it: mount -t proc proc /proc"
+    )
+    monkeypatch.setattr(sys, "platform", "darwin")
+    processes.check_program()

@@ -84,7 +84,7 @@ def test_seeds_of_two_modes_are_not_mixed(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_system_that_is_refused_is_told_before_any_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads that seeds have started, and then that none can."""
-    monkeypatch.setattr(workers, "THIS_PROGRAM", tmp_path / "proc")
+    monkeypatch.setattr("fmnist.kubeflow.processes._THIS_PROGRAM", tmp_path / "proc")
     told: list[Sequence[int]] = []
     with pytest.raises(ContractError, match="^system: expected "):
         study.run_study(Settings(), range(2), tmp_path / "study", on_seeds=told.append)
