@@ -295,7 +295,9 @@ def place(way: str, table: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Datas
         Path(table.path).symlink_to(Path("mine").resolve())
     else:
         Path(table.path).mkdir()
-        Path(table.path, "a").symlink_to(Path(way).resolve())
+        Path(table.path, "a").symlink_to(Path(way.removesuffix(", failed")).resolve())
+    if way.endswith(", failed"):
+        raise ValueError("broken")
 
 
 def find(table: dsl.Input[dsl.Dataset], folder: dsl.Input[dsl.Dataset]) -> str:
@@ -345,6 +347,12 @@ def test_a_link_that_a_cluster_does_not_follow_ends_the_step(way: str, tmp_path:
         "step place: expected files and folders in its output 'table', got the link a to a folder or to nothing, which "
         "a cluster does not follow. Copy what it is to hold."
     )
+
+
+def test_a_step_that_fails_says_why_whatever_it_linked(tmp_path: Path) -> None:
+    """Its own error is what helps."""
+    with pytest.raises(StepError, match="^step place: ValueError: broken$"):
+        placed("mine, failed", tmp_path)
 
 
 def keep(place: str, history: dsl.Output[dsl.Artifact]) -> None:
